@@ -1,0 +1,1 @@
+"""The command line: one file a command group, thin, heavy imports only when a command needs them."""

@@ -1,0 +1,46 @@
+"""What can be broken.
+
+A refusal (wrong password, unknown user, spent State) is a value, never an exception.  These
+exceptions mean that something failed; only `core.conversation` turns one into a decision, and
+never into an Access-Accept.
+
+    RadiusMfaError
+    ├── BackendError            something we asked did not answer as it must
+    │   ├── DirectoryError
+    │   ├── StoreError
+    │   └── DeadlineError       the NAS no longer waits for what we would say
+    ├── ConfigurationError      what an administrator wrote cannot be used
+    └── KeyFileError            the key file is missing, unreadable, open to others, or not the store's
+"""
+
+
+class RadiusMfaError(Exception):
+    """The root of every exception this project raises on purpose; `str()` is one clear line, no secret in it."""
+
+
+class BackendError(RadiusMfaError):
+    """A directory, store or mail server failed or was too late."""
+
+
+class DirectoryError(BackendError):
+    """No directory server gave an answer that can be trusted."""
+
+
+class StoreError(BackendError):
+    """The store could not be read or written."""
+
+
+class DeadlineError(BackendError):
+    """The time the NAS gives us was over before the answer was there."""
+
+
+class ConfigurationError(RadiusMfaError):
+    """The configuration is wrong; `problems` has one line for each thing to mend."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class KeyFileError(RadiusMfaError):
+    """The key file cannot be used as it is."""

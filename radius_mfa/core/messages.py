@@ -1,0 +1,239 @@
+"""What goes in and what comes out: an Access-Request, who sent it, whom it is about, and the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from radius_mfa.core.outcomes import Outcome
+
+
+class Attribute(IntEnum):
+    """Attribute numbers that the code itself looks at (RFC 2865 §5, RFC 3579 §3, RFC 2869 §5)."""
+
+    USER_NAME = 1
+    USER_PASSWORD = 2
+    CHAP_PASSWORD = 3
+    NAS_IP_ADDRESS = 4
+    REPLY_MESSAGE = 18
+    STATE = 24
+    VENDOR_SPECIFIC = 26
+    CALLED_STATION_ID = 30
+    CALLING_STATION_ID = 31
+    NAS_IDENTIFIER = 32
+    PROXY_STATE = 33
+    EAP_MESSAGE = 79
+    MESSAGE_AUTHENTICATOR = 80
+
+
+class Code(IntEnum):
+    """Packet codes that we send or serve (RFC 2865 §4, RFC 5997)."""
+
+    ACCESS_REQUEST = 1
+    ACCESS_ACCEPT = 2
+    ACCESS_REJECT = 3
+    ACCESS_CHALLENGE = 11
+    STATUS_SERVER = 12
+
+
+class FactorKind(StrEnum):
+    """The second factors, named as in the YAML.  The order is final: State keeps it as bits."""
+
+    TOTP = "totp"
+    MAIL = "mail"
+    RECOVERY_CODES = "recovery_codes"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How one make of gateway wants to be spoken to.
+
+    `rounds`: answers a user may give before the login is refused.  `suffix`: one-field mode, the
+    password and the code in one text: a separator, or how many digits the code has; None: the
+    code is asked for with an Access-Challenge.
+    """
+
+    name: str
+    rounds: int = 3
+    suffix: str | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Nas:
+    """A client of ours (RFC 2865 §1.2: the NAS), by its name in the YAML; its secret stays in `wire`.
+
+    `timeout` is the NAS's own, in seconds, and `retries` what it sends after the first try.
+    """
+
+    name: str
+    profile: Profile
+    groups: frozenset[str] = frozenset()
+    timeout: float = 5.0
+    retries: int = 3
+    station: str = "none"
+
+    @property
+    def window(self) -> float:
+        """Seconds from the first packet until the NAS gives up."""
+        return self.timeout * (self.retries + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """One Access-Request, verified and decoded as far as the wire goes.
+
+    `attributes` are raw octets by number, in packet order, Vendor-Specific (26) undivided;
+    User-Password and Message-Authenticator are not among them.  `password`: what was recovered
+    of User-Password, padding removed; None where there was none or it was malformed.  `source`:
+    the sender's address and port as text; `arrived`: monotonic seconds.
+    """
+
+    nas: Nas
+    attributes: tuple[tuple[int, bytes], ...] = field(repr=False)
+    password: bytes | None = field(repr=False)
+    source: str
+    arrived: float
+
+    def first(self, number: int) -> bytes | None:
+        """The first value of attribute `number`, or None."""
+        for each, value in self.attributes:
+            if each == number:
+                return value
+        return None
+
+    def all(self, number: int) -> tuple[bytes, ...]:
+        """Every value of attribute `number`, in packet order."""
+        return tuple(value for each, value in self.attributes if each == number)
+
+    def vendor(self, vendor: int, number: int) -> tuple[bytes, ...]:
+        """Every value of a vendor's attribute, in packet order (RFC 2865 §5.26).
+
+        What does not follow the recommended form (1-octet type, 1-octet length) is passed over.
+        """
+        found = []
+        for value in self.all(Attribute.VENDOR_SPECIFIC):
+            if int.from_bytes(value[:4], "big") != vendor:
+                continue
+            at = 4
+            while at + 2 <= len(value) and value[at + 1] >= 2 and at + value[at + 1] <= len(value):
+                if value[at] == number:
+                    found.append(value[at + 2 : at + value[at + 1]])
+                at += value[at + 1]
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An entry of the directory.
+
+    `id`: the directory's own, never reused: the key of everything we store.  `username`: the name
+    as the directory spells it.  `groups`: as `policy.fold_group` leaves them.  `attributes`: what
+    policies' replies ask for.  `handle`: what the directory needs to check the password (a DN).
+    """
+
+    id: str
+    username: str
+    handle: str
+    name: str = ""
+    active: bool = True
+    groups: frozenset[str] = frozenset()
+    language: str = ""
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAttribute:
+    """An attribute of an Access-Accept by its dictionary name, its value as the YAML writes it."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something the user is told, as the key of a text; it becomes words outside the core."""
+
+    key: str
+    language: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Access-Accept, with the policy's attributes."""
+
+    outcome: Outcome
+    attributes: tuple[ReplyAttribute, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Access-Reject."""
+
+    outcome: Outcome
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Access-Challenge.  `outcome`: CHALLENGED in round one, what was wrong with the answer later."""
+
+    outcome: Outcome
+    state: bytes = field(repr=False)
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """No answer at all."""
+
+    outcome: Outcome
+
+
+Decision = Accept | Reject | Challenge | Discard
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """What one request came to, as the audit file has it; the store's login row is a part of it.
+
+    The field names are the audit file's keys and stay as they are.  `time`: seconds since 1970.
+    `login`: the same for all rounds of one login, hexadecimal.  `user_name`: as typed; `user_id`
+    and `username`: the directory's.  `decision`: accept, reject, challenge or discard.  `factor`:
+    what the answer was judged as.  `duration`: seconds from arrival to decision, set by the service.
+    `detail`: for staff, one line, no secret.
+    """
+
+    time: float
+    outcome: Outcome
+    decision: str
+    client: str
+    source: str
+    user_name: str = ""
+    user_id: str = ""
+    username: str = ""
+    login: str = ""
+    round: int = 0
+    policy: str = ""
+    factor: str = ""
+    station: str = ""
+    called_station: str = ""
+    nas_address: str = ""
+    nas_identifier: str = ""
+    duration: float = 0.0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a transport sends back: a decision put into words.
+
+    `delayed`: hold it until the reject delay is over, counted from arrival.
+    """
+
+    code: Code
+    state: bytes | None = field(default=None, repr=False)
+    messages: tuple[str, ...] = ()
+    attributes: tuple[ReplyAttribute, ...] = ()
+    delayed: bool = False

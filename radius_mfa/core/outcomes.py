@@ -1,0 +1,91 @@
+"""Every reason a request can end with, as a key.
+
+The audit log has the key; staff read it.  What the *user* is told is another matter: until the
+password was right there is one message for everything, so that nobody learns which accounts
+exist (`told_to_user`); from then on the user is told what to do next.
+"""
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """Why a request was answered as it was: the value is what log, audit file and documents call it."""
+
+    # The login went on, or ended well.
+    ACCEPTED = "accepted"
+    ACCEPTED_BY_PASSWORD = "accepted_by_password"  # the policy asks for no second factor here
+    CHALLENGED = "challenged"
+
+    # Nothing was looked up: the request itself cannot be served.
+    METHOD_NOT_OFFERED = "method_not_offered"  # CHAP, MS-CHAP, EAP where it is not configured
+    NO_PASSWORD = "no_password"  # no User-Password, or none that can be recovered (RFC 2865 §5.2)
+    NAME_UNREADABLE = "name_unreadable"  # no User-Name, empty, not UTF-8, or with control characters
+    PASSWORD_UNREADABLE = "password_unreadable"  # not UTF-8 or control octets: is the shared secret right?
+
+    # Before the password was found right.
+    UNKNOWN_USER = "unknown_user"
+    AMBIGUOUS_USER = "ambiguous_user"  # the directory has more than one entry for the name
+    USER_ID_UNUSABLE = "user_id_unusable"  # `attributes.id` has no value, several, or too long a one
+    NOT_ACTIVATED = "not_activated"
+    NO_POLICY = "no_policy"
+    WRONG_PASSWORD = "wrong_password"
+
+    # The password was right, and still the directory says no.
+    PASSWORD_EXPIRED = "password_expired"
+    PASSWORD_MUST_CHANGE = "password_must_change"
+    ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_LOCKED = "account_locked"
+
+    # The password was right; the second factor cannot be asked for.
+    UNENROLLED = "unenrolled"
+    LOCKED = "locked"
+    SUSPENDED = "suspended"
+
+    # Round two: the State.
+    STATE_UNREADABLE = "state_unreadable"  # forged, tampered with, cut, or sealed under a key we do not have
+    STATE_EXPIRED = "state_expired"
+    STATE_OF_ANOTHER_CLIENT = "state_of_another_client"
+    STATE_OF_ANOTHER_USER = "state_of_another_user"
+    STATE_SPENT = "state_spent"
+    POLICY_GONE = "policy_gone"
+
+    # Round two: the answer.
+    ANSWER_UNREADABLE = "answer_unreadable"  # neither a code nor a keyword
+    FACTOR_NOT_ALLOWED = "factor_not_allowed"  # a code of a factor this policy or this user does not have
+    CODE_WRONG = "code_wrong"
+    CODE_USED = "code_used"
+
+    # Something is broken.
+    DIRECTORY_FAILED = "directory_failed"
+    STORE_FAILED = "store_failed"
+    TOO_LATE = "too_late"
+    INTERNAL_ERROR = "internal_error"
+
+
+_BEFORE_THE_PASSWORD = frozenset(
+    {
+        Outcome.METHOD_NOT_OFFERED,
+        Outcome.NO_PASSWORD,
+        Outcome.NAME_UNREADABLE,
+        Outcome.PASSWORD_UNREADABLE,
+        Outcome.UNKNOWN_USER,
+        Outcome.AMBIGUOUS_USER,
+        Outcome.USER_ID_UNUSABLE,
+        Outcome.NOT_ACTIVATED,
+        Outcome.NO_POLICY,
+        Outcome.WRONG_PASSWORD,
+        # Not proof of a right password: a State can be made up, and Active Directory
+        # reports a locked account whatever the password was.
+        Outcome.ACCOUNT_LOCKED,
+        Outcome.STATE_UNREADABLE,
+        Outcome.STATE_OF_ANOTHER_CLIENT,
+        Outcome.STATE_OF_ANOTHER_USER,
+    }
+)
+
+REFUSED = "refused"
+
+
+def told_to_user(outcome: Outcome) -> str:
+    """The key of the text the user sees for `outcome`: its own, or `refused` where it would tell too much."""
+    return REFUSED if outcome in _BEFORE_THE_PASSWORD else outcome.value

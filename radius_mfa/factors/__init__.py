@@ -1,0 +1,1 @@
+"""The second factors, one file each."""

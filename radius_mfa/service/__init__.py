@@ -1,0 +1,1 @@
+"""One request's way, the same for every transport."""
