@@ -8,7 +8,7 @@ reset lifts.  A right password alone clears nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from radius_mfa.core.outcomes import Outcome
 
@@ -17,7 +17,7 @@ from radius_mfa.core.outcomes import Outcome
 class Counters:
     """What is counted of one user.
 
-    `failures`: since the last lock or success.  `since_success`: since the last success.
+    `failures`: since the last success, or since a lock was served.  `since_success`: since the last success.
     `locks`: locks in a row without a success.  `locked_until`: wall seconds.
     """
 
@@ -45,31 +45,35 @@ class Guard:
         return None
 
     def reserve(self, counters: Counters, now: float) -> Counters | None:
-        """The counters with one more failure, a lock or suspension where that fills them up.
+        """The counters with one more failure, and the lock or suspension where that fills them up.
 
-        None when no code may be tried at all.  The reservation that fills a counter is itself still
+        None when no code may be tried at all.  The failure that fills a counter is itself still
         judged; the next is not.
         """
         if self.barred(counters, now):
             return None
-        failures, since_success = counters.failures + 1, counters.since_success + 1
-        suspended = since_success >= self.suspend_after
-        if failures < self.failures:
-            return replace(counters, failures=failures, since_success=since_success, suspended=suspended)
-        duration = self.durations[min(counters.locks, len(self.durations) - 1)]
-        return Counters(0, since_success, counters.locks + 1, now + duration, suspended)
+        # A full counter here has served its lock: it starts anew, `locks` and `since_success` do not.
+        failures = (0 if counters.failures >= self.failures else counters.failures) + 1
+        since_success = counters.since_success + 1
+        locks, locked_until = counters.locks, counters.locked_until
+        if failures >= self.failures:
+            locked_until = now + self.durations[min(locks, len(self.durations) - 1)]
+            locks += 1
+        return Counters(failures, since_success, locks, locked_until, since_success >= self.suspend_after)
+
+    def given_back(self, counters: Counters) -> Counters:
+        """The counters with one reservation undone, after a code that must not count (a used one, resent).
+
+        What stays is what the real failures alone would have made of them.
+        """
+        since_success = max(counters.since_success - 1, 0)
+        suspended = counters.suspended and since_success >= self.suspend_after
+        if counters.failures >= self.failures:
+            return Counters(counters.failures - 1, since_success, counters.locks - 1, 0.0, suspended)
+        failures = max(counters.failures - 1, 0)
+        return Counters(failures, since_success, counters.locks, counters.locked_until, suspended)
 
 
 def cleared(_: Counters) -> Counters:
     """After a success: nothing is held against the user."""
     return Counters()
-
-
-def given_back(before: Counters) -> Counters:
-    """After a code that must not count (a used one, resent): the reservation undone.
-
-    A lock or suspension that others' failures have brought since then stays.
-    """
-    return replace(
-        before, failures=max(before.failures - 1, 0), since_success=max(before.since_success - 1, 0)
-    )
