@@ -38,6 +38,7 @@ class Outcome(StrEnum):
 
     # The password was right; the second factor cannot be asked for.
     UNENROLLED = "unenrolled"
+    CODE_MISSING = "code_missing"  # one-field mode, and only a password in the field
     LOCKED = "locked"
     SUSPENDED = "suspended"
 

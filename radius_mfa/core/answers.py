@@ -1,0 +1,88 @@
+"""What was typed into the password field: a password, an answer to a challenge, or both in one field.
+
+A code says by its form which factor it is: 6 digits TOTP, 8 digits a mailed code.  People copy
+codes from screens and mails, so full-width digits, spaces and hyphens are read as they are meant.
+A password is taken to the octet.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+
+from radius_mfa.core.messages import FactorKind
+
+_BY_LENGTH = {6: FactorKind.TOTP, 8: FactorKind.MAIL}
+_MAIL = "mail"
+_TRUST = " trust"
+_DASHES_AND_SPACES = frozenset({"Pd", "Zs"})
+
+
+@dataclass(frozen=True, slots=True)
+class CodeAnswer:
+    """A code of factor `kind`, digits only; `trust`: the user asks to trust this device."""
+
+    kind: FactorKind
+    code: str = field(repr=False)
+    trust: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MailAsked:
+    """The keyword that asks for a code by e-mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Neither a code nor a keyword."""
+
+
+Answer = CodeAnswer | MailAsked | Unreadable
+
+
+def readable(octets: bytes) -> str | None:
+    """The text of a User-Password, or None when nobody typed that.
+
+    Octets that are no UTF-8, or control characters, come out of a wrong shared secret
+    (RFC 2865 §5.2 gives no other sign of one): such text never reaches a directory.
+    """
+    try:
+        text = octets.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if any(unicodedata.category(each) == "Cc" for each in text) else text
+
+
+def read_answer(text: str) -> Answer:
+    """What `text` is as an answer to a challenge."""
+    plain = unicodedata.normalize("NFKC", text).strip().casefold()
+    trust = plain.endswith(_TRUST)
+    compact = "".join(
+        each for each in plain.removesuffix(_TRUST) if unicodedata.category(each) not in _DASHES_AND_SPACES
+    )
+    if compact == _MAIL and not trust:
+        return MailAsked()
+    kind = _BY_LENGTH.get(len(compact))
+    if kind is None or not (compact.isascii() and compact.isdigit()):
+        return Unreadable()
+    return CodeAnswer(kind, compact, trust)
+
+
+def split(text: str, suffix: str | int) -> tuple[str, Answer | None]:
+    """One-field mode: the password and the answer that one text holds, by the one rule `suffix` fixes.
+
+    A separator splits at its last occurrence if an answer follows; a number takes that many digits
+    off the end, or the ending `,mail`.  Without such an ending the whole text is the password.
+    """
+    if isinstance(suffix, str):
+        password, found, ending = text.rpartition(suffix)
+        answer = read_answer(ending)
+        return (text, None) if not found or isinstance(answer, Unreadable) else (password, answer)
+    password, found, ending = text.rpartition(",")
+    if found and isinstance(read_answer(ending), MailAsked):
+        return password, MailAsked()
+    digits = unicodedata.normalize("NFKC", text[-suffix:])
+    answer = read_answer(digits)
+    if len(digits) == suffix and digits.isdigit() and isinstance(answer, CodeAnswer):
+        return text[:-suffix], answer
+    return text, None

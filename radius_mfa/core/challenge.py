@@ -1,0 +1,151 @@
+"""What a State holds, and when it may be honoured.
+
+A State is not a row somewhere: it carries the login itself, sealed, so that round two may reach any
+worker or node that has the key.  It is opaque to the NAS (RFC 2865 §5.24) and at most 253 octets;
+the seal takes 33 of them, and what is here is packed for the rest:
+
+    octets  what
+    1       kind of content, 1: a login
+    16      login id, random; the same in every round, since (id, round) is what is spent
+    6       when it was issued, milliseconds since 1970
+    1       round: how many answers this State's answer makes
+    1       factors that may answer, a bit each
+    1       flags; 1: values did not fit, the user must be looked up again
+    12      digest of the client's name
+    12      digest of the User-Name
+    1 + n   user id, then policy, language, and pairs of values, each with its length before it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from radius_mfa.core.messages import FactorKind
+from radius_mfa.core.outcomes import Outcome
+
+LONGEST = 253 - 33
+_KIND = 1
+_FIXED = 50
+_SEARCH_AGAIN = 1
+_KINDS = tuple(FactorKind)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The content of a State.  `issued`: wall seconds, to the millisecond; `client`, `name`: digests.
+
+    `values`: what the policy's reply attributes need of the directory entry.  `search_again`: they
+    did not fit, round two must look the user up.
+    """
+
+    login: bytes
+    issued: float
+    round: int
+    factors: frozenset[FactorKind]
+    client: bytes
+    name: bytes
+    user_id: str
+    policy: str
+    language: str = ""
+    values: tuple[tuple[str, str], ...] = ()
+    search_again: bool = False
+
+
+@lru_cache(maxsize=4096)
+def client_digest(name: str) -> bytes:
+    """What a State says of the client it was issued to."""
+    return hashlib.sha256(b"client\0" + name.encode()).digest()[:12]
+
+
+def name_digest(user_name: bytes) -> bytes:
+    """What a State says of the User-Name it was issued for.
+
+    To the octet: a NAS repeats it, and two names that only look alike may be two accounts.
+    """
+    return hashlib.sha256(b"name\0" + user_name).digest()[:12]
+
+
+def primary_language(tag: str) -> str:
+    """The language of `preferredLanguage` (RFC 2798 §2.7) without region or quality: `ja-JP;q=1` is `ja`."""
+    found = re.match(r"\s*([A-Za-z]{2,8})(?![A-Za-z])", tag)
+    return found[1].lower() if found else ""
+
+
+def pack(content: Content) -> bytes:
+    """The octets of a State before it is sealed, at most `LONGEST`; values that do not fit are left out."""
+    flat = [text for pair in content.values for text in pair]
+    names = _strings((content.user_id, content.policy, content.language))
+    values = b"" if any(len(text.encode()) > 255 for text in flat) else _strings(flat)
+    left_out = bool(flat) and (not values or _FIXED + len(names) + len(values) > LONGEST)
+    flags = _SEARCH_AGAIN if left_out or content.search_again else 0
+    factors = sum(1 << _KINDS.index(kind) for kind in content.factors)
+    return b"".join(
+        (
+            bytes((_KIND,)),
+            content.login,
+            round(content.issued * 1000).to_bytes(6, "big"),
+            bytes((content.round, factors, flags)),
+            content.client,
+            content.name,
+            names,
+            b"" if left_out else values,
+        )
+    )
+
+
+def unpack(octets: bytes) -> Content | None:
+    """The content of an opened State; None for a kind of content that is not a login's."""
+    if len(octets) < _FIXED or octets[0] != _KIND:
+        return None
+    texts = _texts(octets[_FIXED:])
+    if texts is None or len(texts) < 3 or len(texts) % 2 == 0:
+        return None
+    return Content(
+        login=octets[1:17],
+        issued=int.from_bytes(octets[17:23], "big") / 1000,
+        round=octets[23],
+        factors=frozenset(kind for bit, kind in enumerate(_KINDS) if octets[24] >> bit & 1),
+        client=octets[26:38],
+        name=octets[38:50],
+        user_id=texts[0],
+        policy=texts[1],
+        language=texts[2],
+        values=tuple(zip(texts[3::2], texts[4::2], strict=True)),
+        search_again=bool(octets[25] & _SEARCH_AGAIN),
+    )
+
+
+def refusal(content: Content, client: str, user_name: bytes, now: float, lifetime: float) -> Outcome | None:
+    """Why this State may not be honoured in this request, or None when it may.
+
+    It is bound to the client and the User-Name it was issued for, and good for `lifetime` seconds.
+    """
+    if content.client != client_digest(client):
+        return Outcome.STATE_OF_ANOTHER_CLIENT
+    if content.name != name_digest(user_name):
+        return Outcome.STATE_OF_ANOTHER_USER
+    if now >= content.issued + lifetime:
+        return Outcome.STATE_EXPIRED
+    return None
+
+
+def _strings(texts: Iterable[str]) -> bytes:
+    return b"".join(bytes((len(octets),)) + octets for octets in (text.encode() for text in texts))
+
+
+def _texts(octets: bytes) -> list[str] | None:
+    texts, at = [], 0
+    while at < len(octets):
+        end = at + 1 + octets[at]
+        if end > len(octets):
+            return None
+        try:
+            texts.append(octets[at + 1 : end].decode())
+        except UnicodeDecodeError:
+            return None
+        at = end
+    return texts

@@ -1,0 +1,362 @@
+"""A login, from the first Access-Request to the Access-Accept: the whole of it can be read here.
+
+A login is a conversation of rounds (RFC 2865 §4.4, RFC 2869 §5.14).  In round one the NAS sends
+a name and a password; we answer with an Access-Challenge whose State carries everything we have to
+know again.  In every later round it sends that State and what the user typed.  The rules:
+
+ 1. **Nothing that fails yields an Access-Accept.**  There are two places where one is made, both
+    below; a broken backend is an exception that only `answer` turns into a decision.
+ 2. **Until the password was right, every refusal looks the same.**  Afterwards the user is told
+    what to do next.  The exact reason is always in the audit event.
+ 3. **One reading.**  What is password and what is code is settled by the client's profile before
+    either is checked, and never tried the other way round.
+ 4. **A State belongs to one client and one User-Name**, is honoured for a time, and is spent by the
+    first answer to it (RFC 2865 §5.24 leaves its content to us).  Round one writes nothing.
+ 5. **A failure is counted before the code is looked at**, in the transaction that spends the
+    State, and taken back if the code was right.  So a thousand answers sent at once gain
+    nothing over one.  An answer that cannot be right is not a guess and is not counted.
+ 6. **A code is used up in the transaction that accepts it**: whoever comes second with the same code
+    is refused.  A used code, resent by a supplicant, is refused but not counted.
+ 7. **The identical answer again gets the identical decision**, at whichever worker or node it arrives,
+    because the decision is kept with the spent State (RFC 5080 §2.2.2 asks for no less).
+ 8. **The current configuration decides.**  A policy that is gone since round one is a refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+
+from radius_mfa.core import answers, challenge, decisions
+from radius_mfa.core.answers import Answer, CodeAnswer, MailAsked, Unreadable
+from radius_mfa.core.errors import BackendError, DirectoryError, StoreError
+from radius_mfa.core.guard import Counters, Guard, cleared
+from radius_mfa.core.login import Conclusion, Login, conclude
+from radius_mfa.core.messages import (
+    Accept,
+    AccessRequest,
+    Attribute,
+    Challenge,
+    Decision,
+    Discard,
+    FactorKind,
+    Message,
+    Reject,
+)
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.policy import Policy, SecondFactor, Situation, evaluate
+from radius_mfa.core.ports import (
+    AnsweredBefore,
+    Attempt,
+    Clock,
+    Consumption,
+    Directory,
+    Entropy,
+    Factor,
+    Facts,
+    Password,
+    Refusal,
+    Sealer,
+    Settled,
+    Settlement,
+    Store,
+)
+
+_MICROSOFT, _MS_CHAP_RESPONSE, _MS_CHAP2_RESPONSE = 311, 1, 25
+
+_NOT_RIGHT = {
+    Password.WRONG: Outcome.WRONG_PASSWORD,
+    Password.EXPIRED: Outcome.PASSWORD_EXPIRED,
+    Password.MUST_CHANGE: Outcome.PASSWORD_MUST_CHANGE,
+    Password.LOCKED: Outcome.ACCOUNT_LOCKED,
+    Password.DISABLED: Outcome.ACCOUNT_DISABLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the conversation asks of the world."""
+
+    directory: Directory
+    store: Store
+    factors: Mapping[FactorKind, Factor]
+    sealer: Sealer
+    clock: Clock
+    entropy: Entropy
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration fixes.  `challenge_lifetime`: seconds a State is good for."""
+
+    policies: Sequence[Policy]
+    guard: Guard
+    challenge_lifetime: float
+    zone: tzinfo
+    discard_when_broken: bool = False
+
+
+class Conversation:
+    """Decides Access-Requests; keeps nothing between them."""
+
+    def __init__(self, ports: Ports, rules: Rules) -> None:
+        self._directory = ports.directory
+        self._store = ports.store
+        self._factors = ports.factors
+        self._sealer = ports.sealer
+        self._clock = ports.clock
+        self._entropy = ports.entropy
+        self._rules = rules
+        self._guard = rules.guard
+        self._policy_named = {policy.name: policy for policy in rules.policies}
+
+    async def answer(self, request: AccessRequest, deadline: float) -> Conclusion:
+        """The decision on one Access-Request, by `deadline` (monotonic seconds)."""
+        login = Login.of(request, self._entropy.octets(16))
+        state = request.first(Attribute.STATE)
+        try:
+            if state is None:
+                return await self._round_one(login, deadline)
+            return await self._later_round(login, state, deadline)
+        except BackendError as broken:
+            return self._broken(login, broken)
+
+    # --- round one: a name and a password ---------------------------------------------------------
+
+    async def _round_one(self, login: Login, deadline: float) -> Conclusion:
+        text = _typed_text(login)
+        if isinstance(text, Outcome):
+            return self._refuse(login, text)
+
+        user = await self._directory.find(login.typed, deadline)
+        if isinstance(user, Outcome):
+            return await self._refuse_unasked(login, user, text, deadline)
+
+        situation = Situation(login.request, user, self._clock.wall(), self._rules.zone)
+        policy = evaluate(self._rules.policies, situation).policy
+        login = login.about(user, policy)
+        if not user.active:
+            return await self._refuse_unasked(login, Outcome.NOT_ACTIVATED, text, deadline)
+        if policy is None:
+            return await self._refuse_unasked(login, Outcome.NO_POLICY, text, deadline)
+
+        suffix = login.request.nas.profile.suffix
+        password, answer = (text, None) if suffix is None else answers.split(text, suffix)
+        verdict = await self._directory.check_password(user, password.encode(), deadline)
+        if verdict is not Password.RIGHT:
+            return self._refuse(login, _NOT_RIGHT[verdict])
+        return await self._ask(login, policy, answer, deadline)
+
+    async def _ask(self, login: Login, policy: Policy, answer: Answer | None, deadline: float) -> Conclusion:
+        """The password was right: ask for the second factor, or judge it where it came along."""
+        if policy.second_factor is SecondFactor.NEVER:
+            return self._accept_by_password(login, policy)
+
+        facts = await self._store.facts(login.user_id, deadline)
+        login = replace(login, factors=self._usable(facts) & policy.factors, round=1)
+        if not login.factors:
+            # Whoever holds any factor is enrolled, even where this policy takes another.
+            if policy.second_factor is SecondFactor.WHEN_ENROLLED and not self._usable(facts):
+                return self._accept_by_password(login, policy)
+            return self._refuse(login, Outcome.UNENROLLED)
+        barred = self._guard.barred(facts.counters, self._clock.wall())
+        if barred:
+            return self._refuse_barred(login, barred, facts.counters)
+
+        if login.request.nas.profile.suffix is None:
+            return self._conclude(login, self._challenge(login, Outcome.CHALLENGED))
+        if answer is None:
+            return self._refuse(login, Outcome.CODE_MISSING)
+        return await self._judge(login, policy, answer, deadline)
+
+    # --- later rounds: a State and an answer --------------------------------------------------------
+
+    async def _later_round(self, login: Login, state: bytes, deadline: float) -> Conclusion:
+        opened = self._sealer.open("state", state)
+        content = challenge.unpack(opened) if opened is not None else None
+        if content is None:
+            return self._refuse(login, Outcome.STATE_UNREADABLE)
+
+        request = login.request
+        user_name = request.first(Attribute.USER_NAME) or b""
+        now, lifetime = self._clock.wall(), self._rules.challenge_lifetime
+        refused = challenge.refusal(content, request.nas.name, user_name, now, lifetime)
+        if refused:
+            return self._refuse(login, refused)
+        policy = self._policy_named.get(content.policy)
+        if policy is None:
+            return self._refuse(login, Outcome.POLICY_GONE)
+
+        login = login.resumed(content, policy)
+        text = _typed_text(login)
+        if isinstance(text, Outcome):
+            return self._refuse(login, text)
+        return await self._judge(login, policy, answers.read_answer(text), deadline)
+
+    # --- the answer ---------------------------------------------------------------------------------
+
+    async def _judge(self, login: Login, policy: Policy, answer: Answer, deadline: float) -> Conclusion:
+        """Spend the State, then look at the answer, then write down what became of it."""
+        guess = isinstance(answer, CodeAnswer) and answer.kind in login.factors
+        attempt = self._attempt(login, answer)
+        spent = await self._store.spend(attempt, self._reserve if guess else self._admit, deadline)
+        if isinstance(spent, AnsweredBefore):
+            return self._repeat(login, spent)
+        if spent is Refusal.SPENT:
+            return self._refuse(login, Outcome.STATE_SPENT)
+        if isinstance(spent, Refusal):
+            facts = await self._store.facts(login.user_id, deadline)
+            barred = self._guard.barred(facts.counters, self._clock.wall()) or Outcome.LOCKED
+            return self._refuse_barred(login, barred, facts.counters)
+
+        if isinstance(answer, CodeAnswer):
+            login = replace(login, factor=answer.kind.value)
+        judged = self._look_at(answer, login.factors, spent.facts)
+        if isinstance(judged, Outcome):
+            return await self._settle_wrong(login, attempt, judged, spent.facts, deadline)
+        return await self._settle_right(login, policy, attempt, judged, spent.facts, deadline)
+
+    def _look_at(self, answer: Answer, allowed: frozenset[FactorKind], facts: Facts) -> Consumption | Outcome:
+        if isinstance(answer, Unreadable):
+            return Outcome.ANSWER_UNREADABLE
+        if isinstance(answer, MailAsked) or answer.kind not in allowed:
+            return Outcome.FACTOR_NOT_ALLOWED
+        return self._factors[answer.kind].judge(facts, answer.code, self._clock.wall())
+
+    async def _settle_right(
+        self, login: Login, policy: Policy, attempt: Attempt, consume: Consumption, facts: Facts, deadline: float
+    ) -> Conclusion:
+        decision = Accept(Outcome.ACCEPTED, policy.reply)
+        conclusion = self._conclude(login, decision)
+        settlement = Settlement(attempt, decisions.pack(decision), conclusion.event, consume, cleared)
+        settled = await self._store.settle(settlement, deadline)
+        if isinstance(settled, AnsweredBefore):
+            return self._repeat(login, settled)
+        if settled is Settled.CODE_USED:
+            return await self._settle_wrong(login, attempt, Outcome.CODE_USED, facts, deadline)
+        return conclusion
+
+    async def _settle_wrong(
+        self, login: Login, attempt: Attempt, wrong: Outcome, facts: Facts, deadline: float
+    ) -> Conclusion:
+        """Another round if there is one; the failure stays counted unless the code was merely used before."""
+        adjust = self._guard.given_back if wrong is Outcome.CODE_USED else None
+        counters = adjust(facts.counters) if adjust else facts.counters
+        barred = self._guard.barred(counters, self._clock.wall())
+        profile = login.request.nas.profile
+        decision: Reject | Challenge
+        if barred or profile.suffix is not None or login.round >= profile.rounds:
+            decision = Reject(wrong, self._told(login, barred or wrong, counters))
+        else:
+            decision = self._challenge(replace(login, round=login.round + 1), wrong)
+        conclusion = self._conclude(login, decision)
+        settlement = Settlement(attempt, decisions.pack(decision), conclusion.event, adjust=adjust)
+        settled = await self._store.settle(settlement, deadline)
+        return self._repeat(login, settled) if isinstance(settled, AnsweredBefore) else conclusion
+
+    def _attempt(self, login: Login, answer: Answer) -> Attempt:
+        """What is spent, and a digest that tells this answer from any other to the same State.
+
+        Only the form of what is no code goes into it: it may be a password, and nothing derived
+        from a password leaves this process.
+        """
+        request = login.request
+        said = answer.code if isinstance(answer, CodeAnswer) else type(answer).__name__
+        digest = self._sealer.digest(
+            "answer",
+            request.nas.name.encode(),
+            request.first(Attribute.STATE) or b"",
+            request.first(Attribute.USER_NAME) or b"",
+            request.first(Attribute.CALLING_STATION_ID) or b"",
+            said.encode(),
+        )
+        # A State can be answered until it expires, and that answer be repeated for a window after.
+        expires = self._clock.wall() + self._rules.challenge_lifetime + request.nas.window
+        return Attempt(login.id, login.round, login.user_id, digest, expires)
+
+    def _reserve(self, counters: Counters) -> Counters | None:
+        return self._guard.reserve(counters, self._clock.wall())
+
+    def _admit(self, counters: Counters) -> Counters | None:
+        return None if self._guard.barred(counters, self._clock.wall()) else counters
+
+    def _usable(self, facts: Facts) -> frozenset[FactorKind]:
+        return frozenset(kind for kind, factor in self._factors.items() if factor.usable(facts))
+
+    # --- how a round ends ---------------------------------------------------------------------------
+
+    def _accept_by_password(self, login: Login, policy: Policy) -> Conclusion:
+        return self._conclude(login, Accept(Outcome.ACCEPTED_BY_PASSWORD, policy.reply))
+
+    def _challenge(self, login: Login, outcome: Outcome) -> Challenge:
+        """A Challenge for `login.round`, its State sealed."""
+        content = challenge.Content(
+            login=login.id,
+            issued=self._clock.wall(),
+            round=login.round,
+            factors=login.factors,
+            client=challenge.client_digest(login.request.nas.name),
+            name=challenge.name_digest(login.request.first(Attribute.USER_NAME) or b""),
+            user_id=login.user_id,
+            policy=login.policy.name if login.policy else "",
+            language=login.language,
+        )
+        state = self._sealer.seal("state", challenge.pack(content))
+        return Challenge(outcome, state, login.message(outcome))
+
+    def _refuse(self, login: Login, outcome: Outcome, detail: str = "") -> Conclusion:
+        return self._conclude(login, Reject(outcome, login.message(outcome)), detail)
+
+    def _refuse_barred(self, login: Login, barred: Outcome, counters: Counters) -> Conclusion:
+        return self._conclude(login, Reject(barred, self._told(login, barred, counters)))
+
+    async def _refuse_unasked(self, login: Login, outcome: Outcome, text: str, deadline: float) -> Conclusion:
+        """A refusal without having asked the directory, at the price of having asked."""
+        await self._directory.dummy_check(text.encode(), deadline)
+        return self._refuse(login, outcome)
+
+    def _repeat(self, login: Login, before: AnsweredBefore) -> Conclusion:
+        return self._conclude(login, decisions.unpack(before.decision), "the same answer again")
+
+    def _broken(self, login: Login, broken: BackendError) -> Conclusion:
+        """The one place where a failure becomes a decision (`when_directory_fails`), and never an Accept."""
+        outcome = Outcome.TOO_LATE
+        if isinstance(broken, DirectoryError):
+            outcome = Outcome.DIRECTORY_FAILED
+        elif isinstance(broken, StoreError):
+            outcome = Outcome.STORE_FAILED
+        if self._rules.discard_when_broken:
+            return self._conclude(login, Discard(outcome), str(broken))
+        return self._refuse(login, outcome, str(broken))
+
+    def _conclude(self, login: Login, decision: Decision, detail: str = "") -> Conclusion:
+        return conclude(login, decision, self._clock.wall(), detail)
+
+    def _told(self, login: Login, outcome: Outcome, counters: Counters) -> Message:
+        """What the user is told; of a lock also how many minutes it still lasts."""
+        if outcome is not Outcome.LOCKED:
+            return login.message(outcome)
+        left = counters.locked_until - self._clock.wall()
+        return login.message(outcome, minutes=str(max(1, round(left / 60))))
+
+
+def _typed_text(login: Login) -> str | Outcome:
+    """The text of User-Password, or why the request cannot be served."""
+    request = login.request
+    if request.password is None:
+        return Outcome.METHOD_NOT_OFFERED if _asks_another_method(request) else Outcome.NO_PASSWORD
+    if not login.typed:
+        return Outcome.NAME_UNREADABLE
+    text = answers.readable(request.password)
+    return Outcome.PASSWORD_UNREADABLE if text is None else text
+
+
+def _asks_another_method(request: AccessRequest) -> bool:
+    """CHAP (RFC 2865 §5.3), EAP (RFC 3579 §3.1) or MS-CHAP (RFC 2548 §2.1.3, §2.3.2)."""
+    return (
+        request.first(Attribute.CHAP_PASSWORD) is not None
+        or request.first(Attribute.EAP_MESSAGE) is not None
+        or bool(request.vendor(_MICROSOFT, _MS_CHAP_RESPONSE))
+        or bool(request.vendor(_MICROSOFT, _MS_CHAP2_RESPONSE))
+    )
