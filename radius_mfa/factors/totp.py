@@ -67,7 +67,7 @@ class TotpFactor:
 
 
 class _Generator(pyotp.TOTP):
-    """pyotp over a seed's octets: it would decode base32 for every code, and refuse the 80-bit seeds people have."""
+    """pyotp over a seed's octets: it decodes base32 for every code, and refuses the 80-bit seeds people have."""
 
     def __init__(self, seed: bytes) -> None:
         self._seed = seed
@@ -88,7 +88,7 @@ def base32(seed: bytes) -> str:
 
 
 def read_base32(text: str) -> bytes | None:
-    """The seed that was typed: spaces, hyphens, case and padding are nothing.  None: no base32, or under 80 bits."""
+    """The seed that was typed; spaces, hyphens, case and padding are nothing.  None: no base32, or under 80 bits."""
     plain = "".join(text.split()).replace("-", "").rstrip("=").upper()
     try:
         seed = base64.b32decode(plain + "=" * (-len(plain) % 8))

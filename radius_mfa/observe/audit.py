@@ -1,0 +1,59 @@
+"""The audit file: one JSON object a line for every request that was decided."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from radius_mfa.core.errors import ConfigurationError
+from radius_mfa.core.messages import AuditEvent
+
+log = structlog.get_logger()
+
+
+class AuditFile:
+    """Appends events to `path`, each with a single write, so that several processes may share it.
+
+    The file is made readable by its owner and group only.  When a line cannot be written the log
+    says so and has the event instead: the login itself is not held up.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as broken:
+            raise ConfigurationError(f"audit.file: {path}: {broken.strerror}") from None
+
+    def __call__(self, event: AuditEvent) -> None:
+        line = orjson.dumps(as_record(event), option=orjson.OPT_APPEND_NEWLINE)
+        try:
+            complete = os.write(self._file, line) == len(line)
+        except OSError:
+            complete = False
+        if not complete:
+            log.error("audit_not_written", **as_record(event))
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class AuditLog:
+    """Where no file is configured: the events go to the log."""
+
+    def __call__(self, event: AuditEvent) -> None:
+        log.info("audit", **as_record(event))
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def as_record(event: AuditEvent) -> dict[str, Any]:
+    """The event as the file has it: fields that say nothing are left out, the time is ISO 8601, UTC."""
+    record = {name: value for name, value in asdict(event).items() if value not in ("", 0)}
+    return record | {"time": datetime.fromtimestamp(event.time, UTC).isoformat(timespec="milliseconds")}

@@ -1,0 +1,99 @@
+"""The same login again: joined while it is being decided, given the same challenge afterwards.
+
+A NAS that waits too long sends the request again, often with a new Identifier or from another
+port, which the wire cannot know for a duplicate (RFC 5080 §2.2.2).  To the user it is one login: one
+password check, one challenge.  What is asked with a State needs no memory here: the store gives the
+identical answer its decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from radius_mfa.core.messages import AccessRequest, Attribute, Code, Reply
+from radius_mfa.core.ports import Clock, Entropy
+
+_MOST = 20_000
+# Proxy-State is each proxy's own for each sending; Event-Timestamp says when (RFC 2869 §5.3).
+_DIFFERS = frozenset({Attribute.PROXY_STATE, Attribute.EVENT_TIMESTAMP})
+
+
+@dataclass(frozen=True, slots=True)
+class _Challenged:
+    """A challenge that was given.  `until`: monotonic seconds for which the NAS may ask again."""
+
+    reply: Reply
+    until: float
+
+
+class SameLogin:
+    """Remembers challenges for as long as their NAS may repeat the request, at most `_MOST` of them.
+
+    The key of the table is a digest under a key made at start: it holds a password, and nothing
+    derived from one leaves this process.  Beyond the bound the newest is not remembered.
+    """
+
+    def __init__(self, clock: Clock, entropy: Entropy) -> None:
+        self._clock = clock
+        self._key = entropy.octets(32)
+        self._running: dict[bytes, asyncio.Future[Reply | None]] = {}
+        self._challenged: dict[bytes, _Challenged] = {}
+        self._by_state: dict[bytes, bytes] = {}
+
+    async def once(self, request: AccessRequest, decide: Callable[[], Awaitable[Reply | None]]) -> Reply | None:
+        """The reply to `request`; `decide` makes it unless the same login has it, or is getting it, already."""
+        key = self._digest(request)
+        running = self._running.get(key)
+        if running is not None:
+            return await asyncio.shield(running)
+        known = self._known(request, key)
+        if known is not None:
+            return known
+        self._running[key] = outcome = asyncio.get_running_loop().create_future()
+        reply = None
+        try:
+            reply = await decide()
+            self._remember(request, key, reply)
+        finally:
+            del self._running[key]
+            outcome.set_result(reply)
+        return reply
+
+    def _known(self, request: AccessRequest, key: bytes) -> Reply | None:
+        state = request.first(Attribute.STATE)
+        if state is not None:
+            # Answered: whoever begins anew from here is another login.
+            self._challenged.pop(self._by_state.pop(state, b""), None)
+            return None
+        self._forget_old()
+        known = self._challenged.get(key)
+        return known.reply if known is not None else None
+
+    def _remember(self, request: AccessRequest, key: bytes, reply: Reply | None) -> None:
+        if reply is None or reply.state is None or reply.code is not Code.ACCESS_CHALLENGE:
+            return
+        if request.first(Attribute.STATE) is not None or len(self._challenged) >= _MOST:
+            return
+        until = request.arrived + request.nas.window
+        self._challenged[key] = _Challenged(reply, until)
+        self._by_state[reply.state] = key
+
+    def _forget_old(self) -> None:
+        """Drop what no NAS asks for any more, oldest first: a dictionary keeps the order of arrival."""
+        now = self._clock.monotonic()
+        while self._challenged:
+            key, oldest = next(iter(self._challenged.items()))
+            if oldest.until > now:
+                break
+            del self._challenged[key]
+            self._by_state.pop(oldest.reply.state or b"", None)
+
+    def _digest(self, request: AccessRequest) -> bytes:
+        """What makes two requests the same login: all they say but what differs from one sending to the next."""
+        digest = hashlib.blake2b(key=self._key, digest_size=16)
+        said = [value for value in request.attributes if value[0] not in _DIFFERS]
+        digest.update(repr((request.nas.name, request.password, said)).encode())
+        return digest.digest()

@@ -1,0 +1,91 @@
+"""One request's way: same login again, deadline, conversation, words, audit and counts."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from radius_mfa.core.conversation import Conversation
+from radius_mfa.core.login import Conclusion, Login, conclude
+from radius_mfa.core.messages import (
+    Accept,
+    AccessRequest,
+    AuditEvent,
+    Challenge,
+    Code,
+    Decision,
+    Discard,
+    Reject,
+    Reply,
+)
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.ports import Clock, Entropy, Meter
+from radius_mfa.service.same_login import SameLogin
+from radius_mfa.service.texts import Texts
+
+# What is kept of the NAS's window for the way back.
+_RESERVE = 0.1
+
+log = structlog.get_logger()
+
+
+class Service:
+    """Answers Access-Requests of whatever transport."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        texts: Texts,
+        audit: Callable[[AuditEvent], None],
+        clock: Clock,
+        entropy: Entropy,
+        meter: Meter,
+    ) -> None:
+        self._conversation = conversation
+        self._texts = texts
+        self._audit = audit
+        self._clock = clock
+        self._entropy = entropy
+        self._meter = meter
+        self._same_login = SameLogin(clock, entropy)
+
+    async def answer(self, request: AccessRequest) -> Reply | None:
+        """What to send back, None for nothing."""
+        return await self._same_login.once(request, lambda: self._decide(request))
+
+    async def _decide(self, request: AccessRequest) -> Reply | None:
+        deadline = request.arrived + request.nas.window * (1 - _RESERVE)
+        try:
+            conclusion = await self._conversation.answer(request, deadline)
+        except Exception as broken:  # a mistake of ours must end in a refusal and in the log
+            conclusion = self._internal_error(request, broken)
+        took = self._clock.monotonic() - request.arrived
+        event = replace(conclusion.event, duration=round(took, 6))
+        self._audit(event)
+        self._meter.count("requests", client=event.client, decision=event.decision, outcome=event.outcome)
+        self._meter.observe("request", took, client=event.client)
+        return self._reply(conclusion.decision)
+
+    def _internal_error(self, request: AccessRequest, broken: Exception) -> Conclusion:
+        """A refusal.  The log gets where and what kind, not the exception's text: it may quote a packet."""
+        where = traceback.extract_tb(broken.__traceback__)[-1]
+        log.error("internal_error", error=type(broken).__name__, where=f"{where.filename}:{where.lineno}")
+        login = Login.of(request, self._entropy.octets(16))
+        decision = Reject(Outcome.INTERNAL_ERROR, login.message(Outcome.INTERNAL_ERROR))
+        return conclude(login, decision, self._clock.wall(), type(broken).__name__)
+
+    def _reply(self, decision: Decision) -> Reply | None:
+        """The decision in words.  Refusals and second tries are delayed: guessing takes its time."""
+        match decision:
+            case Accept(attributes=attributes):
+                return Reply(Code.ACCESS_ACCEPT, attributes=attributes)
+            case Challenge(outcome, state, message):
+                words = (self._texts.words(message),)
+                return Reply(Code.ACCESS_CHALLENGE, state, words, delayed=outcome is not Outcome.CHALLENGED)
+            case Reject(message=message):
+                return Reply(Code.ACCESS_REJECT, messages=(self._texts.words(message),), delayed=True)
+            case Discard():
+                return None
