@@ -88,7 +88,7 @@ def base32(seed: bytes) -> str:
 
 
 def read_base32(text: str) -> bytes | None:
-    """The seed that was typed; spaces, hyphens, case and padding are nothing.  None: no base32, or under 80 bits."""
+    """The seed that was typed; spaces, hyphens, case and padding are nothing.  None: not base32, or < 80 bits."""
     plain = "".join(text.split()).replace("-", "").rstrip("=").upper()
     try:
         seed = base64.b32decode(plain + "=" * (-len(plain) % 8))

@@ -1,0 +1,25 @@
+# What there is to run.  Nothing is written outside this folder, but for Debian packages that `test` and
+# `bench` need and that `demo` needs where python3 came without venv.
+
+.PHONY: demo test bench clean
+
+demo:
+	@.ci/venv
+	@.venv/bin/radius-mfa demo $(ARGS)
+
+# `make test ARGS='-k conversation'` runs a part.
+test:
+	@.ci/packages slapd ldap-utils freeradius-utils freeradius-common faketime
+	@.ci/venv test
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/python -m pytest -n 2 --cov --cov-report=term --cov-config=pyproject.toml $(ARGS)
+
+bench:
+	@.ci/packages slapd ldap-utils
+	@.ci/venv test
+	@.venv/bin/python -m bench $(ARGS)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* *.egg-info
