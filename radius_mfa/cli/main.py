@@ -1,0 +1,81 @@
+"""`radius-mfa`: finds the command, and turns what goes wrong into one line and an exit status.
+
+0: done.  1: refused or failed.  2: the command line or the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from radius_mfa import __version__
+from radius_mfa.cli.common import REFUSED, UNUSABLE, config_option
+from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
+
+# Command to module; the object in it has the command's name.  Imported when asked for, not before.
+_COMMANDS = {
+    "check": ("check", "Check the configuration; say all that is wrong with it."),
+    "demo": ("demo", "Show complete logins against a server of its own, then keep it running."),
+    "keys": ("keys", "The key file that seals what is stored."),
+    "login": ("login", "Try a login, round by round, and show every packet."),
+    "serve": ("serve", "Run the server in the foreground."),
+    "token": ("token", "TOTP tokens in bulk."),
+    "user": ("user", "The second factors of one user."),
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported one at a time."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"radius_mfa.cli.{_COMMANDS[name][0]}")
+        command: click.Command = getattr(module, name)
+        return command
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_) for name, (_, help_) in sorted(_COMMANDS.items())])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
+@click.version_option(__version__, prog_name="radius-mfa")
+@config_option
+def app() -> None:
+    """A RADIUS server that adds a second factor to VPN and Wi-Fi logins."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit."""
+    sys.exit(_status(arguments))
+
+
+def _status(arguments: Sequence[str] | None) -> int:
+    try:
+        status = app.main(arguments, prog_name="radius-mfa", standalone_mode=False)
+    except click.UsageError as wrong:
+        where = wrong.ctx.command_path if wrong.ctx else "radius-mfa"
+        click.echo(f"{where}: {wrong.format_message()} See '{where} --help'.", err=True)
+        return UNUSABLE
+    except click.ClickException as wrong:
+        click.echo(f"radius-mfa: {wrong.format_message()}", err=True)
+        return REFUSED
+    except (click.Abort, KeyboardInterrupt):
+        return REFUSED
+    except ConfigurationError as wrong:
+        for problem in wrong.problems:
+            click.echo(problem, err=True)
+        return UNUSABLE
+    except RadiusMfaError as broken:
+        click.echo(f"radius-mfa: {broken}", err=True)
+        return REFUSED
+    except BrokenPipeError:
+        return REFUSED
+    return status if isinstance(status, int) else 0
