@@ -1,0 +1,332 @@
+"""`dictionaries/` -> names and types: the text of the YAML into attributes, and attributes into text for people.
+
+Whatever decides looks at numbers and octets; names are for those who write policies and read
+packets.  They are found whatever their case, as are named values.  pyrad parses the files; its own
+encoding by name is not used, since it reads meaning into octets.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pyrad import dictionary as pyrad_dictionary
+
+from radius_mfa.core.errors import ConfigurationError
+from radius_mfa.core.messages import Attribute
+from radius_mfa.wire.values import FORMATS, WIDTHS, hexadecimal
+from radius_mfa.wire.walker import LONGEST_VALUE
+
+_VENDOR_HEADER = 6  # vendor id, type, length (RFC 2865 §5.26)
+_LAST_TAG = 0x1F  # above it, the octet is the first of the value (RFC 2868 §3.3)
+_REMEMBERED = 1024  # policies hold a few dozen constants; the rest is room for a directory's values
+
+_NUMBER = re.compile(r"0x[0-9a-f]{1,16}|[0-9]{1,20}", re.ASCII | re.IGNORECASE)
+
+# Written by the server itself; from a policy they would break the packet or the login.
+_NOT_FROM_A_POLICY = frozenset(
+    {
+        Attribute.USER_PASSWORD,
+        Attribute.CHAP_PASSWORD,
+        Attribute.STATE,
+        Attribute.PROXY_STATE,
+        Attribute.EAP_MESSAGE,
+        Attribute.MESSAGE_AUTHENTICATOR,
+    }
+)
+
+# Shown by their length alone, as everything encrypted is: a password, a key, or what one can be
+# guessed from.  EAP-Message may hold a password in clear (EAP-GTC).
+_SECRET = frozenset(
+    {
+        "ARAP-Password",
+        "ARAP-Security-Data",
+        "Aruba-AS-Credential-Hash",
+        "Aruba-Network-SSO-Token",
+        "ASA-WebVPN-Storage-Key",
+        "CHAP-Password",
+        "Cisco-Subscriber-Password",
+        "EAP-Message",
+        "Mikrotik-Wireless-Enc-Key",
+        "Mikrotik-Wireless-MPKey",
+        "Mikrotik-Wireless-PSK",
+        "MS-CHAP-CPW-1",
+        "MS-CHAP-CPW-2",
+        "MS-CHAP-LM-Enc-PW",
+        "MS-CHAP-NT-Enc-PW",
+        "MS-CHAP-Response",
+        "MS-CHAP2-CPW",
+        "MS-CHAP2-Response",
+        "MS-New-ARAP-Password",
+        "MS-Old-ARAP-Password",
+        "Ruckus-CP-Token",
+        "Ruckus-Dpsk",
+        "State",
+    }
+)
+
+# Where a number is a VLAN's, one that no VLAN can have (IEEE 802.1Q; RFC 3580 §3.31) is a slip of
+# the pen that the switch would refuse in silence.
+_VLANS = {
+    "Aruba-User-Vlan": range(1, 4095),
+    "ASA-VLAN": range(4095),  # 0: none
+    "Mikrotik-Wireless-VLANID": range(1, 4095),
+    "Ruckus-VLAN-ID": range(1, 4095),
+    "Tunnel-Private-Group-Id": range(1, 4095),
+}
+
+
+class DictionaryError(ValueError):
+    """A name or value that makes no attribute; `str()` is one clear line, without the value of a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One attribute.
+
+    `vendor`: the enterprise number, 0 for a standard attribute.  `kind`: the type as the files name
+    it.  `tagged`: RFC 2868 §3.  `encrypted`: hidden in the packet by means of the shared secret.
+    `numbers`: the named values, by folded name; `names`: the name shown for a number.
+    """
+
+    name: str
+    vendor: int
+    number: int
+    kind: str
+    tagged: bool
+    encrypted: bool
+    numbers: Mapping[str, int]
+    names: Mapping[int, str]
+
+    @property
+    def secret(self) -> bool:
+        return self.encrypted or self.name in _SECRET
+
+    @property
+    def width(self) -> int:
+        """Octets of an integer; a tag takes the first one's place (RFC 2868 §3.1)."""
+        return WIDTHS[self.kind] - self.tagged
+
+
+class Dictionary:
+    """The attributes of a dictionary, by name and by number."""
+
+    def __init__(self, definitions: Iterable[Definition]) -> None:
+        self._by_name: dict[str, Definition] = {}
+        self._by_number: dict[tuple[int, int], Definition] = {}
+        for definition in definitions:
+            self._by_name[definition.name.casefold()] = definition
+            self._by_number.setdefault((definition.vendor, definition.number), definition)
+        self._encoded = lru_cache(maxsize=_REMEMBERED)(self._encode)
+
+    @classmethod
+    def load(cls, path: Path) -> Dictionary:
+        """The dictionary whose top file is `path`.  Raises ConfigurationError: FILE:LINE: what."""
+        try:
+            parsed = pyrad_dictionary.Dictionary(str(path))
+        except pyrad_dictionary.ParseError as error:
+            raise ConfigurationError(f"{path.parent / error.file}:{error.line}: {error.msg}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{path}: cannot be read: {error}") from None
+        attributes = parsed.attributes.values()
+        unusable = parsed.skipped_attributes | {each.name for each in attributes if not _usable(each)}
+        if unusable:
+            raise ConfigurationError(
+                *(f"{path}: {name}: neither its type nor its number is served" for name in sorted(unusable))
+            )
+        return cls(_definition(each, parsed.vendors[each.vendor]) for each in attributes)
+
+    def number(self, name: str) -> tuple[int, int]:
+        """Vendor (0: standard) and number of the attribute `name`.  Raises DictionaryError."""
+        definition = self._find(name)
+        return definition.vendor, definition.number
+
+    def kind(self, name: str) -> str:
+        """The type of the attribute `name`, as the files have it.  Raises DictionaryError."""
+        return self._find(name).kind
+
+    def encode(self, name: str, value: str) -> tuple[int, bytes]:
+        """Number and octets (1-253) of a reply's attribute, from the text a policy has.
+
+        A vendor's attribute is number 26 with vendor, type and length inside.  `name` may end in a
+        tag, `Tunnel-Type:1`.  Integers are numbers, decimal or `0x…`, or named values; octets are
+        `0x…` or text; times are ISO 8601 with their offset, or seconds since 1970.  Raises DictionaryError.
+        """
+        return self._encoded(name, value)
+
+    def show(self, number: int, value: bytes) -> tuple[str, str]:
+        """Name and readable text of an attribute as it came, whatever its octets.
+
+        What is unknown or not of its type is `0x…`; of a secret there is only the length.
+        """
+        if number != Attribute.VENDOR_SPECIFIC:
+            return self._show(0, number, value)
+        vendor, inside = int.from_bytes(value[:4], "big"), _inside(value)
+        if not vendor or not inside:
+            return f"Attr-{number}", hexadecimal(value)
+        if len(inside) == 1:
+            return self._show(vendor, *inside[0])
+        # Several in one are allowed, if rare (RFC 2865 §5.26).
+        shown = (self._show(vendor, *each) for each in inside)
+        return "Vendor-Specific", ", ".join(f"{name} = {text}" for name, text in shown)
+
+    def _find(self, name: str) -> Definition:
+        try:
+            return self._by_name[name.casefold()]
+        except KeyError:
+            names = {folded: definition.name for folded, definition in self._by_name.items()}
+            raise DictionaryError(f"unknown attribute {_quoted(name)}{_hint(name, names)}") from None
+
+    def _encode(self, name: str, value: str) -> tuple[int, bytes]:
+        bare, colon, tag = name.partition(":")
+        definition = self._find(bare)
+        _refuse_what_no_policy_sets(definition)
+        octets = _octets(definition, value)
+        if definition.tagged:
+            # The octet stands even where no tag is used: RFC 3580 §3.31 has it zero then.
+            octets = bytes([_tag(name, tag) if colon else 0]) + octets
+        elif colon:
+            raise DictionaryError(f"{_quoted(name)}: {definition.name} takes no tag (RFC 2868)")
+        room = LONGEST_VALUE - (_VENDOR_HEADER if definition.vendor else 0)
+        if len(octets) > room:
+            raise DictionaryError(f"{definition.name}: {len(octets)} octets are too many: {room} fit in")
+        if not definition.vendor:
+            return definition.number, octets
+        header = definition.vendor.to_bytes(4, "big") + bytes([definition.number, len(octets) + 2])
+        return int(Attribute.VENDOR_SPECIFIC), header + octets
+
+    def _show(self, vendor: int, number: int, value: bytes) -> tuple[str, str]:
+        definition = self._by_number.get((vendor, number))
+        if definition is None:
+            return f"Attr-26.{vendor}.{number}" if vendor else f"Attr-{number}", hexadecimal(value)
+        if definition.secret:
+            return definition.name, f"({len(value)} octets)"
+        tag, rest = 0, value
+        if definition.tagged and value and value[0] <= _LAST_TAG:
+            tag, rest = value[0], value[1:]
+        try:
+            text = _text(definition, rest)
+        except ValueError:
+            return definition.name, hexadecimal(value)
+        return f"{definition.name}:{tag}" if tag else definition.name, text
+
+
+# --- what pyrad has parsed ----------------------------------------------------------------------
+
+
+def _usable(attribute: Any) -> bool:
+    return (attribute.type in WIDTHS or attribute.type in FORMATS) and 0 < attribute.code < 256
+
+
+def _definition(attribute: Any, vendor: int) -> Definition:
+    """Of pyrad's Attribute, whose named values are octets already."""
+    named = attribute.values.forward.items() if attribute.type in WIDTHS else ()
+    values = [(name, int.from_bytes(octets, "big")) for name, octets in named]
+    return Definition(
+        name=attribute.name,
+        vendor=vendor,
+        number=attribute.code,
+        kind=attribute.type,
+        tagged=attribute.has_tag,
+        encrypted=bool(attribute.encrypt),
+        numbers={name.casefold(): number for name, number in values},
+        names={number: name for name, number in reversed(values)},  # so that the first of two stays
+    )
+
+
+# --- text to octets -----------------------------------------------------------------------------
+
+
+def _refuse_what_no_policy_sets(definition: Definition) -> None:
+    if definition.encrypted:
+        raise DictionaryError(f"{definition.name} is sent encrypted and cannot come from a policy")
+    if not definition.vendor and definition.number in _NOT_FROM_A_POLICY:
+        raise DictionaryError(f"{definition.name} belongs to the server itself and cannot come from a policy")
+
+
+def _tag(name: str, text: str) -> int:
+    if re.fullmatch("[0-9]{1,2}", text) is None or int(text) > _LAST_TAG:
+        raise DictionaryError(f"{_quoted(name)}: a tag is a number up to {_LAST_TAG} (RFC 2868 §3.1)")
+    return int(text)
+
+
+def _octets(definition: Definition, value: str) -> bytes:
+    """The value alone, at least one octet of it."""
+    if definition.kind in WIDTHS:
+        octets = _integer(definition, value).to_bytes(definition.width, "big")
+    else:
+        form = FORMATS[definition.kind]
+        try:
+            octets = form.encode(value)
+        except ValueError:
+            given = "the value" if definition.secret else _quoted(value)
+            raise DictionaryError(f"{definition.name}: {given} is not {form.expected}") from None
+    if not octets:
+        raise DictionaryError(f"{definition.name}: empty, and an attribute must not be (RFC 2865 §5)")
+    _check_vlan(definition, octets)
+    return octets
+
+
+def _integer(definition: Definition, value: str) -> int:
+    named = definition.numbers.get(value.casefold())
+    if named is not None:
+        return named
+    if _NUMBER.fullmatch(value) is None:
+        names = {folded: definition.names[number] for folded, number in definition.numbers.items()}
+        what = "a number or one of its named values" if names else "a number"
+        raise DictionaryError(f"{definition.name}: {_quoted(value)} is not {what}{_hint(value, names)}")
+    number = int(value, 16 if value[:2] in ("0x", "0X") else 10)
+    most = 256**definition.width - 1
+    if number > most:
+        raise DictionaryError(f"{definition.name}: {number} is too large: {most} is the most")
+    return number
+
+
+def _check_vlan(definition: Definition, octets: bytes) -> None:
+    vlans = _VLANS.get(definition.name)
+    if vlans is None:
+        return
+    text = _text(definition, octets)
+    # A VLAN's name, where the attribute takes one, is anybody's choice.
+    if re.fullmatch("[0-9]+", text) and (len(text) > 10 or int(text) not in vlans):
+        raise DictionaryError(f"{definition.name}: VLAN {text[:10]} is not in {vlans.start}-{vlans[-1]}")
+
+
+# --- octets to text -----------------------------------------------------------------------------
+
+
+def _inside(value: bytes) -> list[tuple[int, bytes]]:
+    """The attributes within a Vendor-Specific one; none unless they fill it (RFC 2865 §5.26)."""
+    found, at = [], 4
+    while at + 2 <= len(value) and value[at + 1] >= 2:
+        found.append((value[at], value[at + 2 : at + value[at + 1]]))
+        at += value[at + 1]
+    return found if at == len(value) else []
+
+
+def _text(definition: Definition, octets: bytes) -> str:
+    """Raises ValueError for octets that are not of the type."""
+    if definition.kind not in WIDTHS:
+        return FORMATS[definition.kind].decode(octets)
+    if len(octets) != definition.width:
+        raise ValueError("not as long as such an integer")
+    number = int.from_bytes(octets, "big")
+    return definition.names.get(number, str(number))
+
+
+# --- errors in words ----------------------------------------------------------------------------
+
+
+def _quoted(value: str) -> str:
+    return repr(value if len(value) <= 60 else value[:59] + "…")
+
+
+def _hint(word: str, names: Mapping[str, str]) -> str:
+    """The nearest name, by its folded spelling, or nothing."""
+    nearest = difflib.get_close_matches(word.casefold(), names, n=1)
+    return f" (did you mean {names[nearest[0]]}?)" if nearest else ""
