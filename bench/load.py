@@ -1,0 +1,167 @@
+"""The load: complete two-round logins (password, Access-Challenge, TOTP) from many sockets at once.
+
+A closed loop: each of the sockets has one login going and begins the next when that one is accepted.
+Lean on purpose, since it shares the machine with what it measures; it uses none of the
+project's own code, so that the two cannot be wrong together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import selectors
+import socket
+import struct
+import time
+from dataclasses import dataclass, field
+
+PERIOD = 30
+_RESEND = 3.0  # seconds; a NAS with a timeout of 3 s and three retries
+_GIVE_UP = 4 * _RESEND
+
+
+@dataclass
+class Figures:
+    """What came of a load.  Latencies in seconds, from the first sending of a round to its reply."""
+
+    accepted: int = 0
+    failed: int = 0
+    resent: int = 0
+    seconds: float = 0.0
+    rounds: dict[int, list[float]] = field(default_factory=lambda: {1: [], 2: []})
+
+    def percentile(self, round_: int, share: float) -> float:
+        """The latency of `round_` that this share of the logins was no slower than."""
+        ordered = sorted(self.rounds[round_])
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
+
+
+def seed(number: int) -> bytes:
+    """The TOTP seed of user `number`."""
+    return hashlib.sha1(b"bench seed %d" % number).digest()
+
+
+def code(number: int) -> bytes:
+    """The TOTP code of user `number` now (RFC 6238 §4, RFC 4226 §5.3)."""
+    digest = hmac.digest(seed(number), struct.pack(">Q", int(time.time()) // PERIOD), "sha1")
+    at = digest[19] & 15
+    return b"%06d" % ((struct.unpack(">I", digest[at : at + 4])[0] & 0x7FFFFFFF) % 1_000_000)
+
+
+def attribute(number: int, value: bytes) -> bytes:
+    return bytes((number, len(value) + 2)) + value
+
+
+def access_request(secret: bytes, identifier: int, name: bytes, password: bytes, state: bytes) -> bytes:
+    """An Access-Request as a VPN gateway sends it (RFC 2865 §4.1, §5.2; RFC 3579 §3.2)."""
+    authenticator = os.urandom(16)
+    padded = password.ljust(-(-len(password) // 16) * 16, b"\0")
+    hidden, last = b"", authenticator
+    for at in range(0, len(padded), 16):
+        pad = hashlib.md5(secret + last).digest()
+        last = bytes(a ^ b for a, b in zip(padded[at : at + 16], pad, strict=True))
+        hidden += last
+    rest = attribute(1, name) + attribute(2, hidden) + attribute(4, b"\x7f\0\0\1") + attribute(32, b"vpn")
+    rest += attribute(31, b"198.51.100.7") + (attribute(24, state) if state else b"")
+    head = struct.pack(">BBH", 1, identifier, 20 + 18 + len(rest)) + authenticator
+    signed = hmac.digest(secret, head + attribute(80, bytes(16)) + rest, "md5")
+    return head + attribute(80, signed) + rest
+
+
+def state_of(packet: bytes) -> bytes:
+    """The State of a reply, empty where there is none."""
+    at = 20
+    while at + 2 <= len(packet):
+        if packet[at] == 24:
+            return packet[at + 2 : at + packet[at + 1]]
+        at += packet[at + 1]
+    return b""
+
+
+class _Session:
+    """One socket of the NAS, one login at a time."""
+
+    def __init__(self, port: int, secret: bytes) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.connect(("127.0.0.1", port))
+        self.socket.setblocking(False)
+        self.secret = secret
+        self.user = -1
+        self.round = 0
+        self.identifier = 0
+        self.packet = b""
+        self.asked = self.sent = 0.0
+
+    def ask(self, round_: int, password: bytes, state: bytes) -> None:
+        self.round, self.identifier = round_, (self.identifier + 1) & 255
+        self.packet = access_request(self.secret, self.identifier, b"u%d" % self.user, password, state)
+        self.asked = time.perf_counter()
+        self.send()
+
+    def send(self) -> None:
+        self.sent = time.perf_counter()
+        self.socket.send(self.packet)
+
+
+class Load:
+    """`count` logins, of users `first` and following, `at_once` of them at a time; each user once."""
+
+    def __init__(self, port: int, secret: bytes, *, first: int, count: int, at_once: int) -> None:
+        self._next, self._end = first, first + count
+        self._figures = Figures()
+        self._sessions = [_Session(port, secret) for _ in range(at_once)]
+        self._busy = 0
+
+    def run(self) -> Figures:
+        """Run to the end, and close every socket."""
+        began = time.perf_counter()
+        with selectors.DefaultSelector() as selector:
+            for session in self._sessions:
+                selector.register(session.socket, selectors.EVENT_READ, session)
+                self._busy += self._begin(session)
+            looked = began
+            while self._busy:
+                for key, _ in selector.select(0.1):
+                    self._receive(key.data)
+                if time.perf_counter() - looked > 0.1:
+                    looked = time.perf_counter()
+                    self._resend(looked)
+        self._figures.seconds = time.perf_counter() - began
+        for session in self._sessions:
+            session.socket.close()
+        return self._figures
+
+    def _begin(self, session: _Session) -> bool:
+        if self._next >= self._end:
+            session.user = -1
+            return False
+        session.user, self._next = self._next, self._next + 1
+        session.ask(1, b"pw%d" % session.user, b"")
+        return True
+
+    def _receive(self, session: _Session) -> None:
+        packet = session.socket.recv(4096)
+        if session.user < 0 or packet[1] != session.identifier:
+            return
+        if (session.round, packet[0]) == (1, 11):
+            self._figures.rounds[1].append(time.perf_counter() - session.asked)
+            session.ask(2, code(session.user), state_of(packet))
+            return
+        if (session.round, packet[0]) == (2, 2):
+            self._figures.rounds[2].append(time.perf_counter() - session.asked)
+            self._figures.accepted += 1
+        else:
+            self._figures.failed += 1
+        self._busy -= not self._begin(session)
+
+    def _resend(self, now: float) -> None:
+        for session in self._sessions:
+            if session.user < 0 or now - session.sent < _RESEND:
+                continue
+            if now - session.asked > _GIVE_UP:
+                self._figures.failed += 1
+                self._busy -= not self._begin(session)
+            else:
+                self._figures.resent += 1
+                session.send()
