@@ -1,0 +1,133 @@
+"""RADIUS over UDP on Linux: one socket, read in batches; each reply leaves from the address that was asked.
+
+A socket bound to every address must be told from which of them to answer, or a NAS would drop the
+reply; the kernel says with each datagram where it was sent to (IP_PKTINFO, ip(7) and ipv6(7)).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Hashable
+from functools import partial
+
+from radius_mfa.core.ports import Meter
+from radius_mfa.wire.exchange import Send
+from radius_mfa.wire.walker import DiscardReason
+
+Receive = Callable[[bytes, tuple[str, int], Hashable, Send], None]
+"""`Exchange.receive`: octets, source, what tells our sockets apart, how to reply."""
+
+# Linux's numbers, which Python 3.11 does not name (asm-generic/socket.h, linux/in.h).
+_SO_RCVBUFFORCE = 33
+_SO_RXQ_OVFL = 40
+_IP_PKTINFO = 8
+
+# The default holds 256 small datagrams, one burst of a gateway that has restarted.
+_RECEIVE_BUFFER = 4 * 1024 * 1024
+
+# Twice what a packet may have (RFC 2865 §3): padding may follow it.
+_LONGEST_DATAGRAM = 8192
+
+# Datagrams read at a wake-up: enough to be worth it, few enough that others have their turn.
+_BATCH = 32
+
+_IN_PKTINFO = struct.Struct("=I4s4s")  # interface, local address, header's destination
+_IN6_PKTINFO = struct.Struct("=16sI")  # header's destination, interface
+_UNSIGNED = struct.Struct("=I")
+_ANCILLARY = (
+    socket.CMSG_SPACE(_IN_PKTINFO.size) + socket.CMSG_SPACE(_IN6_PKTINFO.size) + socket.CMSG_SPACE(_UNSIGNED.size)
+)
+
+Ancillary = list[tuple[int, int, bytes]]
+Destination = tuple[str, int] | tuple[str, int, int, int]
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A bound UDP socket for `UdpListener`; `host` is an address, IPv6 without brackets.  Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+        _raise_buffer(sock)
+        sock.bind((host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _raise_buffer(sock: socket.socket) -> None:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+    except PermissionError:  # without CAP_NET_ADMIN as much as net.core.rmem_max allows
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+
+
+class UdpListener:
+    """Reads a socket of `open_socket`, which is its own from now on, in the running event loop.
+
+    `dropped`: datagrams the kernel had no room for, as far as it has said.
+    """
+
+    def __init__(self, sock: socket.socket, receive: Receive, meter: Meter) -> None:
+        self._sock = sock
+        self._receive = receive
+        self._meter = meter
+        self.address: tuple[str, int] = sock.getsockname()[:2]
+        self._name = ":".join(map(str, self.address))
+        self.dropped = 0
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock, self._read)
+
+    def close(self) -> None:
+        """Receive and send nothing more."""
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
+
+    def _read(self) -> None:
+        for _ in range(_BATCH):
+            try:
+                octets, ancillary, flags, source = self._sock.recvmsg(_LONGEST_DATAGRAM, _ANCILLARY)
+            except BlockingIOError:
+                return
+            self._count_drops(ancillary)
+            if flags & socket.MSG_TRUNC:
+                self._meter.count("discarded", reason=DiscardReason.DATAGRAM_TOO_LONG.value, client="")
+                continue
+            origin = _origin(ancillary)
+            # The same NAS may ask two addresses of ours through one socket: each has its own duplicates.
+            asked = (self.address[1], *origin)
+            self._receive(octets, source[:2], asked, partial(self._send, source, origin))
+
+    def _send(self, destination: Destination, origin: Ancillary, octets: bytes) -> None:
+        try:
+            self._sock.sendmsg((octets,), origin, 0, destination)
+        except OSError:  # no room, no route, or closed: the NAS asks again
+            self._meter.count("send_failed", listener=self._name)
+
+    def _count_drops(self, ancillary: Ancillary) -> None:
+        for level, kind, data in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, _SO_RXQ_OVFL):
+                dropped = _UNSIGNED.unpack(data)[0]
+                if dropped != self.dropped:
+                    self.dropped = dropped
+                    self._meter.count("receive_overflowed", listener=self._name)
+
+
+def _origin(ancillary: Ancillary) -> Ancillary:
+    """What makes a reply leave from the address its request was sent to; the route chooses the interface."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+            _, local, _ = _IN_PKTINFO.unpack(data)
+            return [(level, kind, _IN_PKTINFO.pack(0, local, bytes(4)))]
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            local, _ = _IN6_PKTINFO.unpack(data)
+            return [(level, kind, _IN6_PKTINFO.pack(local, 0))]
+    return []

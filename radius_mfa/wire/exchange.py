@@ -1,0 +1,317 @@
+"""One request's way through the wire: client, packet, duplicates, limits, answer, delay, reply.
+
+Transports bring octets and a way to send some back; `answer` brings the decision.  Nothing here
+waits but `answer` itself and the delay of a Reject.  Every table is bounded: what there is no room
+for is dropped and counted, and the NAS tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from dataclasses import dataclass, field
+
+from structlog.typing import FilteringBoundLogger
+
+from radius_mfa.core.messages import AccessRequest, Attribute, Code, Reply
+from radius_mfa.core.ports import Clock, Meter
+from radius_mfa.wire.clients import Client, Clients
+from radius_mfa.wire.packet import Encoder, Packet, decode, encode
+from radius_mfa.wire.replies import Key, Replies, Seen
+from radius_mfa.wire.walker import DiscardReason
+
+Answer = Callable[[AccessRequest], Awaitable[Reply | None]]
+"""Decides on a request; None: there is to be no reply."""
+
+Send = Callable[[bytes], None]
+"""Sends a reply to where its request came from; never waits, never raises."""
+
+Note = Callable[[str, str], Awaitable[None]]
+"""Remembers for good that a client (by name) sends Message-Authenticator from a source address."""
+
+_LONGEST_DELAY = 1.0  # seconds
+_JITTER = 0.1  # of the delay, at most: when a refusal comes shall not tell what was refused
+_LOG_INTERVAL = 60.0  # seconds between two lines about the same thing from the same source
+_MOST_LOGGED = 1024  # sources and things, in that time
+_MOST_SIGNERS = 65536
+
+# Everyday: a NAS repeats itself.  And what `answer` withholds, the audit file tells.
+_NOT_LOGGED = frozenset({DiscardReason.DUPLICATE_IN_FLIGHT, DiscardReason.SUPERSEDED, DiscardReason.WITHHELD})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is kept at once.
+
+    `in_flight`: requests being answered, in all and per client; those without a State get three
+    quarters of it, so that under overload a login half-way is finished before another begins.
+    `held`: delayed replies, likewise.  Beyond it they are not sent at all: to send them at once
+    would hurry exactly the one who guesses most.  `remembered`: requests per client, in flight or
+    answered, for the sake of duplicates.
+    """
+
+    in_flight: int = 4096
+    in_flight_per_client: int = 1024
+    held: int = 16384
+    held_per_client: int = 4096
+    remembered: int = 32768
+
+
+@dataclass(slots=True)
+class _Desk:
+    """What is under way for one client."""
+
+    client: Client
+    replies: Replies
+    in_flight: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """A request that is being answered."""
+
+    desk: _Desk
+    key: Key
+    packet: Packet
+    arrived: float
+    send: Send = field(repr=False)
+
+    @property
+    def client(self) -> str:
+        return self.desk.client.nas.name
+
+    @property
+    def host(self) -> str:
+        return self.key[1]
+
+    def request(self) -> AccessRequest:
+        _, host, port, _ = self.key
+        source = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        packet = self.packet
+        return AccessRequest(self.desk.client.nas, packet.attributes, packet.password, source, self.arrived)
+
+
+class Exchange:
+    """Answers the octets that any transport receives.
+
+    `signers`: (client, source address) pairs known to send Message-Authenticator, for `auto`;
+    `note` is given each new one.  `jitter`: a number from 0 to 1, another one each time.
+    """
+
+    def __init__(
+        self,
+        clients: Clients,
+        answer: Answer,
+        encoder: Encoder,
+        meter: Meter,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        *,
+        note: Note,
+        jitter: Callable[[], float],
+        signers: Iterable[tuple[str, str]] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        self._clients = clients
+        self._answer = answer
+        self._encoder = encoder
+        self._meter = meter
+        self._clock = clock
+        self._log = log
+        self._note = note
+        self._jitter = jitter
+        self._signers = set(signers)
+        self._limits = limits or Limits()
+        most = self._limits.remembered
+        self._desks = {each.nas.name: _Desk(each, Replies(each.nas.window, most)) for each in clients}
+        self._in_flight = 0
+        self._held: dict[_Asked, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._logged: OrderedDict[tuple[str, str], float] = OrderedDict()  # by time
+        self._closing = False
+        self._idle = asyncio.Event()
+
+    def receive(self, octets: bytes, source: tuple[str, int], socket: Hashable, send: Send) -> None:
+        """One packet from `source` at one of our sockets: `send` gets the reply now, later or never.
+
+        Called within the running event loop.  Never raises, whatever the octets are.
+        """
+        arrived = self._clock.monotonic()
+        host, port = source
+        client = self._clients.find(host)
+        if client is None:
+            return self._discard(DiscardReason.UNKNOWN_SOURCE, "", host)
+        name = client.nas.name
+        if self._closing:
+            return self._discard(DiscardReason.CLOSING, name, host)
+        packet = decode(octets, client, known_to_sign=(name, host) in self._signers)
+        if isinstance(packet, DiscardReason):
+            return self._discard(packet, name, host)
+        self._meter.count("requests", client=name, code=packet.code.name.lower())
+        asked = _Asked(self._desks[name], (socket, host, port, packet.identifier), packet, arrived, send)
+        if packet.code is Code.STATUS_SERVER:  # RFC 5997 §4.2: we are there, and nothing else is done
+            return self._send(asked, self._encode(asked, Reply(Code.ACCESS_ACCEPT)))
+        if packet.volunteered:
+            self._remember(client, host)
+        return self._take(asked)
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new and finish what is under way, delayed replies included; `seconds` at most."""
+        self._closing = True
+        self._notice_idle()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            self._log.warning("drain_cut_short", in_flight=self._in_flight, held=len(self._held))
+        for handle in self._held.values():
+            handle.cancel()
+        self._held.clear()
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- a request ------------------------------------------------------------------------------
+
+    def _take(self, asked: _Asked) -> None:
+        """Have a verified Access-Request answered, unless it is a duplicate or there is no room."""
+        replies = asked.desk.replies
+        seen = replies.ask(asked.key, asked.packet.authenticator, asked.arrived)
+        if isinstance(seen, bytes):
+            self._meter.count("repeated", client=asked.client)
+            return asked.send(seen)
+        if seen is Seen.IN_FLIGHT:
+            return self._discard(DiscardReason.DUPLICATE_IN_FLIGHT, asked.client, asked.host)
+        busy = DiscardReason.CLIENT_BUSY if seen is Seen.FULL else self._busy(asked)
+        if busy:
+            return self._drop(asked, busy)
+        asked.desk.in_flight += 1
+        self._in_flight += 1
+        return self._spawn(self._serve(asked))
+
+    def _busy(self, asked: _Asked) -> DiscardReason | None:
+        # The State need not be a good one, and is not looked into here: a bad one is refused cheaply.
+        share = 1.0 if asked.packet.has(Attribute.STATE) else 0.75
+        if asked.desk.in_flight >= self._limits.in_flight_per_client * share:
+            return DiscardReason.CLIENT_BUSY
+        return DiscardReason.SERVER_BUSY if self._in_flight >= self._limits.in_flight * share else None
+
+    async def _serve(self, asked: _Asked) -> None:
+        try:
+            reply = await self._answer(asked.request())
+        # A cancellation, wherever it came from, must not leave the request in flight for ever;
+        # the task ends here in any case.
+        except (Exception, asyncio.CancelledError) as error:
+            self._drop(asked, DiscardReason.ANSWER_FAILED, error=type(error).__name__)
+        else:
+            if reply is None:
+                self._drop(asked, DiscardReason.WITHHELD)
+            elif reply.delayed:
+                self._hold(asked, self._encode(asked, reply))
+            else:
+                self._finish(asked, self._encode(asked, reply))
+        finally:
+            asked.desk.in_flight -= 1
+            self._in_flight -= 1
+
+    def _encode(self, asked: _Asked, reply: Reply) -> bytes:
+        """The reply in octets; an Access-Reject without attributes where it cannot be one as it is."""
+        try:
+            octets = encode(reply, asked.packet, self._encoder)
+            error = "ReplyTooLong"
+        except Exception as broken:
+            octets, error = None, type(broken).__name__
+        if octets is None:
+            self._meter.count("unencodable", client=asked.client)
+            if self._may_log("reply_unencodable", asked.client):
+                self._log.error("reply_unencodable", client=asked.client, error=error)
+            octets = encode(Reply(Code.ACCESS_REJECT), asked.packet, self._encoder)
+            assert octets is not None  # `encode` says so: nothing in it is longer than the request was
+        return octets
+
+    # --- its reply ------------------------------------------------------------------------------
+
+    def _hold(self, asked: _Asked, octets: bytes) -> None:
+        """Finish with `octets` once the delay, counted from arrival, is over."""
+        desk = asked.desk
+        if desk.held >= self._limits.held_per_client or len(self._held) >= self._limits.held:
+            return self._drop(asked, DiscardReason.TOO_MANY_HELD)
+        delay = min(_LONGEST_DELAY, desk.client.nas.timeout / 2) * (1 + _JITTER * self._jitter())
+        remaining = asked.arrived + delay - self._clock.monotonic()
+        desk.held += 1
+        self._held[asked] = asyncio.get_running_loop().call_later(remaining, self._release, asked, octets)
+        return None
+
+    def _release(self, asked: _Asked, octets: bytes) -> None:
+        asked.desk.held -= 1
+        del self._held[asked]
+        self._finish(asked, octets)
+        self._notice_idle()
+
+    def _finish(self, asked: _Asked, octets: bytes) -> None:
+        """Remember the reply for duplicates and send it."""
+        replies = asked.desk.replies
+        if not replies.awaits(asked.key, asked.packet.authenticator):
+            return self._discard(DiscardReason.SUPERSEDED, asked.client, asked.host)
+        replies.answer(asked.key, octets, self._clock.monotonic())
+        return self._send(asked, octets)
+
+    def _send(self, asked: _Asked, octets: bytes) -> None:
+        self._meter.count("replies", client=asked.client, code=Code(octets[0]).name.lower())
+        asked.send(octets)
+
+    # --- what is not answered -------------------------------------------------------------------
+
+    def _drop(self, asked: _Asked, reason: DiscardReason, **details: str) -> None:
+        """Leave a request unanswered; the same one, sent again, is tried anew."""
+        asked.desk.replies.give_up(asked.key, asked.packet.authenticator)
+        self._discard(reason, asked.client, asked.host, **details)
+
+    def _discard(self, reason: DiscardReason, client: str, host: str, **details: str) -> None:
+        self._meter.count("discarded", reason=reason.value, client=client)
+        if reason not in _NOT_LOGGED and self._may_log(reason, host):
+            self._log.warning("discarded", reason=reason.value, client=client, source=host, **details)
+
+    def _may_log(self, what: str, whom: str) -> bool:
+        """Whether a line about this has its turn; beyond a number of sources there is none for new ones."""
+        now = self._clock.monotonic()
+        while self._logged and next(iter(self._logged.values())) <= now - _LOG_INTERVAL:
+            self._logged.popitem(last=False)
+        if (what, whom) in self._logged or len(self._logged) >= _MOST_LOGGED:
+            return False
+        self._logged[what, whom] = now
+        return True
+
+    # --- what goes on beside --------------------------------------------------------------------
+
+    def _remember(self, client: Client, host: str) -> None:
+        """From now on this source must send Message-Authenticator, where its client is on `auto`."""
+        pair = (client.nas.name, host)
+        if client.message_authenticator != "auto" or pair in self._signers:
+            return
+        if len(self._signers) < _MOST_SIGNERS:
+            self._signers.add(pair)
+            self._spawn(self._note_signer(*pair))
+
+    async def _note_signer(self, client: str, host: str) -> None:
+        try:
+            await self._note(client, host)
+        except (Exception, asyncio.CancelledError) as error:
+            # It holds in this process all the same, and the next one learns it again.
+            self._log.error("note_failed", client=client, source=host, error=type(error).__name__)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._notice_idle()
+
+    def _notice_idle(self) -> None:
+        if self._closing and not self._tasks and not self._held:
+            self._idle.set()

@@ -1,0 +1,87 @@
+"""Exact duplicates (RFC 5080 §2.2.2): the same packet again is dropped or gets the same octets again.
+
+A NAS tells its requests apart by socket and Identifier, and reuses both; the Request Authenticator
+says whether it is the same request.  Only verified requests may come here: otherwise anybody
+could make us forget.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+# RFC 5080 §2.2.2: a reply is kept for 5 to 30 seconds.
+SHORTEST = 5.0
+LONGEST = 30.0
+
+Key = tuple[Hashable, str, int, int]
+"""Our socket, the source's address and port, the Identifier."""
+
+
+class Seen(Enum):
+    """What the table says of a request that has no reply to be sent again."""
+
+    NEW = auto()
+    IN_FLIGHT = auto()
+    FULL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    authenticator: bytes
+    octets: bytes = field(repr=False)
+    at: float
+
+
+class Replies:
+    """The requests of one client: those in flight, and what was answered for `lifetime` seconds.
+
+    At most `most` are remembered.  A full table gives up what is older than 5 s; where nothing is,
+    it takes no new request, so that one remembered is never forgotten too soon.
+    """
+
+    def __init__(self, lifetime: float, most: int) -> None:
+        self._lifetime = min(max(lifetime, SHORTEST), LONGEST)
+        self._most = most
+        self._in_flight: dict[Key, bytes] = {}
+        self._answered: OrderedDict[Key, _Answered] = OrderedDict()  # by time of answer
+
+    def __len__(self) -> int:
+        return len(self._in_flight) + len(self._answered)
+
+    def ask(self, key: Key, authenticator: bytes, now: float) -> bytes | Seen:
+        """The octets that answered this very request, or how it stands; NEW: it is in flight from here on."""
+        self._forget_before(now - self._lifetime)
+        if self._in_flight.get(key) == authenticator:
+            return Seen.IN_FLIGHT
+        answered = self._answered.get(key)
+        if answered is not None and answered.authenticator == authenticator:
+            return answered.octets
+        # The NAS uses the Identifier for something else, and has given up what was.
+        self._in_flight.pop(key, None)
+        self._answered.pop(key, None)
+        if len(self) >= self._most:
+            self._forget_before(now - SHORTEST)
+            if len(self) >= self._most:
+                return Seen.FULL
+        self._in_flight[key] = authenticator
+        return Seen.NEW
+
+    def give_up(self, key: Key, authenticator: bytes) -> None:
+        """Let the same request, sent again, be a new one."""
+        if self.awaits(key, authenticator):
+            del self._in_flight[key]
+
+    def awaits(self, key: Key, authenticator: bytes) -> bool:
+        """Whether this request is still in flight, and not given up for another with the same key."""
+        return self._in_flight.get(key) == authenticator
+
+    def answer(self, key: Key, octets: bytes, now: float) -> None:
+        """Remember what answers the request in flight."""
+        self._answered[key] = _Answered(self._in_flight.pop(key), octets, now)
+
+    def _forget_before(self, then: float) -> None:
+        while self._answered and next(iter(self._answered.values())).at <= then:
+            self._answered.popitem(last=False)

@@ -1,0 +1,136 @@
+"""Small real adapters, and packets made by hand: nothing here uses the code under test."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import Counter
+from ipaddress import ip_network
+from typing import Literal
+
+import structlog
+from structlog.testing import LogCapture
+from structlog.typing import FilteringBoundLogger
+
+from radius_mfa.core.messages import Nas, Profile
+from radius_mfa.wire.clients import Client
+
+SECRET = b"a shared secret of ours"
+SALT = bytes(range(16))  # a Request Authenticator
+
+Attributes = list[tuple[int, bytes]]
+
+
+class CountingMeter:
+    """Counts by name and labels."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, ...]] = Counter()
+
+    def count(self, name: str, **labels: str) -> None:
+        self.counts[name, *(labels[key] for key in sorted(labels))] += 1
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None:
+        self.count(name, **labels)
+
+    def total(self, name: str) -> int:
+        return sum(number for key, number in self.counts.items() if key[0] == name)
+
+    def discarded(self, reason: str, client: str = "vpn") -> int:
+        return self.counts["discarded", client, reason]
+
+
+class HandClock:
+    """A clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def wall(self) -> float:
+        return 1_700_000_000.0 + self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class SmallDictionary:
+    """Four attributes; texts go as UTF-8, numbers as four octets."""
+
+    def __init__(self) -> None:
+        self.numbers = {"Class": 25, "Filter-Id": 11, "State": 24, "Proxy-State": 33, "EAP-Message": 79}
+
+    def encode(self, name: str, value: str) -> tuple[int, bytes]:
+        if name == "Prompt":
+            return 76, int(value).to_bytes(4, "big")
+        return self.numbers[name], value.encode()
+
+
+def capturing_log() -> tuple[FilteringBoundLogger, LogCapture]:
+    capture = LogCapture()
+    log: FilteringBoundLogger = structlog.wrap_logger(
+        None, processors=[capture], wrapper_class=structlog.make_filtering_bound_logger(0)
+    )
+    return log, capture
+
+
+def make_client(
+    rule: Literal["require", "auto", "off"] = "auto",
+    *,
+    name: str = "vpn",
+    networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128"),
+    secrets: tuple[bytes, ...] = (SECRET,),
+    timeout: float = 5.0,
+    retries: int = 3,
+) -> Client:
+    nas = Nas(name, Profile("generic"), timeout=timeout, retries=retries)
+    return Client(nas, tuple(map(ip_network, networks)), secrets, rule)
+
+
+def tlv(number: int, value: bytes) -> bytes:
+    return bytes((number, len(value) + 2)) + value
+
+
+def assemble(attributes: bytes, *, code: int = 1, identifier: int = 7, salt: bytes = SALT) -> bytes:
+    return bytes((code, identifier)) + (20 + len(attributes)).to_bytes(2, "big") + salt + attributes
+
+
+def request(
+    attributes: Attributes,
+    *,
+    code: int = 1,
+    identifier: int = 7,
+    salt: bytes = SALT,
+    sign: bytes | None = SECRET,
+    sign_at: int = 0,
+) -> bytes:
+    """A packet of these attributes, with a Message-Authenticator before number `sign_at` unless `sign` is None."""
+    pieces = [tlv(number, value) for number, value in attributes]
+    if sign is None:
+        return assemble(b"".join(pieces), code=code, identifier=identifier, salt=salt)
+    before, after = b"".join(pieces[:sign_at]), b"".join(pieces[sign_at:])
+    zeroed = assemble(before + tlv(80, bytes(16)) + after, code=code, identifier=identifier, salt=salt)
+    made = hmac.new(sign, zeroed, "md5").digest()
+    return assemble(before + tlv(80, made) + after, code=code, identifier=identifier, salt=salt)
+
+
+def hide(password: bytes, secret: bytes = SECRET, salt: bytes = SALT) -> bytes:
+    """User-Password as RFC 2865 §5.2 spells it out, block by block."""
+    padded = password + bytes(-len(password) % 16 or (0 if password else 16))
+    hidden, last = b"", salt
+    for at in range(0, len(padded), 16):
+        pad = hashlib.md5(secret + last).digest()
+        last = bytes(a ^ b for a, b in zip(padded[at : at + 16], pad, strict=True))
+        hidden += last
+    return hidden
+
+
+def login(
+    password: bytes = b"sesame",
+    *extra: tuple[int, bytes],
+    identifier: int = 7,
+    salt: bytes = SALT,
+    sign: bytes | None = SECRET,
+) -> bytes:
+    """An Access-Request of alice."""
+    attributes = [(1, b"alice"), (2, hide(password, salt=salt)), *extra]
+    return request(attributes, identifier=identifier, salt=salt, sign=sign)

@@ -1,0 +1,617 @@
+"""One request's way through the wire, seen from both its ends: octets in, octets out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from time import monotonic
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyrad.packet import AuthPacket
+
+from radius_mfa.core.messages import AccessRequest, Code, Reply, ReplyAttribute
+from radius_mfa.wire.clients import Client, Clients
+from radius_mfa.wire.exchange import Exchange, Limits
+from tests.wire.support import (
+    SECRET,
+    CountingMeter,
+    HandClock,
+    SmallDictionary,
+    capturing_log,
+    login,
+    make_client,
+    request,
+)
+from tests.wire.test_packet import must_be_silent, mutated
+
+SOURCE = ("127.0.0.1", 40000)
+REJECT = Reply(Code.ACCESS_REJECT, messages=("no",), delayed=True)
+ACCEPT = Reply(Code.ACCESS_ACCEPT)
+
+
+class Decider:
+    """An `answer` that waits to be told: `await desk.asked()`, then `desk.say(...)`."""
+
+    def __init__(self) -> None:
+        self.requests: list[AccessRequest] = []
+        self._replies: list[asyncio.Future[Reply | None]] = []
+
+    async def answer(self, request: AccessRequest) -> Reply | None:
+        self.requests.append(request)
+        reply: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        self._replies.append(reply)
+        return await reply
+
+    def say(self, reply: Reply | None, number: int = -1) -> None:
+        self._replies[number].set_result(reply)
+
+    def fail(self, error: BaseException) -> None:
+        self._replies[-1].set_exception(error)
+
+
+class Rig:
+    """An exchange with everything around it; `sent` is what would go over the network, in order."""
+
+    def __init__(
+        self,
+        *clients: Client,
+        answer: Callable[[AccessRequest], Awaitable[Reply | None]] | None = None,
+        jitter: float = 0.0,
+        signers: Iterable[tuple[str, str]] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        self.decider = Decider()
+        self.meter = CountingMeter()
+        self.clock = HandClock()
+        log, self.log = capturing_log()
+        self.noted: list[tuple[str, str]] = []
+        self.note_fails = False
+        self.sent: list[bytes] = []
+        self.arrived = asyncio.Event()
+        self.exchange = Exchange(
+            Clients(clients or (make_client(),)),
+            answer or self.decider.answer,
+            SmallDictionary(),
+            self.meter,
+            self.clock,
+            log,
+            note=self.note,
+            jitter=lambda: jitter,
+            signers=signers,
+            limits=limits,
+        )
+
+    async def note(self, client: str, source: str) -> None:
+        if self.note_fails:
+            raise OSError("no room for " + source)
+        self.noted.append((client, source))
+
+    def send(self, octets: bytes) -> None:
+        self.sent.append(octets)
+        self.arrived.set()
+
+    def receive(self, octets: bytes, source: tuple[str, int] = SOURCE, socket: int = 0) -> None:
+        self.exchange.receive(octets, source, socket, self.send)
+
+    @property
+    def codes(self) -> list[int]:
+        return [octets[0] for octets in self.sent]
+
+    @property
+    def logged(self) -> list[tuple[object, ...]]:
+        return [(entry["event"], entry.get("reason"), entry.get("source")) for entry in self.log.entries]
+
+
+async def turns() -> None:
+    """Let everything that is ready run."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def run(play: Callable[[], Coroutine[object, object, None]]) -> None:
+    asyncio.run(asyncio.wait_for(play(), 10))
+
+
+class TestAnswered:
+    def test_a_request_becomes_a_decision_and_its_reply_octets(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(login(b"sesame", (31, b"station")))
+            await turns()
+            (asked,) = rig.decider.requests
+            assert (asked.nas.name, asked.source, asked.arrived) == ("vpn", "127.0.0.1:40000", 1000.0)
+            assert (asked.password, asked.first(1), asked.first(31)) == (b"sesame", b"alice", b"station")
+            assert rig.sent == []
+            rig.decider.say(Reply(Code.ACCESS_CHALLENGE, b"state", ("Code?",)))
+            await turns()
+            theirs = AuthPacket(packet=login(), secret=SECRET)
+            reply = AuthPacket(packet=rig.sent[0], secret=SECRET)
+            assert theirs.VerifyReply(reply, enforce_ma=True)
+            assert (rig.codes, reply[24], reply[18]) == ([11], [b"state"], [b"Code?"])
+            assert rig.meter.counts["requests", "vpn", "access_request"] == 1
+            assert rig.meter.counts["replies", "vpn", "access_challenge"] == 1
+
+        run(play)
+
+    def test_an_ipv6_source_is_written_with_brackets(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(login(), ("::1", 40000))
+            await turns()
+            assert rig.decider.requests[0].source == "[::1]:40000"
+            await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_status_server_is_answered_at_once_and_nothing_else_done(self) -> None:
+        """RFC 5997 §4.2."""
+
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(request([], code=12))
+            assert rig.codes == [2]
+            await turns()
+            assert rig.decider.requests == []
+            assert rig.noted == []
+
+        run(play)
+
+
+class TestSilence:
+    def test_an_unknown_source_is_met_with_silence(self) -> None:
+        """RFC 2865 §3: without a shared secret."""
+
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(login(), ("192.0.2.1", 1))
+            await turns()
+            assert (rig.sent, rig.decider.requests) == ([], [])
+            assert rig.meter.discarded("unknown_source", "") == 1
+            assert rig.logged == [("discarded", "unknown_source", "192.0.2.1")]
+
+        run(play)
+
+    def test_a_malformed_packet_never_touches_the_table_of_duplicates(self) -> None:
+        """RFC 5080 §2.2.2."""
+
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(login())
+            await turns()
+            rig.receive(login(salt=bytes(16), sign=b"forged"))
+            rig.decider.say(ACCEPT)
+            await turns()
+            assert rig.codes == [2]
+            assert rig.meter.discarded("message_authenticator_wrong") == 1
+
+        run(play)
+
+    def test_none_from_answer_is_silence_and_a_retransmission_is_tried_anew(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            for expected in (1, 2):
+                rig.receive(login())
+                await turns()
+                rig.decider.say(None)
+                await turns()
+                assert len(rig.decider.requests) == expected
+            assert rig.sent == []
+            assert rig.meter.discarded("withheld") == 2
+            assert rig.log.entries == []
+
+        run(play)
+
+    @pytest.mark.parametrize("error", [RuntimeError("sesame"), asyncio.CancelledError("sesame")])
+    def test_an_exception_is_never_an_accept_and_tells_its_class_only(self, error: BaseException) -> None:
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(login())
+            await turns()
+            rig.decider.fail(error)
+            await turns()
+            assert rig.sent == []
+            assert rig.meter.discarded("answer_failed") == 1
+            (entry,) = rig.log.entries
+            assert entry["error"] == type(error).__name__
+            assert "sesame" not in repr(entry)
+            rig.receive(login())
+            await turns()
+            assert len(rig.decider.requests) == 2
+            await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_a_line_about_one_source_and_reason_comes_once_a_minute(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            for _ in range(3):
+                rig.receive(b"?")
+                rig.receive(b"?", ("127.0.0.2", 1))
+            rig.clock.now += 59
+            rig.receive(b"?")
+            assert len(rig.log.entries) == 2
+            rig.clock.now += 1
+            rig.receive(b"?")
+            assert [line[2] for line in rig.logged] == ["127.0.0.1", "127.0.0.2", "127.0.0.1"]
+            assert rig.meter.discarded("shorter_than_header") == 8
+
+        run(play)
+
+    def test_the_table_of_lines_is_bounded(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            for number in range(2000):
+                rig.receive(b"?", (f"127.1.{number >> 8}.{number & 255}", 1))
+            assert len(rig.log.entries) == 1024
+            rig.clock.now += 60
+            rig.receive(b"?", ("127.2.0.1", 1))
+            assert len(rig.log.entries) == 1025
+
+        run(play)
+
+
+class TestAuto:
+    """CVE-2024-3596: who once sent a Message-Authenticator must go on."""
+
+    def test_the_first_one_is_noted_and_then_demanded(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            for octets in (login(), login(identifier=8), login(sign=None, identifier=9)):
+                rig.receive(octets)
+            await turns()
+            assert rig.noted == [("vpn", "127.0.0.1")]
+            assert len(rig.decider.requests) == 2
+            assert rig.meter.discarded("message_authenticator_downgraded") == 1
+            rig.receive(login(sign=None, identifier=9), ("127.0.0.2", 1))
+            await turns()
+            assert len(rig.decider.requests) == 3
+            await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_what_was_noted_before_holds_from_the_start(self) -> None:
+        async def play() -> None:
+            rig = Rig(signers=[("vpn", "127.0.0.1")])
+            rig.receive(login(sign=None))
+            assert rig.meter.discarded("message_authenticator_downgraded") == 1
+
+        run(play)
+
+    @pytest.mark.parametrize("rule", ["require", "off"])
+    def test_the_other_rules_note_nothing(self, rule: Literal["require", "off"]) -> None:
+        async def play() -> None:
+            rig = Rig(make_client(rule))
+            rig.receive(login())
+            await turns()
+            assert rig.noted == []
+            await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_eap_proves_nothing(self) -> None:
+        """RFC 3579 §3.2."""
+
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(request([(1, b"alice"), (79, b"eap")]))
+            await turns()
+            assert (len(rig.decider.requests), rig.noted) == (1, [])
+            await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_a_note_that_fails_still_holds_in_this_process(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            rig.note_fails = True
+            rig.receive(login())
+            await turns()
+            assert rig.logged == [("note_failed", None, "127.0.0.1")]
+            assert rig.log.entries[0]["error"] == "OSError"
+            rig.receive(login(sign=None, identifier=8))
+            assert rig.meter.discarded("message_authenticator_downgraded") == 1
+            await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_the_set_is_bounded(self) -> None:
+        async def play() -> None:
+            rig = Rig(signers=[("vpn", str(number)) for number in range(65536)])
+            rig.receive(login())
+            await turns()
+            assert rig.noted == []
+            await rig.exchange.drain(0)
+
+        run(play)
+
+
+class TestDuplicates:
+    """RFC 5080 §2.2.2."""
+
+    def test_in_flight_is_dropped_and_answered_gets_the_same_octets(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(login())
+            rig.receive(login())
+            await turns()
+            assert len(rig.decider.requests) == 1
+            assert rig.meter.discarded("duplicate_in_flight") == 1
+            rig.decider.say(ACCEPT)
+            await turns()
+            rig.receive(login())
+            assert len(rig.sent) == 2
+            assert rig.sent[0] == rig.sent[1]
+            assert rig.meter.counts["repeated", "vpn"] == 1
+            assert rig.log.entries == []
+
+        run(play)
+
+    def test_after_its_time_it_is_a_new_request(self) -> None:
+        async def play() -> None:
+            rig = Rig(make_client(timeout=2, retries=2))
+            rig.receive(login())
+            await turns()
+            rig.decider.say(ACCEPT)
+            await turns()
+            rig.clock.now += 6
+            rig.receive(login())
+            await turns()
+            assert len(rig.decider.requests) == 2
+            await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_another_port_or_socket_is_another_request(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(login())
+            rig.receive(login(), (SOURCE[0], 40001))
+            rig.receive(login(), socket=1)
+            await turns()
+            assert len(rig.decider.requests) == 3
+            await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_a_reused_identifier_gives_up_the_old_request(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(login())
+            rig.receive(login(salt=bytes(16)))
+            await turns()
+            rig.decider.say(ACCEPT, 0)
+            await turns()
+            assert rig.sent == []
+            assert rig.meter.discarded("superseded") == 1
+            rig.decider.say(Reply(Code.ACCESS_REJECT), 1)
+            await turns()
+            assert rig.codes == [3]
+
+        run(play)
+
+
+class TestLimits:
+    def test_per_client_a_quarter_is_left_to_logins_half_way(self) -> None:
+        async def play() -> None:
+            rig = Rig(limits=Limits(in_flight_per_client=4))
+            for identifier in range(5):
+                rig.receive(login(identifier=identifier))
+            for identifier in range(5, 8):
+                rig.receive(login(b"123456", (24, b"state"), identifier=identifier))
+            await turns()
+            assert [asked.first(24) for asked in rig.decider.requests] == [None] * 3 + [b"state"]
+            assert rig.meter.discarded("client_busy") == 4
+            # Once there is room, what was dropped is taken.
+            rig.decider.say(ACCEPT, 0)
+            rig.decider.say(ACCEPT, 1)
+            await turns()
+            rig.receive(login(identifier=4))
+            await turns()
+            assert len(rig.decider.requests) == 5
+            await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_in_all(self) -> None:
+        async def play() -> None:
+            other = make_client(name="wifi", networks=("192.0.2.0/24",))
+            rig = Rig(make_client(), other, limits=Limits(in_flight=4))
+            for identifier in range(3):
+                rig.receive(login(identifier=identifier))
+            rig.receive(login(), ("192.0.2.1", 1))
+            await turns()
+            assert len(rig.decider.requests) == 3
+            assert rig.meter.discarded("server_busy", "wifi") == 1
+            await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_remembered(self) -> None:
+        async def play() -> None:
+            rig = Rig(limits=Limits(remembered=2))
+            for identifier in range(2):
+                rig.receive(login(identifier=identifier))
+                await turns()
+                rig.decider.say(ACCEPT)
+                await turns()
+            rig.receive(login(identifier=2))
+            assert rig.codes == [2, 2]
+            assert rig.meter.discarded("client_busy") == 1
+
+        run(play)
+
+
+class TestUnencodable:
+    @pytest.mark.parametrize(
+        ("attributes", "error"),
+        [
+            ((ReplyAttribute("Nobody-Knows", "x"),), "KeyError"),
+            ((ReplyAttribute("State", "x"),), "ValueError"),
+            ((ReplyAttribute("Class", "x" * 250),) * 17, "ReplyTooLong"),
+        ],
+    )
+    def test_what_cannot_be_said_is_a_bare_reject(
+        self, attributes: tuple[ReplyAttribute, ...], error: str
+    ) -> None:
+        async def play() -> None:
+            rig = Rig()
+            for identifier in (1, 2):
+                rig.receive(login(b"sesame", (33, b"p"), identifier=identifier))
+                await turns()
+                rig.decider.say(Reply(Code.ACCESS_ACCEPT, attributes=attributes))
+                await turns()
+            assert rig.codes == [3, 3]
+            assert rig.sent[0][20] == 80
+            assert rig.sent[0][38:] == b"\x21\x03p"
+            assert rig.meter.counts["unencodable", "vpn"] == 2
+            assert [entry["error"] for entry in rig.log.entries] == [error]
+
+        run(play)
+
+
+class TestDelay:
+    """Rejects come later, counted from arrival: min(1 s, half the client's timeout), and jitter."""
+
+    @pytest.mark.parametrize("jitter", [0.0, 1.0])
+    def test_a_delayed_reply_is_really_later(self, jitter: float) -> None:
+        async def play() -> None:
+            rig = Rig(make_client(timeout=0.2), jitter=jitter)
+            before = monotonic()
+            rig.receive(login())
+            await turns()
+            rig.decider.say(REJECT)
+            await turns()
+            rig.receive(login())
+            assert rig.meter.discarded("duplicate_in_flight") == 1
+            await rig.arrived.wait()
+            # The loop's timer may be early by its resolution.
+            assert monotonic() - before >= 0.1 * (1 + 0.1 * jitter) - 0.002
+            assert rig.codes == [3]
+            rig.receive(login())
+            assert rig.sent[0] == rig.sent[1]
+
+        run(play)
+
+    @pytest.mark.parametrize(("timeout", "delay"), [(0.5, 0.25), (2, 1), (60, 1)])
+    def test_it_is_counted_from_arrival(self, timeout: float, delay: float) -> None:
+        async def play() -> None:
+            rig = Rig(make_client(timeout=timeout), jitter=1.0)
+            rig.receive(login())
+            await turns()
+            rig.clock.now += 1.1 * delay
+            rig.decider.say(REJECT)
+            await turns()
+            assert rig.codes == [3]
+
+        run(play)
+
+    def test_the_held_are_bounded_and_the_rest_is_not_sent(self) -> None:
+        async def refuse(_: AccessRequest) -> Reply:
+            return REJECT
+
+        async def play() -> None:
+            other = make_client(name="wifi", networks=("192.0.2.0/24",), timeout=0.1)
+            limits = Limits(held=3, held_per_client=2)
+            rig = Rig(make_client(timeout=0.1), other, answer=refuse, limits=limits)
+            for identifier in range(3):
+                rig.receive(login(identifier=identifier))
+            await turns()
+            for identifier in range(2):
+                rig.receive(login(identifier=identifier), ("192.0.2.1", 1))
+            await turns()
+            assert rig.meter.discarded("too_many_held") == 1
+            assert rig.meter.discarded("too_many_held", "wifi") == 1
+            await rig.exchange.drain(5)
+            assert rig.codes == [3, 3, 3]
+
+        run(play)
+
+    def test_a_held_reply_gives_way_to_a_reused_identifier(self) -> None:
+        async def play() -> None:
+            rig = Rig(make_client(timeout=0.1))
+            rig.receive(login())
+            await turns()
+            rig.decider.say(REJECT)
+            await turns()
+            rig.receive(login(salt=bytes(16)))
+            await turns()
+            rig.decider.say(ACCEPT)
+            await rig.exchange.drain(5)
+            assert rig.codes == [2]
+            assert rig.meter.discarded("superseded") == 1
+
+        run(play)
+
+
+class TestDrain:
+    def test_it_finishes_what_is_in_flight_and_held_and_takes_nothing_new(self) -> None:
+        async def play() -> None:
+            rig = Rig(make_client(timeout=0.1))
+            rig.receive(login(identifier=1))
+            rig.receive(login(identifier=2))
+            await turns()
+            rig.decider.say(REJECT, 0)
+            draining = asyncio.create_task(rig.exchange.drain(5))
+            await turns()
+            rig.receive(login(identifier=3))
+            assert rig.meter.discarded("closing") == 1
+            assert not draining.done()
+            rig.decider.say(ACCEPT, 1)
+            await draining
+            assert rig.codes == [2, 3]
+
+        run(play)
+
+    def test_with_nothing_to_do_it_is_over_at_once(self) -> None:
+        async def play() -> None:
+            await Rig().exchange.drain(1000)
+
+        run(play)
+
+    def test_it_does_not_wait_longer_than_it_may(self) -> None:
+        async def play() -> None:
+            rig = Rig(make_client(timeout=1000))
+            rig.receive(login(identifier=1))
+            rig.receive(login(identifier=2))
+            await turns()
+            rig.decider.say(REJECT, 0)
+            await turns()
+            await rig.exchange.drain(0.01)
+            await turns()
+            assert rig.sent == []
+            cut, failed = rig.log.entries
+            assert (cut["event"], cut["in_flight"], cut["held"]) == ("drain_cut_short", 1, 1)
+            assert failed["error"] == "CancelledError"
+
+        run(play)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(mutated() | st.binary(max_size=100), st.booleans()), max_size=6),
+    st.sampled_from(["require", "auto", "off"]),
+)
+def test_whatever_comes_in_nothing_is_raised_and_silence_is_kept(
+    packets: list[tuple[bytes, bool]], rule: Literal["require", "auto", "off"]
+) -> None:
+    async def accept(_: AccessRequest) -> Reply:
+        return ACCEPT
+
+    async def play() -> None:
+        rig = Rig(make_client(rule), answer=accept)
+        signers: set[str] = set()
+        for port, (octets, other_host) in enumerate(packets):
+            host = "127.0.0.2" if other_host else "127.0.0.1"
+            before = len(rig.sent)
+            rig.receive(octets, (host, port))
+            await turns()
+            answered = len(rig.sent) - before
+            assert answered == (0 if must_be_silent(octets, rule, host in signers) else 1)
+            signers = {source for _, source in rig.noted}
+        await rig.exchange.drain(1)
+        assert rig.meter.total("discarded") + len(rig.sent) == len(packets)
+
+    run(play)

@@ -1,0 +1,102 @@
+"""Exact duplicates (RFC 5080 §2.2.2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from radius_mfa.wire.replies import Key, Replies, Seen
+
+A, B = b"a" * 16, b"b" * 16
+
+
+def key(identifier: int = 1, port: int = 1024, socket: int = 0, host: str = "192.0.2.1") -> Key:
+    return socket, host, port, identifier
+
+
+def answered(replies: Replies, which: Key, authenticator: bytes = A, now: float = 0.0) -> None:
+    assert replies.ask(which, authenticator, now) is Seen.NEW
+    replies.answer(which, b"reply", now)
+
+
+def test_in_flight_is_told_and_answered_gets_the_same_octets() -> None:
+    replies = Replies(20, 10)
+    assert replies.ask(key(), A, 0) is Seen.NEW
+    assert replies.ask(key(), A, 1) is Seen.IN_FLIGHT
+    replies.answer(key(), b"reply", 2)
+    assert replies.ask(key(), A, 3) == b"reply"
+    assert replies.ask(key(), A, 21.9) == b"reply"
+
+
+@pytest.mark.parametrize("other", [key(2), key(port=1025), key(socket=1), key(host="192.0.2.2")])
+def test_another_identifier_port_source_or_socket_is_another_request(other: Key) -> None:
+    replies = Replies(20, 10)
+    answered(replies, key())
+    assert replies.ask(other, A, 1) is Seen.NEW
+
+
+def test_another_authenticator_is_a_new_request_and_the_old_one_forgotten() -> None:
+    replies = Replies(20, 10)
+    answered(replies, key())
+    assert replies.ask(key(), B, 1) is Seen.NEW
+    assert replies.ask(key(), B, 1) is Seen.IN_FLIGHT
+    assert not replies.awaits(key(), A)
+    assert len(replies) == 1
+    assert replies.ask(key(), A, 2) is Seen.NEW
+    assert not replies.awaits(key(), B)
+
+
+def test_what_was_given_up_is_tried_anew() -> None:
+    replies = Replies(20, 10)
+    replies.ask(key(), A, 0)
+    replies.give_up(key(), A)
+    assert replies.ask(key(), A, 0) is Seen.NEW
+
+
+def test_giving_up_does_not_touch_who_came_after() -> None:
+    replies = Replies(20, 10)
+    replies.ask(key(), A, 0)
+    replies.ask(key(), B, 0)
+    replies.give_up(key(), A)
+    assert replies.awaits(key(), B)
+
+
+@pytest.mark.parametrize(("window", "kept"), [(1, 5), (20, 20), (300, 30)])
+def test_a_reply_is_kept_for_the_window_but_5_to_30_seconds(window: float, kept: float) -> None:
+    replies = Replies(window, 10)
+    answered(replies, key())
+    assert replies.ask(key(), A, kept - 0.01) == b"reply"
+    assert replies.ask(key(), A, kept) is Seen.NEW
+
+
+def test_what_is_over_takes_no_room() -> None:
+    replies = Replies(20, 100)
+    for identifier in range(100):
+        answered(replies, key(identifier), now=identifier / 10)
+    assert len(replies) == 100
+    replies.ask(key(200), A, 24.95)
+    assert len(replies) == 51
+
+
+def test_a_full_table_takes_no_new_request() -> None:
+    replies = Replies(20, 2)
+    answered(replies, key(1))
+    replies.ask(key(2), A, 0)
+    assert replies.ask(key(3), A, 4.9) is Seen.FULL
+    assert len(replies) == 2
+    assert replies.ask(key(1), A, 4.9) == b"reply"
+    assert replies.ask(key(2), A, 4.9) is Seen.IN_FLIGHT
+
+
+def test_a_full_table_gives_up_what_is_older_than_five_seconds() -> None:
+    replies = Replies(20, 2)
+    answered(replies, key(1), now=0)
+    answered(replies, key(2), now=3)
+    assert replies.ask(key(3), A, 5.1) is Seen.NEW
+    assert replies.ask(key(1), A, 5.1) is Seen.FULL
+    assert replies.ask(key(2), A, 5.1) == b"reply"
+
+
+def test_a_reused_identifier_needs_no_more_room() -> None:
+    replies = Replies(20, 1)
+    answered(replies, key())
+    assert replies.ask(key(), B, 1) is Seen.NEW

@@ -1,0 +1,89 @@
+"""What is exactly a packet, and what is not (RFC 2865 §3, §5)."""
+
+from __future__ import annotations
+
+import hmac
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radius_mfa.wire.walker import DiscardReason, Frame, message_authenticator, walk, zeroed
+from tests.wire.support import SALT, SECRET, assemble, request, tlv
+
+_LONGEST = assemble(tlv(26, bytes(253)) * 15 + tlv(26, bytes(249)))
+_FILLED = tlv(1, b"a")
+
+
+def test_a_packet_is_cut_at_its_seams() -> None:
+    frame = walk(assemble(tlv(1, b"alice") + tlv(33, b"") + tlv(1, b"b"), code=1, identifier=9))
+    assert isinstance(frame, Frame)
+    assert (frame.code, frame.identifier, frame.authenticator) == (1, 9, SALT)
+    assert frame.attributes == ((1, b"alice"), (33, b""), (1, b"b"))
+
+
+def test_octets_past_length_are_padding() -> None:
+    """RFC 2865 §3."""
+    octets = assemble(_FILLED)
+    assert walk(octets + b"\x00\xff" * 40) == walk(octets)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [assemble(b""), _LONGEST, assemble(tlv(255, b"") * 200)],
+    ids=["no attribute", "4096 octets", "200 attributes"],
+)
+def test_the_limits_themselves_are_within(octets: bytes) -> None:
+    """RFC 2865 §3: 20 to 4096 octets."""
+    assert isinstance(walk(octets), Frame)
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        pytest.param(b"", DiscardReason.SHORTER_THAN_HEADER, id="nothing"),
+        pytest.param(assemble(b"")[:19], DiscardReason.SHORTER_THAN_HEADER, id="19 octets"),
+        pytest.param(b"\x01\x07\x00\x13" + SALT, DiscardReason.LENGTH_OUT_OF_RANGE, id="Length 19"),
+        pytest.param(b"\x01\x07\x00\x00" + SALT, DiscardReason.LENGTH_OUT_OF_RANGE, id="Length 0"),
+        pytest.param(assemble(bytes(4077)), DiscardReason.LENGTH_OUT_OF_RANGE, id="Length 4097"),
+        pytest.param(b"\x01\x07\xff\xff" + bytes(65531), DiscardReason.LENGTH_OUT_OF_RANGE, id="Length 65535"),
+        pytest.param(assemble(_FILLED)[:-1], DiscardReason.SHORTER_THAN_LENGTH, id="last octet missing"),
+        pytest.param(assemble(b"\x00\x03a"), DiscardReason.ATTRIBUTE_TYPE_ZERO, id="type 0"),
+        pytest.param(assemble(b"\x01\x00"), DiscardReason.ATTRIBUTE_TOO_SHORT, id="length 0"),
+        pytest.param(assemble(b"\x01\x01"), DiscardReason.ATTRIBUTE_TOO_SHORT, id="length 1"),
+        pytest.param(assemble(_FILLED + b"\x01"), DiscardReason.ATTRIBUTE_OVERRUN, id="half a header"),
+        pytest.param(assemble(_FILLED + b"\x01\x04a"), DiscardReason.ATTRIBUTE_OVERRUN, id="overrun by one"),
+        pytest.param(
+            assemble(b"\x01\x04a") + b"b", DiscardReason.ATTRIBUTE_OVERRUN, id="overrun into the padding"
+        ),
+        pytest.param(assemble(tlv(9, b"") * 201), DiscardReason.TOO_MANY_ATTRIBUTES, id="201 attributes"),
+    ],
+)
+def test_what_is_not_exactly_a_packet_is_discarded(octets: bytes, reason: DiscardReason) -> None:
+    """RFC 2865 §3, §5."""
+    assert walk(octets) is reason
+
+
+@given(st.binary(max_size=300))
+def test_any_octets_are_a_frame_or_a_reason(octets: bytes) -> None:
+    found = walk(octets)
+    if isinstance(found, Frame):
+        assert found.octets == octets[: len(found.octets)]
+        assert assemble(
+            b"".join(tlv(number, value) for number, value in found.attributes),
+            code=found.code,
+            identifier=found.identifier,
+            salt=found.authenticator,
+        ) == (found.octets)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_message_authenticator_is_computed_with_zeros_in_its_place(place: int) -> None:
+    """RFC 3579 §3.2: anywhere in a request."""
+    octets = request([(1, b"alice"), (80 - 1, b"x")], sign_at=place)
+    frame = walk(octets)
+    assert isinstance(frame, Frame)
+    made = dict(frame.attributes)[80]
+    expected = octets.replace(made, bytes(16))
+    assert zeroed(frame) == expected
+    assert message_authenticator(expected, SECRET) == made == hmac.new(SECRET, expected, "md5").digest()
