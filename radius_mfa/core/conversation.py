@@ -44,7 +44,7 @@ from radius_mfa.core.messages import (
     Message,
     Reject,
 )
-from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.outcomes import ROUNDS_OVER, Outcome
 from radius_mfa.core.policy import Policy, SecondFactor, Situation, evaluate
 from radius_mfa.core.ports import (
     AnsweredBefore,
@@ -114,11 +114,13 @@ class Conversation:
     async def answer(self, request: AccessRequest, deadline: float) -> Conclusion:
         """The decision on one Access-Request, by `deadline` (monotonic seconds)."""
         login = Login.of(request, self._entropy.octets(16))
-        state = request.first(Attribute.STATE)
+        states = request.all(Attribute.STATE)
         try:
-            if state is None:
+            if not states:
                 return await self._round_one(login, deadline)
-            return await self._later_round(login, state, deadline)
+            if len(states) > 1:  # at most one (RFC 2865 §5.44)
+                return self._refuse(login, Outcome.STATE_UNREADABLE)
+            return await self._later_round(login, states[0], deadline)
         except BackendError as broken:
             return self._broken(login, broken)
 
@@ -246,8 +248,10 @@ class Conversation:
         barred = self._guard.barred(counters, self._clock.wall())
         profile = login.request.nas.profile
         decision: Reject | Challenge
-        if barred or profile.suffix is not None or login.round >= profile.rounds:
-            decision = Reject(wrong, self._told(login, barred or wrong, counters))
+        if barred:
+            decision = Reject(wrong, self._told(login, barred, counters))
+        elif profile.suffix is not None or login.round >= profile.rounds:
+            decision = Reject(wrong, Message(ROUNDS_OVER, login.language))
         else:
             decision = self._challenge(replace(login, round=login.round + 1), wrong)
         conclusion = self._conclude(login, decision)

@@ -85,6 +85,7 @@ _BEFORE_THE_PASSWORD = frozenset(
 )
 
 REFUSED = "refused"
+ROUNDS_OVER = "rounds_over"  # told with the last wrong answer: there is no other prompt to type into
 
 
 def told_to_user(outcome: Outcome) -> str:

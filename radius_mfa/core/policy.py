@@ -146,24 +146,30 @@ class DaysAre:
 
 @dataclass(frozen=True, slots=True)
 class HoursAre:
-    """The time of day is from `start` until before `end`, in minutes; past midnight where end <= start."""
+    """The time of day is within one of `ranges`: from the first until before the second, in minutes.
+
+    Past midnight where the second is not later than the first.
+    """
 
     key: ClassVar[str] = "hours"
-    start: int
-    end: int
+    ranges: tuple[tuple[int, int], ...]
 
     @property
     def wanted(self) -> str:
-        return f"{self.start // 60:02}:{self.start % 60:02}-{self.end // 60:02}:{self.end % 60:02}"
+        return " or ".join(f"{_clock(start)}-{_clock(end)}" for start, end in self.ranges)
 
     def holds(self, situation: Situation) -> bool:
         minute = situation.local.hour * 60 + situation.local.minute
-        if self.start < self.end:
-            return self.start <= minute < self.end
-        return minute >= self.start or minute < self.end
+        return any(
+            start <= minute < end if start < end else minute >= start or minute < end for start, end in self.ranges
+        )
 
     def found(self, situation: Situation) -> str:
         return f"{situation.local:%H:%M}"
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,11 @@ class _Generator(pyotp.TOTP):
         return self._seed
 
 
+def code_of(seed: bytes, now: float, steps_ahead: int = 0) -> str:
+    """What an app with this seed shows at `now`, or so many steps later."""
+    return _Generator(seed).generate_otp(int(now // PERIOD) + steps_ahead)
+
+
 def key_uri(seed: bytes, username: str, issuer: str) -> str:
     """The `otpauth://` address that an authenticator app reads out of a QR code."""
     return _Generator(seed).provisioning_uri(name=username, issuer_name=issuer or None)

@@ -1,0 +1,155 @@
+"""`radius-mfa demo`: a server of its own on loopback, complete logins against it, then yours."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from radius_mfa.cli.common import refuse, run
+
+if TYPE_CHECKING:
+    from radius_mfa.cli.rounds import Rounds
+    from radius_mfa.config.load import Loaded
+
+_USER, _PASSWORD = "alice", "correct horse"
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End after the logins.")
+def demo(once: bool) -> None:
+    """Show complete logins over real UDP against a server with embedded defaults.
+
+    Exit status 0 when every login went as it should, 1 otherwise.
+    """
+    with tempfile.TemporaryDirectory(prefix="radius-mfa-demo-") as folder:
+        run(_demo(Path(folder), once))
+
+
+async def _demo(folder: Path, once: bool) -> None:
+    from radius_mfa.assembly import Server
+    from radius_mfa.cli.rounds import Rounds
+    from radius_mfa.observe.logging import configure
+
+    secret = secrets.token_hex(16)
+    loaded = _configuration(folder, secret)
+    configure(loaded.configuration.log.format, loaded.configuration.log.level)
+    seed = await _enrol(loaded)
+    server = await Server.start(loaded)
+    try:
+        rounds = Rounds(server.addresses[0], secret.encode(), server.dictionary)
+        wrong = await asyncio.to_thread(_logins, rounds, _App(seed))
+        if wrong:
+            refuse(f"demo: {wrong} of the logins did not go as they should")
+        if not once:
+            await _try_yourself(server.addresses[0], secret, _App(seed))
+    finally:
+        await server.stop()
+
+
+def _configuration(folder: Path, secret: str) -> Loaded:
+    from radius_mfa.assembly import load
+    from radius_mfa.data import CONFIG
+    from radius_mfa.directories.static import hash_password
+    from radius_mfa.stores.seal import create_key_file
+
+    create_key_file(folder / "key")
+    return load(
+        CONFIG / "demo.yaml",
+        {
+            "DEMO_LISTEN": "127.0.0.1:0",
+            "DEMO_SECRET": secret,
+            "DEMO_PASSWORD": hash_password(_PASSWORD),
+            "DEMO_STORAGE": f"sqlite:///{folder / 'state.db'}",
+            "DEMO_KEY_FILE": str(folder / "key"),
+            "DEMO_AUDIT": str(folder / "audit.jsonl"),
+        },
+    )
+
+
+async def _enrol(loaded: Loaded) -> bytes:
+    """Give the user an authenticator app; its seed."""
+    from radius_mfa.assembly import opened
+    from radius_mfa.core.enrolment import Seed
+    from radius_mfa.core.messages import User
+
+    async with opened(loaded) as backends:
+        user = await backends.directory.find(_USER, backends.soon(10))
+        assert isinstance(user, User)  # demo.yaml has it
+        seed = backends.enrolment.new_seed()
+        await backends.enrolment.add([Seed(user.id, user.username, seed)], confirmed=True)
+    return seed
+
+
+@dataclass(frozen=True, slots=True)
+class _App:
+    """The authenticator app of the user."""
+
+    seed: bytes = field(repr=False)
+
+    def code(self, steps_ahead: int = 0) -> str:
+        from radius_mfa.factors.totp import code_of
+
+        return code_of(self.seed, time.time(), steps_ahead)
+
+
+def _logins(rounds: Rounds, app: _App) -> int:
+    """Show three logins; how many went otherwise than they should."""
+    from radius_mfa.core.messages import Code
+
+    right = app.code()
+    wrong = next(each for each in ("111111", "222222", "333333", "444444") if each not in _near(app))
+    shown: list[tuple[str, Iterator[str], Code]] = [
+        ("Right password, right code: let in", iter([right]), Code.ACCESS_ACCEPT),
+        ("The same code a second time: a code works once", iter([right]), Code.ACCESS_CHALLENGE),
+        ("Wrong codes until the rounds are over: refused", iter([wrong] * 3), Code.ACCESS_REJECT),
+    ]
+    failed = 0
+    for number, (title, answers, expected) in enumerate(shown, 1):
+        click.secho(f"\n{number}. {title}", bold=True)
+        got = rounds.login(_USER, _PASSWORD, _typed(answers))
+        if got is not expected:
+            click.secho(f"expected {expected.name}", err=True)
+            failed += 1
+    return failed
+
+
+def _near(app: _App) -> set[str]:
+    return {app.code(steps) for steps in range(-2, 4)}
+
+
+def _typed(answers: Iterator[str]) -> Callable[[str], str | None]:
+    def answer(prompt: str) -> str | None:
+        typed = next(answers, None)
+        if typed is not None:
+            click.secho(f'  the user reads "{prompt}" and types {typed}', dim=True)
+        return typed
+
+    return answer
+
+
+async def _try_yourself(server: tuple[str, int], secret: str, app: _App) -> None:
+    """Say what to try, and keep the server up until it is interrupted."""
+    from radius_mfa.factors.totp import PERIOD, base32
+
+    click.secho("\nNow you. In another terminal, in this folder:", bold=True)
+    command = f".venv/bin/radius-mfa login {_USER} --server {server[0]}:{server[1]} --secret {secret}"
+    click.echo(f'\n  {command} --password "{_PASSWORD}"\n')
+    click.echo(f"The secret for an authenticator app is {base32(app.seed)}; or take the codes from here.")
+    click.echo("Ctrl-C ends it.\n")
+    while True:
+        # The code of the step that follows: right already, and not used up by the logins above.
+        line = f"code: {app.code(1)}"
+        if sys.stdout.isatty():
+            click.echo(f"\r{line}", nl=False)
+        else:
+            click.echo(line)
+        await asyncio.sleep(PERIOD - time.time() % PERIOD)

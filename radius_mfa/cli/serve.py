@@ -1,0 +1,76 @@
+"""`radius-mfa serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import structlog
+
+from radius_mfa.cli.common import config_option, config_path, load_configuration, run
+from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
+
+if TYPE_CHECKING:
+    from radius_mfa.assembly import Server
+    from radius_mfa.config.load import Loaded
+
+log = structlog.get_logger()
+
+
+@click.command()
+@config_option
+def serve() -> None:
+    """Run the server in the foreground.
+
+    It logs `ready` once every listener is bound.  SIGTERM finishes what is in flight; SIGHUP reads
+    the configuration again, and keeps the old one if the new one is wrong.
+    """
+    path = config_path()
+    run(_serve(load_configuration(), path))
+
+
+async def _serve(loaded: Loaded, path: Path) -> None:
+    from radius_mfa.assembly import Server
+
+    _begin_log(loaded)
+    ended, reload = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    server = await Server.start(loaded)
+    reloading = loop.create_task(_reload_when(reload, server, path))
+    await ended.wait()
+    log.info("stopping")
+    reloading.cancel()
+    await server.stop()
+
+
+def _begin_log(loaded: Loaded) -> None:
+    from radius_mfa.observe.logging import configure
+
+    configure(loaded.configuration.log.format, loaded.configuration.log.level)
+    for warning in loaded.warnings:
+        log.warning("configuration", note=warning)
+
+
+async def _reload_when(asked: asyncio.Event, server: Server, path: Path) -> None:
+    """Reload each time `asked` is set; a configuration that is wrong changes nothing."""
+    from radius_mfa.assembly import load
+
+    while True:
+        await asked.wait()
+        asked.clear()
+        try:
+            loaded = load(path, os.environ)
+            await server.reload(loaded)
+        except ConfigurationError as wrong:
+            log.error("reload_refused", problems=wrong.problems)
+        except RadiusMfaError as broken:
+            log.error("reload_refused", problems=[str(broken)])
+        else:
+            _begin_log(loaded)
