@@ -36,7 +36,7 @@ from radius_mfa.core.policy import (
 )
 from radius_mfa.core.ports import Clock, Entropy, Factor, Sealer, Store
 from radius_mfa.data import CONFIG, DICTIONARIES
-from radius_mfa.directories.chain import ChainedDirectory, ClosableDirectory
+from radius_mfa.directories.chain import ChainedDirectory, OpenDirectory
 from radius_mfa.factors.totp import TotpFactor
 from radius_mfa.observe.audit import AuditFile, AuditLog
 from radius_mfa.observe.metrics import Counts
@@ -170,7 +170,7 @@ def loopback(loaded: Loaded) -> tuple[tuple[str, int], bytes]:
 class Backends:
     """What stands behind the conversation, opened."""
 
-    directory: ClosableDirectory
+    directory: OpenDirectory
     store: Store
     sealer: Sealer
     factors: Mapping[FactorKind, Factor]
@@ -342,7 +342,7 @@ def _service(
 
 
 def _backends(
-    configuration: model.Configuration, store: Store, sealer: Sealer, directory: ClosableDirectory
+    configuration: model.Configuration, store: Store, sealer: Sealer, directory: OpenDirectory
 ) -> Backends:
     totp_settings = configuration.factors.totp or model.Totp()
     clock, entropy = SystemClock(), SystemEntropy()
@@ -371,20 +371,20 @@ async def _open_store(configuration: model.Configuration, stack: AsyncExitStack)
     return store, sealer
 
 
-def _directory(configuration: model.Configuration) -> ClosableDirectory:
+def _directory(configuration: model.Configuration) -> OpenDirectory:
     """The static accounts, then LDAP, or the one of them there is."""
-    directories: list[ClosableDirectory] = []
+    directories: list[OpenDirectory] = []
     if configuration.directory.static is not None:
         directories.append(_static(configuration.directory.static))
     if configuration.directory.ldap is not None:
         directories.append(_ldap(configuration.directory.ldap))
-    return directories[0] if len(directories) == 1 else ChainedDirectory(*directories)
+    return directories[0] if len(directories) == 1 else ChainedDirectory(directories)
 
 
 # argon2 and ldap3 are imported where they are needed: most servers do without the one or the other.
 
 
-def _static(static: model.Static) -> ClosableDirectory:
+def _static(static: model.Static) -> OpenDirectory:
     from radius_mfa.directories.static import StaticDirectory, StaticUser
 
     return StaticDirectory(
@@ -392,7 +392,7 @@ def _static(static: model.Static) -> ClosableDirectory:
     )
 
 
-def _ldap(ldap: model.Ldap) -> ClosableDirectory:
+def _ldap(ldap: model.Ldap) -> OpenDirectory:
     from radius_mfa.directories.ldap import LdapDirectory, LdapSettings
 
     settings = LdapSettings(

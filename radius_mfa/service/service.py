@@ -65,8 +65,8 @@ class Service:
         took = self._clock.monotonic() - request.arrived
         event = replace(conclusion.event, duration=round(took, 6))
         self._audit(event)
-        self._meter.count("requests", client=event.client, decision=event.decision, outcome=event.outcome)
-        self._meter.observe("request", took, client=event.client)
+        self._meter.count("decisions", client=event.client, decision=event.decision, outcome=event.outcome)
+        self._meter.observe("decision", took, client=event.client)
         return self._reply(conclusion.decision)
 
     def _internal_error(self, request: AccessRequest, broken: Exception) -> Conclusion:
