@@ -45,7 +45,7 @@ def config_path() -> Path:
 
 def load_configuration() -> Loaded:
     """The configuration asked for, with everything this version has no feature for refused."""
-    from radius_mfa.assembly import load
+    from radius_mfa.assembly.rules import load
 
     return load(config_path(), os.environ)
 

@@ -35,7 +35,7 @@ def demo(once: bool) -> None:
 
 
 async def _demo(folder: Path, once: bool) -> None:
-    from radius_mfa.assembly import Server
+    from radius_mfa.assembly.server import Server
     from radius_mfa.cli.rounds import Rounds
     from radius_mfa.observe.logging import configure
 
@@ -56,7 +56,7 @@ async def _demo(folder: Path, once: bool) -> None:
 
 
 def _configuration(folder: Path, secret: str) -> Loaded:
-    from radius_mfa.assembly import load
+    from radius_mfa.assembly.rules import load
     from radius_mfa.data import CONFIG
     from radius_mfa.directories.static import hash_password
     from radius_mfa.stores.seal import create_key_file
@@ -77,7 +77,7 @@ def _configuration(folder: Path, secret: str) -> Loaded:
 
 async def _enrol(loaded: Loaded) -> bytes:
     """Give the user an authenticator app; its seed."""
-    from radius_mfa.assembly import opened
+    from radius_mfa.assembly.backends import opened
     from radius_mfa.core.enrolment import Seed
     from radius_mfa.core.messages import User
 

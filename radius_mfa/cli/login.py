@@ -54,7 +54,7 @@ def _server(server: str | None, secret: str | None) -> tuple[tuple[str, int], by
     """Where to, and with which secret: what was given, else what the configuration has for loopback."""
     if server is not None and secret is not None:
         return _address(server), secret.encode()
-    from radius_mfa.assembly import loopback
+    from radius_mfa.assembly.rules import loopback
 
     address, known = loopback(load_configuration())
     return (_address(server) if server else address), (secret.encode() if secret else known)

@@ -15,7 +15,7 @@ from radius_mfa.cli.common import config_option, config_path, load_configuration
 from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
 
 if TYPE_CHECKING:
-    from radius_mfa.assembly import Server
+    from radius_mfa.assembly.server import Server
     from radius_mfa.config.load import Loaded
 
 log = structlog.get_logger()
@@ -34,7 +34,7 @@ def serve() -> None:
 
 
 async def _serve(loaded: Loaded, path: Path) -> None:
-    from radius_mfa.assembly import Server
+    from radius_mfa.assembly.server import Server
 
     _begin_log(loaded)
     ended, reload = asyncio.Event(), asyncio.Event()
@@ -60,7 +60,7 @@ def _begin_log(loaded: Loaded) -> None:
 
 async def _reload_when(asked: asyncio.Event, server: Server, path: Path) -> None:
     """Reload each time `asked` is set; a configuration that is wrong changes nothing."""
-    from radius_mfa.assembly import load
+    from radius_mfa.assembly.rules import load
 
     while True:
         await asked.wait()

@@ -14,7 +14,7 @@ import click
 from radius_mfa.cli.common import config_option, load_configuration, refuse, run
 
 if TYPE_CHECKING:
-    from radius_mfa.assembly import Backends
+    from radius_mfa.assembly.backends import Backends
     from radius_mfa.core.enrolment import Seed
 
 _HEADER = ["username", "secret"]
@@ -50,7 +50,7 @@ def import_(file: Path, offline: bool) -> None:
 
 
 async def _import(file: Path, offline: bool) -> None:
-    from radius_mfa.assembly import opened
+    from radius_mfa.assembly.backends import opened
 
     problems: list[str] = []
     added = 0

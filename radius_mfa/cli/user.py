@@ -11,7 +11,7 @@ import click
 from radius_mfa.cli.common import config_option, load_configuration, refuse, run
 
 if TYPE_CHECKING:
-    from radius_mfa.assembly import Backends
+    from radius_mfa.assembly.backends import Backends
     from radius_mfa.core.messages import User
     from radius_mfa.core.ports import Facts
 
@@ -42,7 +42,7 @@ def enrol(username: str, by_id: bool, secret: str | None, label: str, confirm: s
 
 
 async def _enrol(username: str, by_id: bool, secret: str | None, label: str, confirm: str | None) -> None:
-    from radius_mfa.assembly import opened
+    from radius_mfa.assembly.backends import opened
     from radius_mfa.core.enrolment import Confirmation, Seed
     from radius_mfa.factors.totp import read_base32
 
@@ -89,7 +89,7 @@ def show(username: str, by_id: bool, as_json: bool) -> None:
 
 
 async def _show(username: str, by_id: bool, as_json: bool) -> None:
-    from radius_mfa.assembly import opened
+    from radius_mfa.assembly.backends import opened
 
     async with opened(load_configuration()) as backends:
         found = await _find(backends, username, by_id)

@@ -17,8 +17,9 @@ know again.  In every later round it sends that State and what the user typed.  
     nothing over one.  An answer that cannot be right is not a guess and is not counted.
  6. **A code is used up in the transaction that accepts it**: whoever comes second with the same code
     is refused.  A used code, resent by a supplicant, is refused but not counted.
- 7. **The identical answer again gets the identical decision**, at whichever worker or node it arrives,
-    because the decision is kept with the spent State (RFC 5080 §2.2.2 asks for no less).
+ 7. **The identical answer again gets the identical decision** while the NAS may still be asking, at
+    whichever worker or node it arrives, because the decision is kept with the spent State
+    (RFC 5080 §2.2.2 asks for no less).  Later it is an answer to a spent State like any other.
  8. **The current configuration decides.**  A policy that is gone since round one is a refusal.
 """
 
@@ -231,7 +232,7 @@ class Conversation:
     ) -> Conclusion:
         decision = Accept(Outcome.ACCEPTED, policy.reply)
         conclusion = self._conclude(login, decision)
-        settlement = Settlement(attempt, decisions.pack(decision), conclusion.event, consume, cleared)
+        settlement = Settlement(attempt, decisions.pack(decision, conclusion.event.time), conclusion.event, consume, cleared)
         settled = await self._store.settle(settlement, deadline)
         if isinstance(settled, AnsweredBefore):
             return self._repeat(login, settled)
@@ -255,7 +256,7 @@ class Conversation:
         else:
             decision = self._challenge(replace(login, round=login.round + 1), wrong)
         conclusion = self._conclude(login, decision)
-        settlement = Settlement(attempt, decisions.pack(decision), conclusion.event, adjust=adjust)
+        settlement = Settlement(attempt, decisions.pack(decision, conclusion.event.time), conclusion.event, adjust=adjust)
         settled = await self._store.settle(settlement, deadline)
         return self._repeat(login, settled) if isinstance(settled, AnsweredBefore) else conclusion
 
@@ -321,7 +322,11 @@ class Conversation:
         return self._refuse(login, outcome)
 
     def _repeat(self, login: Login, before: AnsweredBefore) -> Conclusion:
-        return self._conclude(login, decisions.unpack(before.decision), "the same answer again")
+        """What was decided before on the identical answer, for as long as a NAS that lost it asks again."""
+        decision, at = decisions.unpack(before.decision)
+        if self._clock.wall() >= at + login.request.nas.window:
+            return self._refuse(login, Outcome.STATE_SPENT)
+        return self._conclude(login, decision, "the same answer again")
 
     def _broken(self, login: Login, broken: BackendError) -> Conclusion:
         """The one place where a failure becomes a decision (`when_directory_fails`), and never an Accept."""

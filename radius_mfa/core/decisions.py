@@ -1,6 +1,6 @@
 """A decision as octets, so that whoever sends the identical answer again gets the identical decision.
 
-Kept beside the spent State for as long as that could still be asked for; never read by anything else.
+Kept beside the spent State, with the time it was made; never read by anything else.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from radius_mfa.core.messages import Accept, Challenge, Decision, Message, Rejec
 from radius_mfa.core.outcomes import Outcome
 
 
-def pack(decision: Accept | Reject | Challenge) -> bytes:
-    """The octets of a decision.  A Discard is none: the answer may be tried again."""
-    held: dict[str, object] = {"outcome": decision.outcome}
+def pack(decision: Accept | Reject | Challenge, now: float) -> bytes:
+    """The octets of a decision made at `now`, wall seconds.  A Discard is none: the answer may be tried again."""
+    held: dict[str, object] = {"at": now, "outcome": decision.outcome}
     if isinstance(decision, Accept):
         held["attributes"] = [[each.name, each.value] for each in decision.attributes]
     else:
@@ -24,14 +24,14 @@ def pack(decision: Accept | Reject | Challenge) -> bytes:
     return json.dumps(held, separators=(",", ":")).encode()
 
 
-def unpack(octets: bytes) -> Decision:
-    """The decision `pack` was given; the store keeps what it is given, so anything else is a KeyError or worse."""
+def unpack(octets: bytes) -> tuple[Decision, float]:
+    """The decision that `pack` was given, and when it was made."""
     held = json.loads(octets)
-    outcome = Outcome(held["outcome"])
+    outcome, at = Outcome(held["outcome"]), float(held["at"])
     if "attributes" in held:
-        return Accept(outcome, tuple(ReplyAttribute(*each) for each in held["attributes"]))
+        return Accept(outcome, tuple(ReplyAttribute(*each) for each in held["attributes"])), at
     key, language, parameters = held["message"]
     message = Message(key, language, tuple((name, value) for name, value in parameters))
     if "state" in held:
-        return Challenge(outcome, bytes.fromhex(held["state"]), message)
-    return Reject(outcome, message)
+        return Challenge(outcome, bytes.fromhex(held["state"]), message), at
+    return Reject(outcome, message), at

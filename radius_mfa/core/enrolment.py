@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
+from radius_mfa.core.answers import CodeAnswer, read_answer
 from radius_mfa.core.ports import Clock, Entropy, NewToken, Sealer, Store, Token
 
 SEED_OCTETS = 20  # 160 bits, the length of the hash (RFC 4226 §4, R6)
@@ -58,8 +59,10 @@ class Enrolment:
         """Complete the open token the code fits.  The code is used up: it is no login's code any more."""
         facts = await self._store.facts(user_id, deadline)
         open_tokens = [token for token in facts.tokens if not token.confirmed]
+        answer = read_answer(code)
+        digits = answer.code if isinstance(answer, CodeAnswer) else ""
         for token in open_tokens:
-            step = self._totp.step_of(token, code, self._clock.wall())
+            step = self._totp.step_of(token, digits, self._clock.wall())
             if step is not None and await self._store.confirm_token(token.id, step):
                 return Confirmation.CONFIRMED
         return Confirmation.WRONG if open_tokens else Confirmation.NOTHING_OPEN

@@ -19,7 +19,7 @@ from radius_mfa.core.messages import (
     Reject,
     User,
 )
-from radius_mfa.core.outcomes import Outcome, told_to_user
+from radius_mfa.core.outcomes import REFUSED, Outcome, told_to_user
 from radius_mfa.core.policy import Policy
 
 _LONGEST_SHOWN = 128
@@ -75,7 +75,10 @@ class Login:
 
     def message(self, outcome: Outcome, **parameters: str) -> Message:
         """What this user is told of `outcome`."""
-        return Message(told_to_user(outcome), self.language, tuple(parameters.items()))
+        key = told_to_user(outcome)
+        # Words in the user's own language would tell that there is such a user.
+        language = "" if key == REFUSED else self.language
+        return Message(key, language, tuple(parameters.items()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,15 +29,22 @@ class AuditFile:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as broken:
             raise ConfigurationError(f"audit.file: {path}: {broken.strerror}") from None
+        self._torn = False
 
     def __call__(self, event: AuditEvent) -> None:
-        line = orjson.dumps(as_record(event), option=orjson.OPT_APPEND_NEWLINE)
+        record = as_record(event)
+        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+        if self._torn:  # half a line is in the file: what follows begins on its own
+            line = b"\n" + line
         try:
-            complete = os.write(self._file, line) == len(line)
+            written = os.write(self._file, line)
         except OSError:
-            complete = False
-        if not complete:
-            log.error("audit_not_written", **as_record(event))
+            written = 0
+        if written < len(line):
+            self._torn = self._torn or written > 0
+            log.error("audit_not_written", **record)
+        else:
+            self._torn = False
 
     def close(self) -> None:
         os.close(self._file)

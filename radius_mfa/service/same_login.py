@@ -70,7 +70,14 @@ class SameLogin:
             return None
         self._forget_old()
         known = self._challenged.get(key)
+        if known is not None and known.until <= self._clock.monotonic():  # stood behind a slower NAS's
+            self._forget(key)
+            return None
         return known.reply if known is not None else None
+
+    def _forget(self, key: bytes) -> None:
+        known = self._challenged.pop(key)
+        self._by_state.pop(known.reply.state or b"", None)
 
     def _remember(self, request: AccessRequest, key: bytes, reply: Reply | None) -> None:
         if reply is None or reply.state is None or reply.code is not Code.ACCESS_CHALLENGE:
@@ -88,8 +95,7 @@ class SameLogin:
             key, oldest = next(iter(self._challenged.items()))
             if oldest.until > now:
                 break
-            del self._challenged[key]
-            self._by_state.pop(oldest.reply.state or b"", None)
+            self._forget(key)
 
     def _digest(self, request: AccessRequest) -> bytes:
         """What makes two requests the same login: all they say but what differs from one sending to the next."""

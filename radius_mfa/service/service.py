@@ -48,7 +48,6 @@ class Service:
         self._texts = texts
         self._audit = audit
         self._clock = clock
-        self._entropy = entropy
         self._meter = meter
         self._same_login = SameLogin(clock, entropy)
 
@@ -73,7 +72,7 @@ class Service:
         """A refusal.  The log gets where and what kind, not the exception's text: it may quote a packet."""
         where = traceback.extract_tb(broken.__traceback__)[-1]
         log.error("internal_error", error=type(broken).__name__, where=f"{where.filename}:{where.lineno}")
-        login = Login.of(request, self._entropy.octets(16))
+        login = Login.of(request, bytes(16))  # asking for more may be what is broken
         decision = Reject(Outcome.INTERNAL_ERROR, login.message(Outcome.INTERNAL_ERROR))
         return conclude(login, decision, self._clock.wall(), type(broken).__name__)
 

@@ -1,0 +1,1 @@
+"""The one place that puts it together: from a configuration to things that run."""

@@ -1,0 +1,134 @@
+"""What stands behind the conversation: store, seal, directory, factors, as the configuration wants them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from radius_mfa.config import model
+from radius_mfa.config.load import Loaded
+from radius_mfa.core.enrolment import Enrolment
+from radius_mfa.core.errors import KeyFileError
+from radius_mfa.core.messages import FactorKind
+from radius_mfa.core.ports import Clock, Entropy, Factor, Sealer, Store
+from radius_mfa.directories.chain import ChainedDirectory, OpenDirectory
+from radius_mfa.factors.totp import TotpFactor
+from radius_mfa.stores.seal import AeadSealer, read_key_file, verify_key
+from radius_mfa.stores.sqlite import SqliteStore
+
+
+class SystemClock:
+    """The machine's clocks; the event loop counts by the same monotonic one."""
+
+    def wall(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class SystemEntropy:
+    """The operating system's randomness."""
+
+    def octets(self, count: int) -> bytes:
+        return os.urandom(count)
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """What stands behind the conversation, opened."""
+
+    directory: OpenDirectory
+    store: Store
+    sealer: Sealer
+    factors: Mapping[FactorKind, Factor]
+    enrolment: Enrolment
+    issuer: str
+    clock: Clock
+    entropy: Entropy
+
+    def soon(self, seconds: float) -> float:
+        """The deadline that many seconds from now."""
+        return self.clock.monotonic() + seconds
+
+
+@asynccontextmanager
+async def opened(loaded: Loaded) -> AsyncIterator[Backends]:
+    """Open the store and the directory; close them in the end.  Raises KeyFileError and StoreError."""
+    async with AsyncExitStack() as stack:
+        store, sealer = await open_store(loaded.configuration, stack)
+        directory = open_directory(loaded.configuration)
+        stack.push_async_callback(directory.close)
+        yield backends_of(loaded.configuration, store, sealer, directory)
+
+
+def backends_of(
+    configuration: model.Configuration, store: Store, sealer: Sealer, directory: OpenDirectory
+) -> Backends:
+    totp_settings = configuration.factors.totp or model.Totp()
+    clock, entropy = SystemClock(), SystemEntropy()
+    totp = TotpFactor(sealer, totp_settings.window)
+    return Backends(
+        directory=directory,
+        store=store,
+        sealer=sealer,
+        factors={FactorKind.TOTP: totp} if configuration.factors.totp else {},
+        enrolment=Enrolment(store, sealer, totp, clock, entropy),
+        issuer=totp_settings.issuer,
+        clock=clock,
+        entropy=entropy,
+    )
+
+
+async def open_store(configuration: model.Configuration, stack: AsyncExitStack) -> tuple[Store, Sealer]:
+    """The store, in the newest schema version, and the seal that is the store's own."""
+    sealer = AeadSealer(read_key_file(configuration.key_file))
+    store = SqliteStore.open(f"sqlite:///{configuration.storage.path}", SystemClock())
+    stack.push_async_callback(store.close)
+    try:
+        await verify_key(store, sealer)
+    except KeyFileError as wrong:
+        raise KeyFileError(f"{configuration.key_file}: {wrong}") from None
+    return store, sealer
+
+
+def open_directory(configuration: model.Configuration) -> OpenDirectory:
+    """The static accounts, then LDAP, or the one of them there is."""
+    directories: list[OpenDirectory] = []
+    if configuration.directory.static is not None:
+        directories.append(_static(configuration.directory.static))
+    if configuration.directory.ldap is not None:
+        directories.append(_ldap(configuration.directory.ldap))
+    return directories[0] if len(directories) == 1 else ChainedDirectory(directories)
+
+
+# argon2 and ldap3 are imported where they are needed: most servers do without the one or the other.
+
+
+def _static(static: model.Static) -> OpenDirectory:
+    from radius_mfa.directories.static import StaticDirectory, StaticUser
+
+    return StaticDirectory(
+        StaticUser(user.username, user.password.reveal(), user.groups, user.active) for user in static.users
+    )
+
+
+def _ldap(ldap: model.Ldap) -> OpenDirectory:
+    from radius_mfa.directories.ldap import LdapDirectory, LdapSettings
+
+    settings = LdapSettings(
+        servers=tuple((server.host, server.port) for server in ldap.servers),
+        bind_dn=ldap.bind_dn,
+        bind_password=ldap.bind_password.reveal().encode(),
+        base_dn=ldap.base_dn,
+        user_filter=ldap.user_filter,
+        active_filter=ldap.active_filter,
+        id_attribute=ldap.attributes.id,
+        name_attribute=ldap.attributes.name,
+        language_attribute=ldap.attributes.language,
+        groups_attribute=ldap.attributes.groups,
+    )
+    return LdapDirectory(settings, SystemClock())

@@ -1,0 +1,122 @@
+"""From the YAML to what the core and the wire go by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+
+from radius_mfa.config import model
+from radius_mfa.config.load import Loaded, load_usable
+from radius_mfa.core import usernames
+from radius_mfa.core.conversation import Rules
+from radius_mfa.core.errors import ConfigurationError
+from radius_mfa.core.guard import Guard
+from radius_mfa.core.messages import Nas
+from radius_mfa.core.policy import (
+    ClientGroupIs,
+    ClientIs,
+    Condition,
+    DaysAre,
+    GroupIs,
+    HoursAre,
+    Policy,
+    UserIs,
+    fold_group,
+)
+from radius_mfa.data import DICTIONARIES
+from radius_mfa.wire.clients import Client, Clients
+from radius_mfa.wire.dictionary import Dictionary
+
+
+def load(path: Path, environment: Mapping[str, str]) -> Loaded:
+    """The configuration in `path`.  Raises ConfigurationError with every problem in it."""
+    return load_usable(path, environment, load_dictionary())
+
+
+def load_dictionary() -> Dictionary:
+    """The dictionaries that come with the server."""
+    return Dictionary.load(DICTIONARIES / "dictionary")
+
+
+def nas_of(client: model.Client) -> Nas:
+    """A client as the core knows it: without its secret."""
+    return Nas(
+        name=client.name,
+        profile=client.profile,
+        groups=frozenset(client.groups),
+        timeout=client.timeout,
+        retries=client.retries,
+        station=client.station,
+    )
+
+
+def clients_of(configuration: model.Configuration) -> Clients:
+    """The clients as the wire knows them."""
+    return Clients(
+        Client(
+            nas_of(client),
+            client.address,
+            tuple(secret.reveal().encode() for secret in client.secret),
+            client.message_authenticator,
+        )
+        for client in configuration.clients
+    )
+
+
+def policies_of(configuration: model.Configuration) -> tuple[Policy, ...]:
+    """The policies, in the order they decide."""
+    return tuple(
+        Policy(
+            name=policy.name,
+            conditions=tuple(_conditions(policy.when)),
+            second_factor=policy.second_factor,
+            factors=configuration.factors_of(policy),
+            trust_device=policy.trust_device,
+            reply=policy.reply_attributes,
+        )
+        for policy in configuration.policies
+    )
+
+
+def _conditions(when: model.When) -> list[Condition]:
+    """The conditions of a policy, the cheapest to refute first."""
+    conditions: list[Condition] = []
+    if when.client is not None:
+        conditions.append(ClientIs(frozenset(when.client)))
+    if when.client_group is not None:
+        conditions.append(ClientGroupIs(frozenset(when.client_group)))
+    if when.user is not None:
+        conditions.append(UserIs(frozenset(map(usernames.fold, when.user))))
+    if when.group is not None:
+        conditions.append(GroupIs(frozenset(map(fold_group, when.group))))
+    if when.days is not None:
+        conditions.append(DaysAre(frozenset().union(*when.days)))
+    if when.hours is not None:
+        conditions.append(HoursAre(tuple((each.start, each.end) for each in when.hours)))
+    return conditions
+
+
+def rules_of(configuration: model.Configuration) -> Rules:
+    """What the conversation goes by."""
+    lockout = configuration.lockout
+    return Rules(
+        policies=policies_of(configuration),
+        guard=Guard(lockout.failures, lockout.durations, lockout.suspend_after),
+        challenge_lifetime=configuration.challenge_lifetime,
+        zone=configuration.timezone,
+        discard_when_broken=configuration.when_directory_fails == "discard",
+    )
+
+
+def loopback(loaded: Loaded) -> tuple[tuple[str, int], bytes]:
+    """Where a client on this machine finds the server, and with which secret.  Raises ConfigurationError."""
+    configuration = loaded.configuration
+    endpoint = next(listener.udp for listener in configuration.listen if listener.udp is not None)
+    host = endpoint.host
+    if ip_address(host).is_unspecified:
+        host = "::1" if ":" in host else "127.0.0.1"
+    client = clients_of(configuration).find(host)
+    if client is None:
+        raise ConfigurationError(f"no client has the address {host}: give --server and --secret, or add one")
+    return (host, endpoint.port), client.secrets[0]

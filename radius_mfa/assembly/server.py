@@ -1,0 +1,176 @@
+"""The running server."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+
+from radius_mfa.assembly.backends import Backends, backends_of, open_directory, open_store
+from radius_mfa.assembly.rules import clients_of, load_dictionary, rules_of
+from radius_mfa.config import model
+from radius_mfa.config.load import Loaded
+from radius_mfa.config.messages import load_messages
+from radius_mfa.core.conversation import Conversation, Ports
+from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
+from radius_mfa.core.messages import AuditEvent
+from radius_mfa.core.ports import Sealer, Store
+from radius_mfa.data import CONFIG
+from radius_mfa.observe.audit import AuditFile, AuditLog
+from radius_mfa.observe.metrics import Counts
+from radius_mfa.service.service import Service
+from radius_mfa.service.texts import Texts
+from radius_mfa.transports.udp import UdpListener, open_socket
+from radius_mfa.wire.dictionary import Dictionary
+from radius_mfa.wire.exchange import Exchange, Send
+
+_PURGE_EVERY = 60.0  # seconds
+_GRACE = 10.0  # seconds that what is in flight may take to end
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Working:
+    """What answers under one configuration; another one takes its place on a reload."""
+
+    exchange: Exchange
+    backends: Backends
+    close_audit: Callable[[], None]
+
+    async def finish(self) -> None:
+        """End what is in flight, then let go."""
+        await self.exchange.drain(_GRACE)
+        await self.backends.directory.close()
+        self.close_audit()
+
+
+class Server:
+    """The running server: its sockets and its store stay, what answers can be exchanged.
+
+    `addresses`: what is listened on.  `dictionary`: the attributes by name.
+    """
+
+    def __init__(self, loaded: Loaded, store: Store, sealer: Sealer, dictionary: Dictionary) -> None:
+        self._loaded = loaded
+        self._store = store
+        self._sealer = sealer
+        self._meter = Counts()
+        self._listeners: list[UdpListener] = []
+        self._working: _Working
+        self._background: set[asyncio.Task[None]] = set()
+        self.dictionary = dictionary
+
+    @classmethod
+    async def start(cls, loaded: Loaded) -> Server:
+        """Open everything and listen.  Raises ConfigurationError, KeyFileError, StoreError."""
+        async with AsyncExitStack() as stack:
+            store, sealer = await open_store(loaded.configuration, stack)
+            server = cls(loaded, store, sealer, load_dictionary())
+            server._working = await server._work(loaded)
+            stack.push_async_callback(server._working.finish)
+            for number, listener in enumerate(loaded.configuration.listen):
+                assert listener.udp is not None  # the others are refused when loading
+                server._listen(loaded, number, listener.udp.host, listener.udp.port)
+            server._in_background(server._purge())
+            stack.pop_all()
+        log.info("ready", listen=server.addresses, policies=len(loaded.configuration.policies))
+        return server
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        return [listener.address for listener in self._listeners]
+
+    async def reload(self, loaded: Loaded) -> None:
+        """Answer under another configuration from now on; what is in flight ends under the old one.
+
+        Raises as `start` does, and then nothing has changed.
+        """
+        for key in ("listen", "storage", "key_file"):
+            if getattr(loaded.configuration, key) != getattr(self._loaded.configuration, key):
+                log.warning("restart_needed", key=key, note="stays as it was until then")
+        before, self._working = self._working, await self._work(loaded)
+        self._loaded = loaded
+        self._in_background(before.finish())
+        log.info("reloaded", policies=len(loaded.configuration.policies))
+
+    async def stop(self) -> None:
+        """Take nothing new, finish what is in flight, close."""
+        await self._working.finish()
+        for listener in self._listeners:
+            listener.close()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._store.close()
+        log.info("stopped", discarded=self._meter.total("discarded"))
+
+    async def _work(self, loaded: Loaded) -> _Working:
+        configuration = loaded.configuration
+        audit = AuditFile(configuration.audit.file) if configuration.audit.file else AuditLog()
+        backends = backends_of(configuration, self._store, self._sealer, open_directory(configuration))
+        service = _service(configuration, backends, audit, self._meter)
+        exchange = Exchange(
+            clients_of(configuration),
+            service.answer,
+            self.dictionary,
+            self._meter,
+            backends.clock,
+            log,
+            note=self._store.note_message_authenticator,
+            jitter=random.random,
+            signers=await self._store.seen_message_authenticator(),
+        )
+        return _Working(exchange, backends, audit.close)
+
+    def _listen(self, loaded: Loaded, number: int, host: str, port: int) -> None:
+        try:
+            sock = open_socket(host, port)
+        except OSError as broken:
+            text = f"cannot listen on {host} port {port}: {broken.strerror}"
+            raise ConfigurationError(loaded.places.cite(text, "listen", number, "udp")) from None
+        self._listeners.append(UdpListener(sock, self._receive, self._meter))
+
+    def _receive(self, octets: bytes, source: tuple[str, int], socket: object, send: Send) -> None:
+        self._working.exchange.receive(octets, source, socket, send)
+
+    async def _purge(self) -> None:
+        """Delete what nobody asks for any more, for ever."""
+        while True:
+            await asyncio.sleep(_PURGE_EVERY)
+            now = time.time()
+            try:
+                await self._store.purge(now, now - self._loaded.configuration.audit.retention)
+            except RadiusMfaError as broken:
+                log.error("purge_failed", error=str(broken))
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _service(
+    configuration: model.Configuration, backends: Backends, audit: Callable[[AuditEvent], None], meter: Counts
+) -> Service:
+    ports = Ports(
+        backends.directory,
+        backends.store,
+        backends.factors,
+        backends.sealer,
+        backends.clock,
+        backends.entropy,
+    )
+    return Service(
+        Conversation(ports, rules_of(configuration)),
+        Texts(load_messages(CONFIG / "messages"), configuration.contact),
+        audit,
+        backends.clock,
+        backends.entropy,
+        meter,
+    )

@@ -1,0 +1,160 @@
+"""What was typed into the password field."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from radius_mfa.core.answers import Answer, CodeAnswer, MailAsked, Unreadable, read_answer, readable, split
+from radius_mfa.core.messages import FactorKind
+
+TOTP = CodeAnswer(FactorKind.TOTP, "123456")
+MAILED = CodeAnswer(FactorKind.MAIL, "12345678")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "123456",
+        " 123456 ",
+        "123 456",
+        "123-456",
+        "１２３４５６",
+        "１２３　４５６",
+        "12–34–56",
+        "123\u00a0456",
+        "1 2 3 4 5 6",
+    ],
+)
+def test_a_code_is_read_as_it_is_meant(text: str) -> None:
+    assert read_answer(text) == TOTP
+
+
+@pytest.mark.parametrize("text", ["12345678", "1234 5678", "1234-5678", "１２３４５６７８"])
+def test_eight_digits_are_a_mailed_code(text: str) -> None:
+    assert read_answer(text) == MAILED
+
+
+@pytest.mark.parametrize("text", ["mail", "MAIL", " mail ", "ｍａｉｌ", "Mail"])
+def test_the_keyword_asks_for_mail(text: str) -> None:
+    assert read_answer(text) == MailAsked()
+
+
+@pytest.mark.parametrize("text", ["123456 trust", "123 456 trust", "123456 TRUST", "１２３４５６　ｔｒｕｓｔ"])
+def test_trust_after_a_code_is_a_wish_of_its_own(text: str) -> None:
+    assert read_answer(text) == CodeAnswer(FactorKind.TOTP, "123456", trust=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "12345",
+        "1234567",
+        "123456789",
+        "12345a",
+        "123456trust",
+        "mail trust",
+        "trust",
+        " trust",
+        "mails",
+        "hunter2",
+        "12.3456",
+        "+123456",
+        "١٢٣٤٥٦",  # digits, but of a keyboard no authenticator app shows
+    ],
+)
+def test_all_else_is_no_answer(text: str) -> None:
+    assert read_answer(text) == Unreadable()
+
+
+@given(st.text(max_size=140))
+def test_whatever_is_typed_is_some_answer(text: str) -> None:
+    answer = read_answer(text)
+
+    assert not isinstance(answer, CodeAnswer) or (answer.code.isascii() and answer.code.isdigit())
+
+
+def test_a_code_is_not_in_a_repr() -> None:
+    assert "123456" not in repr(TOTP)
+
+
+@pytest.mark.parametrize(("octets", "text"), [(b"", ""), (b" p ", " p "), ("pässwörd".encode(), "pässwörd")])
+def test_a_password_is_taken_to_the_octet(octets: bytes, text: str) -> None:
+    assert readable(octets) == text
+
+
+@pytest.mark.parametrize("octets", [b"\xff", b"a\x00b", b"\x1f", b"\xc2\x80", b"ab\xc3"])
+def test_octets_nobody_types_are_no_password(octets: bytes) -> None:
+    """RFC 2865 §5.2: a wrong shared secret shows only as such octets."""
+    assert readable(octets) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "password", "answer"),
+    [
+        ("secret,123456", "secret", TOTP),
+        ("secret,123 456", "secret", TOTP),
+        ("secret,mail", "secret", MailAsked()),
+        ("secret,123456 trust", "secret", CodeAnswer(FactorKind.TOTP, "123456", trust=True)),
+        ("se,cret,123456", "se,cret", TOTP),
+        ("secret,,123456", "secret,", TOTP),
+        ("secret654321,123456", "secret654321", TOTP),
+        ("secret", "secret", None),
+        ("secret123456", "secret123456", None),
+        ("se,cret", "se,cret", None),
+        ("secret,", "secret,", None),
+        ("secret,12345", "secret,12345", None),
+        (",123456", "", TOTP),
+        ("", "", None),
+    ],
+)
+def test_a_separator_splits_at_its_last_place_if_an_answer_follows(
+    text: str, password: str, answer: Answer | None
+) -> None:
+    assert split(text, ",") == (password, answer)
+
+
+def test_a_separator_may_be_longer_than_one_character() -> None:
+    assert split("a::b::123456", "::") == ("a::b", TOTP)
+
+
+@pytest.mark.parametrize(
+    ("text", "password", "answer"),
+    [
+        ("secret123456", "secret", TOTP),
+        ("secret１２３４５６", "secret", TOTP),
+        ("secret99123456", "secret99", TOTP),
+        ("secret,123456", "secret,", TOTP),
+        ("secret,mail", "secret", MailAsked()),
+        ("secret,MAIL", "secret", MailAsked()),
+        ("secretmail", "secretmail", None),
+        ("secret12345", "secret12345", None),
+        ("secret123 456", "secret123 456", None),
+        ("secret", "secret", None),
+        ("12345", "12345", None),
+        ("123456", "", TOTP),
+        ("", "", None),
+        ("secret١٢٣٤٥٦", "secret١٢٣٤٥٦", None),
+        ("secret12345⑩", "secret12345⑩", None),  # one character, two digits
+    ],
+)
+def test_a_number_takes_that_many_digits_off_the_end(text: str, password: str, answer: Answer | None) -> None:
+    assert split(text, 6) == (password, answer)
+
+
+@given(st.text(max_size=140), st.sampled_from([",", ";", "::", " ", 6, 8]))
+@example("é,123456", ",")
+def test_splitting_never_fails_and_never_invents_a_password(text: str, suffix: str | int) -> None:
+    password, answer = split(text, suffix)
+
+    assert text.startswith(password)
+    assert (answer is None) == (password == text)
+
+
+@given(st.text(max_size=40), st.from_regex(r"[0-9]{6}", fullmatch=True))
+def test_password_and_code_come_apart_as_they_were_put_together(password: str, code: str) -> None:
+    expected = (password, CodeAnswer(FactorKind.TOTP, code))
+
+    assert split(f"{password},{code}", ",") == expected
+    assert split(f"{password}{code}", 6) == expected

@@ -1,0 +1,182 @@
+"""How often somebody may guess."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from radius_mfa.core.guard import Counters, Guard, cleared
+from radius_mfa.core.outcomes import Outcome
+
+GUARD = Guard()
+NOW = 1_000_000.0
+
+
+def after(guesses: int, guard: Guard = GUARD, now: float = NOW) -> tuple[Counters, float]:
+    """The counters after so many wrong guesses, each lock waited for; and when that was."""
+    counters = Counters()
+    for _ in range(guesses):
+        now = max(now, counters.locked_until)
+        reserved = guard.reserve(counters, now)
+        assert reserved is not None
+        counters = reserved
+    return counters, now
+
+
+def test_a_reservation_is_one_failure() -> None:
+    assert GUARD.reserve(Counters(), NOW) == Counters(failures=1, since_success=1)
+
+
+def test_the_failure_that_fills_the_counter_is_judged_and_the_next_is_not() -> None:
+    counters, now = after(10)
+
+    assert counters == Counters(10, 10, 1, now + 900.0)
+    assert GUARD.barred(counters, now) is Outcome.LOCKED
+    assert GUARD.reserve(counters, now + 899.9) is None
+
+
+def test_a_served_lock_gives_a_new_count_but_forgets_neither_locks_nor_the_total() -> None:
+    counters, now = after(10)
+
+    assert GUARD.barred(counters, now + 900.0) is None
+    assert GUARD.reserve(counters, now + 900.0) == Counters(1, 11, 1, now + 900.0)
+
+
+def test_each_lock_lasts_longer_and_the_last_duration_repeats() -> None:
+    guard = Guard(failures=1, durations=(10.0, 20.0, 40.0), suspend_after=1000)
+    lasted = []
+    for guesses in range(1, 6):
+        counters, now = after(guesses, guard)
+        lasted.append(counters.locked_until - now)
+
+    assert lasted == [10.0, 20.0, 40.0, 40.0, 40.0]
+
+
+def test_fifty_failures_without_a_success_suspend_for_good() -> None:
+    counters, now = after(50)
+
+    assert counters.suspended
+    assert GUARD.barred(counters, now + 10**9) is Outcome.SUSPENDED
+    assert GUARD.reserve(counters, now + 10**9) is None
+    assert not after(49)[0].suspended
+
+
+def test_a_success_clears_everything() -> None:
+    assert cleared(after(49)[0]) == Counters()
+
+
+def test_a_lock_or_suspension_given_back_is_undone() -> None:
+    locked, now = after(10)
+    suspended, then = after(50)
+
+    assert GUARD.given_back(locked) == Counters(failures=9, since_success=9)
+    assert GUARD.barred(GUARD.given_back(locked), now) is None
+    assert GUARD.barred(GUARD.given_back(suspended), then) is None
+
+
+def test_nothing_is_given_back_below_nothing() -> None:
+    assert GUARD.given_back(Counters()) == Counters()
+
+
+@dataclass
+class Ledger:
+    """What really happened, beside what the guard has counted."""
+
+    guard: Guard
+    counters: Counters = field(default_factory=Counters)
+    now: float = NOW
+    in_flight: int = 0
+    wrong: int = 0  # really wrong, since a success or a served lock
+
+    def reserve(self) -> None:
+        served = self.counters.failures >= self.guard.failures and self.now >= self.counters.locked_until
+        counters = self.guard.reserve(self.counters, self.now)
+        if counters is not None:
+            self.wrong = 0 if served else self.wrong
+            self.counters = counters
+            self.in_flight += 1
+
+    def end_wrong(self) -> None:
+        if self.in_flight:
+            self.in_flight -= 1
+            self.wrong += 1
+
+    def end_used(self) -> None:
+        if self.in_flight:
+            self.in_flight -= 1
+            self.counters = self.guard.given_back(self.counters)
+
+    def end_right(self) -> None:
+        if self.in_flight:
+            self.in_flight = self.wrong = 0
+            self.counters = cleared(self.counters)
+
+    def wait(self) -> None:
+        """A deadline is over long before a lock is: whatever was in flight has ended."""
+        while self.in_flight:
+            self.end_wrong()
+        self.now += self.guard.durations[0] / 2
+
+
+Events = list[Callable[[Ledger], None]]
+
+guards = st.builds(
+    Guard,
+    failures=st.integers(1, 5),
+    durations=st.lists(st.floats(60.0, 1e5), min_size=1, max_size=4).map(sorted).map(tuple),
+    suspend_after=st.integers(1, 20),
+)
+events = st.lists(
+    st.sampled_from(
+        [Ledger.reserve, Ledger.reserve, Ledger.end_wrong, Ledger.end_used, Ledger.end_right, Ledger.wait]
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=200)
+@given(guards, events)
+def test_no_order_of_events_lets_more_guesses_through_than_a_lock_period_has(guard: Guard, events: Events) -> None:
+    ledger = Ledger(guard)
+    for event in events:
+        event(ledger)
+
+        assert ledger.wrong + ledger.in_flight <= guard.failures
+        assert ledger.counters.since_success <= guard.suspend_after
+        assert ledger.counters.failures <= guard.failures
+
+
+def _in_force(counters: Counters, guard: Guard, now: float) -> Counters:
+    """The counters without what is over: a served lock, and the full count it came from."""
+    served = now >= counters.locked_until
+    full = served and counters.failures >= guard.failures
+    return replace(
+        counters,
+        locked_until=0.0 if served else counters.locked_until,
+        failures=0 if full else counters.failures,
+    )
+
+
+@settings(max_examples=200)
+@given(guards, events)
+def test_giving_back_undoes_exactly_what_reserving_did(guard: Guard, events: Events) -> None:
+    ledger = Ledger(guard)
+    for event in events:
+        event(ledger)
+    before, now = ledger.counters, ledger.now
+    reserved = guard.reserve(before, now)
+    if reserved is not None:
+        assert _in_force(guard.given_back(reserved), guard, now) == _in_force(before, guard, now)
+
+
+@pytest.mark.parametrize("failures", [1, 2, 10])
+def test_used_codes_alone_never_lock(failures: int) -> None:
+    guard, counters = Guard(failures=failures), Counters()
+    for _ in range(100):
+        reserved = guard.reserve(counters, NOW)
+        assert reserved is not None
+        counters = guard.given_back(reserved)
+
+    assert counters == Counters()

@@ -1,0 +1,88 @@
+"""What is known of a login, and what is reported of it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radius_mfa.core.challenge import Content
+from radius_mfa.core.login import Login, conclude, masked, shown
+from radius_mfa.core.messages import Accept, Challenge, Decision, Discard, FactorKind, Message, Reject, User
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.policy import Policy
+from tests.adapters import NOON, access_request
+
+LOGIN = Login.of(access_request(), bytes(range(16)))
+POLICY = Policy("staff")
+REFUSED = Reject(Outcome.UNKNOWN_USER, Message("refused"))
+
+
+@pytest.mark.parametrize(
+    ("decision", "called"),
+    [
+        (Accept(Outcome.ACCEPTED), "accept"),
+        (REFUSED, "reject"),
+        (Challenge(Outcome.CHALLENGED, b"state", Message("challenged")), "challenge"),
+        (Discard(Outcome.STORE_FAILED), "discard"),
+    ],
+)
+def test_every_decision_has_its_word(decision: Decision, called: str) -> None:
+    event = conclude(LOGIN, decision, NOON).event
+
+    assert (event.decision, event.outcome) == (called, decision.outcome)
+
+
+def test_a_request_is_reported_by_what_it_says_of_itself() -> None:
+    request = access_request(
+        extra=((4, bytes((192, 0, 2, 7))), (32, b"gw-1"), (30, "校内".encode())), station=b"aa\nbb", source="s"
+    )
+    event = conclude(Login.of(request, bytes(16)), REFUSED, NOON, "why").event
+
+    assert (event.nas_address, event.nas_identifier, event.called_station) == ("192.0.2.7", "gw-1", "校内")
+    assert (event.station, event.source, event.detail, event.login) == ("aa\ufffdbb", "s", "why", "00" * 16)
+    assert event.time == NOON
+
+
+@pytest.mark.parametrize("octets", [b"", b"\x01\x02\x03", bytes(16)])
+def test_an_address_that_is_none_is_left_out(octets: bytes) -> None:
+    """RFC 2865 §5.4: four octets."""
+    request = access_request(extra=((4, octets),))
+
+    assert conclude(Login.of(request, bytes(16)), REFUSED, NOON).event.nas_address == ""
+
+
+def test_a_name_is_masked_until_somebody_stands_behind_it() -> None:
+    found = LOGIN.about(User("u-alice", "Alice", "dn"), None)
+
+    assert conclude(LOGIN, REFUSED, NOON).event.user_name == "a…(5)"
+    assert conclude(found, REFUSED, NOON).event.user_name == "alice"
+    assert conclude(found, REFUSED, NOON).event.username == "Alice"
+
+
+def test_what_a_policy_no_longer_takes_may_not_answer() -> None:
+    both = frozenset({FactorKind.TOTP, FactorKind.MAIL})
+    content = Content(bytes(16), NOON, 2, both, bytes(12), bytes(12), "u-alice", "staff", "ja")
+    login = LOGIN.resumed(content, POLICY)
+
+    assert login.factors == frozenset({FactorKind.TOTP})
+    assert (login.id, login.round, login.user_id, login.language) == (bytes(16), 2, "u-alice", "ja")
+
+
+def test_a_message_has_its_parameters() -> None:
+    assert LOGIN.message(Outcome.LOCKED, minutes="5") == Message("locked", "", (("minutes", "5"),))
+
+
+def test_a_masked_name_tells_its_first_character_and_its_length() -> None:
+    assert masked("hunter2") == "h…(7)"
+    assert masked("") == ""
+
+
+@given(st.binary(max_size=253))
+def test_what_a_stranger_sent_is_shown_on_one_short_line(octets: bytes) -> None:
+    text = shown(octets)
+
+    assert text.isprintable()
+    assert len(text) <= 128
+
+
+def test_what_was_not_sent_is_shown_as_nothing() -> None:
+    assert shown(None) == ""

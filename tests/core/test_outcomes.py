@@ -1,0 +1,45 @@
+"""What the user is told of each outcome."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from radius_mfa.core.outcomes import REFUSED, Outcome, told_to_user
+from radius_mfa.data import CONFIG
+
+# No reply with words: accepted, or asked without a text of its own.
+SILENT = {Outcome.ACCEPTED, Outcome.ACCEPTED_BY_PASSWORD}
+TELL_NOTHING = {
+    Outcome.METHOD_NOT_OFFERED,
+    Outcome.NO_PASSWORD,
+    Outcome.NAME_UNREADABLE,
+    Outcome.PASSWORD_UNREADABLE,
+    Outcome.UNKNOWN_USER,
+    Outcome.AMBIGUOUS_USER,
+    Outcome.USER_ID_UNUSABLE,
+    Outcome.NOT_ACTIVATED,
+    Outcome.NO_POLICY,
+    Outcome.WRONG_PASSWORD,
+    Outcome.ACCOUNT_LOCKED,
+    Outcome.STATE_UNREADABLE,
+    Outcome.STATE_OF_ANOTHER_CLIENT,
+    Outcome.STATE_OF_ANOTHER_USER,
+}
+
+
+@pytest.mark.parametrize("outcome", sorted(TELL_NOTHING))
+def test_before_the_password_was_right_there_is_one_text(outcome: Outcome) -> None:
+    assert told_to_user(outcome) == REFUSED
+
+
+@pytest.mark.parametrize("outcome", sorted(set(Outcome) - TELL_NOTHING))
+def test_afterwards_each_reason_has_its_own(outcome: Outcome) -> None:
+    assert told_to_user(outcome) == outcome.value
+
+
+@pytest.mark.parametrize("path", sorted((CONFIG / "messages").glob("*.yaml")), ids=lambda path: str(path.stem))
+def test_every_text_a_user_may_be_told_exists_in_every_language(path: Path) -> None:
+    texts = yaml.safe_load(path.read_text())
+
+    assert {told_to_user(outcome) for outcome in set(Outcome) - SILENT} <= set(texts)

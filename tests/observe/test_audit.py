@@ -1,0 +1,146 @@
+"""The audit file: one JSON object a line."""
+
+import json
+import os
+import select
+import stat
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+import structlog.testing
+
+from radius_mfa.core.errors import ConfigurationError
+from radius_mfa.core.messages import AuditEvent
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.observe.audit import AuditFile, AuditLog, as_record
+from tests.adapters import NOON
+
+EVENT = AuditEvent(NOON + 0.25, Outcome.ACCEPTED, "accept", "vpn", "192.0.2.1:1645", user_name="alice", round=2)
+RECORD = {
+    "time": "2026-10-14T12:00:00.250+00:00",
+    "outcome": "accepted",
+    "decision": "accept",
+    "client": "vpn",
+    "source": "192.0.2.1:1645",
+    "user_name": "alice",
+    "round": 2,
+}
+
+
+def test_a_record_has_what_says_something_and_a_readable_time() -> None:
+    assert as_record(EVENT) == RECORD
+
+
+def test_the_files_keys_are_final() -> None:
+    assert [each.name for each in fields(AuditEvent)] == [
+        "time",
+        "outcome",
+        "decision",
+        "client",
+        "source",
+        "user_name",
+        "user_id",
+        "username",
+        "login",
+        "round",
+        "policy",
+        "factor",
+        "station",
+        "called_station",
+        "nas_address",
+        "nas_identifier",
+        "duration",
+        "detail",
+    ]
+
+
+def test_each_event_is_a_line(tmp_path: Path) -> None:
+    audit = AuditFile(tmp_path / "audit.jsonl")
+    audit(EVENT)
+    audit(replace(EVENT, user_name='bob "\n山田'))
+    audit.close()
+    first, second = (tmp_path / "audit.jsonl").read_text().splitlines()
+
+    assert json.loads(first) == RECORD
+    assert json.loads(second)["user_name"] == 'bob "\n山田'
+
+
+def test_the_file_goes_on_where_it_ended(tmp_path: Path) -> None:
+    for _ in range(2):
+        audit = AuditFile(tmp_path / "audit.jsonl")
+        audit(EVENT)
+        audit.close()
+
+    assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == 2
+
+
+def test_strangers_cannot_read_it(tmp_path: Path) -> None:
+    AuditFile(tmp_path / "audit.jsonl").close()
+
+    assert stat.S_IMODE((tmp_path / "audit.jsonl").stat().st_mode) & 0o007 == 0
+
+
+def test_several_processes_write_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    program = (
+        "import sys; from pathlib import Path; from radius_mfa.observe.audit import AuditFile;"
+        "from tests.observe.test_audit import EVENT; audit = AuditFile(Path(sys.argv[1]));"
+        "[audit(EVENT) for _ in range(2000)]"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", program, path], cwd=Path(__file__).parents[2]) for _ in range(2)
+    ]
+    assert [writer.wait(30) for writer in writers] == [0, 0]
+
+    lines = path.read_text().splitlines()
+    assert len(lines) == 4000
+    assert all(json.loads(line) == RECORD for line in lines)
+
+
+def test_a_place_that_cannot_be_written_is_a_configuration_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^audit\.file: .*: Is a directory$"):
+        AuditFile(tmp_path)
+
+
+def test_what_cannot_be_written_goes_to_the_log_and_holds_nothing_up() -> None:
+    """/dev/full is a disk without room."""
+    audit = AuditFile(Path("/dev/full"))
+    with structlog.testing.capture_logs() as logged:
+        audit(EVENT)
+    audit.close()
+
+    assert logged == [{"event": "audit_not_written", "log_level": "error", **RECORD}]
+
+
+def test_half_a_line_counts_as_none_and_spoils_no_other(tmp_path: Path) -> None:
+    """A pipe with less room than a line takes what fits."""
+    fifo = tmp_path / "audit"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    audit = AuditFile(fifo)
+    os.set_blocking(audit._file, False)
+    with structlog.testing.capture_logs() as logged:
+        audit(replace(EVENT, detail="x" * 200_000))
+    while select.select([reader], [], [], 0)[0]:
+        os.read(reader, 65536)
+    audit(EVENT)
+    audit(EVENT)
+
+    assert [entry["event"] for entry in logged] == ["audit_not_written"]
+    torn, *lines = os.read(reader, 65536).splitlines()
+    assert torn == b"", "what follows half a line begins on its own"
+    assert [json.loads(line) for line in lines] == [RECORD, RECORD]
+    audit.close()
+    os.close(reader)
+
+
+def test_without_a_file_the_events_are_in_the_log() -> None:
+    audit = AuditLog()
+    with structlog.testing.capture_logs() as logged:
+        audit(EVENT)
+    audit.close()
+
+    assert logged == [{"event": "audit", "log_level": "info", **RECORD}]

@@ -1,0 +1,220 @@
+"""The same login again, under another Identifier or from another port (RFC 5080 §2.2.2)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from radius_mfa.core.messages import AccessRequest, Code, Nas, Profile, Reply
+from radius_mfa.service import same_login
+from radius_mfa.service.same_login import SameLogin
+from tests.adapters import VPN, WIFI, FixedClock, SeededEntropy, access_request
+
+REQUEST = access_request()
+ACCEPT = Reply(Code.ACCESS_ACCEPT)
+REJECT = Reply(Code.ACCESS_REJECT, messages=("no",))
+
+
+class Desk:
+    """Decides, once asked, with a challenge of a new State each time, or with the reply it is given."""
+
+    def __init__(self, reply: Reply | None = None) -> None:
+        self.clock = FixedClock()
+        self.same_login = SameLogin(self.clock, SeededEntropy())
+        self.decided = 0
+        self._reply = reply
+
+    async def decide(self) -> Reply | None:
+        await asyncio.sleep(0)
+        self.decided += 1
+        return self._reply or Reply(Code.ACCESS_CHALLENGE, b"state %d" % self.decided)
+
+    def ask(
+        self, *requests: AccessRequest, decide: Callable[[], Awaitable[Reply | None]] | None = None
+    ) -> list[Reply | None]:
+        async def at_once() -> list[Reply | None]:
+            once = self.same_login.once
+            return await asyncio.gather(*(once(each, decide or self.decide) for each in requests))
+
+        return asyncio.run(at_once())
+
+
+def answering(state: bytes, password: str = "123456") -> AccessRequest:
+    return access_request(password=password, state=state)
+
+
+def test_a_login_sent_again_while_it_is_decided_joins_it() -> None:
+    desk = Desk()
+    replies = desk.ask(*[replace(REQUEST, source=f"192.0.2.1:{port}") for port in range(1000, 1010)])
+
+    assert desk.decided == 1
+    assert len(set(replies)) == 1
+
+
+@pytest.mark.parametrize("reply", [ACCEPT, REJECT])
+def test_a_joined_login_gets_whatever_the_first_one_gets(reply: Reply) -> None:
+    desk = Desk(reply)
+
+    assert desk.ask(REQUEST, REQUEST, REQUEST) == [reply] * 3
+    assert desk.decided == 1
+
+
+def test_a_challenge_is_given_again_while_the_nas_may_ask() -> None:
+    desk = Desk()
+    (first,) = desk.ask(REQUEST)
+    desk.clock.advance(VPN.window - 0.1)
+
+    assert desk.ask(replace(REQUEST, source="192.0.2.1:40000")) == [first]
+    assert desk.decided == 1
+
+
+def test_after_the_window_it_is_another_login() -> None:
+    desk = Desk()
+    (first,) = desk.ask(REQUEST)
+    desk.clock.advance(VPN.window)
+
+    assert desk.ask(REQUEST) != [first]
+    assert desk.decided == 2
+
+
+@pytest.mark.parametrize("reply", [ACCEPT, REJECT])
+def test_what_is_no_challenge_is_decided_anew(reply: Reply) -> None:
+    desk = Desk(reply)
+    desk.ask(REQUEST)
+    desk.ask(REQUEST)
+
+    assert desk.decided == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        access_request(password="another"),
+        access_request(password=None),
+        access_request(user_name="bob"),
+        access_request(nas=WIFI),
+        access_request(station=b"02-00-00-00-00-02"),
+        access_request(extra=((32, b"gw-2"),)),
+    ],
+)
+def test_whoever_says_anything_else_is_another_login(other: AccessRequest) -> None:
+    desk = Desk()
+    desk.ask(REQUEST)
+    desk.ask(other)
+
+    assert desk.decided == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        access_request(extra=((33, b"of this sending"),)),
+        access_request(extra=((55, b"\x00\x00\x00\x01"),)),  # Event-Timestamp, RFC 2869 §5.3
+        access_request(source="192.0.2.1:9999"),
+        access_request(arrived=1003.0),
+    ],
+)
+def test_what_differs_from_one_sending_to_the_next_is_no_difference(other: AccessRequest) -> None:
+    desk = Desk()
+    desk.ask(REQUEST)
+    desk.ask(other)
+
+    assert desk.decided == 1
+
+
+def test_once_the_challenge_is_answered_the_same_password_begins_another_login() -> None:
+    desk = Desk()
+    (first,) = desk.ask(REQUEST)
+    assert first is not None
+    desk.ask(answering(first.state or b""))
+    (again,) = desk.ask(REQUEST)
+
+    assert desk.decided == 3
+    assert again != first
+
+
+def test_an_answer_is_never_remembered_here() -> None:
+    """The store gives the identical answer its decision, at whichever node."""
+    desk = Desk()
+    desk.ask(answering(b"a state"))
+    desk.ask(answering(b"a state"))
+
+    assert desk.decided == 2
+
+
+def test_answers_with_one_state_at_once_join_only_if_identical() -> None:
+    desk = Desk()
+    desk.ask(answering(b"s", "111111"), answering(b"s", "111111"), answering(b"s", "222222"))
+
+    assert desk.decided == 2
+
+
+def test_who_joined_a_login_that_broke_gets_nothing_and_may_ask_again() -> None:
+    desk = Desk()
+
+    async def breaks() -> Reply | None:
+        await asyncio.sleep(0)
+        raise RuntimeError("broken")
+
+    async def both() -> tuple[Reply | BaseException | None, ...]:
+        once = desk.same_login.once
+        return await asyncio.gather(once(REQUEST, breaks), once(REQUEST, breaks), return_exceptions=True)
+
+    first, joined = asyncio.run(both())
+
+    assert isinstance(first, RuntimeError)
+    assert joined is None
+    assert desk.ask(REQUEST)[0] is not None
+
+
+def test_who_gives_up_waiting_does_not_take_the_others_along() -> None:
+    desk = Desk()
+
+    async def story() -> Reply | None:
+        go_on = asyncio.Event()
+
+        async def decide() -> Reply | None:
+            await go_on.wait()
+            return ACCEPT
+
+        first = asyncio.create_task(desk.same_login.once(REQUEST, decide))
+        second = asyncio.create_task(desk.same_login.once(REQUEST, decide))
+        await asyncio.sleep(0)
+        second.cancel()
+        go_on.set()
+        return await first
+
+    assert asyncio.run(story()) == ACCEPT
+
+
+def test_the_table_is_bounded_until_what_no_nas_asks_for_any_more_makes_room() -> None:
+    """Beyond the bound the newest is not remembered: who fills it pushes nobody out."""
+    desk = Desk()
+
+    async def fill() -> None:
+        for number in range(same_login._MOST):
+            await desk.same_login.once(access_request(user_name=f"user{number}"), desk.decide)
+
+    def remembered(request: AccessRequest) -> bool:
+        (first,) = desk.ask(request)
+        return desk.ask(request) == [first]
+
+    asyncio.run(fill())
+    assert remembered(access_request(user_name="user0"))
+    assert not remembered(access_request(user_name="one too many"))
+
+    desk.clock.advance(VPN.window)
+    assert remembered(access_request(user_name="late", arrived=desk.clock.monotonic()))
+
+
+def test_a_quick_gateways_login_is_forgotten_behind_a_slow_ones() -> None:
+    desk = Desk()
+    desk.ask(access_request(nas=Nas("slow", Profile("generic"), timeout=60.0)))
+    (first,) = desk.ask(REQUEST)
+    desk.clock.advance(VPN.window)
+    later = replace(REQUEST, arrived=desk.clock.monotonic())
+    (second,) = desk.ask(later)
+
+    assert second != first
+    assert desk.ask(later) == [second]

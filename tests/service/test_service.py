@@ -1,0 +1,177 @@
+"""One request's way: deadline, decision, words, audit and counts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import structlog.testing
+import yaml
+
+from radius_mfa.core.errors import StoreError
+from radius_mfa.core.messages import AccessRequest, AuditEvent, Code, Reply, ReplyAttribute
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.policy import Policy
+from radius_mfa.core.ports import Clock, Entropy, Password
+from radius_mfa.data import CONFIG
+from radius_mfa.observe.metrics import Counts
+from radius_mfa.service.service import Service
+from radius_mfa.service.texts import Texts
+from tests.adapters import PASSWORD, VPN, Fuse, House, access_request, house
+
+LANGUAGES = {path.stem: yaml.safe_load(path.read_text()) for path in (CONFIG / "messages").glob("*.yaml")}
+
+
+@dataclass
+class Reception:
+    """A service in front of a house: what it replies, and what it writes down."""
+
+    house: House
+    service: Service
+    counts: Counts
+    events: list[AuditEvent] = field(default_factory=list)
+
+    def answer(self, request: AccessRequest) -> Reply | None:
+        return self.house.run(self.service.answer(request))
+
+    def says(
+        self, text: str | None, state: bytes | None = None, user_name: str | bytes = "alice", **more: Any
+    ) -> Reply:
+        reply = self.answer(
+            access_request(VPN, user_name, text, state, arrived=self.house.clock.monotonic(), **more)
+        )
+        assert reply is not None
+        return reply
+
+
+@contextmanager
+def reception(fuse: Fuse | None = None, **rules: Any) -> Iterator[Reception]:
+    """alice has a token; the fuse is in every call of the conversation."""
+    with house(**rules) as it:
+        it.enrol("alice")
+        it.wire(fuse)
+        events: list[AuditEvent] = []
+        counts = Counts()
+        clock: Clock = it.clock
+        entropy: Entropy = it.entropy
+        texts = Texts(LANGUAGES, contact="Desk 1234")
+        yield Reception(it, Service(it.conversation, texts, events.append, clock, entropy, counts), counts, events)
+
+
+def test_a_login_in_words() -> None:
+    reply = (ReplyAttribute("Class", "staff"),)
+    with reception(policies=[Policy("staff", reply=reply)]) as desk:
+        asked = desk.says(PASSWORD)
+        assert (asked.code, asked.delayed) == (Code.ACCESS_CHALLENGE, False)
+        assert asked.messages == ("Enter the 6-digit code from your authenticator app",)
+
+        again = desk.says(desk.house.wrong_code("alice"), asked.state)
+        assert (again.code, again.delayed) == (Code.ACCESS_CHALLENGE, True)
+        assert again.messages[0].startswith("That code is not right.")
+        assert again.state not in {None, asked.state}
+
+        accepted = desk.says(desk.house.code("alice"), again.state)
+        assert accepted == Reply(Code.ACCESS_ACCEPT, attributes=reply)
+
+
+def test_every_refusal_is_delayed() -> None:
+    with reception() as desk:
+        assert desk.says("wrong") == Reply(Code.ACCESS_REJECT, messages=("Login refused",), delayed=True)
+
+
+def test_refusals_before_the_right_password_cannot_be_told_apart() -> None:
+    with reception() as desk:
+        directory = desk.house.directory
+        directory.users["twins"] = Outcome.AMBIGUOUS_USER
+        directory.users["noid"] = Outcome.USER_ID_UNUSABLE
+        directory.verdicts["alice"] = Password.LOCKED
+        replies = [
+            desk.says("wrong", user_name=name)
+            for name in ("eve", "twins", "noid", "carol", "alice", "bob", b"\xff")
+        ]
+        replies += [
+            desk.says(PASSWORD),
+            desk.says(None),
+            desk.says("\x00"),
+            desk.says(None, extra=[(3, bytes(17))]),
+        ]
+        replies += [desk.says("123456", state) for state in (b"", bytes(100))]
+
+    assert len({event.outcome for event in desk.events}) == 11
+    assert set(replies) == {Reply(Code.ACCESS_REJECT, messages=("Login refused",), delayed=True)}
+
+
+def test_silence_is_no_reply_and_still_an_event() -> None:
+    with reception(Fuse(0, StoreError, "facts"), discard_when_broken=True) as desk:
+        assert desk.answer(access_request()) is None
+        assert [event.decision for event in desk.events] == ["discard"]
+
+
+def test_the_conversation_has_the_nas_window_less_a_tenth() -> None:
+    deadlines = []
+
+    class Watch(Fuse):
+        def pass_through(self, call: str, quoted: object) -> None:
+            if call == "find" and isinstance(quoted, tuple):
+                deadlines.append(quoted[1])
+
+    with reception(Watch(-1, RuntimeError)) as desk:
+        desk.says(PASSWORD)
+
+        assert deadlines == [pytest.approx(desk.house.clock.monotonic() + VPN.window * 0.9)]
+
+
+def test_each_request_is_written_down_and_counted() -> None:
+    with reception() as desk:
+        asked = desk.says(PASSWORD)
+        desk.house.clock.advance(2.5)
+        desk.answer(access_request(password=desk.house.code("alice"), state=asked.state))
+
+        assert [(event.decision, event.outcome, event.round, event.duration) for event in desk.events] == [
+            ("challenge", "challenged", 1, 0.0),
+            ("accept", "accepted", 1, 2.5),
+        ]
+        assert desk.counts.total("decisions") == 2
+        labels = (("client", "vpn"), ("decision", "accept"), ("outcome", "accepted"))
+        assert desk.counts.counted["decisions", labels] == 1
+        assert desk.counts.durations["decision", (("client", "vpn"),)].longest == 2.5
+
+
+def test_the_same_login_again_gets_the_same_challenge_and_asks_the_directory_once() -> None:
+    """RFC 5080 §2.2.2."""
+    with reception() as desk:
+        first = desk.says(PASSWORD)
+
+        assert desk.says(PASSWORD, source="192.0.2.1:40000") == first
+        assert [call for call, _ in desk.house.directory.asked] == ["find", "check"]
+        assert len(desk.events) == 1
+
+
+def test_whatever_goes_wrong_ends_in_a_refusal_and_no_secret_is_logged() -> None:
+    """Each call of a login fails in turn, with an exception that quotes all it was given."""
+    blown = set()
+    for at in range(100):
+        fuse = Fuse(at, RuntimeError, *PORTS)
+        with reception(fuse) as desk, structlog.testing.capture_logs() as logged:
+            secrets = [PASSWORD, code := desk.house.code("alice")]
+            replies = [asked := desk.says(PASSWORD)]
+            if asked.state:
+                secrets.append(asked.state.hex())
+                replies.append(desk.says(code, asked.state))
+        if not fuse.blown:
+            break
+        blown.add(fuse.blown)
+
+        refused = replies[-1]
+        assert (refused.code, refused.delayed, refused.state) == (Code.ACCESS_REJECT, True, None)
+        assert refused.messages == ("Login is not possible right now. Desk 1234",)
+        assert desk.events[-1].outcome is Outcome.INTERNAL_ERROR
+        assert [entry["event"] for entry in logged] == ["internal_error"]
+        assert logged[0]["error"] == "RuntimeError"
+        assert not any(secret in f"{logged} {desk.events}" for secret in secrets)
+
+    assert blown == set(PORTS)
+
+
+PORTS = ("find", "check_password", "facts", "spend", "settle", "open", "seal", "digest", "usable", "judge")

@@ -1,0 +1,45 @@
+"""What users are told, in their language."""
+
+import pytest
+
+from radius_mfa.core.messages import Message
+from radius_mfa.service.texts import Texts
+
+TEXTS = Texts(
+    {
+        "en": {
+            "refused": "Login refused",
+            "locked": "Try again in {minutes} minutes. {contact}",
+            "spent": "Over.",
+        },
+        "ja": {"refused": "ログインできません", "locked": "{minutes}分後に。{contact}", "spent": ""},
+    },
+    contact="Desk 1234",
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (Message("refused"), "Login refused"),
+        (Message("refused", "ja"), "ログインできません"),
+        (Message("refused", "fr"), "Login refused"),
+        (Message("locked", "en", (("minutes", "5"),)), "Try again in 5 minutes. Desk 1234"),
+        (Message("locked", "ja", (("minutes", "5"),)), "5分後に。Desk 1234"),
+        (Message("spent", "ja"), "Over."),
+    ],
+)
+def test_words_are_in_the_users_language_or_in_english(message: Message, words: str) -> None:
+    assert TEXTS.words(message) == words
+
+
+def test_no_contact_leaves_no_space_behind() -> None:
+    texts = Texts({"en": {"unenrolled": "No second factor. {contact}"}}, contact="")
+
+    assert texts.words(Message("unenrolled")) == "No second factor."
+
+
+def test_braces_in_the_contact_are_only_text() -> None:
+    texts = Texts({"en": {"unenrolled": "{contact}"}}, contact="{minutes} {0}")
+
+    assert texts.words(Message("unenrolled")) == "{minutes} {0}"
