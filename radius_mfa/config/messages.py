@@ -9,8 +9,6 @@ import yaml
 
 from radius_mfa.core.errors import ConfigurationError
 
-_Loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 
 def load_messages(folder: Path) -> Mapping[str, Mapping[str, str]]:
     """Language, then key, then text; the language is the file's name.  Raises ConfigurationError."""
@@ -19,7 +17,7 @@ def load_messages(folder: Path) -> Mapping[str, Mapping[str, str]]:
 
 def _texts(path: Path) -> dict[str, str]:
     try:
-        texts = yaml.load(path.read_bytes(), _Loader)
+        texts = yaml.safe_load(path.read_bytes())
     except (OSError, yaml.YAMLError) as broken:
         raise ConfigurationError(f"{path}: cannot be read: {type(broken).__name__}") from None
     if not isinstance(texts, dict) or not all(isinstance(each, str) for pair in texts.items() for each in pair):

@@ -1,0 +1,195 @@
+"""What must hold between the values of the YAML, beyond what each of them must be.
+
+The rules look at what is written rather than at the model, which is not there while anything is
+wrong: so a slip in one place does not hide another elsewhere.  Values that are not even readable
+are passed over; the model has reported them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING
+
+from radius_mfa.config import values
+from radius_mfa.config.document import EACH, Document, KeyPath, quoted
+from radius_mfa.config.model import Client, Configuration, Ldap, When
+from radius_mfa.core import usernames
+from radius_mfa.core.messages import FactorKind
+
+if TYPE_CHECKING:
+    from radius_mfa.wire.dictionary import Dictionary
+
+_FOR_TLS = ("certificate", "key", "client_ca")
+_SHORT_SECRET = 12  # octets; RFC 2865 §3 asks for 16
+_SHORT_WINDOW = 1.0  # seconds
+_SHORT_CHALLENGE = 30.0  # seconds: a TOTP step
+
+
+def check(document: Document, dictionary: Dictionary | None) -> None:
+    """Report what does not fit together.  `dictionary`: what attributes there are; None: not checked."""
+    _listeners(document)
+    _clients(document)
+    _directory(document)
+    _factors(document)
+    _policies(document)
+    if dictionary is not None:
+        _replies(document, dictionary)
+
+
+def _listeners(document: Document) -> None:
+    for path in document.each("listen", EACH):
+        keys = document.at(path)
+        if not isinstance(keys, dict):
+            continue
+        if ("udp" in keys) == ("radsec" in keys):
+            document.report("must have either udp or radsec", *path)
+        elif "udp" in keys:
+            for key in filter(keys.__contains__, _FOR_TLS):
+                document.report("belongs to radsec, not to udp; remove it", *path, key)
+        else:
+            for key in _FOR_TLS:
+                if key not in keys:
+                    document.report("is missing; radsec needs it", *path, key)
+    for kind in ("udp", "radsec"):
+        _unique(document, document.texts("listen", EACH, kind), "is listened on already")
+
+
+def _clients(document: Document) -> None:
+    for path in document.each("clients", EACH):
+        keys = document.at(path)
+        if isinstance(keys, dict) and "certificate" not in keys:
+            for key in ("address", "secret"):
+                if key not in keys:
+                    document.report("is missing", *path, key)
+    _unique(document, document.texts("clients", EACH, "name"), "names another client")
+    _unique(document, _networks(document), "is a client's address already")
+
+
+def _networks(document: Document) -> Iterable[tuple[KeyPath, Hashable]]:
+    for path, text in document.texts("clients", EACH, "address"):
+        try:
+            yield path, values.network(text)
+        except ValueError:
+            continue
+
+
+def _directory(document: Document) -> None:
+    if document.at(("directory",)) == {}:
+        document.report("must have ldap, static or both", "directory")
+    names = document.texts("directory", "static", "users", EACH, "username")
+    folded = ((path, usernames.fold(name)) for path, name in names)
+    _unique(document, folded, "names another user (upper and lower case are the same)")
+    for holder, key, scheme in (
+        (("directory", "ldap"), "servers", "ldaps"),
+        (("factors", "mail"), "smtp", "smtps"),
+    ):
+        encrypted = any(url.startswith(f"{scheme}://") for _, url in document.texts(*holder, key))
+        if encrypted and document.at((*holder, "start_tls")) is True:
+            document.report(f"cannot be true beside {scheme}://, which is TLS already", *holder, "start_tls")
+
+
+def _factors(document: Document) -> None:
+    if document.at(("factors",)) == {}:
+        document.report(f"must have at least one of {', '.join(FactorKind)}", "factors")
+    mail = document.at(("factors", "mail"))
+    if isinstance(mail, dict) and ("username" in mail) != ("password" in mail):
+        document.report("username and password go together; give both or neither", "factors", "mail")
+
+
+def _policies(document: Document) -> None:
+    _unique(document, document.texts("policies", EACH, "name"), "names another policy")
+    _known(document, "client", {name for _, name in document.texts("clients", EACH, "name")})
+    _known(document, "client_group", {group for _, group in document.texts("clients", EACH, "groups")})
+    _configured_factors(document)
+    for path in document.each("policies", EACH):
+        when = document.at((*path, "when"))
+        if isinstance(when, dict):
+            _condition_names(document, (*path, "when"), when)
+        if document.at((*path, "second_factor")) == "never" and not document.has(*path, "when", "client"):
+            document.report("never must name a client; add when: {client: …}", *path, "second_factor")
+
+
+def _known(document: Document, condition: str, names: set[str]) -> None:
+    """A condition on nobody is no error: it refuses, and its client may be about to come or just gone."""
+    what = condition.replace("_", " ")
+    for path, name in document.texts("policies", EACH, "when", condition):
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {quoted(near[0])}?" if near and path not in document.hidden else ""
+            document.warn(f"there is no {what} {document.written(path)}, so this never holds{hint}", *path)
+
+
+def _configured_factors(document: Document) -> None:
+    configured = document.at(("factors",)) if document.has("factors") else {FactorKind.TOTP: None}
+    for path, factor in document.texts("policies", EACH, "factors"):
+        if isinstance(configured, dict) and factor in list(FactorKind) and factor not in configured:
+            document.report(f"{quoted(factor)} is not configured; add factors.{factor}", *path)
+
+
+def _condition_names(document: Document, path: KeyPath, when: dict[str, object]) -> None:
+    """A key of `when` that is no condition must look like an attribute, `NAS-Port-Type`."""
+    for key in when.keys() - When.model_fields.keys():
+        if not key[0].isupper():
+            near = difflib.get_close_matches(key, When.model_fields, n=1)
+            known = f"did you mean {near[0]}?" if near else f"here can stand {', '.join(When.model_fields)}"
+            document.report(f"unknown key; {known}", *path, key)
+
+
+def _replies(document: Document, dictionary: Dictionary) -> None:
+    for holder in document.each("policies", EACH, "reply"):
+        reply = document.at(holder)
+        for name in reply if isinstance(reply, dict) else ():
+            for path, value in document.texts_at((*holder, name)):
+                _encodes(document, dictionary, path, name, value)
+
+
+def _encodes(document: Document, dictionary: Dictionary, path: KeyPath, name: str, value: str) -> None:
+    try:
+        dictionary.encode(name, value)
+    except ValueError as wrong:
+        hidden = path in document.hidden  # the reason may show the value
+        reason = str(wrong).removeprefix(f"{name}: ")
+        document.report(f"{document.written(path)} cannot be its value" if hidden else reason, *path)
+
+
+def _unique(document: Document, found: Iterable[tuple[KeyPath, Hashable]], what: str) -> None:
+    first: dict[Hashable, KeyPath] = {}
+    for path, value in found:
+        before = first.setdefault(value, path)
+        if before != path:
+            line = document.places.line(*before)
+            document.report(f"{document.written(path)} {what}, on line {line}; change one", *path)
+
+
+# --- warnings -----------------------------------------------------------------------------------
+
+
+def warn(document: Document, configuration: Configuration) -> None:
+    """Note what works and yet should not stay."""
+    for at, client in enumerate(configuration.clients):
+        _warn_of_client(document, ("clients", at), client, configuration.challenge_lifetime)
+    if configuration.directory.ldap is not None:
+        _warn_of_ldap(document, configuration.directory.ldap)
+    if configuration.challenge_lifetime < _SHORT_CHALLENGE:
+        document.warn("is hardly time enough to look up a code and type it", "challenge_lifetime")
+
+
+def _warn_of_client(document: Document, path: KeyPath, client: Client, challenge_lifetime: float) -> None:
+    if any(len(secret.reveal().encode()) <= _SHORT_SECRET for secret in client.secret):
+        text = f"{_SHORT_SECRET} octets or fewer can be guessed from recorded packets; take 16 or more"
+        document.warn(text, *path, "secret")
+    if client.message_authenticator == "off":
+        text = "off leaves the way open to forged answers (CVE-2024-3596); take require, or auto"
+        document.warn(text, *path, "message_authenticator")
+    window = f"timeout × (retries + 1) is {client.window:g} s"
+    if client.window < _SHORT_WINDOW:
+        document.warn(f"{window}: a directory will hardly answer in that time", *path, "timeout")
+    if client.window >= challenge_lifetime:
+        document.warn(f"{window}: as long as challenge_lifetime, or longer", *path, "timeout")
+
+
+def _warn_of_ldap(document: Document, ldap: Ldap) -> None:
+    for at, server in enumerate(ldap.servers):
+        if not (server.tls or ldap.start_tls or values.is_loopback(server.host)):
+            document.warn("passwords cross the network in clear", "directory", "ldap", "servers", at)

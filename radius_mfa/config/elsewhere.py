@@ -1,0 +1,138 @@
+"""Values that stand elsewhere: `${NAME}` in the environment, a secret in a file of its own.
+
+They are put in after the YAML was parsed and are never parsed themselves, so nothing in them can
+mean anything.  No problem ever shows them.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from radius_mfa.config.document import EACH, UNUSABLE, Document, KeyPath, quoted
+
+# Where a secret stands: `x` there may be written as `x_file` instead.
+_SECRETS: tuple[tuple[str, ...], ...] = (
+    ("clients", EACH, "secret"),
+    ("directory", "ldap", "bind_password"),
+    ("directory", "static", "users", EACH, "password"),
+    ("factors", "mail", "password"),
+)
+
+_VARIABLE = re.compile(r"\$\{(.*)\}", re.DOTALL)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST_SECRET = 65536
+
+
+def fill(document: Document, environment: Mapping[str, str], folder: Path) -> None:
+    """Put in what stands elsewhere; relative paths start at `folder`.
+
+    A value that is not to be had is left UNUSABLE, with a problem.
+    """
+    document.data = _with_variables(document, document.data, (), environment)
+    for pattern in _SECRETS:
+        for holder in list(document.each(*pattern[:-1])):
+            _put_in_secret(document, holder, pattern[-1], folder)
+
+
+def twins_at(path: KeyPath) -> tuple[str, ...]:
+    """The `…_file` keys that may stand in the mapping at `path`."""
+    shape = tuple(EACH if isinstance(part, int) else part for part in path)
+    return tuple(f"{pattern[-1]}_file" for pattern in _SECRETS if pattern[:-1] == shape)
+
+
+def _with_variables(document: Document, value: object, path: KeyPath, environment: Mapping[str, str]) -> object:
+    if isinstance(value, dict):
+        return {key: _with_variables(document, each, (*path, key), environment) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_variables(document, each, (*path, at), environment) for at, each in enumerate(value)]
+    if isinstance(value, str) and (variable := _VARIABLE.fullmatch(value)):
+        return _variable(document, variable[1], path, environment)
+    return value
+
+
+def _variable(document: Document, name: str, path: KeyPath, environment: Mapping[str, str]) -> object:
+    document.hidden[path] = f"${{{name}}}"
+    value = environment.get(name)
+    if not _NAME.fullmatch(name):
+        wrong = f"{quoted(name)} is not the name of an environment variable (letters, digits and _)"
+    elif value is None:
+        wrong = f"the environment variable {name} is not set"
+    elif not value:
+        wrong = f"the environment variable {name} is empty"
+    elif not _encodable(value):
+        wrong = f"the environment variable {name} is not UTF-8"
+    else:
+        return value
+    document.report(wrong, *path)
+    return UNUSABLE
+
+
+def _encodable(text: str) -> bool:
+    """Octets of the environment that are no UTF-8 come as lone surrogates (PEP 383)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _put_in_secret(document: Document, holder: KeyPath, key: str, folder: Path) -> None:
+    """Replace `key_file` by `key`."""
+    entries, twin = document.at(holder), f"{key}_file"
+    if not isinstance(entries, dict) or twin not in entries:
+        return
+    written = entries.pop(twin)
+    path = (*holder, twin)
+    if key in entries:
+        document.report(f"{key} is given too; remove one of the two", *path)
+        return
+    document.places.lines[(*holder, key)] = document.places.line(*path)
+    several = isinstance(written, list)
+    files = [((*path, at), each) for at, each in enumerate(written)] if several else [(path, written)]
+    secrets = [_from_file(document, each, name, folder) for each, name in files]
+    entries[key] = secrets if several else secrets[0]
+
+
+def _from_file(document: Document, path: KeyPath, name: object, folder: Path) -> object:
+    if name is UNUSABLE:
+        return UNUSABLE
+    if not isinstance(name, str):
+        document.report("must be the path of a file", *path)
+        return UNUSABLE
+    try:
+        return _secret_in(folder / name)
+    except _SecretFileError as refused:
+        document.report(f"{quoted(document.hidden.get(path, name))} {refused}", *path)
+        return UNUSABLE
+
+
+class _SecretFileError(Exception):
+    """Why a file gives no secret, as the end of a sentence about it."""
+
+
+def _secret_in(path: Path) -> str:
+    """The text of the file without the newline that ends it."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise _SecretFileError("is not a file")
+        with path.open("rb") as file:
+            octets = file.read(_LONGEST_SECRET + 1)
+    except OSError as broken:
+        raise _SecretFileError(f"cannot be read: {broken.strerror}") from None
+    except ValueError:  # a NUL in the path
+        raise _SecretFileError("is not the path of a file") from None
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise _SecretFileError("is open to everyone on this machine; chmod o= it")
+    if len(octets) > _LONGEST_SECRET:
+        raise _SecretFileError(f"is longer than {_LONGEST_SECRET} octets")
+    try:
+        text = octets.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise _SecretFileError("is not UTF-8") from None
+    if not text:
+        raise _SecretFileError("is empty")
+    return text

@@ -1,0 +1,142 @@
+"""From the administrator's file to a `Configuration`, or to every problem in it at once.
+
+Each problem is one line, `FILE:LINE: key.path: what is wrong, what to do`.  A later stage does not
+report again what an earlier one has found wrong, and no stage stops the next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from radius_mfa.config.check import check, warn
+from radius_mfa.config.document import UNUSABLE, Document, KeyPath, Places, Problem, read_document
+from radius_mfa.config.elsewhere import fill, twins_at
+from radius_mfa.config.model import Configuration, keys_at
+from radius_mfa.config.not_yet import not_yet
+from radius_mfa.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from radius_mfa.wire.dictionary import Dictionary
+
+_LARGEST = 1 << 20  # octets; a thousand clients take a tenth of it
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration, what the administrator should know about it, and where its keys stand."""
+
+    configuration: Configuration
+    warnings: tuple[str, ...]
+    places: Places
+
+
+def load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | None = None) -> Loaded:
+    """The configuration in the file `path`.
+
+    `environment`: what `${NAME}` stands for.  `dictionary`: checks what policies return, where given.
+    Raises ConfigurationError with every problem, in the order of the file's lines.
+    """
+    return _load(path, environment, dictionary, usable=False)
+
+
+def load_usable(path: Path, environment: Mapping[str, str], dictionary: Dictionary | None = None) -> Loaded:
+    """As `load`, and what this version has no feature for is among the problems."""
+    return _load(path, environment, dictionary, usable=True)
+
+
+def _load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | None, *, usable: bool) -> Loaded:
+    document = read_document(str(path), _read(path))
+    configuration = None
+    if isinstance(document.data, dict):
+        fill(document, environment, path.absolute().parent)
+        configuration = _validate(document, path.absolute().parent)
+        check(document, dictionary)
+        if usable:
+            not_yet(document)
+    elif not document.problems:
+        empty = document.data is UNUSABLE
+        document.report("is empty" if empty else "must be a mapping of keys (listen: …, clients: …)")
+    if configuration is None or document.problems:
+        raise ConfigurationError(*_shown(document.places, document.problems))
+    warn(document, configuration)
+    return Loaded(configuration, _shown(document.places, document.warnings), document.places)
+
+
+def _shown(places: Places, problems: list[Problem]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(places.shown(problem) for problem in sorted(problems)))
+
+
+def _read(path: Path) -> str:
+    """The text of the file.  Raises ConfigurationError."""
+    places = Places(str(path), {})
+    try:
+        with path.open("rb") as file:
+            octets = file.read(_LARGEST + 1)
+    except OSError as broken:
+        raise ConfigurationError(places.shown(Problem(0, (), f"cannot be read: {broken.strerror}"))) from None
+    if len(octets) > _LARGEST:
+        raise ConfigurationError(places.shown(Problem(0, (), f"is longer than {_LARGEST} octets")))
+    try:
+        return octets.decode("utf-8-sig")
+    except UnicodeDecodeError as broken:
+        line = octets.count(b"\n", 0, broken.start) + 1
+        raise ConfigurationError(places.shown(Problem(line, (), "is not UTF-8 here"))) from None
+
+
+# --- the model's errors in words ----------------------------------------------------------------
+
+
+def _validate(document: Document, folder: Path) -> Configuration | None:
+    """The configuration; None, with the problems reported, where there is none."""
+    try:
+        return Configuration.model_validate(document.data, context={"folder": folder})
+    except ValidationError as invalid:
+        # Without `input`: what is shown of a value is what was written, never what was put in for it.
+        errors = invalid.errors(include_url=False, include_input=False)
+    for error in errors:
+        path = document.places.written(error["loc"])  # a lone value is no list in the file
+        if error["type"] == "missing":
+            document.report("is missing", *error["loc"])
+        elif _new(document, path, error):
+            document.report(_words(document, path, error), *path)
+    return None
+
+
+def _new(document: Document, path: KeyPath, error: Mapping[str, Any]) -> bool:
+    """Whether nothing else says it: a list with wrong items only is "too short" besides."""
+    value = document.at(path)
+    return value is not UNUSABLE and (error["type"] != "too_short" or value == [])
+
+
+def _words(document: Document, path: KeyPath, error: Mapping[str, Any]) -> str:
+    """What is wrong at `path`, in one line."""
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            return _unknown(str(path[-1]), keys_at(path[:-1]) + twins_at(path[:-1]))
+        case "value_error":
+            text = str(context["error"])
+        case "literal_error" | "enum":
+            text = f"must be {context['expected']}, not {{it}}".replace("'", "")
+        case "too_short":
+            text = "must not be empty"
+        case "too_long":
+            text = f"takes {context['max_length']} at most"
+        case "tuple_type":
+            text = "must be a list, not {it}"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            text = "must be a mapping of keys and values, not {it}"
+        case _:
+            text = "cannot be used"
+    return text.replace("{it}", document.written(path))
+
+
+def _unknown(key: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"unknown key; {f'did you mean {near[0]}?' if near else 'here can stand ' + ', '.join(known)}"

@@ -1,0 +1,73 @@
+"""The keys of the contract whose feature this version does not have yet.
+
+They are read and checked like any other; only then are they refused, wherever they ask for
+something that would not happen.  As features come, their lines here go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from radius_mfa.config.document import EACH, UNUSABLE, Document
+from radius_mfa.config.model import When
+
+_NOT_YET = "not available in this version"
+_CONDITIONS = frozenset({"client", "client_group", "group", "user", "days", "hours"})
+
+
+def _used(_: object) -> bool:
+    return True
+
+
+def _is(*wanted: object) -> Callable[[object], bool]:
+    return lambda value: value in wanted
+
+
+def _is_not(default: object) -> Callable[[object], bool]:
+    return lambda value: value != default and value is not UNUSABLE
+
+
+def _begins(start: str) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, str) and value.startswith(start)
+
+
+# Where a key stands, and whether its value asks for what is not there.
+_KEYS: tuple[tuple[tuple[str, ...], Callable[[object], bool]], ...] = (
+    (("listen", EACH, "radsec"), _used),
+    (("workers",), _is_not("1")),
+    (("clients", EACH, "certificate"), _used),
+    (("directory", "ldap", "start_tls"), _is(True)),
+    (("directory", "ldap", "ca_file"), _used),
+    (("directory", "ldap", "password_url"), _used),
+    (("factors", "mail"), _used),
+    (("factors", "recovery_codes"), _used),
+    (("enrolment", "order"), _is_not("totp-first")),
+    (("enrolment", "networks"), _is_not([])),
+    (("enrolment", "voucher"), _is(False)),
+    (("trusted_devices",), _used),
+    (("storage",), _begins("postgresql:")),
+    (("policies", EACH, "trust_device"), _is(True)),
+    (("eap",), _used),
+    (("portal",), _used),
+    (("metrics",), _used),
+    (("user",), _used),
+)
+
+
+def not_yet(document: Document) -> None:
+    """Report what is asked for and not available.  A key that is absent, or has its default, is not."""
+    for pattern, asks in _KEYS:
+        for path in document.each(*pattern):
+            if asks(document.at(path)):
+                document.report(f"{_NOT_YET}; remove it", *path)
+    for path, url in document.texts("directory", "ldap", "servers"):
+        if url.startswith("ldaps:"):
+            document.report(f"ldaps:// is {_NOT_YET}; use ldap://", *path)
+    for path, factor in document.texts("policies", EACH, "factors"):
+        if factor in ("mail", "recovery_codes"):
+            document.report(f"{factor} is {_NOT_YET}; remove it", *path)
+    for holder in document.each("policies", EACH, "when"):
+        when = document.at(holder)
+        for key in when if isinstance(when, dict) else ():
+            if key not in _CONDITIONS and (key in When.model_fields or key[0].isupper()):
+                document.report(f"this condition is {_NOT_YET}; remove it", *holder, key)

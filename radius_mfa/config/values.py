@@ -1,0 +1,353 @@
+"""What a single value of the YAML may be, and what it becomes.
+
+Values arrive as text.  A parser here takes that text and returns the value, or raises ValueError
+with what is wrong in one line; `{it}` in that line stands for what was written, which only the
+caller knows how to show.  Durations become seconds as floats.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo
+
+Network = IPv4Network | IPv6Network
+Value = TypeVar("Value")
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MAPPED = IPv6Network("::ffff:0:0/96")
+_PORTS = {"ldap": 389, "ldaps": 636, "smtp": 587, "smtps": 465}
+# The parameters, salt and hash of PHC's string format; only version 19 is written today.
+_ARGON2ID = re.compile(r"\$argon2id\$v=19\$m=\d{1,8},t=\d{1,4},p=\d{1,3}(\$[A-Za-z0-9+/]{11,128}){2}", re.ASCII)
+
+
+class Secret:
+    """A text that nobody is shown: `repr` and `str` are masked, `reveal` is for those who need it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to listen.  `host`: an IP address, without brackets.  `port`: 0 takes any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server to ask.  `tls`: from the first octet on."""
+
+    host: str
+    port: int
+    tls: bool
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where the state is kept.  `path`: SQLite's file; None for PostgreSQL, whose URL may hold a password."""
+
+    kind: str
+    path: Path | None = None
+    url: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """From `start` until before `end`, in minutes of the day; past midnight where end <= start."""
+
+    start: int
+    end: int
+
+
+# --- numbers, text, durations -------------------------------------------------------------------
+
+
+def text(shortest: int = 1, longest: int = 1024) -> Callable[[object], str]:
+    """A parser of printable text of so many octets of UTF-8."""
+
+    def parse(value: object) -> str:
+        written = _scalar(value)
+        if not written.isprintable():
+            raise ValueError("has control characters in it")
+        if not shortest <= len(written.encode()) <= longest:
+            raise ValueError(f"must have {shortest} to {longest} octets")
+        return written
+
+    return parse
+
+
+def whole(least: int, most: int) -> Callable[[object], int]:
+    """A parser of whole numbers, in decimal digits and nothing else."""
+
+    def parse(value: object) -> int:
+        written = value if isinstance(value, str) else ""
+        if re.fullmatch("[0-9]{1,9}", written) is None or not least <= int(written) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}, not {{it}}")
+        return int(written)
+
+    return parse
+
+
+def duration(written: str) -> float:
+    """Seconds of `500ms`, `5s`, `10m`, `24h` or `7d`."""
+    found = re.fullmatch("([0-9]{1,9})(ms|s|m|h|d)", written)
+    if found is None:
+        raise ValueError("must be a duration such as 500ms, 5s, 10m, 24h or 7d, not {it}")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def lasting(shortest: str, longest: str) -> Callable[[object], float]:
+    """A parser of durations from `shortest` to `longest`."""
+    least, most = duration(shortest), duration(longest)
+
+    def parse(value: object) -> float:
+        seconds = duration(value if isinstance(value, str) else "")
+        if not least <= seconds <= most:
+            raise ValueError(f"must be from {shortest} to {longest}, not {{it}}")
+        return seconds
+
+    return parse
+
+
+def boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false, not {it}")
+    return value
+
+
+def listed(value: object) -> object:
+    """A list; what stands alone is a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def parsed(parse: Callable[[str], Value]) -> Callable[[object], Value]:
+    """`parse`, told only texts."""
+    return lambda value: parse(_scalar(value))
+
+
+def secret(value: object) -> Secret:
+    written = _scalar(value)
+    if not written:
+        raise ValueError("is empty")
+    return Secret(written)
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, bool):
+        raise ValueError("must be text; put quotes around {it}")
+    if not isinstance(value, str):
+        raise ValueError("must be a single value, not {it}")
+    return value
+
+
+# --- the network --------------------------------------------------------------------------------
+
+
+def endpoint(written: str) -> Endpoint:
+    """`127.0.0.1:1812`, `[::1]:1812`."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([0-9.]+)):([0-9]{1,5})", written, re.ASCII)
+    if found is None:
+        raise ValueError('must be an IP address and a port, as 127.0.0.1:1812 or "[::1]:1812", not {it}')
+    host = found[1] or found[2]
+    try:
+        right = ip_address(host).version == (6 if found[1] else 4)
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError("{it} does not hold an IP address")
+    port = int(found[3])
+    if port > 65535:
+        raise ValueError("{it}: a port is a number up to 65535")
+    return Endpoint(host, port)
+
+
+def network(written: str) -> Network:
+    """An address, or a prefix with no bit set beyond it."""
+    try:
+        found = ip_network(written)
+    except ValueError:
+        pass
+    else:
+        return _unmapped(found) if isinstance(found, IPv6Network) else found
+    try:
+        meant = ip_network(written, strict=False)
+    except ValueError:
+        raise ValueError("must be an IP address or a prefix such as 192.0.2.0/24, not {it}") from None
+    raise ValueError(f"{{it}} has bits set beyond the prefix; write {meant}, or the address alone")
+
+
+def _unmapped(network: IPv6Network) -> Network:
+    """The IPv4 prefix that an IPv4-mapped one means (RFC 4291 §2.5.5.2)."""
+    if not network.subnet_of(_MAPPED):
+        return network
+    return IPv4Network((int(network.network_address) & 0xFFFF_FFFF, network.prefixlen - 96))
+
+
+def _url(written: str, schemes: tuple[str, ...]) -> SplitResult:
+    """A URL of server, port and path; secrets in it would be shown with it, so they are refused."""
+    forms = " or ".join(f"{scheme}://" for scheme in schemes)
+    try:
+        url = urlsplit(written)
+        port = url.port
+    except ValueError:
+        raise ValueError(f"must be a URL, {forms}host:port") from None
+    if url.scheme not in schemes or not url.hostname:
+        raise ValueError(f"must be a URL that begins with {forms} and a host")
+    if "@" in url.netloc:
+        raise ValueError("must have no user name or password in the URL; they have keys of their own")
+    if port == 0 or not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", url.hostname):
+        raise ValueError(f"must be a URL, {forms}host:port")
+    return url
+
+
+def server(*schemes: str) -> Callable[[str], Server]:
+    """A parser of `scheme://host:port`, the port having a default; the first scheme is the plain one."""
+
+    def parse(written: str) -> Server:
+        url = _url(written, schemes)
+        if url.path not in ("", "/") or url.query or url.fragment:
+            raise ValueError("must end after host and port; nothing else of the URL is read")
+        return Server(url.hostname or "", url.port or _PORTS[url.scheme], url.scheme != schemes[0])
+
+    return parse
+
+
+def web_address(written: str) -> str:
+    """The URL of a page for people: https, or http on this machine."""
+    url = _url(written, ("https", "http"))
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
+        raise ValueError("must begin with https://, since passwords are typed there")
+    return written
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to `host` stays on this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.casefold() == "localhost"
+
+
+def mail_address(written: str) -> str:
+    if not re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,255}", written) or not written.isprintable():
+        raise ValueError("must be an e-mail address, not {it}")
+    return written
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def path(written: str) -> Path:
+    if not written or not written.isprintable():
+        raise ValueError("must be the path of a file")
+    return Path(written)
+
+
+def readable_file(file: Path) -> Path:
+    """`file` if it is there and we may read it."""
+    try:
+        mode = file.stat().st_mode
+        if stat.S_ISREG(mode):
+            file.open("rb").close()
+            return file
+    except OSError as broken:
+        raise ValueError(f"{{it}} cannot be read: {broken.strerror}") from None
+    raise ValueError("{it} is not a file")
+
+
+def private_file(file: Path) -> Path:
+    """`file` if nobody else on this machine may read it."""
+    if readable_file(file).stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise ValueError("{it} is open to everyone on this machine; chmod o= it")
+    return file
+
+
+def storage(written: str) -> Storage:
+    """`sqlite:///relative/path`, `sqlite:////absolute/path`, or `postgresql://…`."""
+    if written.startswith("sqlite:///") and len(written) > len("sqlite:///") and written.isprintable():
+        return Storage("sqlite", Path(written.removeprefix("sqlite:///")))
+    if re.fullmatch(r"postgresql://[!-~]+", written):
+        return Storage("postgresql", url=written)
+    raise ValueError("must be sqlite:////path/of/a/file or postgresql://user@host/database")
+
+
+# --- the rest -----------------------------------------------------------------------------------
+
+
+def argon2id(secret: Secret) -> Secret:
+    """A hash as argon2 writes it; a password in clear is never taken for one."""
+    if _ARGON2ID.fullmatch(secret.reveal()) is None:
+        raise ValueError("must be an argon2id hash, $argon2id$v=19$m=…,t=…,p=…$salt$hash, in quotes")
+    return secret
+
+
+def zone(written: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(written)
+    except (OSError, ValueError, LookupError):  # a directory of zones; a bad key; not there
+        raise ValueError("must be a time zone such as Europe/Vienna or UTC, not {it}") from None
+
+
+def days(written: str) -> frozenset[int]:
+    """0 is Monday: of `mon`, `mon-fri`, `fri-mon`, or several of these with commas between."""
+    found: set[int] = set()
+    for part in written.casefold().split(","):
+        first, dash, last = (each.strip() for each in part.partition("-"))
+        if first not in _DAYS or (dash and last not in _DAYS):
+            raise ValueError(f"must be days such as mon-fri or sat,sun (of {' '.join(_DAYS)}), not {{it}}")
+        start, end = _DAYS.index(first), _DAYS.index(last if dash else first)
+        found.update((start + ahead) % 7 for ahead in range((end - start) % 7 + 1))
+    return frozenset(found)
+
+
+def hours(written: str) -> Hours:
+    """`08:00-20:00`; `22:00-06:00` goes past midnight, `24:00` may end."""
+    clock = "([01][0-9]|2[0-3]):([0-5][0-9])"
+    found = re.fullmatch(rf"{clock}-(?:{clock}|24:00)", written.replace(" ", ""))
+    if found is None:
+        raise ValueError('must be hours such as "08:00-20:00" or "22:00-06:00", not {it}')
+    start = int(found[1]) * 60 + int(found[2])
+    end = int(found[3]) * 60 + int(found[4]) if found[3] else 24 * 60
+    if start == end:
+        raise ValueError('begins and ends at the same time; for a whole day write "00:00-24:00"')
+    return Hours(start, end)
+
+
+def attribute_name(written: str) -> str:
+    """An LDAP attribute, by its name or number (RFC 4512 §2.5)."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*|[0-9]+(\.[0-9]+)+", written):
+        raise ValueError("must be the name of an LDAP attribute, not {it}")
+    return written

@@ -1,0 +1,219 @@
+"""What must hold between the values, and what the administrator is warned of."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.config.support import HASH, SMALL, Folder, client, ldap, policy, spoilt
+
+SECOND_CLIENT = "  - {name: wifi, address: 198.51.100.1, secret: fedcba9876543210, groups: [wlan]}\n"
+
+
+def two_clients(second: str) -> str:
+    return spoilt("directory:\n", second + "directory:\n")
+
+
+class TestListeners:
+    @pytest.mark.parametrize(
+        ("written", "problem"),
+        [
+            ("{}", "2: listen[0]: must have either udp or radsec"),
+            (
+                "{udp: 127.0.0.1:1812, radsec: 127.0.0.1:2083}",
+                "2: listen[0]: must have either udp or radsec",
+            ),
+            (
+                "{udp: 127.0.0.1:1812, certificate: radius-mfa.yaml}",
+                "2: listen[0].certificate: belongs to radsec, not to udp; remove it",
+            ),
+        ],
+    )
+    def test_are_of_one_kind(self, folder: Folder, written: str, problem: str) -> None:
+        assert folder.problems(spoilt("udp: 127.0.0.1:1812", written)) == [problem]
+
+    def test_of_radsec_need_certificate_key_and_client_ca(self, folder: Folder) -> None:
+        assert folder.problems(spoilt("udp: 127.0.0.1:1812", "radsec: 127.0.0.1:2083")) == [
+            f"2: listen[0].{key}: is missing; radsec needs it" for key in ("certificate", "key", "client_ca")
+        ]
+
+    def test_that_are_equal_are_refused(self, folder: Folder) -> None:
+        twice = spoilt("clients:\n", "  - udp: '[::1]:1812'\n  - udp: 127.0.0.1:1812\nclients:\n")
+        assert folder.problems(twice) == [
+            '4: listen[2].udp: "127.0.0.1:1812" is listened on already, on line 2; change one'
+        ]
+
+
+class TestClients:
+    def test_have_names_of_their_own(self, folder: Folder) -> None:
+        assert folder.problems(two_clients(SECOND_CLIENT.replace("wifi", "vpn"))) == [
+            '7: clients[1].name: "vpn" names another client, on line 4; change one'
+        ]
+
+    def test_have_addresses_of_their_own(self, folder: Folder) -> None:
+        assert folder.problems(two_clients(SECOND_CLIENT.replace("198.51.100.1", "192.0.2.1"))) == [
+            '7: clients[1].address: "192.0.2.1" is a client\'s address already, on line 5; change one'
+        ]
+
+    @pytest.mark.parametrize("other", ["192.0.2.1/32", '"::ffff:192.0.2.1"'])
+    def test_have_addresses_of_their_own_however_they_are_written(self, folder: Folder, other: str) -> None:
+        (problem,) = folder.problems(spoilt("address: 192.0.2.1", f"address: [192.0.2.1, {other}]"))
+        assert problem.startswith("5: clients[0].address[1]: ")
+
+    def test_may_stand_inside_one_another(self, folder: Folder) -> None:
+        assert folder.problems(two_clients(SECOND_CLIENT.replace("198.51.100.1", "192.0.2.0/24"))) == []
+
+    @pytest.mark.parametrize("key", ["address", "secret"])
+    def test_need_address_and_secret(self, folder: Folder, key: str) -> None:
+        lines = [line for line in SMALL.splitlines(keepends=True) if not line.startswith(f"    {key}")]
+        assert folder.problems("".join(lines)) == [f"4: clients[0].{key}: is missing"]
+
+    def test_need_neither_where_a_certificate_says_who_they_are(self, folder: Folder) -> None:
+        assert folder.problems(two_clients("  - {name: radsec, certificate: gw.example.org}\n")) == []
+
+
+class TestDirectory:
+    def test_is_one_at_least(self, folder: Folder) -> None:
+        none = SMALL[: SMALL.index("  static:")].replace("directory:", "directory: {}")
+        assert folder.problems(none + SMALL[SMALL.index("policies:") :]) == [
+            "7: directory: must have ldap, static or both"
+        ]
+
+    @pytest.mark.parametrize("name", ["alice", "ALICE", "ａｌｉｃｅ"])
+    def test_has_no_user_twice_however_it_is_spelt(self, folder: Folder, name: str) -> None:
+        second = f'      - {{username: {name}, password: "{HASH}"}}\npolicies:\n'
+        (problem,) = folder.problems(spoilt("policies:\n", second))
+        assert problem.startswith(f'11: directory.static.users[1].username: "{name}" names another user')
+
+    def test_does_not_start_tls_within_tls(self, folder: Folder) -> None:
+        text = ldap("start_tls: true").replace("ldap://", "ldaps://")
+        assert folder.problems(text) == [
+            "13: directory.ldap.start_tls: cannot be true beside ldaps://, which is TLS already"
+        ]
+
+
+class TestFactors:
+    def test_are_one_at_least(self, folder: Folder) -> None:
+        assert folder.problems(SMALL + "factors: {}\n") == [
+            "14: factors: must have at least one of totp, mail, recovery_codes"
+        ]
+
+    def test_of_a_policy_are_configured(self, folder: Folder) -> None:
+        assert folder.problems(policy("factors: [totp, mail]")) == [
+            '14: policies[0].factors[1]: "mail" is not configured; add factors.mail'
+        ]
+        assert folder.problems(policy("factors: totp") + "factors: {recovery_codes: {}}\n") == [
+            '14: policies[0].factors: "totp" is not configured; add factors.totp'
+        ]
+
+    def test_by_mail_have_both_user_name_and_password_or_neither(self, folder: Folder) -> None:
+        mail = "factors: {mail: {smtp: 'smtp://localhost', sender: a@example.org, username: u}}\n"
+        assert folder.problems(SMALL + mail) == [
+            "14: factors.mail: username and password go together; give both or neither"
+        ]
+
+
+class TestPolicies:
+    def test_have_names_of_their_own(self, folder: Folder) -> None:
+        assert folder.problems(SMALL + "  - {name: vpn}\n") == [
+            '14: policies[1].name: "vpn" names another policy, on line 12; change one'
+        ]
+
+    @pytest.mark.parametrize("condition", ["client_group: wlan", "group: staff", "days: mon"])
+    def test_with_never_name_a_client(self, folder: Folder, condition: str) -> None:
+        text = two_clients(SECOND_CLIENT) + f"  - {{name: b, second_factor: never, when: {{{condition}}}}}\n"
+        assert folder.problems(text) == [
+            "15: policies[1].second_factor: never must name a client; add when: {client: …}"
+        ]
+
+    def test_with_never_may_name_more_than_a_client(self, folder: Folder) -> None:
+        text = SMALL + "  - {name: b, second_factor: never, when: {client: vpn, group: kiosks}}\n"
+        assert folder.problems(text) == []
+
+    @pytest.mark.parametrize(
+        ("when", "problem"),
+        [
+            ("{clent: vpn}", "unknown key; did you mean client?"),
+            ("{nas: vpn}", "unknown key; here can stand client, client_group, group, user"),
+        ],
+    )
+    def test_have_no_condition_that_is_not_known(self, folder: Folder, when: str, problem: str) -> None:
+        (found,) = folder.problems(spoilt("{client: vpn}", when))
+        assert found.startswith(f"13: policies[0].when.{when[1:-6]}: {problem}")
+
+    def test_may_ask_for_any_attribute(self, folder: Folder) -> None:
+        loaded = folder.load(spoilt("{client: vpn}", "{client: vpn, NAS-Port-Type: [5, Virtual]}"))
+        assert loaded.configuration.policies[0].when.attributes == {"NAS-Port-Type": ("5", "Virtual")}
+
+    def test_return_attributes_of_the_dictionary(self, folder: Folder) -> None:
+        assert folder.problems(policy("reply: {Class: [a, b], Session-Timeout: 3600}")) == []
+
+    @pytest.mark.parametrize(
+        ("reply", "key", "problem"),
+        [
+            ("{Clas: staff}", "Clas", "unknown attribute 'Clas' (did you mean Class?)"),
+            ("{Session-Timeout: soon}", "Session-Timeout", "'soon' is not a number"),
+            ("{Class: [a, ''], State: x}", "State", "State belongs to the server itself"),
+        ],
+    )
+    def test_return_nothing_that_makes_no_attribute(
+        self, folder: Folder, reply: str, key: str, problem: str
+    ) -> None:
+        found = folder.problems(policy(f"reply: {reply}"))
+        assert any(each.startswith(f"14: policies[0].reply.{key}: {problem}") for each in found)
+
+    def test_do_not_show_a_returned_value_that_is_not_in_the_file(self, folder: Folder) -> None:
+        found = folder.problems(policy("reply: {Session-Timeout: '${S}'}"), {"S": "hunter2"})
+        assert found == ['14: policies[0].reply.Session-Timeout: "${S}" cannot be its value']
+
+
+class TestWarnings:
+    def test_there_are_none_for_what_is_as_it_should_be(self, folder: Folder) -> None:
+        assert folder.warnings(SMALL) == []
+
+    @pytest.mark.parametrize(("secret", "warned"), [("a" * 12, True), ("a" * 13, False), ("ä" * 7, False)])
+    def test_of_short_secrets(self, folder: Folder, secret: str, warned: bool) -> None:
+        """RFC 2865 §3 asks for 16 octets at least."""
+        found = folder.warnings(spoilt("0123456789abcdef", secret))
+        assert found == [
+            "6: clients[0].secret: 12 octets or fewer can be guessed from recorded packets; take 16 or more"
+        ] * warned  # fmt: skip
+
+    def test_of_message_authenticator_off(self, folder: Folder) -> None:
+        (warning,) = folder.warnings(client("message_authenticator: off"))
+        assert warning.startswith("7: clients[0].message_authenticator: off leaves the way open")
+
+    @pytest.mark.parametrize("server", ["ldap://ldap.example.org", "ldap://192.0.2.1:3389"])
+    def test_of_passwords_in_clear(self, folder: Folder, server: str) -> None:
+        text = ldap().replace("ldap://127.0.0.1", f"[ldap://127.0.0.1, '{server}']")
+        assert folder.warnings(text) == ["9: directory.ldap.servers[1]: passwords cross the network in clear"]
+
+    @pytest.mark.parametrize("server", ["ldap://localhost", "ldap://127.0.0.2", "'ldap://[::1]'", "ldaps://h"])
+    def test_not_of_passwords_that_are_safe(self, folder: Folder, server: str) -> None:
+        assert folder.warnings(ldap().replace("ldap://127.0.0.1", server)) == []
+
+    def test_not_of_passwords_behind_start_tls(self, folder: Folder) -> None:
+        assert folder.warnings(ldap("start_tls: true").replace("127.0.0.1\n    bind", "h\n    bind")) == []
+
+    def test_of_a_gateway_that_gives_up_at_once(self, folder: Folder) -> None:
+        assert folder.warnings(client("timeout: 300ms", "retries: 1")) == [
+            "7: clients[0].timeout: timeout × (retries + 1) is 0.6 s: a directory will hardly answer in that time"
+        ]
+
+    def test_of_a_gateway_that_waits_longer_than_its_challenge_lives(self, folder: Folder) -> None:
+        assert folder.warnings(client("timeout: 60s", "retries: 4")) == [
+            "7: clients[0].timeout: timeout × (retries + 1) is 300 s: as long as challenge_lifetime, or longer"
+        ]
+
+    def test_of_a_challenge_too_short_to_answer(self, folder: Folder) -> None:
+        assert folder.warnings(client("timeout: 3s") + "challenge_lifetime: 29s\n") == [
+            "15: challenge_lifetime: is hardly time enough to look up a code and type it"
+        ]
+
+    def test_of_conditions_on_nobody(self, folder: Folder) -> None:
+        """The contract's own block names a client that it does not have."""
+        text = two_clients(SECOND_CLIENT).replace("client: vpn", "client: [vpn, wfi], client_group: lan")
+        assert folder.warnings(text) == [
+            '14: policies[0].when.client[1]: there is no client "wfi", so this never holds; did you mean "wifi"?',
+            '14: policies[0].when.client_group: there is no client group "lan", so this never holds; '
+            'did you mean "wlan"?',
+        ]

@@ -1,0 +1,178 @@
+"""Values from the environment and secrets from files."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.config.support import HASH, Folder, client, spoilt
+
+_LITERAL = "secret: 0123456789abcdef"
+
+
+def secret(line: str) -> str:
+    return spoilt(_LITERAL, line)
+
+
+class TestEnvironment:
+    @pytest.mark.parametrize("written", ["${VPN_SECRET}", '"${VPN_SECRET}"', "'${VPN_SECRET}'"])
+    def test_a_whole_scalar_is_replaced(self, folder: Folder, written: str) -> None:
+        loaded = folder.load(secret(f"secret: {written}"), {"VPN_SECRET": "from the environment"})
+        assert loaded.configuration.clients[0].secret[0].reveal() == "from the environment"
+
+    def test_part_of_a_scalar_is_text(self, folder: Folder) -> None:
+        loaded = folder.load(secret("secret: x${VPN_SECRET}-0123456789"), {"VPN_SECRET": "y"})
+        assert loaded.configuration.clients[0].secret[0].reveal() == "x${VPN_SECRET}-0123456789"
+
+    @pytest.mark.parametrize(
+        "value", ["[a, b]", "a: b\nc: &x d", "${OTHER}", "true", " padded ", "# not a comment"]
+    )
+    def test_the_value_is_never_read_as_yaml(self, folder: Folder, value: str) -> None:
+        loaded = folder.load(secret("secret: ${S}"), {"S": value, "OTHER": "other"})
+        assert loaded.configuration.clients[0].secret[0].reveal() == value
+
+    def test_numbers_and_lists_may_hold_variables(self, folder: Folder) -> None:
+        text = client("retries: ${RETRIES}", "groups: [a, '${GROUP}']")
+        found = folder.load(text, {"RETRIES": "7", "GROUP": "b"}).configuration.clients[0]
+        assert (found.retries, found.groups) == (7, ("a", "b"))
+
+    def test_without_quotes_in_a_flow_list_the_way_out_is_told(self, folder: Folder) -> None:
+        (problem,) = folder.problems(client("groups: [a, ${GROUP}]"))
+        assert problem.startswith("7: not valid YAML: ")
+        assert problem.endswith('inside [ ] and { } write "${NAME}" in quotes')
+
+    def test_a_missing_variable_is_named(self, folder: Folder) -> None:
+        assert folder.problems(secret("secret: ${VPN_SECRET}")) == [
+            "6: clients[0].secret: the environment variable VPN_SECRET is not set"
+        ]
+
+    def test_an_empty_variable_is_no_value(self, folder: Folder) -> None:
+        assert folder.problems(secret("secret: ${S}"), {"S": ""}) == [
+            "6: clients[0].secret: the environment variable S is empty"
+        ]
+
+    def test_octets_that_are_no_utf8_are_refused(self, folder: Folder) -> None:
+        assert folder.problems(secret("secret: ${S}"), {"S": "\udcff"}) == [
+            "6: clients[0].secret: the environment variable S is not UTF-8"
+        ]
+
+    @pytest.mark.parametrize("name", ["", "VPN-SECRET", "1A", "A B", "${A}"])
+    def test_a_name_no_variable_can_have_is_refused(self, folder: Folder, name: str) -> None:
+        (problem,) = folder.problems(secret(f'secret: "${{{name}}}"'))
+        assert "is not the name of an environment variable" in problem
+
+    def test_a_value_from_it_is_shown_by_its_name(self, folder: Folder) -> None:
+        (problem,) = folder.problems(client("timeout: ${T}"), {"T": "hunter2"})
+        assert problem.endswith('24h or 7d, not "${T}"')
+
+    def test_keys_are_never_replaced(self, folder: Folder) -> None:
+        (problem,) = folder.problems(client("${K}: a"), {"K": "timeout"})
+        assert problem.startswith("7: clients[0].${K}: unknown key")
+
+
+class TestSecretFiles:
+    @pytest.mark.parametrize(
+        ("content", "read"),
+        [("abc", "abc"), ("abc\n", "abc"), ("abc\r\n", "abc"), ("abc\n\n", "abc\n"), (" a ", " a ")],
+    )
+    def test_one_newline_at_the_end_is_not_part_of_it(self, folder: Folder, content: str, read: str) -> None:
+        folder.write("vpn.secret", content)
+        loaded = folder.load(secret("secret_file: vpn.secret"))
+        assert loaded.configuration.clients[0].secret[0].reveal() == read
+
+    def test_the_path_starts_at_the_folder_of_the_yaml(self, folder: Folder) -> None:
+        (folder.path / "secrets").mkdir()
+        folder.write("secrets/vpn", "0123456789abcdef")
+        assert folder.problems(secret("secret_file: secrets/vpn")) == []
+        assert folder.problems(secret(f"secret_file: {folder.path}/secrets/vpn")) == []
+
+    def test_there_may_be_two_while_one_is_replaced(self, folder: Folder) -> None:
+        folder.write("old", "o" * 16)
+        folder.write("new", "n" * 16)
+        secrets = folder.load(secret("secret_file: [new, old]")).configuration.clients[0].secret
+        assert [each.reveal() for each in secrets] == ["n" * 16, "o" * 16]
+
+    def test_every_secret_has_its_file(self, folder: Folder) -> None:
+        folder.write("s", "0123456789abcdef")
+        folder.write("hash", HASH)
+        folder.write("bind", "bind-password\n")
+        folder.write("mail", "mail-password\n")
+        text = secret("secret_file: s").replace(f'password: "{HASH}"', "password_file: hash") + (
+            "factors:\n"
+            "  totp: {}\n"
+            "  mail: {smtp: 'smtp://localhost', sender: a@example.org, username: u, password_file: mail}\n"
+        )
+        ldap = "  ldap: {servers: 'ldap://[::1]', bind_dn: cn=r, bind_password_file: bind, base_dn: dc=x}\n"
+        configuration = folder.load(text.replace("directory:\n", "directory:\n" + ldap)).configuration
+        assert configuration.directory.ldap is not None
+        assert configuration.directory.ldap.bind_password.reveal() == "bind-password"
+        assert configuration.directory.static is not None
+        assert configuration.directory.static.users[0].password.reveal() == HASH
+        assert configuration.factors.mail is not None
+        assert configuration.factors.mail.password is not None
+        assert configuration.factors.mail.password.reveal() == "mail-password"
+
+    def test_both_a_secret_and_its_file_are_one_too_many(self, folder: Folder) -> None:
+        folder.write("s", "0123456789abcdef")
+        assert folder.problems(client("secret_file: s")) == [
+            "7: clients[0].secret_file: secret is given too; remove one of the two"
+        ]
+
+    def test_a_missing_file_is_one_problem(self, folder: Folder) -> None:
+        assert folder.problems(secret("secret_file: nowhere")) == [
+            '6: clients[0].secret_file: "nowhere" cannot be read: No such file or directory'
+        ]
+
+    @pytest.mark.parametrize("mode", [0o604, 0o602, 0o644, 0o666])
+    def test_a_file_open_to_everyone_is_refused(self, folder: Folder, mode: int) -> None:
+        folder.write("s", "0123456789abcdef", mode)
+        assert folder.problems(secret("secret_file: s")) == [
+            '6: clients[0].secret_file: "s" is open to everyone on this machine; chmod o= it'
+        ]
+
+    def test_a_group_may_read_it(self, folder: Folder) -> None:
+        folder.write("s", "0123456789abcdef", 0o640)
+        assert folder.problems(secret("secret_file: s")) == []
+
+    @pytest.mark.parametrize(
+        ("content", "why"),
+        [
+            (b"", "is empty"),
+            (b"\n", "is empty"),
+            (b"\xff", "is not UTF-8"),
+            (b"a" * 65537, "is longer than 65536 octets"),
+        ],
+    )
+    def test_a_file_without_a_secret_is_refused(self, folder: Folder, content: bytes, why: str) -> None:
+        folder.write("s", content)
+        assert folder.problems(secret("secret_file: s")) == [f'6: clients[0].secret_file: "s" {why}']
+
+    @pytest.mark.parametrize(
+        ("written", "why"),
+        [
+            ('"."', '"." is not a file'),
+            ('"a\\0b"', '"a\\x00b" is not the path of a file'),
+            ("true", "must be the path of a file"),
+            ("{a: b}", "must be the path of a file"),
+            ("", "has no value; give it one, or remove it"),
+        ],
+    )
+    def test_what_is_no_file_is_refused(self, folder: Folder, written: str, why: str) -> None:
+        assert folder.problems(secret(f"secret_file: {written}")) == [f"6: clients[0].secret_file: {why}"]
+
+    def test_a_secret_given_as_a_path_is_not_shown(self, folder: Folder) -> None:
+        assert folder.problems(secret("secret_file: ${S}"), {"S": "hunter2"}) == [
+            '6: clients[0].secret_file: "${S}" cannot be read: No such file or directory'
+        ]
+
+    def test_a_slip_in_the_name_of_the_key_is_understood(self, folder: Folder) -> None:
+        assert folder.problems(client("secret_fil: x")) == [
+            "7: clients[0].secret_fil: unknown key; did you mean secret_file?"
+        ]
+
+
+def test_a_configuration_never_shows_its_secrets(folder: Folder) -> None:
+    environment = {"S": "from-the-environment", "PG": "postgresql://radius:hunter2@db/radius"}
+    text = secret("secret: ['${S}', in-the-yaml-itself]") + "storage: ${PG}\n"
+    loaded = folder.load(text, environment)
+    for secret_text in ("from-the-environment", "in-the-yaml-itself", "hunter2", HASH):
+        assert secret_text not in repr(loaded) + str(loaded) + repr(loaded.configuration.clients[0].secret[0])

@@ -1,0 +1,124 @@
+"""The keys, their types and their defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from radius_mfa.config.model import PROFILES, Configuration, keys_at
+from radius_mfa.core.messages import FactorKind, ReplyAttribute
+from radius_mfa.core.policy import SecondFactor
+from tests.config.support import SMALL, Folder, client, ldap, policy, spoilt
+
+
+class TestDefaults:
+    def test_of_the_whole(self, folder: Folder) -> None:
+        found = folder.load(SMALL).configuration
+        assert found.workers == 1
+        assert found.factors.kinds == {FactorKind.TOTP}
+        assert found.challenge_lifetime == 300.0
+        assert found.lockout.durations == (900.0, 3600.0, 14400.0, 86400.0)
+        assert (found.lockout.failures, found.lockout.suspend_after) == (10, 50)
+        assert found.storage.path == Path("/var/lib/radius-mfa/state.db")
+        assert found.key_file == Path("/var/lib/radius-mfa/key")
+        assert (found.log.format, found.log.level) == ("json", "info")
+        assert (found.audit.file, found.audit.retention) == (None, 90 * 86400.0)
+        assert found.timezone.key == "UTC"
+        assert found.when_directory_fails == "reject"
+        assert (found.eap, found.portal, found.metrics, found.user, found.contact) == (None, None, None, None, "")
+
+    def test_of_a_client(self, folder: Folder) -> None:
+        found = folder.load(SMALL).configuration.clients[0]
+        assert found.profile == PROFILES["generic"]
+        assert (found.message_authenticator, found.station, found.groups) == ("require", "none", ())
+        assert (found.timeout, found.retries, found.window) == (5.0, 3, 20.0)
+
+    def test_of_a_policy(self, folder: Folder) -> None:
+        configuration = folder.load(SMALL).configuration
+        found = configuration.policies[0]
+        assert found.second_factor is SecondFactor.REQUIRED
+        assert configuration.factors_of(found) == {FactorKind.TOTP}
+        assert found.reply_attributes == ()
+
+    def test_of_ldap(self, folder: Folder) -> None:
+        found = folder.load(ldap()).configuration.directory.ldap
+        assert found is not None
+        assert (found.user_filter, found.active_filter) == ("(uid={username})", None)
+        assert (found.attributes.id, found.attributes.groups) == ("entryUUID", "memberOf")
+
+
+class TestShapes:
+    @pytest.mark.parametrize(
+        ("name", "rounds", "suffix"), [("generic", 3, None), ("one-field", 3, ","), ("one-field-6", 3, 6)]
+    )
+    def test_profiles(self, folder: Folder, name: str, rounds: int, suffix: str | int | None) -> None:
+        found = folder.load(client(f"profile: {name}")).configuration.clients[0].profile
+        assert (found.name, found.rounds, found.suffix) == (name, rounds, suffix)
+
+    def test_a_condition_takes_a_scalar_or_a_list(self, folder: Folder) -> None:
+        one = folder.load(spoilt("{client: vpn}", "{group: a, user: b, days: mon, hours: '08:00-09:00'}"))
+        two = folder.load(spoilt("{client: vpn}", "{group: [a], user: [b], days: [mon], hours: ['08:00-09:00']}"))
+        assert one.configuration.policies[0].when == two.configuration.policies[0].when
+
+    def test_a_reply_may_have_an_attribute_twice(self, folder: Folder) -> None:
+        found = folder.load(policy("reply: {Class: [a, b], Session-Timeout: 0060}")).configuration.policies[0]
+        assert found.reply_attributes == (
+            ReplyAttribute("Class", "a"),
+            ReplyAttribute("Class", "b"),
+            ReplyAttribute("Session-Timeout", "0060"),
+        )
+
+    def test_the_factors_of_a_policy_are_all_unless_it_names_some(self, folder: Folder) -> None:
+        factors = "factors: {totp: {}, recovery_codes: {}}\n"
+        every = folder.load(SMALL + factors).configuration
+        some = folder.load(policy("factors: recovery_codes") + factors).configuration
+        assert every.factors_of(every.policies[0]) == {FactorKind.TOTP, FactorKind.RECOVERY_CODES}
+        assert some.factors_of(some.policies[0]) == {FactorKind.RECOVERY_CODES}
+
+    def test_relative_paths_start_at_the_folder_of_the_yaml(self, folder: Folder) -> None:
+        found = folder.load(SMALL + "key_file: key\nstorage: sqlite:///s.db\naudit: {file: a/b}\n").configuration
+        assert (found.key_file, found.storage.path) == (folder.path / "key", folder.path / "s.db")
+        assert found.audit.file == folder.path / "a/b"
+
+    def test_nothing_can_be_changed(self, folder: Folder) -> None:
+        found = folder.load(SMALL).configuration
+        with pytest.raises(ValidationError, match="frozen"):
+            found.workers = 2
+
+    def test_pydantic_itself_shows_no_input(self) -> None:
+        with pytest.raises(ValidationError) as wrong:
+            Configuration.model_validate({"clients": [{"name": "vpn", "secret": {"hunter2": "hunter2"}}]})
+        assert "input_value" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("lockout", "why"),
+    [
+        ("{failures: 10, suspend_after: 10}", "suspend_after must be more than failures"),
+        ("{durations: [1h, 15m]}", "durations must not get shorter"),
+    ],
+)
+def test_a_lockout_grows(folder: Folder, lockout: str, why: str) -> None:
+    (problem,) = folder.problems(SMALL + f"lockout: {lockout}\n")
+    assert problem.startswith(f"14: lockout: {why}")
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ((), "listen"),
+        (("clients", 0), "station"),
+        (("directory", "ldap", "attributes"), "language"),
+        (("directory", "static", "users", 3), "username"),
+        (("policies", 0, "when"), "client_group"),
+    ],
+)
+def test_the_keys_of_every_mapping_are_known(path: tuple[str | int, ...], key: str) -> None:
+    assert key in keys_at(path)
+
+
+@pytest.mark.parametrize("path", [("policies", 0, "reply"), ("contact",), ("nowhere", "at", "all")])
+def test_what_has_no_fixed_keys_has_none(path: tuple[str | int, ...]) -> None:
+    assert keys_at(path) == ()

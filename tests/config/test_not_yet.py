@@ -1,0 +1,84 @@
+"""Keys whose feature this version does not have: one clear line each, and none for what is absent."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.config.support import SMALL, Folder, client, ldap, policy, spoilt
+
+REMOVE = "not available in this version; remove it"
+MAIL = "factors: {totp: {}, mail: {smtp: 'smtp://localhost', sender: a@example.org}, recovery_codes: {}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        (SMALL + "workers: 2\n", 14, "workers"),
+        (client("certificate: gw.example.org"), 7, "clients[0].certificate"),
+        (ldap("start_tls: true"), 13, "directory.ldap.start_tls"),
+        (ldap("ca_file: radius-mfa.yaml"), 13, "directory.ldap.ca_file"),
+        (ldap("password_url: https://example.org"), 13, "directory.ldap.password_url"),
+        (SMALL + "enrolment: {order: mail-first}\n", 14, "enrolment.order"),
+        (SMALL + "enrolment: {networks: [192.0.2.0/24]}\n", 14, "enrolment.networks"),
+        (SMALL + "enrolment: {voucher: false}\n", 14, "enrolment.voucher"),
+        (SMALL + "trusted_devices: {lifetime: 7d}\n", 14, "trusted_devices"),
+        (SMALL + "storage: postgresql://db/radius\n", 14, "storage"),
+        (policy("trust_device: true"), 14, "policies[0].trust_device"),
+        (SMALL + "portal: {listen: 127.0.0.1:8080, url: https://example.org}\n", 14, "portal"),
+        (SMALL + "metrics: {listen: 127.0.0.1:9812}\n", 14, "metrics"),
+        (SMALL + "user: radius-mfa\n", 14, "user"),
+        (SMALL + "eap: {certificate: radius-mfa.yaml, key: radius-mfa.yaml}\n", 14, "eap"),
+    ],
+)
+def test_a_key_without_its_feature_is_refused(folder: Folder, text: str, line: int, key: str) -> None:
+    assert folder.problems(text, usable=True) == [f"{line}: {key}: {REMOVE}"]
+    assert folder.problems(text) == []
+
+
+def test_radsec_is_refused(folder: Folder) -> None:
+    files = "certificate: radius-mfa.yaml, key: radius-mfa.yaml, client_ca: radius-mfa.yaml"
+    text = spoilt("udp: 127.0.0.1:1812", f"{{radsec: 127.0.0.1:2083, {files}}}")
+    assert folder.problems(text, usable=True) == [f"2: listen[0].radsec: {REMOVE}"]
+
+
+def test_ldaps_is_refused(folder: Folder) -> None:
+    assert folder.problems(ldap().replace("ldap://", "ldaps://"), usable=True) == [
+        "9: directory.ldap.servers: ldaps:// is not available in this version; use ldap://"
+    ]
+
+
+def test_mail_and_recovery_codes_are_refused_where_they_stand(folder: Folder) -> None:
+    assert folder.problems(policy("factors: [totp, mail, recovery_codes]") + MAIL, usable=True) == [
+        f"14: policies[0].factors[1]: mail is {REMOVE}",
+        f"14: policies[0].factors[2]: recovery_codes is {REMOVE}",
+        f"15: factors.mail: {REMOVE}",
+        f"15: factors.recovery_codes: {REMOVE}",
+    ]
+
+
+@pytest.mark.parametrize("key", ["realm", "station", "NAS-Port-Type"])
+def test_a_condition_that_is_not_there_is_refused(folder: Folder, key: str) -> None:
+    assert folder.problems(spoilt("{client: vpn}", f"{{client: vpn, {key}: x}}"), usable=True) == [
+        f"13: policies[0].when.{key}: this condition is {REMOVE}"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SMALL,
+        SMALL + "workers: 1\n",
+        SMALL + "enrolment: {order: totp-first, networks: [], voucher: true}\n",
+        ldap("start_tls: false"),
+        policy("trust_device: false", "factors: [totp]"),
+        SMALL + "storage: sqlite:///state.db\n",
+        spoilt("{client: vpn}", "{client: vpn, group: a, user: b, days: mon, hours: '08:00-09:00'}"),
+    ],
+)
+def test_what_is_absent_or_has_its_default_is_not(folder: Folder, text: str) -> None:
+    assert folder.problems(text, usable=True) == []
+
+
+def test_what_is_wrong_besides_is_told_at_the_same_time(folder: Folder) -> None:
+    text = client("timeout: 5") + "workers: 4\nenrolment: {voucher: maybe}\nportals: {}\n"
+    assert [each.partition(": ")[0] for each in folder.problems(text, usable=True)] == ["7", "15", "16", "17"]
