@@ -1,0 +1,52 @@
+"""Several directories as one: a name belongs to the first that knows it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from radius_mfa.core.messages import User
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.ports import Directory, Password
+
+
+class OpenDirectory(Directory, Protocol):
+    """A directory that holds on to something until it is closed."""
+
+    async def close(self) -> None: ...
+
+
+class ChainedDirectory:
+    """The `Directory` port over others, in the order they are looked at.
+
+    A name that an earlier directory knows is never looked for in a later one, whatever is wrong with it there.
+    """
+
+    def __init__(self, directories: Sequence[OpenDirectory]) -> None:
+        self._directories = directories
+
+    async def find(self, username: str, deadline: float) -> User | Outcome:
+        """The user, with a handle that says which directory has found it."""
+        for number, directory in enumerate(self._directories):
+            found = await directory.find(username, deadline)
+            if isinstance(found, User):
+                return replace(found, handle=f"{number}:{found.handle}")
+            if found is not Outcome.UNKNOWN_USER:
+                return found
+        return Outcome.UNKNOWN_USER
+
+    async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
+        """Ask the directory that has found the user."""
+        number, _, handle = user.handle.partition(":")
+        directory = self._directories[int(number)]
+        return await directory.check_password(replace(user, handle=handle), password, deadline)
+
+    async def dummy_check(self, password: bytes, deadline: float) -> None:
+        """What the last directory does, since that is where a name unknown to all would most likely have been."""
+        await self._directories[-1].dummy_check(password, deadline)
+
+    async def close(self) -> None:
+        """Close them all."""
+        await asyncio.gather(*(directory.close() for directory in self._directories))

@@ -1,0 +1,221 @@
+"""Accounts in LDAP: one search finds the user, one bind checks the password (RFC 4511 §4.2, §4.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from radius_mfa.core import usernames
+from radius_mfa.core.errors import ConfigurationError, DirectoryError
+from radius_mfa.core.messages import User
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.policy import fold_group
+from radius_mfa.core.ports import Clock, Password
+from radius_mfa.directories import ldap_messages as messages
+from radius_mfa.directories.ldap_messages import Entry, Search
+from radius_mfa.directories.ldap_server import LdapServer
+
+_T = TypeVar("_T")
+
+_PLACEHOLDER = "{username}"
+_LONGEST_ID = 64  # octets: an id goes into the State, which has few
+
+_VERDICTS = {
+    messages.SUCCESS: Password.RIGHT,
+    messages.INVALID_CREDENTIALS: Password.WRONG,
+    # The entry is gone since it was found, its name is none for a bind, or it has no password.
+    messages.NO_SUCH_OBJECT: Password.WRONG,
+    messages.INVALID_DN_SYNTAX: Password.WRONG,
+    messages.INAPPROPRIATE_AUTHENTICATION: Password.WRONG,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LdapSettings:
+    """Where the accounts are and what they look like.
+
+    `servers`: hosts and ports, in the order they are tried.  `user_filter` has `{username}` in it;
+    `active_filter` says who is activated, None: everybody.  `extra_attributes`: what else of an
+    entry is wanted, for `User.attributes`.  `bind_connections`: passwords that are tried at once at
+    one server.  `connect_timeout`: seconds.
+    """
+
+    servers: tuple[tuple[str, int], ...]
+    bind_dn: str
+    bind_password: bytes = field(repr=False)
+    base_dn: str
+    user_filter: str = "(uid={username})"
+    active_filter: str | None = None
+    id_attribute: str = "entryUUID"
+    name_attribute: str = "cn"
+    language_attribute: str = "preferredLanguage"
+    groups_attribute: str = "memberOf"
+    extra_attributes: tuple[str, ...] = ()
+    bind_connections: int = 16
+    connect_timeout: float = 3.0
+
+
+class LdapDirectory:
+    """The `Directory` port over LDAP servers that hold the same accounts.
+
+    Raises ConfigurationError when the settings cannot work.  Belongs to one event loop, whose time
+    is `clock.monotonic()`.
+    """
+
+    def __init__(self, settings: LdapSettings, clock: Clock) -> None:
+        if not settings.bind_dn or not settings.bind_password:
+            # Either one empty would be an anonymous bind, which succeeds (RFC 4513 §5.1).
+            raise ConfigurationError("bind_dn and bind_password must both be given")
+        self._settings = settings
+        self._clock = clock
+        self._name_attribute = _name_attribute(settings.user_filter)
+        self._search, self._search_inactive = self._searches()
+        service = (settings.bind_dn, settings.bind_password)
+        self._servers = [
+            LdapServer(host, port, service, settings.bind_connections, settings.connect_timeout)
+            for host, port in settings.servers
+        ]
+
+    async def find(self, username: str, deadline: float) -> User | Outcome:
+        """The one entry of that name.  One search; a second where nobody activated was found."""
+        name = username.encode(errors="surrogatepass")
+        if not name:
+            return Outcome.UNKNOWN_USER
+        entries = await self._entries(self._search, name, deadline)
+        active = True
+        if not entries and self._search_inactive is not None:
+            entries = await self._entries(self._search_inactive, name, deadline)
+            active = False
+        if not entries:
+            return Outcome.UNKNOWN_USER
+        if len(entries) > 1:
+            return Outcome.AMBIGUOUS_USER
+        return self._user(entries[0], username, active)
+
+    async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
+        """Bind as the user's entry."""
+        if not user.handle or not password:
+            return Password.WRONG
+
+        async def ask(server: LdapServer) -> Password:
+            result = await server.bind(user.handle, password)
+            verdict = _VERDICTS.get(result.code)
+            if verdict is None:
+                raise DirectoryError(f"{server.name}: bind as a user: {result}")
+            return verdict
+
+        return await self._first_answer(ask, deadline)
+
+    async def dummy_check(self, password: bytes, deadline: float) -> None:
+        """Nothing: only a bind costs what a bind does, and every refusal leaves after the same delay anyway."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await asyncio.gather(*(server.close() for server in self._servers))
+
+    async def _entries(self, search: Search, name: bytes, deadline: float) -> tuple[Entry, ...]:
+        request = search.request(name)
+
+        async def ask(server: LdapServer) -> tuple[Entry, ...]:
+            answer = await server.search(request)
+            if answer.result.code not in (messages.SUCCESS, messages.SIZE_LIMIT_EXCEEDED):
+                raise DirectoryError(f"{server.name}: search below {self._settings.base_dn}: {answer.result}")
+            return answer.entries
+
+        return await self._first_answer(ask, deadline)
+
+    async def _first_answer(self, ask: Callable[[LdapServer], Awaitable[_T]], deadline: float) -> _T:
+        """What the first server says that can; each has its share of the time that is left."""
+        failures = []
+        for tried, server in enumerate(self._servers):
+            now = self._clock.monotonic()
+            share = (deadline - now) / (len(self._servers) - tried)
+            try:
+                async with asyncio.timeout_at(now + share):
+                    return await ask(server)
+            except TimeoutError:
+                failures.append(f"{server.name}: no answer in time")
+            except DirectoryError as failure:
+                failures.append(str(failure))
+        raise DirectoryError("; ".join(failures))
+
+    def _searches(self) -> tuple[Search, Search | None]:
+        """For whoever is activated, and for anybody if that is not the same."""
+        settings = self._settings
+        by_name = settings.user_filter.replace(_PLACEHOLDER, messages.HOLE)
+        attributes = dict.fromkeys(
+            (
+                settings.id_attribute,
+                settings.name_attribute,
+                settings.language_attribute,
+                settings.groups_attribute,
+                *([self._name_attribute] if self._name_attribute else []),
+                *settings.extra_attributes,
+            )
+        )
+        try:
+            anybody = Search(settings.base_dn, by_name, list(attributes))
+            if settings.active_filter is None:
+                return anybody, None
+            # It must be a filter by itself: an empty one would be lost between the others, and activate everybody.
+            Search(settings.base_dn, settings.active_filter, list(attributes))
+            both = f"(&{by_name}{settings.active_filter})"
+            return Search(settings.base_dn, both, list(attributes)), anybody
+        except ValueError as error:
+            raise ConfigurationError(f"user_filter, active_filter: {error} (RFC 4515)") from error
+
+    def _user(self, entry: Entry, typed: str, active: bool) -> User | Outcome:
+        settings = self._settings
+        ids = _values(entry, settings.id_attribute)
+        if len(ids) != 1 or not 1 <= len(ids[0].encode()) <= _LONGEST_ID:
+            return Outcome.USER_ID_UNUSABLE
+        return User(
+            id=ids[0],
+            username=self._spelled(entry, typed),
+            handle=entry.dn,
+            name=_first(entry, settings.name_attribute),
+            active=active,
+            groups=frozenset(map(fold_group, _values(entry, settings.groups_attribute))),
+            language=_first(entry, settings.language_attribute),
+            attributes={name: _values(entry, name) for name in settings.extra_attributes},
+        )
+
+    def _spelled(self, entry: Entry, typed: str) -> str:
+        """The name as the directory has it; of several the one that was typed."""
+        if self._name_attribute is None:
+            return typed
+        names = _values(entry, self._name_attribute)
+        meant = (name for name in names if usernames.fold(name) == usernames.fold(typed))
+        return next(meant, names[0] if names else typed)
+
+
+def _name_attribute(user_filter: str) -> str | None:
+    """The attribute that the name is compared with, None where it is not simply one.
+
+    A name is a value to look for and nothing else: ConfigurationError for a filter with the
+    placeholder missing, or where an attribute should be.
+    """
+    if _PLACEHOLDER not in user_filter or re.search(rf"\([^()=]*{re.escape(_PLACEHOLDER)}", user_filter):
+        raise ConfigurationError(f"user_filter: must compare something with {_PLACEHOLDER}")
+    found = re.search(rf"\(\s*([A-Za-z0-9.;-]+)\s*=\s*{re.escape(_PLACEHOLDER)}\s*\)", user_filter)
+    return found[1] if found else None
+
+
+def _values(entry: Entry, attribute: str) -> tuple[str, ...]:
+    return tuple(map(_text, entry.attributes.get(attribute.lower(), ())))
+
+
+def _first(entry: Entry, attribute: str) -> str:
+    return next(iter(_values(entry, attribute)), "")
+
+
+def _text(value: bytes) -> str:
+    """A value as text; hexadecimal where it is none, as an objectGUID."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return value.hex()
+    return text if text.isprintable() else value.hex()

@@ -1,0 +1,104 @@
+"""One LDAP server: a connection that all searches share, and some on which users' passwords are tried.
+
+A bind changes who a connection is (RFC 4513 §4), and nothing else may run beside it, so passwords are
+never tried on the shared one.  Nothing here has a time limit of its own but connecting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from radius_mfa.core.errors import DirectoryError
+from radius_mfa.directories.ldap_connection import Answer, ConnectionLostError, LdapConnection
+from radius_mfa.directories.ldap_messages import SUCCESS, Result
+
+
+class LdapServer:
+    """`service`: the DN and password that search.  `limit`: connections that try passwords.
+
+    `timeout`: seconds to connect, see `LdapConnection.connect`.
+    """
+
+    def __init__(self, host: str, port: int, service: tuple[str, bytes], limit: int, timeout: float) -> None:
+        self.name = f"ldap://[{host}]:{port}" if ":" in host else f"ldap://{host}:{port}"
+        self._address = (host, port)
+        self._service = service
+        self._timeout = timeout
+        self._open: set[LdapConnection] = set()
+        self._shared: LdapConnection | None = None
+        self._sharing = asyncio.Lock()
+        self._idle: list[LdapConnection] = []
+        self._slots = asyncio.Semaphore(limit)
+
+    async def search(self, request: bytes) -> Answer:
+        """Run an encoded search as the service.  Raises DirectoryError."""
+        try:
+            return await self._search_on(await self._shared_connection(), request)
+        except ConnectionLostError:  # it may have been idle for too long: once more, on a fresh one
+            return await self._search_on(await self._shared_connection(), request)
+
+    async def bind(self, dn: str, password: bytes) -> Result:
+        """Try a user's password on a connection of its own.  Raises DirectoryError."""
+        async with self._slots:
+            idle = self._idle_connection()
+            if idle is not None:
+                with suppress(ConnectionLostError):
+                    return await self._bind_on(idle, dn, password)
+            return await self._bind_on(await self._connect(), dn, password)
+
+    async def close(self) -> None:
+        """Close every connection; what is still asked fails."""
+        connections = list(self._open)
+        for connection in connections:
+            connection.close()
+        if connections:
+            await asyncio.wait([each.closed for each in connections], timeout=self._timeout)
+
+    async def _search_on(self, connection: LdapConnection, request: bytes) -> Answer:
+        heard = connection.heard
+        try:
+            return await connection.search(request)
+        except asyncio.CancelledError:
+            if connection.heard == heard:  # not a word in all that time: others should not wait here too
+                connection.retire("the server was silent")
+            raise
+
+    async def _bind_on(self, connection: LdapConnection, dn: str, password: bytes) -> Result:
+        try:
+            result = await connection.bind(dn, password)
+        except BaseException:
+            connection.close()  # the answer may still come, and must not be taken for one to somebody else
+            raise
+        self._idle.append(connection)
+        return result
+
+    async def _shared_connection(self) -> LdapConnection:
+        async with self._sharing:
+            if self._shared is None or not self._shared.usable:
+                self._shared = await self._connect_as_service()
+            return self._shared
+
+    def _idle_connection(self) -> LdapConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+        return None
+
+    async def _connect_as_service(self) -> LdapConnection:
+        connection = await self._connect()
+        try:
+            result = await connection.bind(*self._service)
+            if result.code != SUCCESS:
+                raise DirectoryError(f"{self.name}: bind as {self._service[0]}: {result}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def _connect(self) -> LdapConnection:
+        connection = await LdapConnection.connect(*self._address, self.name, self._timeout)
+        self._open.add(connection)
+        connection.closed.add_done_callback(lambda _: self._open.discard(connection))
+        return connection

@@ -1,0 +1,82 @@
+"""Opening a SQLite store, its transactions, and its errors in our words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from radius_mfa.core.errors import StoreError
+
+MEMORY = "sqlite://"
+_FILE = "sqlite:///"  # and then an absolute path, so four slashes in all
+
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_PRIMARY = 0xFF  # an extended result code has the primary one in its low octet
+
+
+def path_of(url: str) -> Path | None:
+    """The file a `sqlite:` URL names, None for a store in memory.  Raises StoreError."""
+    if url == MEMORY:
+        return None
+    path = Path(url.removeprefix(_FILE))
+    if not url.startswith(_FILE) or not path.is_absolute():
+        raise StoreError(f"{url}: a SQLite store is sqlite:////path/of/the/file, with four slashes, or sqlite://")
+    return path
+
+
+def name_of(url: str) -> str:
+    """What an error calls the store."""
+    return str(path_of(url) or url)
+
+
+def connect(url: str, *, wait: float) -> sqlite3.Connection:
+    """A connection in autocommit mode that blocks its thread for up to `wait` seconds on a lock.
+
+    A file that does not exist is made, for its owner alone; SQLite gives the files beside it the same mode.
+    May be used from any one thread at a time.  Raises StoreError.
+    """
+    path = path_of(url)
+    if path is None:
+        return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except FileNotFoundError:
+        raise StoreError(f"{path}: its folder does not exist") from None
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
+    with store_errors(str(path)):
+        return sqlite3.connect(path, timeout=wait, isolation_level=None, check_same_thread=False)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, alone: the write lock is taken at once, so nothing read here can have changed."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+@contextmanager
+def store_errors(name: str) -> Iterator[None]:
+    """Whatever SQLite raises in here is a StoreError of one line."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise broken(name, error) from error
+
+
+def broken(name: str, error: sqlite3.Error) -> StoreError:
+    """The StoreError for an error of SQLite, whose texts name tables and columns but never a value."""
+    return StoreError(f"{name}: {error}")
+
+
+def is_locked(error: sqlite3.Error) -> bool:
+    """Whether somebody else holds the lock, so that trying again may help."""
+    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _BUSY
