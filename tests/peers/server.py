@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,11 +16,14 @@ _PATIENCE = 30.0  # seconds; a loaded machine may take its time
 
 
 class Server:
-    """`radius-mfa serve` over a configuration file.  `wrapper`: a command to run it under (faketime)."""
+    """`radius-mfa serve` over a configuration file.
 
-    def __init__(self, config: Path, *wrapper: str, environment: dict[str, str] | None = None) -> None:
+    `log`: what it has said so far, a record a line.  `addresses`: its listeners.
+    """
+
+    def __init__(self, config: Path, environment: dict[str, str] | None = None) -> None:
         self.config = config
-        self._command = [*wrapper, sys.executable, "-m", "radius_mfa", "--config", str(config), "serve"]
+        self._command = [sys.executable, "-m", "radius_mfa", "--config", str(config), "serve"]
         self._environment = {**os.environ, **(environment or {})}
         self._lines: Queue[str | None] = Queue()
         self.log: list[dict[str, Any]] = []
@@ -31,7 +35,11 @@ class Server:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        ready = self.wait_for("ready")
+        try:
+            ready = self.wait_for("ready")
+        except BaseException:
+            self.__exit__()
+            raise
         self.addresses = [(host, int(port)) for host, port in ready["listen"]]
         return self
 
@@ -50,10 +58,6 @@ class Server:
             self._process.stderr.close()
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
     def port(self) -> int:
         """The port of the first listener."""
         return self.addresses[0][1]
@@ -66,15 +70,34 @@ class Server:
             except Empty:
                 line = None
             if line is None:
-                raise AssertionError(f"the server did not say {event!r}; it said:\n" + "\n".join(map(str, self.log)))
+                said = "\n".join(map(str, self.log))
+                raise AssertionError(f"the server did not say {event!r}; it said:\n{said}")
             record = _record(line)
             self.log.append(record)
-            if record.get("event") == event:
+            if record["event"] == event:
                 return record
+
+    def said(self) -> str:
+        """Everything on its stderr, from start to end; stops it."""
+        self.stop()
+        self._reader.join(_PATIENCE)
+        while (line := self._lines.get(timeout=_PATIENCE)) is not None:
+            self.log.append(_record(line))
+        self._lines.put(None)
+        return "\n".join(record["line"] for record in self.log)
+
+    def reload(self) -> None:
+        """SIGHUP."""
+        self._process.send_signal(signal.SIGHUP)
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting for what comes of it."""
+        self._process.terminate()
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""
-        self._process.terminate()
+        if self._process.poll() is None:
+            self._process.terminate()
         return self._process.wait(_PATIENCE)
 
     def kill(self) -> None:
@@ -89,9 +112,26 @@ class Server:
         self._lines.put(None)
 
 
+def other_clock(time: str) -> dict[str, str]:
+    """The environment in which a process has another wall clock; `time` as faketime(1) has it, in UTC.
+
+    `+6m` runs ahead, `2026-10-14 12:00:15` stands still.  Only the wall clock: timers run on.
+    """
+    # faketime itself would stand between us and the process, and keep our signals to itself.
+    found = subprocess.run(["faketime", "-f", "+0", "printenv", "LD_PRELOAD"], capture_output=True, check=True)
+    return {
+        "LD_PRELOAD": found.stdout.decode().strip(),
+        "FAKETIME": time,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",  # what older releases call it
+        "NO_FAKE_STAT": "1",
+        "TZ": "UTC",
+    }
+
+
 def _record(line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except ValueError:
-        return {"event": "", "text": line}
-    return record if isinstance(record, dict) else {"event": "", "text": line}
+        record = {}
+    return {"event": "", **(record if isinstance(record, dict) else {}), "line": line}

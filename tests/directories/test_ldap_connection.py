@@ -1,0 +1,228 @@
+"""One connection: requests told apart by number, and a server that may send anything at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from radius_mfa.core.errors import DirectoryError
+from radius_mfa.directories.ldap_connection import Answer, ConnectionLostError, LdapConnection
+from radius_mfa.directories.ldap_messages import HOLE, LONGEST, SUCCESS, Entry, Result, Search
+from tests.directories.support import (
+    BIND_RESPONSE,
+    DONE,
+    EXTENDED,
+    Asked,
+    Peer,
+    Run,
+    always,
+    entry,
+    message,
+    peer,
+    result,
+    silence,
+    tlv,
+)
+from tests.peers.slapd import PEOPLE, Slapd, free_port
+
+BY_NAME = Search(PEOPLE, f"(uid={HOLE})", ["cn"])
+DISCONNECTION = tlv(0x0A, b"\x34"), tlv(0x04), tlv(0x04, b"maintenance"), tlv(0x8A, b"1.3.6.1.4.1.1466.20036")
+
+
+@asynccontextmanager
+async def connected(server: Peer | Slapd) -> AsyncIterator[LdapConnection]:
+    connection = await LdapConnection.connect(*server.address, "ldap://it", 5)
+    try:
+        yield connection
+    finally:
+        connection.close()
+        await connection.closed
+
+
+async def lost(asking: Awaitable[object]) -> str:
+    with pytest.raises(ConnectionLostError) as failure:
+        await asking
+    return str(failure.value)
+
+
+def test_many_searches_share_one_connection(run: Run, slapd: Slapd) -> None:
+    async def play() -> None:
+        async with connected(slapd) as connection:
+            bound = await connection.bind(slapd.bind_dn, slapd.bind_password.encode())
+            assert bound.code == SUCCESS
+            requests = [BY_NAME.request(b"u%d" % number) for number in range(100)]
+            answers = await asyncio.gather(*map(connection.search, requests))
+        expected = [
+            Answer(Result(0), (Entry(f"uid=u{number},{PEOPLE}", {"cn": (b"User %d" % number,)}),))
+            for number in range(100)
+        ]
+        assert answers == expected
+
+    run(play)
+
+
+def test_answers_in_any_order_find_their_request(run: Run) -> None:
+    async def play() -> None:
+        asked: list[Asked] = []
+
+        async def answering(each: Asked) -> bytes:
+            asked.append(each)
+            if len(asked) < 3:
+                return b""
+            last_first = [each.number for each in reversed(asked)]
+            entries = b"".join(entry(number, f"uid={number}") for number in last_first)
+            return entries + b"".join(result(number, DONE) for number in last_first)
+
+        async with peer(answering) as server, connected(server) as connection:
+            answers = await asyncio.gather(*(connection.search(BY_NAME.request(b"x")) for _ in range(3)))
+            assert [answer.entries[0].dn for answer in answers] == ["uid=1", "uid=2", "uid=3"]
+
+    run(play)
+
+
+def test_an_answer_octet_by_octet(run: Run) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            waiting = asyncio.ensure_future(connection.search(BY_NAME.request(b"u1")))
+            await server.until(lambda it: len(it.asked) == 1)
+            for octet in entry(1, "uid=u1", cn=b"v" * 300) + result(1, DONE):
+                assert not waiting.done()
+                connection.data_received(bytes((octet,)))
+            assert (await waiting).entries == (Entry("uid=u1", {"cn": (b"v" * 300,)}),)
+
+    run(play)
+
+
+def test_a_late_answer_is_nobodys(run: Run) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(connection.search(BY_NAME.request(b"u1")), 0.05)
+            waiting = asyncio.ensure_future(connection.search(BY_NAME.request(b"u2")))
+            await server.until(lambda it: len(it.asked) == 2)
+            connection.data_received(entry(1, "uid=u1") + result(1, DONE))
+            assert not waiting.done()
+            connection.data_received(entry(2, "uid=u2") + result(2, DONE))
+            connection.data_received(result(2, DONE))
+            assert [each.dn for each in (await waiting).entries] == ["uid=u2"]
+
+    run(play)
+
+
+@pytest.mark.parametrize(
+    ("octets", "why"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "the server sent something that is no LDAP message"),
+        (b"\x30\x84\x7f\xff\xff\xff", f"the server sent a message of more than {LONGEST} octets"),
+        (b"\x30\x80", "the server sent a length of no known form"),
+        (tlv(0x30), "the server sent a message without number or operation"),
+        (result(1, DONE), "the server sent an answer to something else"),
+        (entry(1, "uid=alice"), "the server sent an answer to something else"),
+        (result(1, EXTENDED), "the server sent an answer to something else"),
+        (result(1, 0x67), "the server sent an answer to something else"),
+        (message(0, EXTENDED, *DISCONNECTION), "the server disconnects: unavailable (52): maintenance"),
+        (result(1, BIND_RESPONSE, 49)[:-2], "the server closed the connection"),
+        (b"", "the server closed the connection"),
+    ],
+)
+def test_what_cannot_be_trusted_ends_the_connection(run: Run, octets: bytes, why: str) -> None:
+    """RFC 4511 §4.1.1, §4.4.1, §5.1; only a bind's own response may say that it succeeded."""
+
+    async def play() -> None:
+        async with peer(always(lambda _: octets), curt=True) as server, connected(server) as connection:
+            assert await lost(connection.bind("uid=alice", b"secret")) == f"ldap://it: {why}"
+            assert not connection.usable
+            assert await lost(connection.search(BY_NAME.request(b"u1"))) == f"ldap://it: {why}"
+
+    run(play)
+
+
+def test_what_is_for_nobody_is_passed_over(run: Run) -> None:
+    def answer(number: int) -> bytes:
+        others = [result(other, BIND_RESPONSE) for other in (0, number + 1, 70000)]
+        return b"".join((*others, result(number, BIND_RESPONSE, 49)))
+
+    async def play() -> None:
+        async with peer(always(answer)) as server, connected(server) as connection:
+            assert await connection.bind("uid=alice", b"secret") == Result(49)
+
+    run(play)
+
+
+def test_rubbish_fails_all_that_wait(run: Run) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            waiting = [asyncio.ensure_future(connection.search(BY_NAME.request(b"x"))) for _ in range(5)]
+            await server.until(lambda it: len(it.asked) == 5)
+            connection.data_received(b"rubbish")
+            assert {await lost(each) for each in waiting} == {
+                "ldap://it: the server sent something that is no LDAP message"
+            }
+
+    run(play)
+
+
+def test_a_retired_connection_ends_what_it_has_begun(run: Run) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            waiting = asyncio.ensure_future(connection.search(BY_NAME.request(b"u1")))
+            await server.until(lambda it: len(it.asked) == 1)
+            connection.retire("enough")
+            assert await lost(connection.search(BY_NAME.request(b"u2"))) == "ldap://it: enough"
+            assert not connection.closed.done()
+            connection.data_received(result(1, DONE))
+            assert await waiting == Answer(Result(0))
+            await connection.closed
+            await server.until(lambda it: it.open == 0)
+
+    run(play)
+
+
+def test_closing_says_goodbye_and_fails_what_waits(run: Run) -> None:
+    """RFC 4511 §4.3."""
+
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            waiting = asyncio.ensure_future(connection.search(BY_NAME.request(b"u1")))
+            await server.until(lambda it: len(it.asked) == 1)
+            connection.close()
+            connection.close()
+            assert await lost(waiting) == "ldap://it: closed by us"
+            await connection.closed
+            await server.until(lambda it: it.farewells == 1)
+
+    run(play)
+
+
+def test_nothing_listening(run: Run) -> None:
+    async def play() -> None:
+        for host in ("127.0.0.1", "nowhere.invalid", "a" * 64 + ".invalid"):
+            with pytest.raises(DirectoryError, match=r"^ldap://it: no connection: "):
+                await LdapConnection.connect(host, free_port(), "ldap://it", 5)
+
+    run(play)
+
+
+def test_a_host_that_does_not_answer(run: Run) -> None:
+    """A listener whose queue is full: the kernel drops what asks for more."""
+
+    async def play() -> None:
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            fillers = [socket.socket() for _ in range(3)]
+            for filler in fillers:
+                filler.setblocking(False)
+                filler.connect_ex(full.getsockname())
+            try:
+                with pytest.raises(DirectoryError, match=r"^ldap://it: no connection within 0\.1 s$"):
+                    await LdapConnection.connect("127.0.0.1", full.getsockname()[1], "ldap://it", 0.1)
+            finally:
+                for filler in fillers:
+                    filler.close()
+
+    run(play)

@@ -1,0 +1,148 @@
+"""Another process at the same store: says `ready`, waits for a line, does one thing, says what came of it.
+
+python -m tests.stores.contender TASK URL [ARGUMENT...]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
+
+from radius_mfa.core.errors import StoreError
+from radius_mfa.core.guard import cleared
+from radius_mfa.core.ports import Store, TotpStep
+from radius_mfa.stores.sqlite import SqliteStore
+from radius_mfa.stores.sqlite_connection import path_of
+from tests.stores.support import PATIENCE, SystemClock, attempt, count, new_token, settlement
+
+CLOCK = SystemClock()
+
+
+def say(word: str) -> None:
+    print(word, flush=True)
+
+
+def wait_for_go() -> None:
+    sys.stdin.readline()
+
+
+def name_of(value: object) -> str:
+    return getattr(value, "name", type(value).__name__)
+
+
+def tally(values: Iterable[object]) -> dict[str, int]:
+    return dict(Counter(map(name_of, values)))
+
+
+async def together(url: str, many: int, one: Callable[[Store, int], Awaitable[object]]) -> dict[str, int]:
+    """`one`, so many times at once; how often it ended how."""
+    store = SqliteStore.open(url, CLOCK)
+    say("ready")
+    wait_for_go()
+    try:
+        return tally(await asyncio.gather(*(one(store, number) for number in range(many))))
+    finally:
+        await store.close()
+
+
+async def spend(url: str, who: str, many: str) -> dict[str, int]:
+    """Different answers to one State."""
+
+    async def one(store: Store, number: int) -> object:
+        return await store.spend(attempt(answer=f"{who} {number}".encode()), count, CLOCK.monotonic() + PATIENCE)
+
+    return await together(url, int(many), one)
+
+
+async def settle(url: str, who: str, many: str) -> dict[str, int]:
+    """The same code in different logins, each after having spent a State of its own."""
+
+    async def one(store: Store, number: int) -> object:
+        mine = attempt(1000 * int(who) + number)
+        await store.spend(mine, lambda counters: counters, CLOCK.monotonic() + PATIENCE)
+        end = settlement(mine, TotpStep("t1", 7, 0), cleared)
+        return await store.settle(end, CLOCK.monotonic() + PATIENCE)
+
+    return await together(url, int(many), one)
+
+
+async def add(url: str, who: str, many: str) -> dict[str, int]:
+    """Tokens of one seed, each with an id of its own."""
+
+    async def one(store: Store, number: int) -> object:
+        (added,) = await store.add_tokens([new_token(id=f"{who}-{number}")])
+        return str if added else None
+
+    return await together(url, int(many), one)
+
+
+async def open_(url: str) -> dict[str, int]:
+    """Open the store, whatever state it is in."""
+    say("ready")
+    wait_for_go()
+    store = SqliteStore.open(url, CLOCK)
+    facts = await store.facts("u-alice", CLOCK.monotonic() + PATIENCE)
+    await store.close()
+    return tally([facts])
+
+
+async def spend_and_hang(url: str) -> dict[str, int]:
+    """Spend a State, and be killed before anything comes of it."""
+    store = SqliteStore.open(url, CLOCK)
+    say("ready")
+    await store.spend(attempt(), count, CLOCK.monotonic() + PATIENCE)
+    say("spent")
+    wait_for_go()
+    return {}
+
+
+async def lock(url: str) -> dict[str, int]:
+    """Hold the write lock until told to let go."""
+    connection = sqlite3.connect(str(path_of(url)), isolation_level=None)
+    say("ready")
+    connection.execute("BEGIN IMMEDIATE")
+    say("locked")
+    wait_for_go()
+    connection.execute("COMMIT")
+    connection.close()
+    return {}
+
+
+async def fill(url: str) -> dict[str, int]:
+    """Spend States where no file may grow any more; then only read."""
+    store = SqliteStore.open(url, CLOCK)
+    say("ready")
+    wait_for_go()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    ended: list[object] = []
+    for _ in range(2):
+        try:
+            ended.append(await store.spend(attempt(), count, CLOCK.monotonic() + PATIENCE))
+        except StoreError as error:
+            ended.append(error)
+    ended.append(await store.facts("u-alice", CLOCK.monotonic() + PATIENCE))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    ended.append(await store.spend(attempt(), count, CLOCK.monotonic() + PATIENCE))
+    await store.close()
+    return tally(ended)
+
+
+TASKS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, int]]]] = {
+    "spend": spend,
+    "settle": settle,
+    "add": add,
+    "open": open_,
+    "spend-and-hang": spend_and_hang,
+    "lock": lock,
+    "fill": fill,
+}
+
+if __name__ == "__main__":
+    task, *arguments = sys.argv[1:]
+    print(json.dumps(asyncio.run(TASKS[task](*arguments))))

@@ -1,0 +1,433 @@
+"""The contract of `core.ports.Store`, held by every engine there is: another one joins `ENGINES`."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from radius_mfa.core.errors import StoreError
+from radius_mfa.core.guard import Counters, Guard, cleared
+from radius_mfa.core.ports import (
+    AnsweredBefore,
+    Attempt,
+    Clock,
+    Facts,
+    NewToken,
+    Refusal,
+    Reserved,
+    Settled,
+    Store,
+    Token,
+    TotpStep,
+)
+from radius_mfa.stores.sqlite import SqliteStore
+from tests.adapters import NOON
+from tests.stores.support import ALICE, BOB, GUARD, Asked, asked, attempt, count, new_token, settlement
+
+# How to open a new store of each engine; `folder` is empty and the test's own.
+ENGINES: dict[str, Callable[[Path, Clock], Store]] = {
+    "sqlite in memory": lambda _, clock: SqliteStore.open("sqlite://", clock),
+    "sqlite file": lambda folder, clock: SqliteStore.open(f"sqlite:///{folder}/state.db", clock),
+}
+
+
+@pytest.fixture(params=ENGINES)
+def it(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Asked]:
+    with asked(lambda clock: ENGINES[request.param](tmp_path, clock)) as it:
+        yield it
+
+
+def refuse(_: Counters) -> None:
+    """A rule that bars everybody."""
+
+
+def unchanged(counters: Counters) -> Counters:
+    return counters
+
+
+# --- facts --------------------------------------------------------------------------------------
+
+
+def test_a_user_never_seen_has_no_failures_and_no_tokens(it: Asked) -> None:
+    assert it.facts("nobody") == Facts("nobody", Counters())
+
+
+def test_facts_have_every_token_of_the_user_and_of_nobody_else(it: Asked) -> None:
+    it.add(new_token(1), new_token(2, confirmed=False), new_token(3, user_id=BOB, last_step=5))
+
+    assert it.facts(ALICE).tokens == (
+        Token("t1", ALICE, "phone 1", b"sealed seed 1", confirmed=True),
+        Token("t2", ALICE, "phone 2", b"sealed seed 2", confirmed=False),
+    )
+    assert it.facts(BOB).tokens == (Token("t3", BOB, "phone 3", b"sealed seed 3", last_step=5),)
+
+
+def test_counters_come_back_as_they_went_in(it: Asked) -> None:
+    counters = Counters(3, 44, 2, 1_792_000_000.123456, True)
+    it.spend(attempt(), lambda _: counters)
+
+    assert it.counters() == counters
+    assert [type(value) for value in vars_of(it.counters())] == [type(value) for value in vars_of(counters)]
+
+
+def vars_of(counters: Counters) -> list[object]:
+    return [getattr(counters, each.name) for each in fields(counters)]
+
+
+# --- spend --------------------------------------------------------------------------------------
+
+
+def test_a_fresh_state_is_reserved_with_the_failure_counted(it: Asked) -> None:
+    it.add(new_token())
+
+    assert it.spend(attempt()) == Reserved(it.facts())
+    assert it.counters() == Counters(failures=1, since_success=1)
+
+
+def test_the_identical_answer_is_reserved_again_and_not_counted_again(it: Asked) -> None:
+    first = it.spend(attempt())
+
+    assert it.spend(attempt()) == first
+    assert it.counters() == Counters(1, 1)
+
+
+def test_the_identical_answer_is_reserved_again_even_if_its_own_failure_was_the_locking_one(it: Asked) -> None:
+    it.spend(attempt(), lambda _: Counters(10, 10, 1, NOON + 900))
+
+    assert isinstance(it.spend(attempt(), refuse), Reserved)
+
+
+def test_another_answer_to_a_spent_state_is_refused(it: Asked) -> None:
+    it.spend(attempt())
+
+    assert it.spend(attempt(answer=b"second answer")) is Refusal.SPENT
+    assert it.counters() == Counters(1, 1)
+
+
+def test_another_answer_is_refused_after_the_decision_too(it: Asked) -> None:
+    it.spend(attempt())
+    it.settle(settlement(attempt()))
+
+    assert it.spend(attempt(answer=b"second answer")) is Refusal.SPENT
+
+
+def test_rounds_and_logins_are_spent_each_on_its_own(it: Asked) -> None:
+    for each in (attempt(1), attempt(1, round=2), attempt(2)):
+        assert isinstance(it.spend(each), Reserved)
+
+    assert it.counters() == Counters(3, 3)
+
+
+def test_a_barred_user_spends_nothing(it: Asked) -> None:
+    assert it.spend(attempt(), refuse) is Refusal.BARRED
+    assert it.facts() == Facts(ALICE, Counters())
+    assert it.spend(attempt(answer=b"second answer")) == Reserved(Facts(ALICE, Counters(1, 1)))
+
+
+def test_a_rule_that_counts_nothing_still_spends_the_state(it: Asked) -> None:
+    assert it.spend(attempt(), unchanged) == Reserved(Facts(ALICE, Counters()))
+    assert it.spend(attempt(answer=b"second answer")) is Refusal.SPENT
+
+
+def test_a_rule_that_breaks_leaves_nothing_behind(it: Asked) -> None:
+    def broken(_: Counters) -> Counters:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        it.spend(attempt(), broken)
+
+    assert it.spend(attempt()) == Reserved(Facts(ALICE, Counters(1, 1)))
+
+
+def test_of_many_answers_at_once_one_is_reserved(it: Asked) -> None:
+    async def many() -> list[object]:
+        answers = (attempt(answer=b"answer %d" % number) for number in range(200))
+        return await asyncio.gather(*(it.store.spend(each, count, it.soon()) for each in answers))
+
+    spent = it.run(many())
+
+    assert len([each for each in spent if isinstance(each, Reserved)]) == 1
+    assert spent.count(Refusal.SPENT) == 199
+    assert it.counters() == Counters(1, 1)
+
+
+# --- settle -------------------------------------------------------------------------------------
+
+
+def test_the_identical_answer_gets_the_decision_once_there_is_one(it: Asked) -> None:
+    it.spend(attempt())
+    assert it.settle(settlement(attempt(), octets=b"no")) is Settled.DONE
+
+    assert it.spend(attempt()) == AnsweredBefore(b"no")
+    assert it.counters() == Counters(1, 1)
+
+
+def test_whoever_settles_second_gets_the_first_decision(it: Asked) -> None:
+    it.add(new_token())
+    it.spend(attempt())
+    it.settle(settlement(attempt(), octets=b"no"))
+
+    assert it.settle(settlement(attempt(), TotpStep("t1", 7, 0), cleared, b"yes")) == AnsweredBefore(b"no")
+    assert it.last_step() == 0
+    assert it.counters() == Counters(1, 1)
+
+
+def test_a_right_code_is_used_up_and_clears_the_counters(it: Asked) -> None:
+    it.add(new_token())
+    it.spend(attempt())
+
+    assert it.settle(settlement(attempt(), TotpStep("t1", 7, -1), cleared)) is Settled.DONE
+    (token,) = it.facts().tokens
+    assert (token.last_step, token.drift) == (7, -1)
+    assert it.counters() == Counters()
+
+
+@pytest.mark.parametrize("step", [6, 7])
+def test_a_used_code_settles_nothing(it: Asked, step: int) -> None:
+    """RFC 6238 §5.2: the second attempt of an OTP is not accepted after the successful first."""
+    it.add(new_token(last_step=7))
+    it.spend(attempt())
+
+    assert it.settle(settlement(attempt(), TotpStep("t1", step, 3), cleared, b"yes")) is Settled.CODE_USED
+    (token,) = it.facts().tokens
+    assert (token.last_step, token.drift) == (7, 0)
+    assert it.counters() == Counters(1, 1)
+    assert isinstance(it.spend(attempt()), Reserved)
+    # The attempt is still open, and ends as what it is.
+    assert it.settle(settlement(attempt(), adjust=GUARD.given_back, octets=b"no")) is Settled.DONE
+    assert it.counters() == Counters()
+    assert it.spend(attempt()) == AnsweredBefore(b"no")
+
+
+@pytest.mark.parametrize("token", [new_token(confirmed=False), new_token(user_id=BOB), new_token(2)])
+def test_a_token_unconfirmed_or_of_another_user_or_gone_is_never_used(it: Asked, token: NewToken) -> None:
+    it.add(token)
+    it.spend(attempt())
+
+    assert it.settle(settlement(attempt(), TotpStep("t1", 7, 0), cleared)) is Settled.CODE_USED
+
+
+def test_a_later_code_is_accepted_after_an_earlier_one(it: Asked) -> None:
+    it.add(new_token())
+    for login, step in enumerate((7, 8, 20)):
+        it.spend(attempt(login))
+        assert it.settle(settlement(attempt(login), TotpStep("t1", step, 0), cleared)) is Settled.DONE
+
+    assert it.last_step() == 20
+
+
+def test_a_step_of_any_size_a_clock_may_say_is_kept(it: Asked) -> None:
+    it.add(new_token())
+    it.spend(attempt())
+    it.settle(settlement(attempt(), TotpStep("t1", 2**40, 0), cleared))
+
+    assert it.last_step() == 2**40
+
+
+def test_a_rule_for_the_counters_that_breaks_leaves_nothing_behind(it: Asked) -> None:
+    def broken(_: Counters) -> Counters:
+        raise ZeroDivisionError
+
+    it.add(new_token())
+    it.spend(attempt())
+    with pytest.raises(ZeroDivisionError):
+        it.settle(settlement(attempt(), TotpStep("t1", 7, 0), broken))
+
+    assert it.last_step() == 0
+    assert isinstance(it.spend(attempt()), Reserved)
+
+
+@pytest.mark.parametrize("never", [attempt(2), attempt(round=2), attempt(answer=b"second answer")])
+def test_what_was_never_spent_cannot_be_settled(it: Asked, never: Attempt) -> None:
+    it.spend(attempt())
+
+    with pytest.raises(StoreError):
+        it.settle(settlement(never))
+    assert isinstance(it.spend(attempt()), Reserved)
+
+
+def test_one_code_in_many_logins_at_once_is_good_for_one(it: Asked) -> None:
+    it.add(new_token())
+
+    async def login(number: int) -> object:
+        await it.store.spend(attempt(number), unchanged, it.soon())
+        return await it.store.settle(settlement(attempt(number), TotpStep("t1", 7, 0), cleared), it.soon())
+
+    async def many() -> list[object]:
+        return await asyncio.gather(*map(login, range(100)))
+
+    settled = it.run(many())
+
+    assert (settled.count(Settled.DONE), settled.count(Settled.CODE_USED)) == (1, 99)
+
+
+ANSWERS = st.tuples(
+    st.sampled_from(["wrong", "right", "resent", "unjudged"]),
+    st.sampled_from([ALICE, BOB]),
+    st.sampled_from([0.0, 30.0, 61.0, 130.0]),  # seconds since the answer before
+)
+
+
+def test_the_counters_are_those_of_the_rules_whatever_happens_in_whatever_order(it: Asked) -> None:
+    """The store against `core.guard` alone, with small limits so that locks and suspension do come."""
+    guard = Guard(failures=2, durations=(60.0, 120.0), suspend_after=7)
+    logins = iter(range(10**9))
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(ANSWERS, max_size=20))
+    def agree(story: list[tuple[str, str, float]]) -> None:
+        chapter = next(logins)  # users of its own
+        model: dict[str, Counters] = {}
+        now = NOON
+        for what, who, later in story:
+            now += later
+            user = f"{who} {chapter}"
+            expected = guard.reserve(model.get(user, Counters()), now)
+            mine = attempt(next(logins), user_id=user)
+            spent = it.spend(mine, partial(guard.reserve, now=now))
+            assert (spent is Refusal.BARRED) == (expected is None)
+            if expected is not None:
+                adjust = {"right": cleared, "resent": guard.given_back}.get(what)
+                model[user] = adjust(expected) if adjust else expected
+                if what != "unjudged":
+                    assert it.settle(settlement(mine, adjust=adjust)) is Settled.DONE
+            assert it.counters(user) == model.get(user, Counters())
+
+    agree()
+
+
+# --- tokens -------------------------------------------------------------------------------------
+
+
+def test_one_seed_is_one_token_of_a_user(it: Asked) -> None:
+    assert it.add(new_token(1)) == [True]
+    again = new_token(2, fingerprint=new_token(1).fingerprint)
+
+    assert it.add(again, new_token(3)) == [False, True]
+    assert [token.id for token in it.facts().tokens] == ["t1", "t3"]
+
+
+def test_one_seed_twice_in_one_go_is_one_token(it: Asked) -> None:
+    assert it.add(new_token(1), new_token(2, fingerprint=new_token(1).fingerprint)) == [True, False]
+
+
+def test_two_users_may_have_one_seed(it: Asked) -> None:
+    """As a shared device does; what it is worth is the administrator's to judge."""
+    shared = new_token(2, user_id=BOB, fingerprint=new_token(1).fingerprint)
+
+    assert it.add(new_token(1), shared) == [True, True]
+
+
+def test_tokens_are_added_all_or_none(it: Asked) -> None:
+    it.add(new_token(1))
+
+    with pytest.raises(StoreError):
+        it.add(new_token(2), new_token(3, id="t1"))
+    assert [token.id for token in it.facts().tokens] == ["t1"]
+
+
+def test_no_token_at_all_may_be_added(it: Asked) -> None:
+    assert it.add() == []
+
+
+def test_adding_a_token_leaves_the_counters_alone(it: Asked) -> None:
+    it.spend(attempt())
+    it.add(new_token())
+
+    assert it.counters() == Counters(1, 1)
+
+
+def test_a_token_is_confirmed_once_and_its_code_is_used_by_that(it: Asked) -> None:
+    it.add(new_token(confirmed=False))
+
+    assert it.run(it.store.confirm_token("t1", 7)) is True
+    assert it.facts().tokens == (replace(Token("t1", ALICE, "phone 1", b"sealed seed 1"), last_step=7),)
+    assert it.run(it.store.confirm_token("t1", 9)) is False
+    assert it.last_step() == 7
+    assert it.run(it.store.confirm_token("unknown", 7)) is False
+
+
+def test_confirming_never_takes_the_last_step_back(it: Asked) -> None:
+    it.add(new_token(confirmed=False, last_step=9))
+
+    assert it.run(it.store.confirm_token("t1", 7)) is True
+    assert it.last_step() == 9
+
+
+# --- the rest -----------------------------------------------------------------------------------
+
+
+def test_sources_that_send_message_authenticator_are_remembered(it: Asked) -> None:
+    assert it.run(it.store.seen_message_authenticator()) == frozenset()
+    for client, source in (("vpn", "192.0.2.1"), ("vpn", "192.0.2.2"), ("vpn", "192.0.2.1")):
+        it.run(it.store.note_message_authenticator(client, source))
+
+    assert it.run(it.store.seen_message_authenticator()) == {("vpn", "192.0.2.1"), ("vpn", "192.0.2.2")}
+
+
+def test_a_spent_state_is_remembered_until_it_expires(it: Asked) -> None:
+    it.spend(attempt(1, expires=NOON))
+    it.spend(attempt(2, expires=NOON + 1))
+
+    assert it.purge(NOON) == 0
+    assert it.purge(NOON + 0.5) == 1
+    assert isinstance(it.spend(attempt(1, answer=b"second answer")), Reserved)
+    assert it.spend(attempt(2, answer=b"second answer")) is Refusal.SPENT
+
+
+def test_what_is_settled_after_it_was_purged_is_an_error(it: Asked) -> None:
+    it.add(new_token())
+    it.spend(attempt())
+    it.purge(NOON + 1)
+
+    with pytest.raises(StoreError):
+        it.settle(settlement(attempt(), TotpStep("t1", 7, 0), cleared))
+    assert it.last_step() == 0
+
+
+def test_old_logins_are_purged_and_counters_and_tokens_are_not(it: Asked) -> None:
+    it.add(new_token())
+    for login, when in enumerate((NOON, NOON + 1, NOON + 2)):
+        it.spend(attempt(login, expires=NOON + 100))
+        it.settle(settlement(attempt(login, expires=NOON + 100), time=when))
+
+    assert it.purge(NOON, NOON + 2) == 2
+    assert it.purge(NOON, NOON + 3) == 1
+    assert it.counters() == Counters(3, 3)
+    assert len(it.facts().tokens) == 1
+
+
+def test_more_is_purged_than_one_transaction_takes(it: Asked) -> None:
+    for login in range(1200):
+        it.spend(attempt(login), unchanged)
+
+    assert it.purge(NOON + 1) == 1200
+    assert it.purge(NOON + 1) == 0
+
+
+def test_nothing_is_done_after_the_deadline(it: Asked) -> None:
+    late = it.clock.monotonic()
+
+    with pytest.raises(StoreError):
+        it.run(it.store.facts(ALICE, late))
+    with pytest.raises(StoreError):
+        it.run(it.store.spend(attempt(), count, late))
+    assert it.counters() == Counters()
+    it.spend(attempt())
+    with pytest.raises(StoreError):
+        it.run(it.store.settle(settlement(attempt()), late))
+    assert isinstance(it.spend(attempt()), Reserved)
+
+
+def test_a_closed_store_says_so_and_may_be_closed_again(it: Asked) -> None:
+    it.run(it.store.close())
+
+    with pytest.raises(StoreError):
+        it.facts()
+    with pytest.raises(StoreError):
+        it.add(new_token())

@@ -1,0 +1,108 @@
+"""Several processes at one store file, and processes that die: what must be decided once is."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from radius_mfa.core.guard import Counters
+from radius_mfa.core.ports import Reserved, Settled
+from radius_mfa.stores.sqlite import SqliteStore
+from tests.stores.support import (
+    Asked,
+    Contender,
+    SystemClock,
+    asked,
+    at_once,
+    attempt,
+    count,
+    new_token,
+    settlement,
+)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/state.db"
+
+
+@pytest.fixture
+def it(url: str) -> Iterator[Asked]:
+    with asked(lambda clock: SqliteStore.open(url, clock), SystemClock()) as it:
+        yield it
+
+
+def together(*results: dict[str, int]) -> dict[str, int]:
+    return dict(sum(map(Counter, results), Counter[str]()))
+
+
+def test_of_a_thousand_answers_to_one_state_one_is_reserved_and_one_failure_counted(url: str, it: Asked) -> None:
+    with Contender("spend", url, "a", 500) as one, Contender("spend", url, "b", 500) as other:
+        assert together(*at_once(one, other)) == {"Reserved": 1, "SPENT": 999}
+
+    assert it.counters() == Counters(1, 1)
+
+
+def test_one_code_sent_in_a_hundred_logins_lets_one_in(url: str, it: Asked) -> None:
+    it.add(new_token())
+    with Contender("settle", url, 1, 50) as one, Contender("settle", url, 2, 50) as other:
+        assert together(*at_once(one, other)) == {"DONE": 1, "CODE_USED": 99}
+
+    assert it.last_step() == 7
+
+
+def test_one_seed_added_by_two_processes_is_one_token(url: str, it: Asked) -> None:
+    with Contender("add", url, "a", 20) as one, Contender("add", url, "b", 20) as other:
+        assert together(*at_once(one, other)) == {"type": 1, "NoneType": 39}
+
+    assert len(it.facts().tokens) == 1
+
+
+def test_a_new_store_opened_by_several_processes_at_once_is_made_once(url: str) -> None:
+    contenders = [Contender("open", url) for _ in range(4)]
+    try:
+        assert at_once(*contenders) == [{"Facts": 1}] * 4
+    finally:
+        for each in contenders:
+            each.kill()
+
+
+def test_an_attempt_whose_judge_was_killed_is_reserved_again_and_counted_once(url: str, it: Asked) -> None:
+    with Contender("spend-and-hang", url) as contender:
+        contender.hear("spent")
+        contender.kill()
+
+    assert it.counters() == Counters(1, 1)
+    assert isinstance(it.spend(attempt()), Reserved)
+    assert it.counters() == Counters(1, 1)
+    assert it.settle(settlement(attempt())) is Settled.DONE
+
+
+def test_a_full_disk_is_an_error_and_over_when_there_is_room_again(url: str, it: Asked) -> None:
+    with Contender("fill", url) as contender:
+        assert at_once(contender) == [{"StoreError": 2, "Facts": 1, "Reserved": 1}]
+
+    assert it.counters() == Counters(1, 1)
+
+
+def test_purging_and_writing_durably_lets_logins_through(url: str, it: Asked) -> None:
+    async def logins(first: int) -> list[object]:
+        some = range(first, first + 100)
+        return [await it.store.spend(attempt(each, expires=0.0), count, it.soon()) for each in some]
+
+    async def all_at_once() -> int:
+        deleted, *_ = await asyncio.gather(
+            it.store.purge(1.0, 0.0),
+            it.store.add_tokens([new_token(number) for number in range(1000)]),
+            logins(10_000),
+            logins(20_000),
+        )
+        return deleted
+
+    for login in range(1500):
+        it.spend(attempt(login, expires=0.0), lambda counters: counters)
+
+    assert it.run(all_at_once()) >= 1500
+    assert len(it.facts().tokens) == 1000

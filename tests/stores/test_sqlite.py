@@ -1,0 +1,305 @@
+"""What is SQLite's own: locks that never keep the loop waiting, and what is on the disk when."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from radius_mfa.core.errors import StoreError
+from radius_mfa.core.guard import Counters, cleared
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.ports import Reserved, TotpStep
+from radius_mfa.stores.sqlite import SqliteStore
+from tests.adapters import NOON, FixedClock
+from tests.stores.support import (
+    ALICE,
+    Asked,
+    Contender,
+    SystemClock,
+    asked,
+    attempt,
+    count,
+    new_token,
+    settlement,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+def it(path: Path) -> Iterator[Asked]:
+    with asked(lambda clock: SqliteStore.open(f"sqlite:///{path}", clock), SystemClock()) as it:
+        yield it
+
+
+def query(path: Path, statement: str) -> list[dict[str, object]]:
+    """What another program reads in the file."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(statement)]
+
+
+class Ticker:
+    """A task that wants its turn every millisecond; `longest`: the seconds it was kept waiting at most."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def __aenter__(self) -> "Ticker":
+        self._task = asyncio.create_task(self._tick())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _tick(self) -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.monotonic()
+            self.longest, last = max(self.longest, now - last), now
+
+
+# --- locks --------------------------------------------------------------------------------------
+
+
+def test_a_lock_held_by_another_process_never_stalls_the_loop(path: Path, it: Asked) -> None:
+    """It would be 5 seconds, were SQLite left to wait by itself."""
+
+    async def write() -> tuple[float, float]:
+        began = time.monotonic()
+        async with Ticker() as ticker:
+            with pytest.raises(StoreError, match="in time"):
+                await it.store.spend(attempt(), count, began + 1)
+        return time.monotonic() - began, ticker.longest
+
+    with Contender("lock", f"sqlite:///{path}") as holder:
+        holder.hear("locked")
+        took, longest = it.run(write())
+
+    assert 0.9 < took < 3
+    assert longest < 0.5
+    assert it.counters() == Counters()
+
+
+def test_reading_goes_on_while_another_process_writes(path: Path, it: Asked) -> None:
+    with Contender("lock", f"sqlite:///{path}") as holder:
+        holder.hear("locked")
+
+        assert it.counters() == Counters()
+
+
+def test_a_lock_let_go_in_time_only_delays(path: Path, it: Asked) -> None:
+    async def write(holder: Contender) -> object:
+        spending = asyncio.create_task(it.store.spend(attempt(), count, it.soon()))
+        await asyncio.sleep(0.05)
+        assert not spending.done()
+        holder.go()
+        return await spending
+
+    with Contender("lock", f"sqlite:///{path}") as holder:
+        holder.hear("locked")
+
+        assert isinstance(it.run(write(holder)), Reserved)
+
+
+def test_durable_writes_and_purges_do_not_stall_the_loop_either(path: Path, it: Asked) -> None:
+    async def write(holder: Contender) -> tuple[list[bool], float]:
+        async with Ticker() as ticker:
+            adding = asyncio.create_task(it.store.add_tokens([new_token()]))
+            await asyncio.sleep(1)
+            assert not adding.done()
+            holder.go()
+            added = list(await adding)
+        return added, ticker.longest
+
+    with Contender("lock", f"sqlite:///{path}") as holder:
+        holder.hear("locked")
+        added, longest = it.run(write(holder))
+
+    assert added == [True]
+    assert longest < 0.5
+
+
+def test_a_call_given_up_while_it_waits_leaves_nothing_behind(path: Path, it: Asked) -> None:
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await it.store.spend(attempt(), count, it.soon())
+
+    with Contender("lock", f"sqlite:///{path}") as holder:
+        holder.hear("locked")
+        it.run(give_up())
+
+    assert it.spend(attempt()) == Reserved(it.facts())
+    assert it.counters() == Counters(1, 1)
+
+
+# --- the disk -----------------------------------------------------------------------------------
+
+
+def test_what_was_written_is_there_after_opening_again(path: Path) -> None:
+    for expected in (Counters(), Counters(1, 1), Counters(2, 2)):
+        with asked(lambda clock: SqliteStore.open(f"sqlite:///{path}", clock)) as it:
+            assert it.counters() == expected
+            it.spend(attempt(expected.failures))
+
+
+def test_the_file_and_those_beside_it_are_for_the_owner_alone(path: Path, it: Asked) -> None:
+    it.spend(attempt())
+
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+    assert modes == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
+
+
+def test_the_log_does_not_grow_with_the_logins(path: Path, it: Asked) -> None:
+    """3,000 commits of at least two 4 kB pages are 24 MB, were they never copied back."""
+    log = path.with_name("state.db-wal")
+
+    async def logins() -> int:
+        longest = 0
+        for login in range(3000):
+            await it.store.spend(attempt(login), count_nothing, it.soon())
+            longest = max(longest, log.stat().st_size)
+            await asyncio.sleep(0)
+        return longest
+
+    assert it.run(logins()) < 16e6
+
+
+def count_nothing(counters: Counters) -> Counters:
+    return counters
+
+
+def test_nothing_is_left_beside_the_file_of_a_closed_store(path: Path) -> None:
+    with asked(lambda clock: SqliteStore.open(f"sqlite:///{path}", clock)) as it:
+        it.spend(attempt())
+
+    assert [each.name for each in path.parent.iterdir()] == ["state.db"]
+
+
+def test_a_login_has_its_row(path: Path, it: Asked) -> None:
+    it.spend(attempt())
+    it.settle(settlement(attempt(), username="alice", outcome=Outcome.CODE_WRONG, decision="reject"))
+
+    assert query(path, "SELECT * FROM login") == [
+        {
+            "id": 1,
+            "time": NOON,
+            "login": "01",
+            "user_id": ALICE,
+            "username": "alice",
+            "client": "vpn",
+            "station": "02-00-00-00-00-01",
+            "source": "192.0.2.1:1645",
+            "policy": "staff",
+            "factor": "totp",
+            "outcome": "code_wrong",
+            "decision": "reject",
+        }
+    ]
+
+
+def test_nothing_that_settled_nothing_has_a_row(path: Path, it: Asked) -> None:
+    it.spend(attempt())
+    it.settle(settlement(attempt(), TotpStep("unknown", 7, 0), cleared))
+
+    assert query(path, "SELECT * FROM login") == []
+
+
+def test_a_user_has_the_name_last_heard_and_the_time_of_the_last_success(path: Path) -> None:
+    clock = FixedClock()
+    with asked(lambda clock: SqliteStore.open(f"sqlite:///{path}", clock), clock) as it:
+
+        def user() -> tuple[object, ...]:
+            (row,) = query(path, "SELECT username, created, last_success FROM user_counters")
+            return tuple(row.values())
+
+        it.spend(attempt(1))
+        assert user() == ("", NOON, None)
+        clock.advance(60)
+        it.add(new_token(username="alice"))
+        assert user() == ("alice", NOON, None)
+        it.settle(settlement(attempt(1), adjust=cleared, time=NOON + 1))
+        assert user() == ("alice", NOON, NOON + 1)
+        it.spend(attempt(2))
+        it.settle(settlement(attempt(2), adjust=cleared, time=NOON + 2, username="alice2", decision="accept"))
+        assert user() == ("alice2", NOON, NOON + 2)
+
+
+def test_a_user_is_written_only_when_there_is_something_to_write(path: Path, it: Asked) -> None:
+    it.spend(attempt(), count_nothing)
+    it.settle(settlement(attempt(), adjust=cleared, decision="reject"))
+
+    assert query(path, "SELECT * FROM user_counters") == []
+
+
+# --- what cannot be opened ----------------------------------------------------------------------
+
+
+def overwritten(path: Path, at: int) -> None:
+    """A store of which everything from there on is rubbish."""
+    with asked(lambda clock: SqliteStore.open(f"sqlite:///{path}", clock)) as it:
+        it.add(*(new_token(number) for number in range(300)))
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xa5" * (size - at))
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (a_folder, "Is a directory"),
+        (lambda path: path.write_bytes(b"not a database, " * 300), "not a database"),
+        (lambda path: overwritten(path, 0), "not a database"),
+        (lambda path: overwritten(path, 4096), "malformed"),
+    ],
+)
+def test_what_is_no_store_is_refused_in_one_line(path: Path, spoil: Callable[[Path], object], said: str) -> None:
+    spoil(path)
+
+    with pytest.raises(StoreError) as refused:
+        SqliteStore.open(f"sqlite:///{path}", FixedClock())
+    assert said in str(refused.value)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_store_that_breaks_while_it_is_open_is_an_error_of_the_store(path: Path, it: Asked) -> None:
+    it.add(*(new_token(number) for number in range(300)))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    os.truncate(path, 8192)
+
+    with pytest.raises(StoreError) as refused:
+        it.add(*(new_token(number) for number in range(300, 600)))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_nobody_may_write_is_refused() -> None:
+    """One of the kernel's: even root may only read it."""
+    with pytest.raises(StoreError, match="Permission denied"):
+        SqliteStore.open("sqlite:////proc/sys/kernel/ostype", FixedClock())
+
+
+def test_a_store_whose_folder_is_missing_is_refused_and_not_made(path: Path) -> None:
+    missing = path.parent / "missing" / "state.db"
+
+    with pytest.raises(StoreError, match="folder does not exist"):
+        SqliteStore.open(f"sqlite:///{missing}", FixedClock())
+    assert list(path.parent.iterdir()) == []
