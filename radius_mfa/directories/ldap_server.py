@@ -41,10 +41,9 @@ class LdapServer:
     async def bind(self, dn: str, password: bytes) -> Result:
         """Try a user's password on a connection of its own.  Raises DirectoryError."""
         async with self._slots:
-            idle = self._idle_connection()
-            if idle is not None:
-                with suppress(ConnectionLostError):
-                    return await self._bind_on(idle, dn, password)
+            if self._idle:
+                with suppress(ConnectionLostError):  # it may have been idle for too long
+                    return await self._bind_on(self._idle.pop(), dn, password)
             return await self._bind_on(await self._connect(), dn, password)
 
     async def close(self) -> None:
@@ -78,13 +77,6 @@ class LdapServer:
             if self._shared is None or not self._shared.usable:
                 self._shared = await self._connect_as_service()
             return self._shared
-
-    def _idle_connection(self) -> LdapConnection | None:
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.usable:
-                return connection
-        return None
 
     async def _connect_as_service(self) -> LdapConnection:
         connection = await self._connect()

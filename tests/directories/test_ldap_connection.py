@@ -153,6 +153,21 @@ def test_what_is_for_nobody_is_passed_over(run: Run) -> None:
     run(play)
 
 
+def test_entries_without_end_are_not_kept(run: Run) -> None:
+    """Two are as ambiguous as a thousand; the size limit was two (RFC 4511 §4.5.1.4)."""
+
+    def answer(number: int) -> bytes:
+        many = [entry(number, f"uid=alice{n}") for n in range(1000)]
+        return b"".join((*many, result(number, DONE)))
+
+    async def play() -> None:
+        async with peer(always(answer)) as server, connected(server) as connection:
+            got = await connection.search(BY_NAME.request(b"alice"))
+            assert [each.dn for each in got.entries] == ["uid=alice0", "uid=alice1"]
+
+    run(play)
+
+
 def test_rubbish_fails_all_that_wait(run: Run) -> None:
     async def play() -> None:
         async with peer(silence) as server, connected(server) as connection:

@@ -103,6 +103,13 @@ def test_each_account_has_its_own_password() -> None:
     ask(play, ALICE, ÉMILE)
 
 
+def test_an_empty_password_is_wrong_even_if_somebody_has_it() -> None:
+    async def play(directory: StaticDirectory) -> None:
+        assert await directory.check_password(await found(directory, "bob"), b"", soon()) is Password.WRONG
+
+    ask(play, StaticUser("bob", CHEAP.hash("")))
+
+
 def test_a_password_hashed_here_is_right_here() -> None:
     async def play(directory: StaticDirectory) -> None:
         user = await found(directory, "bob")

@@ -128,6 +128,7 @@ ODD_PEOPLE = {
         Person("longid", "pw", attributes={"departmentNumber": "d" * 65}),
         Person("longestid", "pw", attributes={"departmentNumber": "d" * 64}),
         Person("binaryid", "pw", attributes={"audio": bytes(range(0x80, 0x90))}),
+        Person("controlid", "pw", attributes={"audio": bytes(range(0x10, 0x20))}),
     )
 }
 
