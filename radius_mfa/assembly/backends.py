@@ -132,3 +132,35 @@ def _ldap(ldap: model.Ldap) -> OpenDirectory:
         groups_attribute=ldap.attributes.groups,
     )
     return LdapDirectory(settings, SystemClock())
+
+
+# --- trying it out ----------------------------------------------------------------------------------
+
+
+async def probe_key_file(configuration: model.Configuration) -> str:
+    """Read the key file.  Raises KeyFileError."""
+    read_key_file(configuration.key_file)
+    return "ok"
+
+
+async def probe_store(configuration: model.Configuration) -> str:
+    """Open the store with its key.  Raises StoreError, KeyFileError.
+
+    One that is not there is not made: it would belong to whoever asks, not to the server.
+    """
+    path = configuration.storage.path
+    if path is not None and not path.exists():
+        return f"{path} is not there yet; the server makes it"
+    async with AsyncExitStack() as stack:
+        await open_store(configuration, stack)
+    return "ok"
+
+
+async def probe_directory(configuration: model.Configuration, username: str, patience: float) -> str:
+    """Look a name up as the server does.  Raises DirectoryError."""
+    directory = open_directory(configuration)
+    try:
+        await directory.find(username, SystemClock().monotonic() + patience)
+    finally:
+        await directory.close()
+    return "ok"

@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from radius_mfa.cli.common import config_option, config_path, load_configuration
+from radius_mfa.cli.common import config_option, config_path, load_configuration, refuse, run
+from radius_mfa.core.errors import RadiusMfaError
+
+if TYPE_CHECKING:
+    from radius_mfa.config.load import Loaded
+
+_PATIENCE = 10.0  # seconds the directory may take
+_NOBODY = "radius-mfa-check"  # a name to look for; that nobody has it is an answer too
 
 
 @click.command()
 @config_option
-def check() -> None:
+@click.option("--probe", is_flag=True, help="Also try the key file, the store and the directory.")
+def check(probe: bool) -> None:
     """Check the configuration: every error and warning at once, one line each.
 
-    Exit status 0 when there is none, or only warnings.
+    Exit status 0 when there is none, or only warnings; 2 for errors; 1 when something probed does not work.
     """
     loaded = load_configuration()
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"{config_path()}: ok")
+    if probe and not run(_probe(loaded)):
+        refuse("not everything works: see above")
+
+
+async def _probe(loaded: Loaded) -> bool:
+    """Try what the server will need; whether all of it works."""
+    from radius_mfa.assembly import backends
+
+    configuration = loaded.configuration
+    works = True
+    for name, attempt in (
+        ("key file", backends.probe_key_file(configuration)),
+        ("store", backends.probe_store(configuration)),
+        ("directory", backends.probe_directory(configuration, _NOBODY, _PATIENCE)),
+    ):
+        try:
+            click.echo(f"{name}: {await attempt}")
+        except RadiusMfaError as broken:
+            click.echo(f"{name}: {broken}", err=True)
+            works = False
+    return works

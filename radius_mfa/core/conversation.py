@@ -232,7 +232,8 @@ class Conversation:
     ) -> Conclusion:
         decision = Accept(Outcome.ACCEPTED, policy.reply)
         conclusion = self._conclude(login, decision)
-        settlement = Settlement(attempt, decisions.pack(decision, conclusion.event.time), conclusion.event, consume, cleared)
+        packed = decisions.pack(decision, conclusion.event.time)
+        settlement = Settlement(attempt, packed, conclusion.event, consume, cleared)
         settled = await self._store.settle(settlement, deadline)
         if isinstance(settled, AnsweredBefore):
             return self._repeat(login, settled)
@@ -256,7 +257,8 @@ class Conversation:
         else:
             decision = self._challenge(replace(login, round=login.round + 1), wrong)
         conclusion = self._conclude(login, decision)
-        settlement = Settlement(attempt, decisions.pack(decision, conclusion.event.time), conclusion.event, adjust=adjust)
+        packed = decisions.pack(decision, conclusion.event.time)
+        settlement = Settlement(attempt, packed, conclusion.event, adjust=adjust)
         settled = await self._store.settle(settlement, deadline)
         return self._repeat(login, settled) if isinstance(settled, AnsweredBefore) else conclusion
 
