@@ -30,6 +30,7 @@ from radius_mfa.wire.dictionary import Dictionary
 from radius_mfa.wire.exchange import Exchange, Send
 
 _PURGE_EVERY = 60.0  # seconds
+_CLOCK_MARGIN = 3600.0  # seconds: a clock that jumps must not make a State forgotten while it is good
 _GRACE = 10.0  # seconds that what is in flight may take to end
 
 log = structlog.get_logger()
@@ -145,7 +146,7 @@ class Server:
             await asyncio.sleep(_PURGE_EVERY)
             now = time.time()
             try:
-                await self._store.purge(now, now - self._loaded.configuration.audit.retention)
+                await self._store.purge(now - _CLOCK_MARGIN, now - self._loaded.configuration.audit.retention)
             except RadiusMfaError as broken:
                 log.error("purge_failed", error=str(broken))
 

@@ -105,12 +105,16 @@ async def _add(backends: Backends, rows: list[_Row], offline: bool, file: Path, 
 
     async def seed_of(row: _Row) -> Seed | str:
         from radius_mfa.core.enrolment import Seed
+        from radius_mfa.core.errors import DirectoryError
         from radius_mfa.core.messages import User
 
         if offline:
             return Seed(row.username, row.username, row.secret)
         async with looking:
-            found = await backends.directory.find(row.username, backends.soon(_PATIENCE))
+            try:
+                found = await backends.directory.find(row.username, backends.soon(_PATIENCE))
+            except DirectoryError as broken:
+                return str(broken)
         if isinstance(found, User):
             return Seed(found.id, found.username, row.secret)
         return found.value.replace("_", " ")

@@ -136,7 +136,7 @@ class Ldap(Section):
 class StaticUser(Section):
     """An account in the YAML itself; `password` is its argon2id hash."""
 
-    username: Annotated[str, PlainValidator(values.text(1, 128))]
+    username: Annotated[str, PlainValidator(values.text(1, 57))]  # with `static:` an id, and so in State
     password: PasswordHash
     groups: Annotated[tuple[Text, ...], _LIST] = ()
     active: Bool = True

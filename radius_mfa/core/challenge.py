@@ -7,7 +7,7 @@ the seal takes 33 of them, and what is here is packed for the rest:
     octets  what
     1       kind of content, 1: a login
     16      login id, random; the same in every round, since (id, round) is what is spent
-    6       when it was issued, milliseconds since 1970
+    6       when it expires, milliseconds since 1970
     1       round: how many answers this State's answer makes
     1       factors that may answer, a bit each
     1       flags; 1: values did not fit, the user must be looked up again
@@ -36,14 +36,14 @@ _KINDS = tuple(FactorKind)
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The content of a State.  `issued`: wall seconds, to the millisecond; `client`, `name`: digests.
+    """The content of a State.  `expires`: wall seconds, to the millisecond; `client`, `name`: digests.
 
     `values`: what the policy's reply attributes need of the directory entry.  `search_again`: they
     did not fit, round two must look the user up.
     """
 
     login: bytes
-    issued: float
+    expires: float
     round: int
     factors: frozenset[FactorKind]
     client: bytes
@@ -87,7 +87,7 @@ def pack(content: Content) -> bytes:
         (
             bytes((_KIND,)),
             content.login,
-            round(content.issued * 1000).to_bytes(6, "big"),
+            round(content.expires * 1000).to_bytes(6, "big"),
             bytes((content.round, factors, flags)),
             content.client,
             content.name,
@@ -106,7 +106,7 @@ def unpack(octets: bytes) -> Content | None:
         return None
     return Content(
         login=octets[1:17],
-        issued=int.from_bytes(octets[17:23], "big") / 1000,
+        expires=int.from_bytes(octets[17:23], "big") / 1000,
         round=octets[23],
         factors=frozenset(kind for bit, kind in enumerate(_KINDS) if octets[24] >> bit & 1),
         client=octets[26:38],
@@ -119,16 +119,16 @@ def unpack(octets: bytes) -> Content | None:
     )
 
 
-def refusal(content: Content, client: str, user_name: bytes, now: float, lifetime: float) -> Outcome | None:
+def refusal(content: Content, client: str, user_name: bytes, now: float) -> Outcome | None:
     """Why this State may not be honoured in this request, or None when it may.
 
-    It is bound to the client and the User-Name it was issued for, and good for `lifetime` seconds.
+    It is bound to the client and the User-Name it was issued for, and good until it expires.
     """
     if content.client != client_digest(client):
         return Outcome.STATE_OF_ANOTHER_CLIENT
     if content.name != name_digest(user_name):
         return Outcome.STATE_OF_ANOTHER_USER
-    if now >= content.issued + lifetime:
+    if now >= content.expires:
         return Outcome.STATE_EXPIRED
     return None
 

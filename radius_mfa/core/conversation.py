@@ -157,7 +157,8 @@ class Conversation:
             return self._accept_by_password(login, policy)
 
         facts = await self._store.facts(login.user_id, deadline)
-        login = replace(login, factors=self._usable(facts) & policy.factors, round=1)
+        expires = self._clock.wall() + self._rules.challenge_lifetime
+        login = replace(login, factors=self._usable(facts) & policy.factors, round=1, expires=expires)
         if not login.factors:
             # Whoever holds any factor is enrolled, even where this policy takes another.
             if policy.second_factor is SecondFactor.WHEN_ENROLLED and not self._usable(facts):
@@ -183,15 +184,15 @@ class Conversation:
 
         request = login.request
         user_name = request.first(Attribute.USER_NAME) or b""
-        now, lifetime = self._clock.wall(), self._rules.challenge_lifetime
-        refused = challenge.refusal(content, request.nas.name, user_name, now, lifetime)
+        login = login.resumed(content)
+        refused = challenge.refusal(content, request.nas.name, user_name, self._clock.wall())
         if refused:
             return self._refuse(login, refused)
         policy = self._policy_named.get(content.policy)
         if policy is None:
             return self._refuse(login, Outcome.POLICY_GONE)
 
-        login = login.resumed(content, policy)
+        login = login.under(policy)
         text = _typed_text(login)
         if isinstance(text, Outcome):
             return self._refuse(login, text)
@@ -270,17 +271,10 @@ class Conversation:
         """
         request = login.request
         said = answer.code if isinstance(answer, CodeAnswer) else type(answer).__name__
-        digest = self._sealer.digest(
-            "answer",
-            request.nas.name.encode(),
-            request.first(Attribute.STATE) or b"",
-            request.first(Attribute.USER_NAME) or b"",
-            request.first(Attribute.CALLING_STATION_ID) or b"",
-            said.encode(),
-        )
-        # A State can be answered until it expires, and that answer be repeated for a window after.
-        expires = self._clock.wall() + self._rules.challenge_lifetime + request.nas.window
-        return Attempt(login.id, login.round, login.user_id, digest, expires)
+        asked = [value for value in request.attributes if value[0] != Attribute.PROXY_STATE]
+        digest = self._sealer.digest("answer", request.nas.name.encode(), repr(asked).encode(), said.encode())
+        # The State may be answered until it expires, and that answer be repeated for a window after.
+        return Attempt(login.id, login.round, login.user_id, digest, login.expires + request.nas.window)
 
     def _reserve(self, counters: Counters) -> Counters | None:
         return self._guard.reserve(counters, self._clock.wall())
@@ -298,9 +292,10 @@ class Conversation:
 
     def _challenge(self, login: Login, outcome: Outcome) -> Challenge:
         """A Challenge for `login.round`, its State sealed."""
+        expires = self._clock.wall() + self._rules.challenge_lifetime
         content = challenge.Content(
             login=login.id,
-            issued=self._clock.wall(),
+            expires=expires,
             round=login.round,
             factors=login.factors,
             client=challenge.client_digest(login.request.nas.name),
@@ -326,7 +321,7 @@ class Conversation:
     def _repeat(self, login: Login, before: AnsweredBefore) -> Conclusion:
         """What was decided before on the identical answer, for as long as a NAS that lost it asks again."""
         decision, at = decisions.unpack(before.decision)
-        if self._clock.wall() >= at + login.request.nas.window:
+        if abs(self._clock.wall() - at) >= login.request.nas.window:  # the clock may have been set back
             return self._refuse(login, Outcome.STATE_SPENT)
         return self._conclude(login, decision, "the same answer again")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -75,6 +76,11 @@ class Enrolment:
             username=seed.username,
             label=seed.label,
             seed=self._sealer.seal("totp", seed.octets, seed.user_id, token_id),
-            fingerprint=self._sealer.digest("fingerprint", seed.octets),
+            fingerprint=self._sealer.digest("fingerprint", _as_key(seed.octets)),
             confirmed=confirmed,
         )
+
+
+def _as_key(seed: bytes) -> bytes:
+    """The seed as HMAC-SHA-1 takes it (RFC 2104 §2): two that come to the same key make the same codes."""
+    return (hashlib.sha1(seed, usedforsecurity=False).digest() if len(seed) > 64 else seed).rstrip(b"\0")

@@ -32,7 +32,7 @@ class Login:
 
     `id`: 16 octets, the same in every round.  `typed`: the User-Name that was typed, empty when
     unreadable.  `user_id` is empty until the directory, or a State, has said who it is.
-    `factors`: those that may answer.
+    `factors`: those that may answer, until `expires` (wall seconds).
     """
 
     request: AccessRequest
@@ -44,6 +44,7 @@ class Login:
     language: str = ""
     policy: Policy | None = None
     factors: frozenset[FactorKind] = frozenset()
+    expires: float = 0.0
     factor: str = ""
 
     @classmethod
@@ -61,17 +62,21 @@ class Login:
             policy=policy,
         )
 
-    def resumed(self, content: Content, policy: Policy) -> Login:
-        """A State has said so.  What the policy no longer allows may not answer, whatever the State says."""
+    def resumed(self, content: Content) -> Login:
+        """A State has said so."""
         return replace(
             self,
             id=content.login,
+            expires=content.expires,
             round=content.round,
             user_id=content.user_id,
             language=content.language,
-            policy=policy,
-            factors=content.factors & policy.factors,
+            factors=content.factors,
         )
+
+    def under(self, policy: Policy) -> Login:
+        """The policy as it is now: what it no longer allows may not answer, whatever the State says."""
+        return replace(self, policy=policy, factors=self.factors & policy.factors)
 
     def message(self, outcome: Outcome, **parameters: str) -> Message:
         """What this user is told of `outcome`."""

@@ -16,6 +16,7 @@ class Attribute(IntEnum):
     USER_PASSWORD = 2
     CHAP_PASSWORD = 3
     NAS_IP_ADDRESS = 4
+    NAS_PORT = 5
     REPLY_MESSAGE = 18
     STATE = 24
     VENDOR_SPECIFIC = 26
@@ -23,9 +24,11 @@ class Attribute(IntEnum):
     CALLING_STATION_ID = 31
     NAS_IDENTIFIER = 32
     PROXY_STATE = 33
+    ACCT_SESSION_ID = 44
     EVENT_TIMESTAMP = 55
     EAP_MESSAGE = 79
     MESSAGE_AUTHENTICATOR = 80
+    NAS_PORT_ID = 87
 
 
 class Code(IntEnum):

@@ -75,6 +75,8 @@ _BEFORE_THE_PASSWORD = frozenset(
         Outcome.NOT_ACTIVATED,
         Outcome.NO_POLICY,
         Outcome.WRONG_PASSWORD,
+        # May depend on whose account it is: another server, another answer to a bind.
+        Outcome.DIRECTORY_FAILED,
         # Not proof of a right password: a State can be made up, and Active Directory
         # reports a locked account whatever the password was.
         Outcome.ACCOUNT_LOCKED,

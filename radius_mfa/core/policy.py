@@ -21,7 +21,8 @@ _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 def fold_group(group: str) -> str:
     """One spelling for all of one group: case and the space around a DN's `,` and `=` are nothing (RFC 4514)."""
-    return re.sub(r"\s*(?<!\\)([,=])\s*", r"\1", group.strip()).casefold()
+    single = re.sub(r"\s+", " ", group.strip())
+    return re.sub(r"(?<!\\) ?(?<!\\)([,=]) ?", r"\1", single).casefold()
 
 
 class SecondFactor(StrEnum):

@@ -22,6 +22,7 @@ _T = TypeVar("_T")
 
 _PLACEHOLDER = "{username}"
 _LONGEST_ID = 64  # octets: an id goes into the State, which has few
+_STATIC = "static:"  # begins the ids of the static directory, and nobody else's
 
 _VERDICTS = {
     messages.SUCCESS: Password.RIGHT,
@@ -84,16 +85,12 @@ class LdapDirectory:
         name = username.encode(errors="surrogatepass")
         if not name:
             return Outcome.UNKNOWN_USER
-        entries = await self._entries(self._search, name, deadline)
+        found = await self._one(self._search, name, deadline)
         active = True
-        if not entries and self._search_inactive is not None:
-            entries = await self._entries(self._search_inactive, name, deadline)
+        if found is Outcome.UNKNOWN_USER and self._search_inactive is not None:
+            found = await self._one(self._search_inactive, name, deadline)
             active = False
-        if not entries:
-            return Outcome.UNKNOWN_USER
-        if len(entries) > 1:
-            return Outcome.AMBIGUOUS_USER
-        return self._user(entries[0], username, active)
+        return found if isinstance(found, Outcome) else self._user(found, username, active)
 
     async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
         """Bind as the user's entry."""
@@ -116,14 +113,17 @@ class LdapDirectory:
         """Close all connections."""
         await asyncio.gather(*(server.close() for server in self._servers))
 
-    async def _entries(self, search: Search, name: bytes, deadline: float) -> tuple[Entry, ...]:
+    async def _one(self, search: Search, name: bytes, deadline: float) -> Entry | Outcome:
+        """The entry there is; UNKNOWN_USER for none, AMBIGUOUS_USER for several."""
         request = search.request(name)
 
-        async def ask(server: LdapServer) -> tuple[Entry, ...]:
+        async def ask(server: LdapServer) -> Entry | Outcome:
             answer = await server.search(request)
-            if answer.result.code not in (messages.SUCCESS, messages.SIZE_LIMIT_EXCEEDED):
+            if answer.result.code == messages.SIZE_LIMIT_EXCEEDED or len(answer.entries) > 1:
+                return Outcome.AMBIGUOUS_USER  # the limit may be the server's own, and one
+            if answer.result.code != messages.SUCCESS:
                 raise DirectoryError(f"{server.name}: search below {self._settings.base_dn}: {answer.result}")
-            return answer.entries
+            return answer.entries[0] if answer.entries else Outcome.UNKNOWN_USER
 
         return await self._first_answer(ask, deadline)
 
@@ -170,7 +170,7 @@ class LdapDirectory:
     def _user(self, entry: Entry, typed: str, active: bool) -> User | Outcome:
         settings = self._settings
         ids = _values(entry, settings.id_attribute)
-        if len(ids) != 1 or not 1 <= len(ids[0].encode()) <= _LONGEST_ID:
+        if len(ids) != 1 or not 1 <= len(ids[0].encode()) <= _LONGEST_ID or ids[0].startswith(_STATIC):
             return Outcome.USER_ID_UNUSABLE
         return User(
             id=ids[0],

@@ -21,7 +21,7 @@ from ldap3.utils.asn1 import customTagMap, customTypeMap
 from pyasn1.codec.ber.encoder import Encoder
 
 # A large entry has some 100 KiB; more is not waited for, let alone kept.
-LONGEST = 1024 * 1024
+LONGEST = 256 * 1024
 # The largest message id (RFC 4511 §4.1.1).
 LAST_ID = 2**31 - 1
 # Entries that a search asks for: two are as ambiguous as a thousand.

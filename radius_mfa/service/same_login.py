@@ -4,6 +4,10 @@ A NAS that waits too long sends the request again, often with a new Identifier o
 port, which the wire cannot know for a duplicate (RFC 5080 §2.2.2).  To the user it is one login: one
 password check, one challenge.  What is asked with a State needs no memory here: the store gives the
 identical answer its decision.
+
+Only a request that says which session it is for can be told from another session's.  Where a NAS says
+nothing of the kind, two people at two screens would share a State and then an Access-Accept; so
+there every request is a login of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +21,16 @@ from radius_mfa.core.messages import AccessRequest, Attribute, Code, Reply
 from radius_mfa.core.ports import Clock, Entropy
 
 _MOST = 20_000
+# By which a request says which session it is for (RFC 2865 §5.5, §5.31, RFC 2866 §5.5, RFC 2869 §5.17).
+_SESSION = frozenset(
+    {
+        Attribute.NAS_PORT,
+        Attribute.CALLING_STATION_ID,
+        Attribute.ACCT_SESSION_ID,
+        Attribute.NAS_PORT_ID,
+        Attribute.STATE,
+    }
+)
 # Proxy-State is each proxy's own for each sending; Event-Timestamp says when (RFC 2869 §5.3).
 _DIFFERS = frozenset({Attribute.PROXY_STATE, Attribute.EVENT_TIMESTAMP})
 
@@ -45,6 +59,8 @@ class SameLogin:
 
     async def once(self, request: AccessRequest, decide: Callable[[], Awaitable[Reply | None]]) -> Reply | None:
         """The reply to `request`; `decide` makes it unless the same login has it, or is getting it, already."""
+        if not any(number in _SESSION for number, _ in request.attributes):
+            return await decide()
         key = self._digest(request)
         running = self._running.get(key)
         if running is not None:

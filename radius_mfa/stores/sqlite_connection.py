@@ -42,7 +42,12 @@ def connect(url: str, *, wait: float) -> sqlite3.Connection:
     if path is None:
         return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # One that exists is left to SQLite: to open and close it here would drop every lock this process
+        # has on it (POSIX advisory locks), and the next process to leave would take the log away from under us.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+            raise StoreError(f"{path}: is not a file that can be read and written") from None
     except FileNotFoundError:
         raise StoreError(f"{path}: its folder does not exist") from None
     except OSError as error:

@@ -21,7 +21,7 @@ from radius_mfa.core.outcomes import Outcome
 
 CONTENT = Content(
     login=bytes(range(16)),
-    issued=1_700_000_000.123,
+    expires=1_700_000_000.123,
     round=1,
     factors=frozenset({FactorKind.TOTP}),
     client=client_digest("vpn"),
@@ -40,7 +40,7 @@ def text(octets: int) -> st.SearchStrategy[str]:
 contents = st.builds(
     Content,
     login=st.binary(min_size=16, max_size=16),
-    issued=st.integers(0, 2**48 - 1).map(lambda milliseconds: milliseconds / 1000),
+    expires=st.integers(0, 2**48 - 1).map(lambda milliseconds: milliseconds / 1000),
     round=st.integers(0, 255),
     factors=st.frozensets(st.sampled_from(FactorKind)),
     client=st.binary(min_size=12, max_size=12),
@@ -114,18 +114,18 @@ def test_another_kind_of_content_is_not_a_logins() -> None:
 
 def test_a_state_is_good_for_its_client_its_name_and_its_time() -> None:
     """RFC 2865 §5.24: the NAS sends it back unmodified, to the one who issued it."""
-    issued = CONTENT.issued
+    now = CONTENT.expires - 1
 
-    assert refusal(CONTENT, "vpn", b"alice", issued, 300.0) is None
-    assert refusal(CONTENT, "vpn", b"alice", issued + 299.9, 300.0) is None
-    assert refusal(CONTENT, "vpn", b"alice", issued + 300.0, 300.0) is Outcome.STATE_EXPIRED
-    assert refusal(CONTENT, "wifi", b"alice", issued, 300.0) is Outcome.STATE_OF_ANOTHER_CLIENT
-    assert refusal(CONTENT, "vpn", b"bob", issued, 300.0) is Outcome.STATE_OF_ANOTHER_USER
+    assert refusal(CONTENT, "vpn", b"alice", now) is None
+    assert refusal(CONTENT, "vpn", b"alice", now + 0.9) is None
+    assert refusal(CONTENT, "vpn", b"alice", now + 1) is Outcome.STATE_EXPIRED
+    assert refusal(CONTENT, "wifi", b"alice", now) is Outcome.STATE_OF_ANOTHER_CLIENT
+    assert refusal(CONTENT, "vpn", b"bob", now) is Outcome.STATE_OF_ANOTHER_USER
 
 
 @pytest.mark.parametrize("name", [b"Alice", b"alice ", b"", b"ALICE", "ａｌｉｃｅ".encode()])
 def test_a_name_that_only_looks_alike_is_another(name: bytes) -> None:
-    assert refusal(CONTENT, "vpn", name, CONTENT.issued, 300.0) is Outcome.STATE_OF_ANOTHER_USER
+    assert refusal(CONTENT, "vpn", name, CONTENT.expires - 1) is Outcome.STATE_OF_ANOTHER_USER
 
 
 def test_a_clients_name_is_not_a_users() -> None:

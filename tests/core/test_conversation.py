@@ -521,6 +521,25 @@ def test_once_no_nas_asks_any_more_the_identical_right_answer_is_refused(it: Hou
     assert it.ask(again).decision.outcome is Outcome.STATE_SPENT
 
 
+def test_a_clock_set_back_makes_no_repetition_of_long_ago_good(it: House) -> None:
+    login = it.challenged("alice")
+    again = login.request(it.code("alice"))
+    login.says(it.code("alice"))
+    it.clock.advance(-VPN.window)
+
+    assert it.ask(again).decision.outcome is Outcome.STATE_SPENT
+
+
+def test_the_same_code_from_another_port_of_the_nas_is_another_answer(it: House) -> None:
+    """NAS-Port (RFC 2865 §5.5) tells two people at one gateway apart, where it is sent."""
+    login = it.challenged("alice")
+    again = login.request(it.code("alice"))
+    again = replace(again, attributes=(*again.attributes, (5, b"\x00\x00\x00\x02")))
+    login.says(it.code("alice"))
+
+    assert it.ask(again).decision.outcome is Outcome.STATE_SPENT
+
+
 def test_the_identical_last_answer_again_gets_the_identical_reject(it: House) -> None:
     login = it.challenged("alice", Nas("one", Profile("one", rounds=1)))
     again = login.request(it.wrong_code("alice"))

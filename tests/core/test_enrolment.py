@@ -1,5 +1,6 @@
 """The life of a user's second factors."""
 
+import hashlib
 from collections.abc import Iterator
 
 import pytest
@@ -106,3 +107,12 @@ def test_what_is_stored_of_a_seed_opens_only_for_its_own_user_and_token(it: Hous
 
 def test_a_seed_is_not_in_a_repr(it: House) -> None:
     assert repr(b"0123456789") not in repr(Seed("u", "alice", b"0123456789"))
+
+
+@pytest.mark.parametrize(
+    ("seed", "same"), [(b"s" * 20, b"s" * 20 + bytes(5)), (b"l" * 65, hashlib.sha1(b"l" * 65).digest())]
+)
+def test_two_spellings_of_one_hmac_key_are_one_seed(it: House, seed: bytes, same: bytes) -> None:
+    """RFC 2104 §2: a short key is padded with zeros, one longer than a block is hashed.  The codes are the same."""
+    assert add(it, seed) == [True]
+    assert add(it, same) == [False]

@@ -61,7 +61,7 @@ def test_a_name_is_masked_until_somebody_stands_behind_it() -> None:
 def test_what_a_policy_no_longer_takes_may_not_answer() -> None:
     both = frozenset({FactorKind.TOTP, FactorKind.MAIL})
     content = Content(bytes(16), NOON, 2, both, bytes(12), bytes(12), "u-alice", "staff", "ja")
-    login = LOGIN.resumed(content, POLICY)
+    login = LOGIN.resumed(content).under(POLICY)
 
     assert login.factors == frozenset({FactorKind.TOTP})
     assert (login.id, login.round, login.user_id, login.language) == (bytes(16), 2, "u-alice", "ja")

@@ -21,6 +21,7 @@ TELL_NOTHING = {
     Outcome.NOT_ACTIVATED,
     Outcome.NO_POLICY,
     Outcome.WRONG_PASSWORD,
+    Outcome.DIRECTORY_FAILED,
     Outcome.ACCOUNT_LOCKED,
     Outcome.STATE_UNREADABLE,
     Outcome.STATE_OF_ANOTHER_CLIENT,

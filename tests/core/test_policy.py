@@ -152,3 +152,13 @@ def test_spellings_of_one_group_fold_together(spelling: str) -> None:
 def test_an_escaped_comma_belongs_to_the_name() -> None:
     """RFC 4514 §2.4."""
     assert fold_group("cn=staff\\, old,dc=example") != fold_group("cn=staff\\,old,dc=example")
+
+
+def test_an_escaped_space_belongs_to_the_name() -> None:
+    """RFC 4514 §2.4: a space at the end of a value is escaped, and so is a comma within one; neither is the other."""
+    assert fold_group("cn=x\\ ,ou=groups") != fold_group("cn=x\\,ou=groups")
+
+
+def test_folding_takes_no_longer_for_endless_white_space() -> None:
+    """A quadratic search would not come back in the time a test run has."""
+    assert fold_group("cn=staff" + " " * 1_000_000 + "x") == "cn=staff x"

@@ -196,6 +196,17 @@ def test_a_name_of_hundreds_of_entries_is_ambiguous(run: Run, slapd: Slapd) -> N
     run(play)
 
 
+def test_one_entry_of_a_server_that_gives_only_one_is_ambiguous(run: Run) -> None:
+    """The limit may be the server's own (RFC 4511 §4.5.1.4): there may be another entry."""
+
+    async def play() -> None:
+        with Slapd(users=1, options="sizelimit 1\n") as small:
+            async with directory(small, user_filter="(mail={username})") as under_test:
+                assert await under_test.find("twin@example.org", soon()) is Outcome.AMBIGUOUS_USER
+
+    run(play)
+
+
 def test_of_several_names_the_one_that_was_typed_counts(run: Run, slapd: Slapd) -> None:
     async def play() -> None:
         async with directory(slapd) as under_test:
@@ -218,6 +229,7 @@ def test_of_several_names_the_one_that_was_typed_counts(run: Run, slapd: Slapd) 
         ("audio", "binaryid", bytes(range(0x80, 0x90)).hex()),
         ("audio", "controlid", bytes(range(0x10, 0x20)).hex()),
         ("DEPARTMENTNUMBER", "longestid", "d" * 64),
+        ("departmentNumber", "borrowedid", None),  # the static directory's own, and the break-glass account's
     ],
 )
 def test_an_id_is_exactly_one_value_of_1_to_64_octets(

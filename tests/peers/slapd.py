@@ -126,6 +126,7 @@ ODD_PEOPLE = {
         # For an id that is kept elsewhere than in entryUUID.
         Person("twoids", "pw", attributes={"departmentNumber": ("1", "2")}),
         Person("longid", "pw", attributes={"departmentNumber": "d" * 65}),
+        Person("borrowedid", "pw", attributes={"departmentNumber": "static:admin"}),
         Person("longestid", "pw", attributes={"departmentNumber": "d" * 64}),
         Person("binaryid", "pw", attributes={"audio": bytes(range(0x80, 0x90))}),
         Person("controlid", "pw", attributes={"audio": bytes(range(0x10, 0x20))}),

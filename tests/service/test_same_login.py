@@ -218,3 +218,19 @@ def test_a_quick_gateways_login_is_forgotten_behind_a_slow_ones() -> None:
 
     assert second != first
     assert desk.ask(later) == [second]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [(5, b"\x00\x00\x00\x01"), (31, b"198.51.100.7"), (44, b"session"), (87, b"port")],
+    ids=lambda each: str(each[0]),
+)
+def test_only_who_says_which_session_it_is_shares_a_challenge(said: tuple[int, bytes]) -> None:
+    """Two people behind a NAS that says nothing would share a State, and then an Access-Accept."""
+    silent = access_request(station=None)
+    desk = Desk()
+    assert len(set(desk.ask(silent, silent, silent))) == 3
+    assert desk.ask(silent) != desk.ask(silent)
+
+    telling = access_request(station=None, extra=(said,))
+    assert len(set(desk.ask(telling, telling, telling))) == 1

@@ -22,6 +22,8 @@ from tests.adapters import PASSWORD, VPN, Fuse, House, access_request, house
 
 LANGUAGES = {path.stem: yaml.safe_load(path.read_text()) for path in (CONFIG / "messages").glob("*.yaml")}
 
+REFUSED = "Login refused. Check your user name and password, or try again in a few minutes."
+
 
 @dataclass
 class Reception:
@@ -77,7 +79,7 @@ def test_a_login_in_words() -> None:
 
 def test_every_refusal_is_delayed() -> None:
     with reception() as desk:
-        assert desk.says("wrong") == Reply(Code.ACCESS_REJECT, messages=("Login refused",), delayed=True)
+        assert desk.says("wrong") == Reply(Code.ACCESS_REJECT, messages=(REFUSED,), delayed=True)
 
 
 def test_refusals_before_the_right_password_cannot_be_told_apart() -> None:
@@ -99,7 +101,7 @@ def test_refusals_before_the_right_password_cannot_be_told_apart() -> None:
         replies += [desk.says("123456", state) for state in (b"", bytes(100))]
 
     assert len({event.outcome for event in desk.events}) == 11
-    assert set(replies) == {Reply(Code.ACCESS_REJECT, messages=("Login refused",), delayed=True)}
+    assert set(replies) == {Reply(Code.ACCESS_REJECT, messages=(REFUSED,), delayed=True)}
 
 
 def test_silence_is_no_reply_and_still_an_event() -> None:

@@ -92,6 +92,16 @@ async def open_(url: str) -> dict[str, int]:
     return tally([facts])
 
 
+async def counters(url: str) -> dict[str, int]:
+    """What another process has counted of the user."""
+    store = SqliteStore.open(url, CLOCK)
+    say("ready")
+    wait_for_go()
+    facts = await store.facts("u-alice", CLOCK.monotonic() + PATIENCE)
+    await store.close()
+    return {"failures": facts.counters.failures}
+
+
 async def spend_and_hang(url: str) -> dict[str, int]:
     """Spend a State, and be killed before anything comes of it."""
     store = SqliteStore.open(url, CLOCK)
@@ -138,6 +148,7 @@ TASKS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, int]]]] = {
     "settle": settle,
     "add": add,
     "open": open_,
+    "counters": counters,
     "spend-and-hang": spend_and_hang,
     "lock": lock,
     "fill": fill,

@@ -69,6 +69,21 @@ def test_a_new_store_opened_by_several_processes_at_once_is_made_once(url: str) 
             each.kill()
 
 
+def test_what_is_written_beside_a_process_that_comes_and_goes_is_seen_by_the_next(url: str, it: Asked) -> None:
+    """A process that closes any descriptor of a file loses its locks on all of it (POSIX.1, fcntl).
+
+    SQLite's own locks are such: without them, the next process to leave takes the log away from under us.
+    """
+    for number in range(1, 4):
+        with Contender("open", url) as contender:
+            assert at_once(contender) == [{"Facts": 1}]
+        it.spend(attempt(number))
+        with asked(lambda clock: SqliteStore.open(url, clock)) as same_process:
+            assert same_process.counters() == Counters(number, number)
+        with Contender("counters", url) as contender:
+            assert at_once(contender) == [{"failures": number}]
+
+
 def test_an_attempt_whose_judge_was_killed_is_reserved_again_and_counted_once(url: str, it: Asked) -> None:
     with Contender("spend-and-hang", url) as contender:
         contender.hear("spent")

@@ -163,7 +163,10 @@ def test_the_file_and_those_beside_it_are_for_the_owner_alone(path: Path, it: As
 
 
 def test_the_log_does_not_grow_with_the_logins(path: Path, it: Asked) -> None:
-    """3,000 commits of at least two 4 kB pages are 24 MB, were they never copied back."""
+    """3,000 commits of at least two 4 kB pages are 24 MB, were they never copied back.
+
+    A pause now and then is all it takes: in it the thread does what it was given, and begins the log anew.
+    """
     log = path.with_name("state.db-wal")
 
     async def logins() -> int:
@@ -171,10 +174,11 @@ def test_the_log_does_not_grow_with_the_logins(path: Path, it: Asked) -> None:
         for login in range(3000):
             await it.store.spend(attempt(login), count_nothing, it.soon())
             longest = max(longest, log.stat().st_size)
-            await asyncio.sleep(0)
+            if login % 256 == 0:
+                await it.store.key_proofs()  # comes after what the thread has to do
         return longest
 
-    assert it.run(logins()) < 16e6
+    assert it.run(logins()) < 10e6
 
 
 def count_nothing(counters: Counters) -> Counters:
@@ -264,7 +268,7 @@ def a_folder(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (a_folder, "Is a directory"),
+        (a_folder, "is not a file"),
         (lambda path: path.write_bytes(b"not a database, " * 300), "not a database"),
         (lambda path: overwritten(path, 0), "not a database"),
         (lambda path: overwritten(path, 4096), "malformed"),
@@ -293,7 +297,7 @@ def test_a_store_that_breaks_while_it_is_open_is_an_error_of_the_store(path: Pat
 
 def test_a_file_nobody_may_write_is_refused() -> None:
     """One of the kernel's: even root may only read it."""
-    with pytest.raises(StoreError, match="Permission denied"):
+    with pytest.raises(StoreError, match="is not a file that can be read and written"):
         SqliteStore.open("sqlite:////proc/sys/kernel/ostype", FixedClock())
 
 
