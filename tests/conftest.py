@@ -1,0 +1,19 @@
+"""What is slow to start and harmed by nobody: one site for all tests of a process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end.site import Site, site
+
+
+@pytest.fixture(scope="session")
+def university(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site with its server running.  Each test logs in with users of its own."""
+    with site(tmp_path_factory.mktemp("university")) as it:
+        yield it
+    said = it.server.said()
+    assert "internal_error" not in said, said
+    assert "Traceback" not in said, said

@@ -1,0 +1,266 @@
+"""A university that has the server running: a real directory, NASes known by address, users with tokens."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from radius_mfa.data import CONFIG
+from tests.cli.support import run_cli
+from tests.end_to_end.nas import ForeignNas, Pyrad, Radclient, RawNas, raw_nas
+from tests.peers.server import Server
+from tests.peers.slapd import ODD_PEOPLE, STAFF, Person, Slapd
+
+PERIOD = 30
+SECRET = "the secret of all the gateways"
+REJECT_DELAY = 0.15  # seconds, half of what a NAS of the tests waits
+CONTACT = "Ask at the counter"
+
+# One loopback address a NAS, since the source address alone says who asks.
+VPN, SECOND, OFF, COMMA, SIX, STRANGER, SLOW, KIOSK, LENIENT, MARKER = (f"127.0.0.{n}" for n in range(1, 11))
+AUTO = "127.0.1."  # each test takes an address of its own below it
+UNKNOWN = "127.0.0.99"
+
+PEOPLE = (
+    Person("comma", "se,cret", (STAFF,)),
+    Person("digits", "pass123456", (STAFF,)),
+)
+_USERS, _ENROLLED = 400, 360
+
+
+_TEXTS: Mapping[str, str] = yaml.safe_load((CONFIG / "messages" / "en.yaml").read_text())
+
+
+def told(key: str, **parameters: str) -> str:
+    """What a user reads."""
+    return _TEXTS[key].format(contact=CONTACT, **parameters)
+
+
+def totp(seed: bytes, step: int) -> str:
+    """RFC 6238 §4, RFC 4226 §5.3."""
+    digest = hmac.digest(seed, step.to_bytes(8, "big"), "sha1")
+    at = digest[19] & 15
+    return f"{(int.from_bytes(digest[at : at + 4], 'big') & 0x7FFFFFFF) % 1_000_000:06}"
+
+
+def now() -> int:
+    """The present TOTP step."""
+    return int(time.time()) // PERIOD
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody who can log in, and the authenticator app of theirs."""
+
+    name: str
+    password: str
+    seed: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, person: Person) -> Account:
+        password = person.password if isinstance(person.password, str) else ""
+        return cls(person.uid, password, hashlib.sha1(b"seed of " + person.uid.encode()).digest())
+
+    @property
+    def base32(self) -> str:
+        return base64.b32encode(self.seed).decode()
+
+    def code(self, step: int | None = None) -> str:
+        """What the app shows now, or showed at that step."""
+        return totp(self.seed, now() if step is None else step)
+
+    def wrong_codes(self) -> Iterator[str]:
+        """Codes that are not right anywhere near the present."""
+        near = {self.code(now() + steps) for steps in range(-4, 5)}
+        return (code for code in map("{:06}".format, count(100_000)) if code not in near)
+
+    def wrong_code(self) -> str:
+        return next(self.wrong_codes())
+
+
+def configuration(folder: Path, slapd: Slapd) -> dict[str, Any]:
+    """The usual one; a test changes what it is about."""
+    usual = {"secret": SECRET, "timeout": "300ms", "retries": 20}
+    served = ["vpn", "second", "off", "auto", "comma", "six", "slow"]
+    return {
+        "listen": [{"udp": "127.0.0.1:0"}, {"udp": "[::1]:0"}],
+        "clients": [
+            {"name": "vpn", "address": [VPN, "::1"], **usual},
+            {"name": "second", "address": SECOND, **usual},
+            {"name": "off", "address": OFF, **usual, "message_authenticator": "off"},
+            {"name": "auto", "address": f"{AUTO}0/24", **usual, "message_authenticator": "auto"},
+            {"name": "comma", "address": COMMA, **usual, "profile": "one-field"},
+            {"name": "six", "address": SIX, **usual, "profile": "one-field-6"},
+            {"name": "stranger", "address": STRANGER, **usual},
+            {"name": "slow", "address": SLOW, **usual, "timeout": "5s"},
+            {"name": "kiosk", "address": KIOSK, **usual},
+            {"name": "lenient", "address": LENIENT, **usual},
+            {"name": "marker", "address": MARKER, **usual, "timeout": "400ms"},
+        ],
+        "directory": {
+            "ldap": {
+                "servers": slapd.url,
+                "bind_dn": slapd.bind_dn,
+                "bind_password": slapd.bind_password,
+                "base_dn": slapd.people,
+                "user_filter": "(|(uid={username})(mail={username}))",
+                "active_filter": "(employeeType=active)",
+            }
+        },
+        "factors": {"totp": {"issuer": "Example University", "window": 1}},
+        "lockout": {"failures": 5, "durations": ["15m", "1h"], "suspend_after": 50},
+        "storage": f"sqlite:///{folder}/state.db",
+        "key_file": "key",
+        "policies": [
+            {
+                "name": "staff",
+                "when": {"client": served, "group": STAFF},
+                "reply": {
+                    "Class": "staff",
+                    "Session-Timeout": 28800,
+                    "Filter-Id": ["first", "second"],
+                    "Fortinet-Group-Name": "vpn-staff",
+                },
+            },
+            {"name": "everybody", "when": {"client": served}, "reply": {"Class": "everybody"}},
+            {"name": "kiosk", "when": {"client": "kiosk"}, "second_factor": "never"},
+            {"name": "lenient", "when": {"client": "lenient"}, "second_factor": "when_enrolled"},
+        ],
+        "contact": CONTACT,
+        "audit": {"file": "audit.jsonl"},
+    }
+
+
+class Site:
+    """A folder with configuration, key, store and audit file, a directory, and `server`, which is running."""
+
+    def __init__(self, folder: Path, slapd: Slapd) -> None:
+        self.folder = folder
+        self.slapd = slapd
+        self.config = self.write("site.yaml")
+        self.server = Server(self.config)
+        self._free = count()
+        self._sources = count(1)
+
+    def write(self, name: str, changes: Mapping[str, Any] | None = None) -> Path:
+        """A configuration file of that name: the usual one, with `changes`."""
+        path = self.folder / name
+        usual = configuration(self.folder, self.slapd)
+        path.write_text(json.dumps({**usual, **(changes or {})}, indent=2))  # JSON is YAML
+        return path
+
+    def prepare(self) -> None:
+        """Make the key, and import everybody's token."""
+        run_cli("--config", self.config, "keys", "init").worked()
+        run_cli("--config", self.config, "token", "import", self._tokens()).worked()
+
+    def _tokens(self) -> Path:
+        path = self.folder / "tokens.csv"
+        people = [*(Person(f"u{n}", "") for n in range(_ENROLLED)), *ODD_PEOPLE.values(), *PEOPLE]
+        accounts = [Account.of(person) for person in people]
+        with path.open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["username", "secret"])
+            rows.writerows((account.name, account.base32) for account in accounts)
+        return path
+
+    @contextmanager
+    def another(
+        self, name: str = "another.yaml", changes: Mapping[str, Any] | None = None, **environment: str
+    ) -> Iterator[Server]:
+        """A second server, with the same key and store."""
+        with Server(self.write(name, changes), environment) as server:
+            yield server
+
+    # --- who is there ---------------------------------------------------------------------------
+
+    def staff(self) -> Account:
+        """Somebody of the staff whom no other test has."""
+        return _usual(2 * next(self._free))
+
+    def student(self) -> Account:
+        """A student, who reads Japanese, whom no other test has."""
+        return _usual(2 * next(self._free) + 1)
+
+    def unenrolled(self) -> Account:
+        """Somebody of the staff without a token."""
+        return _usual(_ENROLLED)
+
+    def source(self) -> str:
+        """An address of the client `auto` that no other test has."""
+        return f"{AUTO}{next(self._sources)}"
+
+    # --- what can be asked ----------------------------------------------------------------------
+
+    def nas(self, source: str = VPN, server: Server | None = None) -> AbstractContextManager[RawNas]:
+        server = server or self.server
+        port = server.addresses[1][1] if ":" in source else server.port
+        return raw_nas(port, SECRET, source)
+
+    def foreign(
+        self, kind: str, source: str = VPN, *, server: Server | None = None, secret: str = SECRET
+    ) -> ForeignNas:
+        """radclient or pyrad at that address."""
+        return (Radclient if kind == "radclient" else Pyrad)((server or self.server).port, secret, source)
+
+    def unanswered(self, nas: RawNas, *packets: bytes, server: Server | None = None) -> bool:
+        """Whether nothing comes back, by the time a refusal does that was asked for afterwards."""
+        for packet in packets:
+            nas.socket.send(packet)
+        with self.nas(MARKER, server) as marker:  # whose refusals take longer than anybody's
+            marker.ask("", "")
+        return nas.received() == []
+
+    def show(self, account: Account) -> dict[str, Any]:
+        """`user show --json`."""
+        shown = run_cli("--config", self.config, "user", "show", account.name, "--json").worked()
+        record: dict[str, Any] = json.loads(shown.out)
+        return record
+
+    def audit(self, name: str) -> list[dict[str, Any]]:
+        """The audit events of who was called so, in order."""
+        lines = (self.folder / "audit.jsonl").read_text().splitlines()
+        return [event for event in map(json.loads, lines) if event.get("user_name") == name]
+
+    def outcomes(self, name: str) -> list[str]:
+        return [f"{event['decision']} {event['outcome']}" for event in self.audit(name)]
+
+
+def masked(name: str) -> str:
+    """As the audit file has a name that no directory entry stands behind."""
+    return f"{name[0]}…({len(name)})"
+
+
+def _usual(number: int) -> Account:
+    assert number <= _ENROLLED, "the site has run out of people"
+    return Account.of(Person(f"u{number}", f"pw{number}"))
+
+
+def odd(name: str) -> Account:
+    return Account.of(ODD_PEOPLE[name])
+
+
+def extra(name: str) -> Account:
+    return next(Account.of(person) for person in PEOPLE if person.uid == name)
+
+
+@contextmanager
+def site(folder: Path, users: int = _USERS) -> Iterator[Site]:
+    """A site of its own."""
+    with Slapd(users=users, ldif="\n".join(person.ldif() for person in PEOPLE)) as slapd:
+        it = Site(folder, slapd)
+        it.prepare()
+        with it.server:
+            yield it

@@ -1,0 +1,130 @@
+"""The audit file as it is written: what it has, and what neither it nor the log ever has."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from datetime import datetime
+
+from tests.cli.support import run_cli
+from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT
+from tests.end_to_end.site import SECRET, Site, masked
+
+ASKED = [
+    (4, bytes((192, 0, 2, 10))),
+    (30, b"vpn.example.org"),
+    (31, b"198.51.100.7"),
+    (32, b"gateway 1"),
+]
+EVERY_ROUND = {
+    "time",
+    "outcome",
+    "decision",
+    "client",
+    "source",
+    "user_name",
+    "user_id",
+    "login",
+    "round",
+    "policy",
+    "station",
+    "called_station",
+    "nas_address",
+    "nas_identifier",
+    "duration",
+}
+
+
+def test_the_fields_are_these_and_stay_these(university: Site) -> None:
+    user = university.staff()
+    with university.nas() as nas:
+        challenge = nas.ask(user.name.upper(), user.password, *ASKED)
+        accept = nas.ask(user.name.upper(), user.code(), *ASKED, state=challenge.state)
+        assert (challenge.code, accept.code) == (CHALLENGE, ACCEPT)
+        source = "{}:{}".format(*nas.socket.getsockname())
+    first, second = university.audit(user.name.upper())
+    assert set(first) == EVERY_ROUND | {"username"}
+    assert set(second) - {"username"} == EVERY_ROUND | {"factor"}
+    same = {
+        "client": "vpn",
+        "source": source,
+        "user_name": user.name.upper(),
+        "user_id": university.show(user)["id"],
+        "login": first["login"],
+        "policy": "staff",
+        "round": 1,
+        "station": "198.51.100.7",
+        "called_station": "vpn.example.org",
+        "nas_address": "192.0.2.10",
+        "nas_identifier": "gateway 1",
+    }
+    assert first == {**first, **same, "outcome": "challenged", "decision": "challenge", "username": user.name}
+    assert second == {**second, **same, "outcome": "accepted", "decision": "accept", "factor": "totp"}
+    for event in (first, second):
+        assert datetime.fromisoformat(event["time"]).utcoffset() is not None
+        assert 0 < event["duration"] < 10
+    assert len(bytes.fromhex(first["login"])) == 16
+
+
+def test_what_a_stranger_sends_is_shown_without_what_it_could_do(university: Site) -> None:
+    user = university.staff()
+    with university.nas() as nas:
+        nas.ask(user.name, user.password, (31, b'a"\n\x1b[2J\xff{'), (32, b"x" * 253), (4, b"short"))
+    (event,) = university.audit(user.name)
+    assert event["station"] == 'a"\ufffd\ufffd[2J\ufffd{'
+    assert event["nas_identifier"] == "x" * 128
+    assert "nas_address" not in event
+
+
+def test_a_name_that_nobody_has_is_masked_because_people_type_passwords_there(university: Site) -> None:
+    typed = "my pass phrase, in the wrong field"
+    with university.nas() as nas:
+        assert nas.ask(typed, "u1").code == REJECT
+    assert "reject unknown_user" in university.outcomes(masked(typed))
+    assert typed not in (university.folder / "audit.jsonl").read_text()
+
+
+def test_it_is_for_its_owner_and_group_only(university: Site) -> None:
+    mode = (university.folder / "audit.jsonl").stat().st_mode
+    assert stat.S_IMODE(mode) & stat.S_IRWXO == 0
+    assert stat.S_IMODE((university.folder / "state.db").stat().st_mode) & stat.S_IRWXO == 0
+
+
+def test_no_password_code_secret_or_state_is_told_anywhere(university: Site) -> None:
+    """Every string here was on the wire, or in a file that the server reads."""
+    user = university.staff()
+    told: list[str] = []
+    changes = {"audit": {"file": "quiet.jsonl"}, "log": {"level": "debug"}}
+    with university.another("quiet.yaml", changes) as server, university.nas(server=server) as nas:
+        told += [wrong := "Wr0ng-p4ssword", user.password + "\x01", unreadable := "c0ntrol\x01octets"]
+        for password in (wrong, unreadable):
+            assert nas.ask(user.name, password).code == REJECT
+        reply = nas.ask(user.name, user.password)
+        answers = [user.wrong_code(), "n0-such-4nswer", user.code()]
+        for answer in answers:
+            told += [reply.state.hex(), base64.b64encode(reply.state).decode()]
+            reply = nas.ask(user.name, answer, state=reply.state)
+        assert reply.code == ACCEPT
+        assert nas.ask("n0body-at-all", "n0bodys-password").code == REJECT
+        told += [*answers, "n0body-at-all", "n0bodys-password"]
+        log = server.said()
+    audit = (university.folder / "quiet.jsonl").read_text()
+    shown = run_cli("--config", university.config, "user", "show", user.name).worked()
+    as_json = run_cli("--config", university.config, "user", "show", user.name, "--json").worked()
+    told += [SECRET, university.slapd.bind_password, user.base32, user.seed.hex()]
+    told += [line.split()[2] for line in (university.folder / "key").read_text().splitlines() if line[0] != "#"]
+    said = {"audit": audit, "log": log, "show": shown.out + shown.err, "json": as_json.out + as_json.err}
+    for where, text in said.items():
+        assert text
+        for secret in told:
+            assert secret not in text, (where, secret)
+    # A password as short as theirs would be found in any number.
+    assert f'"{user.password}"' not in audit + log
+
+
+def test_a_seed_is_nowhere_in_the_store(university: Site) -> None:
+    user = university.staff()
+    octets = b"".join(path.read_bytes() for path in university.folder.glob("state.db*"))
+    assert user.name.encode() in octets
+    for secret in (user.seed, user.base32.encode(), user.seed.hex().encode()):
+        assert secret not in octets
