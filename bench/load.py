@@ -1,6 +1,7 @@
 """The load: complete two-round logins (password, Access-Challenge, TOTP) from many sockets at once.
 
-A closed loop: each of the sockets has one login going and begins the next when that one is accepted.
+A closed loop: each of the sockets has one login going and begins the next when that one has ended.
+Every reply is verified, and a login counts when it was accepted.
 Lean on purpose, since it shares the machine with what it measures; it uses none of the
 project's own code, so that the two cannot be wrong together.
 """
@@ -14,27 +15,28 @@ import selectors
 import socket
 import struct
 import time
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 PERIOD = 30
+AT_ONCE = 32
 _RESEND = 3.0  # seconds; a NAS with a timeout of 3 s and three retries
 _GIVE_UP = 4 * _RESEND
 
 
 @dataclass
 class Figures:
-    """What came of a load.  Latencies in seconds, from the first sending of a round to its reply."""
+    """What came of a load.  `failures`: what other logins ended with.
+
+    `rounds`: latencies in seconds, from the first sending of a round to its reply.
+    """
 
     accepted: int = 0
-    failed: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
     resent: int = 0
     seconds: float = 0.0
     rounds: dict[int, list[float]] = field(default_factory=lambda: {1: [], 2: []})
-
-    def percentile(self, round_: int, share: float) -> float:
-        """The latency of `round_` that this share of the logins was no slower than."""
-        ordered = sorted(self.rounds[round_])
-        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
 
 def seed(number: int) -> bytes:
@@ -69,6 +71,12 @@ def access_request(secret: bytes, identifier: int, name: bytes, password: bytes,
     return head + attribute(80, signed) + rest
 
 
+def verified(secret: bytes, request: bytes, reply: bytes) -> bool:
+    """Whether `reply` answers `request`: its Response Authenticator says so (RFC 2865 §3)."""
+    signed = reply[:4] + request[4:20] + reply[20:] + secret
+    return reply[1] == request[1] and reply[4:20] == hashlib.md5(signed).digest()
+
+
 def state_of(packet: bytes) -> bytes:
     """The State of a reply, empty where there is none."""
     at = 20
@@ -101,16 +109,25 @@ class _Session:
 
     def send(self) -> None:
         self.sent = time.perf_counter()
-        self.socket.send(self.packet)
+        with suppress(OSError):  # a server that is gone: the login fails in time
+            self.socket.send(self.packet)
+
+    def receive(self) -> bytes:
+        """The reply to what was asked; empty where something else came."""
+        with suppress(OSError):
+            reply = self.socket.recv(4096)
+            if self.user >= 0 and len(reply) >= 20 and verified(self.secret, self.packet, reply):
+                return reply
+        return b""
 
 
 class Load:
-    """`count` logins, of users `first` and following, `at_once` of them at a time; each user once."""
+    """One login of each of `users`, AT_ONCE of them at a time."""
 
-    def __init__(self, port: int, secret: bytes, *, first: int, count: int, at_once: int) -> None:
-        self._next, self._end = first, first + count
+    def __init__(self, port: int, secret: bytes, users: range) -> None:
+        self._users = iter(users)
         self._figures = Figures()
-        self._sessions = [_Session(port, secret) for _ in range(at_once)]
+        self._sessions = [_Session(port, secret) for _ in range(AT_ONCE)]
         self._busy = 0
 
     def run(self) -> Figures:
@@ -133,34 +150,36 @@ class Load:
         return self._figures
 
     def _begin(self, session: _Session) -> bool:
-        if self._next >= self._end:
-            session.user = -1
+        session.user = next(self._users, -1)
+        if session.user < 0:
             return False
-        session.user, self._next = self._next, self._next + 1
         session.ask(1, b"pw%d" % session.user, b"")
         return True
 
     def _receive(self, session: _Session) -> None:
-        packet = session.socket.recv(4096)
-        if session.user < 0 or packet[1] != session.identifier:
+        reply = session.receive()
+        if not reply:
             return
-        if (session.round, packet[0]) == (1, 11):
-            self._figures.rounds[1].append(time.perf_counter() - session.asked)
-            session.ask(2, code(session.user), state_of(packet))
+        if (session.round, reply[0]) == (1, 11):
+            self._note_latency(session)
+            session.ask(2, code(session.user), state_of(reply))
             return
-        if (session.round, packet[0]) == (2, 2):
-            self._figures.rounds[2].append(time.perf_counter() - session.asked)
+        if (session.round, reply[0]) == (2, 2):
+            self._note_latency(session)
             self._figures.accepted += 1
         else:
-            self._figures.failed += 1
+            self._figures.failures[f"round {session.round}: code {reply[0]}"] += 1
         self._busy -= not self._begin(session)
+
+    def _note_latency(self, session: _Session) -> None:
+        self._figures.rounds[session.round].append(time.perf_counter() - session.asked)
 
     def _resend(self, now: float) -> None:
         for session in self._sessions:
             if session.user < 0 or now - session.sent < _RESEND:
                 continue
             if now - session.asked > _GIVE_UP:
-                self._figures.failed += 1
+                self._figures.failures[f"round {session.round}: no reply"] += 1
                 self._busy -= not self._begin(session)
             else:
                 self._figures.resent += 1

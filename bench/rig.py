@@ -10,18 +10,23 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
 
 from bench.load import seed
 
-SECRET = "bench shared secret"
+SECRET = b"bench shared secret"
 _BASE = "dc=example,dc=org"
-_PATIENCE = 30.0
+_PEOPLE = f"ou=people,{_BASE}"
+_PATIENCE, _GLANCE = 30.0, 0.02  # seconds: until something must have started, and between two looks
+_QUIET = frozenset({"debug", "info"})
 
 _SLAPD = """\
 include /etc/ldap/schema/core.schema
@@ -41,6 +46,7 @@ access to attrs=userPassword by anonymous auth by * none
 access to * by * read
 """
 
+# Everything a server in service has: policies to look through, the store on a disk, an audit file.
 _YAML = """\
 listen:
   - udp: 127.0.0.1:0
@@ -67,21 +73,23 @@ audit: {{file: "{folder}/audit.jsonl"}}
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """What is running.  `ready`: seconds from the start of the process until every listener was bound."""
+    """What is running: `server` and `directory` are process ids, `port` the server's.
 
-    folder: Path
+    `ready`: seconds from the start of a process until every listener was bound, of each of the starts.
+    `import_seconds`: what `token import` took for all users, its own start included.
+    """
+
     config: Path
     server: int
     directory: int
     port: int
-    ready: float
+    ready: tuple[float, ...]
     import_seconds: float
 
 
 def cpu(pid: int) -> float:
-    """CPU seconds, user and system, of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """CPU seconds, user and system, of all threads of a process so far: its own clock (clock_getcpuclockid(3))."""
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def resident(pid: int) -> float:
@@ -91,23 +99,85 @@ def resident(pid: int) -> float:
 
 
 @contextmanager
-def rig(users: int) -> Iterator[Rig]:
-    """Start both, import the tokens of all users, and stop both in the end."""
-    with tempfile.TemporaryDirectory(prefix="radius-mfa-bench-") as name, _slapd(name, users) as (ldap, slapd):
+def rig(users: int, starts: int) -> Iterator[Rig]:
+    """Start both, the server `starts` times, and import the tokens of all users; stop both in the end."""
+    with TemporaryDirectory(prefix="radius-mfa-bench-") as name:
         folder = Path(name)
-        config = folder / "bench.yaml"
-        config.write_text(_YAML.format(secret=SECRET, ldap=ldap, base=_BASE, folder=folder))
-        _run(config, "keys", "init")
-        began = time.perf_counter()
-        _run(config, "token", "import", str(_tokens(folder, users)))
-        import_seconds = time.perf_counter() - began
-        with _server(config) as (server, port, ready):
-            yield Rig(folder, config, server, slapd, port, ready, import_seconds)
+        with _slapd(folder, users) as (directory, url):
+            config = folder / "bench.yaml"
+            config.write_text(_YAML.format(secret=SECRET.decode(), ldap=url, base=_BASE, folder=folder))
+            _run(config, "keys", "init")
+            began = time.perf_counter()
+            _run(config, "token", "import", str(_tokens(folder, users)))
+            import_seconds = time.perf_counter() - began
+            ready = []
+            for _ in range(starts - 1):
+                with _serving(config) as (_, _, seconds):
+                    ready.append(seconds)
+            with _serving(config) as (server, port, seconds):
+                yield Rig(config, server, directory, port, (*ready, seconds), import_seconds)
+
+
+# --- the directory --------------------------------------------------------------------------------
+
+
+@contextmanager
+def _slapd(folder: Path, users: int) -> Iterator[tuple[int, str]]:
+    """Its process id and its URL."""
+    database, configuration, ldif = folder / "ldap", folder / "slapd.conf", folder / "users.ldif"
+    database.mkdir()
+    configuration.write_text(_SLAPD.format(base=_BASE, folder=database))
+    with ldif.open("w") as lines:
+        lines.writelines(_entries(users))
+    subprocess.run(["/usr/sbin/slapadd", "-q", "-f", configuration, "-l", ldif], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"ldap://127.0.0.1:{port}"
+    command = ["/usr/sbin/slapd", "-f", str(configuration), "-h", url, "-d", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        _until_listening(port, process)
+        yield process.pid, url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _entries(users: int) -> Iterator[str]:
+    yield f"dn: {_BASE}\nobjectClass: dcObject\nobjectClass: organization\no: bench\ndc: example\n\n"
+    yield f"dn: {_PEOPLE}\nobjectClass: organizationalUnit\nou: people\n\n"
+    for number in range(users):
+        salt = b"%08d" % number
+        hashed = base64.b64encode(hashlib.sha1(b"pw%d" % number + salt).digest() + salt).decode()
+        yield (
+            f"dn: uid=u{number},{_PEOPLE}\nobjectClass: inetOrgPerson\nuid: u{number}\ncn: User {number}\n"
+            f"sn: U\ndepartmentNumber: staff\nuserPassword: {{SSHA}}{hashed}\n\n"
+        )
+
+
+def _until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(round(_PATIENCE / _GLANCE)):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        try:
+            process.wait(_GLANCE)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    raise RuntimeError("slapd did not start")
+
+
+# --- the server -----------------------------------------------------------------------------------
+
+
+def _command(config: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "radius_mfa", "--config", str(config), *arguments]
 
 
 def _run(config: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "radius_mfa", "--config", str(config), *arguments]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(_command(config, *arguments), check=True, stdout=subprocess.DEVNULL)
 
 
 def _tokens(folder: Path, users: int) -> Path:
@@ -115,65 +185,53 @@ def _tokens(folder: Path, users: int) -> Path:
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["username", "secret"])
-        rows.writerows((f"u{n}", base64.b32encode(seed(n)).decode()) for n in range(users))
+        rows.writerows((f"u{number}", base64.b32encode(seed(number)).decode()) for number in range(users))
     return path
 
 
 @contextmanager
-def _slapd(name: str, users: int) -> Iterator[tuple[str, int]]:
-    folder = Path(name)
-    database = folder / "ldap"
-    database.mkdir()
-    configuration = folder / "slapd.conf"
-    configuration.write_text(_SLAPD.format(base=_BASE, folder=database))
-    ldif = folder / "users.ldif"
-    with ldif.open("w") as out:
-        out.write(f"dn: {_BASE}\nobjectClass: dcObject\nobjectClass: organization\no: bench\ndc: example\n\n")
-        out.write(f"dn: ou=people,{_BASE}\nobjectClass: organizationalUnit\nou: people\n\n")
-        for n in range(users):
-            salt = b"%08d" % n
-            hashed = base64.b64encode(hashlib.sha1(b"pw%d" % n + salt).digest() + salt).decode()
-            out.write(f"dn: uid=u{n},ou=people,{_BASE}\nobjectClass: inetOrgPerson\nuid: u{n}\ncn: User {n}\n")
-            out.write(f"sn: U\ndepartmentNumber: staff\nuserPassword: {{SSHA}}{hashed}\n\n")
-    subprocess.run(["slapadd", "-q", "-f", configuration, "-l", ldif], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"ldap://127.0.0.1:{port}"
-    process = subprocess.Popen(["slapd", "-f", configuration, "-h", url, "-d", "0"], stderr=subprocess.DEVNULL)
-    try:
-        _until_listening(port, process)
-        yield url, process.pid
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
-    give_up = time.monotonic() + _PATIENCE
-    while process.poll() is None and time.monotonic() < give_up:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.01)
-    raise RuntimeError("slapd did not start")
-
-
-@contextmanager
-def _server(config: Path) -> Iterator[tuple[int, int, float]]:
+def _serving(config: Path) -> Iterator[tuple[int, int, float]]:
+    """Its process id, its port, and the seconds it took to be ready."""
     began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "radius_mfa", "--config", str(config), "serve"], stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(_command(config, "serve"), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
+    said = _Listener(process.stderr)
     try:
-        for line in process.stderr:
-            record = json.loads(line)
-            if record["event"] == "ready":
-                yield process.pid, record["listen"][0][1], time.perf_counter() - began
-                return
-            print(line, end="", file=sys.stderr)
-        raise RuntimeError("the server did not start")
+        port = said.port.result(_PATIENCE)
+        yield process.pid, port, time.perf_counter() - began
     finally:
         process.terminate()
         process.wait()
+        said.join()
+        process.stderr.close()
+
+
+class _Listener(threading.Thread):
+    """Reads what the server says until it ends, since a full pipe would hold it up; shows what is not routine.
+
+    `port`: where it listens, once it says that it does.
+    """
+
+    def __init__(self, lines: IO[str]) -> None:
+        super().__init__()
+        self._lines = lines
+        self.port: Future[int] = Future()
+        self.start()
+
+    def run(self) -> None:
+        for line in self._lines:
+            record = _record(line)
+            if record.get("event") == "ready":
+                self.port.set_result(record["listen"][0][1])
+            elif record.get("level") not in _QUIET:
+                print(line, end="", file=sys.stderr)
+        if not self.port.done():
+            self.port.set_exception(RuntimeError("the server did not start"))
+
+
+def _record(line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -71,7 +71,7 @@ class _Generator(pyotp.TOTP):
 
     def __init__(self, seed: bytes) -> None:
         self._seed = seed
-        super().__init__(base32(seed), digits=DIGITS, interval=PERIOD)
+        super().__init__("", digits=DIGITS, interval=PERIOD)
 
     def byte_secret(self) -> bytes:
         return self._seed
@@ -84,7 +84,9 @@ def code_of(seed: bytes, now: float, steps_ahead: int = 0) -> str:
 
 def key_uri(seed: bytes, username: str, issuer: str) -> str:
     """The `otpauth://` address that an authenticator app reads out of a QR code."""
-    return _Generator(seed).provisioning_uri(name=username, issuer_name=issuer or None)
+    generator = _Generator(seed)
+    generator.secret = base32(seed)
+    return generator.provisioning_uri(name=username, issuer_name=issuer or None)
 
 
 def base32(seed: bytes) -> str:

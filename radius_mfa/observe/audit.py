@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import structlog
 
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.messages import AuditEvent
+
+_FIELDS = tuple(each.name for each in fields(AuditEvent))
 
 log = structlog.get_logger()
 
@@ -62,5 +64,5 @@ class AuditLog:
 
 def as_record(event: AuditEvent) -> dict[str, Any]:
     """The event as the file has it: fields that say nothing are left out, the time is ISO 8601, UTC."""
-    record = {name: value for name, value in asdict(event).items() if value not in ("", 0)}
+    record = {name: value for name in _FIELDS if (value := getattr(event, name)) not in ("", 0)}
     return record | {"time": datetime.fromtimestamp(event.time, UTC).isoformat(timespec="milliseconds")}

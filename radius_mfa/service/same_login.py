@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ class SameLogin:
         self._clock = clock
         self._key = entropy.octets(32)
         self._running: dict[bytes, asyncio.Future[Reply | None]] = {}
-        self._challenged: dict[bytes, _Challenged] = {}
+        self._challenged: OrderedDict[bytes, _Challenged] = OrderedDict()
         self._by_state: dict[bytes, bytes] = {}
 
     async def once(self, request: AccessRequest, decide: Callable[[], Awaitable[Reply | None]]) -> Reply | None:
@@ -105,7 +106,7 @@ class SameLogin:
         self._by_state[reply.state] = key
 
     def _forget_old(self) -> None:
-        """Drop what no NAS asks for any more, oldest first: a dictionary keeps the order of arrival."""
+        """Drop what no NAS asks for any more, oldest first: a plain dictionary grows slow at an emptied front."""
         now = self._clock.monotonic()
         while self._challenged:
             key, oldest = next(iter(self._challenged.items()))

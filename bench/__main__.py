@@ -1,0 +1,81 @@
+"""`python -m bench [quick] [--json FILE]`: measure, print, and fail if any login failed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from bench.budget import workbench
+from bench.load import Load
+from bench.report import Report, Run, lines, report_of
+from bench.rig import SECRET, Rig, cpu, resident, rig
+from radius_mfa.cli.common import run as run_on_loop
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """`runs` of so many `logins`, each followed by `pieces` logins taken apart; `starts` of the server."""
+
+    runs: int
+    logins: int
+    pieces: int
+    starts: int
+
+    @property
+    def users(self) -> int:
+        """Everybody logs in once: no code is good for a second time."""
+        return self.runs * (self.logins + self.pieces)
+
+
+FULL = Scale(runs=10, logins=1000, pieces=500, starts=5)
+QUICK = Scale(runs=6, logins=250, pieces=125, starts=5)
+
+
+def measure(scale: Scale) -> Report:
+    """Start everything, load it, take it apart, stop it."""
+    with rig(scale.users, scale.starts) as it:
+        at_start = resident(it.server)
+        runs = run_on_loop(_runs(it, scale))
+        return report_of(it, at_start, runs, scale.users)
+
+
+async def _runs(it: Rig, scale: Scale) -> list[Run]:
+    """Server and budget in turn, so that both see the same of what else the machine does."""
+    runs = []
+    async with workbench(it.config) as bench:
+        for first in range(0, scale.users, scale.logins + scale.pieces):
+            then = first + scale.logins
+            before = cpu(it.server), cpu(it.directory)
+            figures = Load(it.port, SECRET, range(first, then)).run()
+            server = (cpu(it.server) - before[0]) / scale.logins * 1e6
+            directory = (cpu(it.directory) - before[1]) / scale.logins * 1e6
+            memory = resident(it.server)
+            runs.append(
+                Run(figures, server, directory, memory, await bench.measure(range(then, then + scale.pieces)))
+            )
+    return runs
+
+
+def main() -> int:
+    """0 when every login was accepted."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("scale", nargs="?", choices=["full", "quick"], default="full")
+    parser.add_argument("--runs", type=int, help="loads, with other users each")
+    parser.add_argument("--logins", type=int, help="logins in each of them")
+    parser.add_argument("--starts", type=int, help="starts of the server that are timed")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    asked = parser.parse_args()
+    given = {name: value for name in ("runs", "logins", "starts") if (value := getattr(asked, name)) is not None}
+    report = measure(replace(QUICK if asked.scale == "quick" else FULL, **given))
+    for line in lines(report):
+        print(line)
+    if asked.json is not None:
+        asked.json.write_text(json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n")
+    return 0 if report.accepted == report.logins else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
