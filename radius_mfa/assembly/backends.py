@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
 from radius_mfa.core.enrolment import Enrolment
-from radius_mfa.core.errors import KeyFileError
+from radius_mfa.core.errors import KeyFileError, StoreError
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.ports import Clock, Entropy, Factor, Sealer, Store
 from radius_mfa.directories.chain import ChainedDirectory, OpenDirectory
@@ -150,6 +150,8 @@ async def probe_store(configuration: model.Configuration) -> str:
     """
     path = configuration.storage.path
     if path is not None and not path.exists():
+        if not path.parent.is_dir():
+            raise StoreError(f"{path}: its folder does not exist")
         return f"{path} is not there yet; the server makes it"
     async with AsyncExitStack() as stack:
         await open_store(configuration, stack)

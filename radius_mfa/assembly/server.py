@@ -58,7 +58,7 @@ class Server:
     """
 
     def __init__(self, loaded: Loaded, store: Store, sealer: Sealer, dictionary: Dictionary) -> None:
-        self._loaded = loaded
+        self._started = self._loaded = loaded
         self._store = store
         self._sealer = sealer
         self._meter = Counts()
@@ -92,12 +92,12 @@ class Server:
 
         Raises as `start` does, and then nothing has changed.
         """
-        for key in ("listen", "storage", "key_file"):
-            if getattr(loaded.configuration, key) != getattr(self._loaded.configuration, key):
-                log.warning("restart_needed", key=key, note="stays as it was until then")
         before, self._working = self._working, await self._work(loaded)
         self._loaded = loaded
         self._in_background(before.finish())
+        for key in ("listen", "storage", "key_file"):
+            if getattr(loaded.configuration, key) != getattr(self._started.configuration, key):
+                log.warning("restart_needed", key=key, note="stays as it was until then")
         log.info("reloaded", policies=len(loaded.configuration.policies))
 
     async def stop(self) -> None:

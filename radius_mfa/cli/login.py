@@ -17,7 +17,7 @@ from radius_mfa.cli.common import REFUSED, config_option, load_configuration
 @click.option("--secret", help="The shared secret; else that of the configuration's client for loopback.")
 @click.option("--password", help="The password; asked for when not given.")
 @click.option("--answer", "answers", multiple=True, help="What to answer to a challenge, one for each round.")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=5.0, help="Seconds to wait; three tries.")
+@click.option("--timeout", type=click.FloatRange(0.1, 60), default=5.0, help="Seconds to wait; three tries.")
 def login(
     username: str,
     server: str | None,

@@ -77,7 +77,10 @@ class Rounds:
     def _exchange(self, request: bytes) -> ServerReply:
         with socket.socket(self._family, socket.SOCK_DGRAM) as nas:
             nas.settimeout(self.timeout)
-            nas.connect(self.server)
+            try:
+                nas.connect(self.server)
+            except OSError as broken:
+                raise NoReplyError(f"{self._address}: {broken.strerror}") from None
             refused: ReplyRefusal | None = None
             for _ in range(self.tries):
                 try:

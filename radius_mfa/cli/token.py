@@ -89,9 +89,7 @@ def _read(file: Path, problems: list[str]) -> Iterator[_Row]:
                 elif not row[0].strip():
                     problems.append(f"{file}:{reader.line_num}: no user name")
                 elif (secret := read_base32(row[1])) is None:
-                    problems.append(
-                        f"{file}:{reader.line_num}: {row[0]}: the secret is not base32 of 80 bits or more"
-                    )
+                    problems.append(f"{file}:{reader.line_num}: the secret is not base32 of 80 bits or more")
                 else:
                     yield _Row(reader.line_num, row[0].strip(), secret)
     except (OSError, UnicodeDecodeError, csv.Error) as broken:

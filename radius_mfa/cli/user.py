@@ -108,6 +108,25 @@ async def _show(username: str, by_id: bool, as_json: bool) -> None:
         )
 
 
+@user.command()
+@config_option
+@click.argument("username", metavar="USER")
+@by_id_option
+def unlock(username: str, by_id: bool) -> None:
+    """Lift USER's lock or suspension, and forget the failures that led to it."""
+    run(_unlock(username, by_id))
+
+
+async def _unlock(username: str, by_id: bool) -> None:
+    from radius_mfa.assembly.backends import opened
+
+    async with opened(load_configuration()) as backends:
+        found = await _find(backends, username, by_id)
+        if not await backends.store.unlock(found.id):
+            refuse(f"{found.username}: nothing is stored of this user")
+    click.echo(f"{found.username}: unlocked")
+
+
 def _record(found: User, facts: Facts) -> dict[str, Any]:
     from radius_mfa.factors.totp import PERIOD
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _FOR_TLS = ("certificate", "key", "client_ca")
 _SHORT_SECRET = 12  # octets; RFC 2865 §3 asks for 16
+_LONGEST_REPLY = 3000  # octets of a policy's attributes: 4096 less messages and the Proxy-States of others
 _SHORT_WINDOW = 1.0  # seconds
 _SHORT_CHALLENGE = 30.0  # seconds: a TOTP step
 
@@ -139,18 +140,25 @@ def _condition_names(document: Document, path: KeyPath, when: dict[str, object])
 def _replies(document: Document, dictionary: Dictionary) -> None:
     for holder in document.each("policies", EACH, "reply"):
         reply = document.at(holder)
+        length = 0
         for name in reply if isinstance(reply, dict) else ():
             for path, value in document.texts_at((*holder, name)):
-                _encodes(document, dictionary, path, name, value)
+                length += _encoded(document, dictionary, path, name, value)
+        if length > _LONGEST_REPLY:
+            document.report(
+                f"is {length} octets in all; there is room for {_LONGEST_REPLY} (RFC 2865 §3)", *holder
+            )
 
 
-def _encodes(document: Document, dictionary: Dictionary, path: KeyPath, name: str, value: str) -> None:
+def _encoded(document: Document, dictionary: Dictionary, path: KeyPath, name: str, value: str) -> int:
+    """How many octets the attribute takes in a packet; 0, and reported, where it cannot be one."""
     try:
-        dictionary.encode(name, value)
+        return 2 + len(dictionary.encode(name, value)[1])
     except ValueError as wrong:
         hidden = path in document.hidden  # the reason may show the value
         reason = str(wrong).removeprefix(f"{name}: ")
         document.report(f"{document.written(path)} cannot be its value" if hidden else reason, *path)
+        return 0
 
 
 def _unique(document: Document, found: Iterable[tuple[KeyPath, Hashable]], what: str) -> None:
@@ -171,6 +179,8 @@ def warn(document: Document, configuration: Configuration) -> None:
         _warn_of_client(document, ("clients", at), client, configuration.challenge_lifetime)
     if configuration.directory.ldap is not None:
         _warn_of_ldap(document, configuration.directory.ldap)
+    if configuration.audit.file is None and configuration.log.level in ("warning", "error"):
+        document.warn("hides the audit events, which go to the log where there is no audit.file", "log", "level")
     if configuration.challenge_lifetime < _SHORT_CHALLENGE:
         document.warn("is hardly time enough to look up a code and type it", "challenge_lifetime")
 
@@ -179,6 +189,8 @@ def _warn_of_client(document: Document, path: KeyPath, client: Client, challenge
     if any(len(secret.reveal().encode()) <= _SHORT_SECRET for secret in client.secret):
         text = f"{_SHORT_SECRET} octets or fewer can be guessed from recorded packets; take 16 or more"
         document.warn(text, *path, "secret")
+    if any("${" in secret.reveal() or secret.reveal().startswith("$") for secret in client.secret):
+        document.warn("is taken as written; a variable is ${NAME} and nothing else", *path, "secret")
     if client.message_authenticator == "off":
         text = "off leaves the way open to forged answers (CVE-2024-3596); take require, or auto"
         document.warn(text, *path, "message_authenticator")

@@ -254,7 +254,8 @@ class Conversation:
         if barred:
             decision = Reject(wrong, self._told(login, barred, counters))
         elif profile.suffix is not None or login.round >= profile.rounds:
-            decision = Reject(wrong, Message(ROUNDS_OVER, login.language))
+            used = wrong is Outcome.CODE_USED
+            decision = Reject(wrong, login.message(wrong) if used else Message(ROUNDS_OVER, login.language))
         else:
             decision = self._challenge(replace(login, round=login.round + 1), wrong)
         conclusion = self._conclude(login, decision)

@@ -259,6 +259,10 @@ class Store(Protocol):
         """Mark a token confirmed by the code of `step`, durably; False when it was confirmed before."""
         ...
 
+    async def unlock(self, user_id: str) -> bool:
+        """Clear a user's counters durably, lock and suspension included; False for one never seen."""
+        ...
+
     async def seen_message_authenticator(self) -> frozenset[tuple[str, str]]:
         """The (client, source address) pairs known to send Message-Authenticator."""
         ...

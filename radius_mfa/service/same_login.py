@@ -1,4 +1,4 @@
-"""The same login again: joined while it is being decided, given the same challenge afterwards.
+"""The same login again: joined while it is being decided, given the same reply afterwards.
 
 A NAS that waits too long sends the request again, often with a new Identifier or from another
 port, which the wire cannot know for a duplicate (RFC 5080 §2.2.2).  To the user it is one login: one
@@ -37,15 +37,17 @@ _DIFFERS = frozenset({Attribute.PROXY_STATE, Attribute.EVENT_TIMESTAMP})
 
 
 @dataclass(frozen=True, slots=True)
-class _Challenged:
-    """A challenge that was given.  `until`: monotonic seconds for which the NAS may ask again."""
+class _Answered:
+    """A reply that was given.  `until`: monotonic seconds for which the NAS may ask again."""
 
     reply: Reply
     until: float
 
 
 class SameLogin:
-    """Remembers challenges for as long as their NAS may repeat the request, at most `_MOST` of them.
+    """Remembers challenges, and in one-field mode every reply, for as long as the NAS may repeat the request.
+
+    At most `_MOST` of them.
 
     The key of the table is a digest under a key made at start: it holds a password, and nothing
     derived from one leaves this process.  Beyond the bound the newest is not remembered.
@@ -55,7 +57,7 @@ class SameLogin:
         self._clock = clock
         self._key = entropy.octets(32)
         self._running: dict[bytes, asyncio.Future[Reply | None]] = {}
-        self._challenged: OrderedDict[bytes, _Challenged] = OrderedDict()
+        self._answered: OrderedDict[bytes, _Answered] = OrderedDict()
         self._by_state: dict[bytes, bytes] = {}
 
     async def once(self, request: AccessRequest, decide: Callable[[], Awaitable[Reply | None]]) -> Reply | None:
@@ -83,33 +85,34 @@ class SameLogin:
         state = request.first(Attribute.STATE)
         if state is not None:
             # Answered: whoever begins anew from here is another login.
-            self._challenged.pop(self._by_state.pop(state, b""), None)
+            self._answered.pop(self._by_state.pop(state, b""), None)
             return None
         self._forget_old()
-        known = self._challenged.get(key)
+        known = self._answered.get(key)
         if known is not None and known.until <= self._clock.monotonic():  # stood behind a slower NAS's
             self._forget(key)
             return None
         return known.reply if known is not None else None
 
     def _forget(self, key: bytes) -> None:
-        known = self._challenged.pop(key)
+        known = self._answered.pop(key)
         self._by_state.pop(known.reply.state or b"", None)
 
     def _remember(self, request: AccessRequest, key: bytes, reply: Reply | None) -> None:
-        if reply is None or reply.state is None or reply.code is not Code.ACCESS_CHALLENGE:
+        if reply is None or request.first(Attribute.STATE) is not None or len(self._answered) >= _MOST:
             return
-        if request.first(Attribute.STATE) is not None or len(self._challenged) >= _MOST:
+        # In one-field mode the first reply is the last as well.
+        if reply.code is not Code.ACCESS_CHALLENGE and request.nas.profile.suffix is None:
             return
-        until = request.arrived + request.nas.window
-        self._challenged[key] = _Challenged(reply, until)
-        self._by_state[reply.state] = key
+        self._answered[key] = _Answered(reply, request.arrived + request.nas.window)
+        if reply.state is not None:
+            self._by_state[reply.state] = key
 
     def _forget_old(self) -> None:
         """Drop what no NAS asks for any more, oldest first: a plain dictionary grows slow at an emptied front."""
         now = self._clock.monotonic()
-        while self._challenged:
-            key, oldest = next(iter(self._challenged.items()))
+        while self._answered:
+            key, oldest = next(iter(self._answered.items()))
             if oldest.until > now:
                 break
             self._forget(key)

@@ -28,6 +28,8 @@ from radius_mfa.service.texts import Texts
 
 # What is kept of the NAS's window for the way back.
 _RESERVE = 0.1
+_SAY_EVERY = 60.0  # seconds between two lines of the log about the same failure
+_BROKEN = frozenset({Outcome.DIRECTORY_FAILED, Outcome.STORE_FAILED, Outcome.TOO_LATE})
 
 log = structlog.get_logger()
 
@@ -50,6 +52,7 @@ class Service:
         self._clock = clock
         self._meter = meter
         self._same_login = SameLogin(clock, entropy)
+        self._said: dict[Outcome, float] = {}
 
     async def answer(self, request: AccessRequest) -> Reply | None:
         """What to send back, None for nothing."""
@@ -64,9 +67,19 @@ class Service:
         took = self._clock.monotonic() - request.arrived
         event = replace(conclusion.event, duration=round(took, 6))
         self._audit(event)
+        self._say_what_is_broken(event)
         self._meter.count("decisions", client=event.client, decision=event.decision, outcome=event.outcome)
         self._meter.observe("decision", took, client=event.client)
         return self._reply(conclusion.decision)
+
+    def _say_what_is_broken(self, event: AuditEvent) -> None:
+        """In the log as well, once a minute: nobody reads the audit file while all logins fail."""
+        if event.outcome not in _BROKEN:
+            return
+        now = self._clock.monotonic()
+        if now >= self._said.get(event.outcome, now - _SAY_EVERY) + _SAY_EVERY:
+            self._said[event.outcome] = now
+            log.error(event.outcome.value, detail=event.detail, client=event.client)
 
     def _internal_error(self, request: AccessRequest, broken: Exception) -> Conclusion:
         """A refusal.  The log gets where and what kind, not the exception's text: it may quote a packet."""

@@ -92,6 +92,9 @@ _ADD_TOKEN = """
 _CONFIRM = """
     UPDATE totp_token SET confirmed = TRUE, last_step = CASE WHEN last_step < ? THEN ? ELSE last_step END
     WHERE id = ? AND NOT confirmed"""
+_UNLOCK = """
+    UPDATE user_counters SET failures = 0, since_success = 0, locks = 0, locked_until = 0, suspended = FALSE
+    WHERE user_id = ?"""
 _NOTE_SOURCE = """
     INSERT INTO message_authenticator_seen (client, source, since) VALUES (?, ?, ?)
     ON CONFLICT (client, source) DO NOTHING"""
@@ -241,6 +244,9 @@ class SqliteStore:
 
     async def confirm_token(self, token_id: str, step: int) -> bool:
         return await self._durably(lambda db: db.execute(_CONFIRM, (step, step, token_id)).rowcount == 1)
+
+    async def unlock(self, user_id: str) -> bool:
+        return await self._durably(lambda db: db.execute(_UNLOCK, (user_id,)).rowcount == 1)
 
     async def seen_message_authenticator(self) -> frozenset[tuple[str, str]]:
         query = "SELECT client, source FROM message_authenticator_seen"

@@ -34,13 +34,16 @@ class Ran:
 
 
 def run_cli(*arguments: str | Path) -> Ran:
-    """A command, in this process: most of what a process costs is its start."""
+    """A command, in this process: most of what a process costs is its start.  Nothing is typed."""
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
+    stdin, sys.stdin = sys.stdin, io.StringIO()
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
             main([str(each) for each in arguments])
-        except SystemExit as end:
-            return Ran(end.code if isinstance(end.code, int) else 1, out.getvalue(), err.getvalue())
+    except SystemExit as end:
+        return Ran(end.code if isinstance(end.code, int) else 1, out.getvalue(), err.getvalue())
+    finally:
+        sys.stdin = stdin
     raise AssertionError("main has returned")
 
 

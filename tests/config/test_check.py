@@ -161,6 +161,13 @@ class TestPolicies:
         found = folder.problems(policy(f"reply: {reply}"))
         assert any(each.startswith(f"14: policies[0].reply.{key}: {problem}") for each in found)
 
+    def test_a_reply_that_fits_in_no_packet_is_refused(self, folder: Folder) -> None:
+        """RFC 2865 §3: 4096 octets, and others want their part of them."""
+        many = ", ".join(["x" * 250] * 12)
+        assert folder.problems(policy(f"reply: {{Class: [{many}]}}")) == [
+            "14: policies[0].reply: is 3024 octets in all; there is room for 3000 (RFC 2865 §3)"
+        ]
+
     def test_do_not_show_a_returned_value_that_is_not_in_the_file(self, folder: Folder) -> None:
         found = folder.problems(policy("reply: {Session-Timeout: '${S}'}"), {"S": "hunter2"})
         assert found == ['14: policies[0].reply.Session-Timeout: "${S}" cannot be its value']
@@ -177,6 +184,17 @@ class TestWarnings:
         assert found == [
             "6: clients[0].secret: 12 octets or fewer can be guessed from recorded packets; take 16 or more"
         ] * warned  # fmt: skip
+
+    @pytest.mark.parametrize("secret", ["$VPN_SECRET_OF_OURS", "prefix-${VPN_SECRET}"])
+    def test_of_a_variable_that_is_none(self, folder: Folder, secret: str) -> None:
+        assert folder.warnings(spoilt("0123456789abcdef", f'"{secret}"')) == [
+            "6: clients[0].secret: is taken as written; a variable is ${NAME} and nothing else"
+        ]
+
+    def test_of_audit_events_that_go_nowhere(self, folder: Folder) -> None:
+        (warning,) = folder.warnings(SMALL + "log: {level: warning}\n")
+        assert warning.startswith("14: log.level: hides the audit events")
+        assert folder.warnings(SMALL + "log: {level: warning}\naudit: {file: audit.jsonl}\n") == []
 
     def test_of_message_authenticator_off(self, folder: Folder) -> None:
         (warning,) = folder.warnings(client("message_authenticator: off"))

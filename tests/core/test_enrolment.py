@@ -113,6 +113,6 @@ def test_a_seed_is_not_in_a_repr(it: House) -> None:
     ("seed", "same"), [(b"s" * 20, b"s" * 20 + bytes(5)), (b"l" * 65, hashlib.sha1(b"l" * 65).digest())]
 )
 def test_two_spellings_of_one_hmac_key_are_one_seed(it: House, seed: bytes, same: bytes) -> None:
-    """RFC 2104 §2: a short key is padded with zeros, one longer than a block is hashed.  The codes are the same."""
+    """RFC 2104 §2: a short key is padded with zeros, one longer than a block is hashed."""
     assert add(it, seed) == [True]
     assert add(it, same) == [False]

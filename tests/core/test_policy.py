@@ -155,7 +155,7 @@ def test_an_escaped_comma_belongs_to_the_name() -> None:
 
 
 def test_an_escaped_space_belongs_to_the_name() -> None:
-    """RFC 4514 §2.4: a space at the end of a value is escaped, and so is a comma within one; neither is the other."""
+    """RFC 4514 §2.4: an escaped space at the end of a value is no escaped comma within one."""
     assert fold_group("cn=x\\ ,ou=groups") != fold_group("cn=x\\,ou=groups")
 
 

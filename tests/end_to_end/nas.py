@@ -22,7 +22,9 @@ from pyrad.dictionary import Dictionary
 from tests.peers.radclient import radclient
 from tests.wire.support import hide, request
 
-USER_NAME, USER_PASSWORD, REPLY_MESSAGE, STATE, CLASS, PROXY_STATE, MESSAGE_AUTHENTICATOR = 1, 2, 18, 24, 25, 33, 80
+USER_NAME, USER_PASSWORD, REPLY_MESSAGE, STATE, CLASS, PROXY_STATE = 1, 2, 18, 24, 25, 33
+MESSAGE_AUTHENTICATOR = 80
+STATUS_SERVER = 12  # a Code (RFC 5997 §4.1)
 ACCEPT, REJECT, CHALLENGE = "Access-Accept", "Access-Reject", "Access-Challenge"
 CODES = {2: ACCEPT, 3: REJECT, 11: CHALLENGE}
 
@@ -118,14 +120,11 @@ class Pyrad:
         finally:
             client._CloseSocket()  # it has no public way to
         assert reply.raw_packet[20] == MESSAGE_AUTHENTICATOR
-        values = tuple((name, _shown(value)) for name in reply.keys() for value in reply[name])  # noqa: SIM118
-        return Reply(CODES[reply.code], *_state_and_message(reply), values)
-
-
-def _state_and_message(reply: dict[str, list[bytes]]) -> tuple[bytes, str]:
-    state = reply["State"][0] if "State" in reply else b""
-    message = reply["Reply-Message"][0] if "Reply-Message" in reply else ""
-    return state, str(message)
+        names = reply.keys()
+        values = tuple((name, _shown(value)) for name in names for value in reply[name])
+        state = reply["State"][0] if "State" in names else b""
+        message = reply["Reply-Message"][0] if "Reply-Message" in names else ""
+        return Reply(CODES[reply.code], state, message, values)
 
 
 def _shown(value: object) -> str:

@@ -37,7 +37,7 @@ PEOPLE = (
     Person("comma", "se,cret", (STAFF,)),
     Person("digits", "pass123456", (STAFF,)),
 )
-_USERS, _ENROLLED = 400, 360
+_USERS, _ENROLLED = 500, 400
 
 
 _TEXTS: Mapping[str, str] = yaml.safe_load((CONFIG / "messages" / "en.yaml").read_text())
@@ -152,14 +152,18 @@ class Site:
         self.config = self.write("site.yaml")
         self.server = Server(self.config)
         self._free = count()
+        self._new = count(1)
         self._sources = count(1)
 
     def write(self, name: str, changes: Mapping[str, Any] | None = None) -> Path:
         """A configuration file of that name: the usual one, with `changes`."""
         path = self.folder / name
-        usual = configuration(self.folder, self.slapd)
-        path.write_text(json.dumps({**usual, **(changes or {})}, indent=2))  # JSON is YAML
+        path.write_text(json.dumps({**self.usual(), **(changes or {})}, indent=2))  # JSON is YAML
         return path
+
+    def usual(self) -> dict[str, Any]:
+        """The usual configuration, to be changed."""
+        return configuration(self.folder, self.slapd)
 
     def prepare(self) -> None:
         """Make the key, and import everybody's token."""
@@ -178,7 +182,10 @@ class Site:
 
     @contextmanager
     def another(
-        self, name: str = "another.yaml", changes: Mapping[str, Any] | None = None, **environment: str
+        self,
+        name: str = "another.yaml",
+        changes: Mapping[str, Any] | None = None,
+        environment: dict[str, str] | None = None,
     ) -> Iterator[Server]:
         """A second server, with the same key and store."""
         with Server(self.write(name, changes), environment) as server:
@@ -188,15 +195,24 @@ class Site:
 
     def staff(self) -> Account:
         """Somebody of the staff whom no other test has."""
-        return _usual(2 * next(self._free))
+        return _usual(self._next())
 
     def student(self) -> Account:
         """A student, who reads Japanese, whom no other test has."""
-        return _usual(2 * next(self._free) + 1)
+        return _usual(self._next() + 1)
+
+    def _next(self) -> int:
+        number = 2 * next(self._free)
+        assert number < _ENROLLED, "the site has run out of people"
+        return number
 
     def unenrolled(self) -> Account:
-        """Somebody of the staff without a token."""
+        """Somebody of the staff who never has a token."""
         return _usual(_ENROLLED)
+
+    def newcomer(self) -> Account:
+        """Somebody of the staff without a token, whom no other test has."""
+        return _usual(_ENROLLED + 2 * next(self._new))
 
     def source(self) -> str:
         """An address of the client `auto` that no other test has."""
@@ -244,7 +260,7 @@ def masked(name: str) -> str:
 
 
 def _usual(number: int) -> Account:
-    assert number <= _ENROLLED, "the site has run out of people"
+    assert number < _USERS, "the site has run out of people"
     return Account.of(Person(f"u{number}", f"pw{number}"))
 
 
@@ -257,9 +273,9 @@ def extra(name: str) -> Account:
 
 
 @contextmanager
-def site(folder: Path, users: int = _USERS) -> Iterator[Site]:
+def site(folder: Path) -> Iterator[Site]:
     """A site of its own."""
-    with Slapd(users=users, ldif="\n".join(person.ldif() for person in PEOPLE)) as slapd:
+    with Slapd(users=_USERS, ldif="\n".join(person.ldif() for person in PEOPLE)) as slapd:
         it = Site(folder, slapd)
         it.prepare()
         with it.server:

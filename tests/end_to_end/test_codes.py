@@ -21,7 +21,8 @@ def step() -> int:
 @pytest.fixture(scope="module")
 def still(university: Site, step: int) -> Iterator[Server]:
     middle = datetime.fromtimestamp(step * PERIOD + PERIOD // 2, UTC)
-    with university.another("still.yaml", **other_clock(f"{middle:%Y-%m-%d %H:%M:%S}")) as server:
+    clock = other_clock(f"{middle:%Y-%m-%d %H:%M:%S}")
+    with university.another("still.yaml", environment=clock) as server:
         yield server
 
 
@@ -48,9 +49,7 @@ def test_the_code_of_the_previous_and_of_the_next_step_are_right(
 
 
 @pytest.mark.parametrize("off", [-20, -3, -2, 2, 3, 20])
-def test_a_code_out_of_the_window_is_wrong_and_counted(
-    university: Site, nas: RawNas, step: int, off: int
-) -> None:
+def test_a_code_out_of_the_window_is_wrong_and_counted(university: Site, nas: RawNas, step: int, off: int) -> None:
     user = university.staff()
     assert log_in(nas, user, step + off) == CHALLENGE
     assert university.outcomes(user.name)[-1] == "challenge code_wrong"

@@ -5,11 +5,19 @@ from __future__ import annotations
 import hmac
 import os
 
-from tests.end_to_end.nas import ACCEPT, CHALLENGE, MESSAGE_AUTHENTICATOR, USER_NAME, USER_PASSWORD, RawNas
+from tests.end_to_end.nas import (
+    ACCEPT,
+    CHALLENGE,
+    MESSAGE_AUTHENTICATOR,
+    PROXY_STATE,
+    STATUS_SERVER,
+    USER_NAME,
+    USER_PASSWORD,
+    RawNas,
+)
 from tests.end_to_end.site import SECRET, UNKNOWN, Account, Site
 from tests.wire.support import assemble, tlv
 
-STATUS_SERVER = 12
 SALT = bytes(range(16))
 
 
@@ -100,14 +108,15 @@ def test_octets_past_length_are_padding(university: Site) -> None:
 def test_unknown_and_badly_typed_attributes_are_nothing(university: Site) -> None:
     """RFC 6929 §2.8."""
     user = university.staff()
-    odd = [(4, b"five!"), (5, b""), (241, b""), (255, b"x" * 253), (26, b"\0"), (26, b"\0\0\0\x09\x01\xff"), (61, b"x")]
+    typed = [(4, b"five!"), (5, b""), (61, b"x"), (26, b"\0"), (26, b"\0\0\0\x09\x01\xff")]
+    unknown = [(241, b""), (255, b"x" * 253)]
     with university.nas() as nas:
-        assert nas.ask(user.name, user.password, *odd).code == CHALLENGE
+        assert nas.ask(user.name, user.password, *typed, *unknown).code == CHALLENGE
 
 
 def test_status_server_is_answered_and_does_nothing_else(university: Site) -> None:
     """RFC 5997 §4.2."""
     with university.nas() as nas:
-        accept = nas.exchange(nas.raw([(33, b"proxy")], code=STATUS_SERVER))
+        accept = nas.exchange(nas.raw([(PROXY_STATE, b"proxy")], code=STATUS_SERVER))
         assert accept.code == ACCEPT
-        assert [number for number, _ in accept.attributes] == [MESSAGE_AUTHENTICATOR, 33]
+        assert [number for number, _ in accept.attributes] == [MESSAGE_AUTHENTICATOR, PROXY_STATE]

@@ -93,9 +93,7 @@ def test_who_cannot_log_in_is_told_nothing_more(
     assert university.outcomes(name if known else masked(name))[-1] == f"reject {outcome}"
 
 
-def test_who_has_no_token_is_told_so_after_the_right_password_only(
-    university: Site, foreign: ForeignNas
-) -> None:
+def test_who_has_no_token_is_told_so_after_the_right_password_only(university: Site, foreign: ForeignNas) -> None:
     user = university.unenrolled()
     reply = foreign.ask(user.name, user.password)
     assert (reply.code, reply.message) == (REJECT, told("unenrolled"))

@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT
-from tests.end_to_end.site import SECRET, SLOW, VPN, Site, configuration, told
-
-STATUS_SERVER = 12
+from tests.end_to_end.nas import ACCEPT, CHALLENGE, CLASS, REJECT, STATUS_SERVER
+from tests.end_to_end.site import SECRET, SLOW, VPN, Site, told
 
 
 @pytest.mark.parametrize("kind", ["radclient", "pyrad"])
@@ -82,9 +80,9 @@ def test_sighup_reads_the_configuration_again(university: Site) -> None:
         assert server.wait_for("reloaded")["policies"] == 4
         # Round two is under the current configuration.
         accept = nas.ask(before.name, before.code(), state=state)
-        assert (accept.code, accept.first(25)) == (ACCEPT, b"changed")
+        assert (accept.code, accept.first(CLASS)) == (ACCEPT, b"changed")
         state = nas.ask(after.name, after.password).state
-        assert nas.ask(after.name, after.code(), state=state).first(25) == b"changed"
+        assert nas.ask(after.name, after.code(), state=state).first(CLASS) == b"changed"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +99,7 @@ def test_sighup_with_a_broken_configuration_keeps_the_old_one(university: Site, 
         assert problems
         assert all("broken.yaml" in problem for problem in problems)
         accept = nas.ask(user.name, user.code(), state=state)
-        assert (accept.code, accept.first(25)) == (ACCEPT, b"staff")
+        assert (accept.code, accept.first(CLASS)) == (ACCEPT, b"staff")
         # Mended, it is taken.
         university.write("broken.yaml", changed(university, reply={"Class": "mended"}))
         server.reload()
@@ -129,7 +127,7 @@ def test_a_client_that_is_gone_is_met_with_silence_and_a_new_one_is_served(unive
     ):
         packet = new.packet(user.name.encode(), user.password.encode())
         assert university.unanswered(new, packet, server=server)
-        clients = configuration(university.folder, university.slapd)["clients"]
+        clients = university.usual()["clients"]
         clients[0]["address"] = "127.0.0.98"
         university.write("clients.yaml", {"clients": clients})
         server.reload()
@@ -151,7 +149,7 @@ def test_what_cannot_change_while_it_runs_is_said_and_stays(university: Site) ->
 
 def test_two_secrets_are_taken_while_one_is_being_replaced(university: Site) -> None:
     user = university.staff()
-    clients = configuration(university.folder, university.slapd)["clients"]
+    clients = university.usual()["clients"]
     clients[0]["secret"] = ["the new secret of the gateway", SECRET]
     with university.another("secrets.yaml", {"clients": clients}) as server:
         with university.nas(server=server) as nas:
@@ -162,5 +160,5 @@ def test_two_secrets_are_taken_while_one_is_being_replaced(university: Site) -> 
 
 def changed(university: Site, **staff: Any) -> dict[str, Any]:
     """The usual policies, the first of them changed."""
-    first, *rest = configuration(university.folder, university.slapd)["policies"]
+    first, *rest = university.usual()["policies"]
     return {"policies": [{**first, **staff}, *rest]}

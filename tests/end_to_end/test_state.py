@@ -91,11 +91,11 @@ def test_a_state_is_good_for_a_time(university: Site, kind: str) -> None:
     in_time, late = university.staff(), university.staff()
     nas = university.foreign(kind)
     states = {user: nas.ask(user.name, user.password).state for user in (in_time, late)}
-    with university.another(**other_clock("+4m")) as server:
+    with university.another(environment=other_clock("+4m")) as server:
         later = university.foreign(kind, server=server)
         # Its app has the later time as well.
         assert later.ask(in_time.name, in_time.code(now() + 8), states[in_time]).code == ACCEPT
-    with university.another(**other_clock("+6m")) as server:
+    with university.another(environment=other_clock("+6m")) as server:
         later = university.foreign(kind, server=server)
         reply = later.ask(late.name, late.code(now() + 12), states[late])
         assert (reply.code, reply.message) == (REJECT, told("state_expired"))

@@ -9,7 +9,7 @@ import pytest
 from radius_mfa.core.messages import AccessRequest, Code, Nas, Profile, Reply
 from radius_mfa.service import same_login
 from radius_mfa.service.same_login import SameLogin
-from tests.adapters import VPN, WIFI, FixedClock, SeededEntropy, access_request
+from tests.adapters import COMMA, VPN, WIFI, FixedClock, SeededEntropy, access_request
 
 REQUEST = access_request()
 ACCEPT = Reply(Code.ACCESS_ACCEPT)
@@ -75,6 +75,20 @@ def test_after_the_window_it_is_another_login() -> None:
     desk.clock.advance(VPN.window)
 
     assert desk.ask(REQUEST) != [first]
+    assert desk.decided == 2
+
+
+@pytest.mark.parametrize("reply", [ACCEPT, REJECT])
+def test_in_one_field_mode_the_first_reply_is_the_last_and_is_given_again(reply: Reply) -> None:
+    """Its code is used up: judged once more, it would be refused, or counted twice."""
+    desk = Desk(reply)
+    request = access_request(nas=COMMA)
+    assert desk.ask(request) == [reply]
+    assert desk.ask(replace(request, source="192.0.2.1:40000")) == [reply]
+    assert desk.decided == 1
+
+    desk.clock.advance(COMMA.window)
+    desk.ask(request)
     assert desk.decided == 2
 
 

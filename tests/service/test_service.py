@@ -110,6 +110,21 @@ def test_silence_is_no_reply_and_still_an_event() -> None:
         assert [event.decision for event in desk.events] == ["discard"]
 
 
+def test_what_is_broken_is_in_the_log_once_a_minute() -> None:
+    class Burnt(Fuse):
+        def pass_through(self, call: str, quoted: object) -> None:
+            if call == "facts":
+                raise StoreError("the disk is full")
+
+    with reception(Burnt(-1, StoreError)) as desk, structlog.testing.capture_logs() as logged:
+        for seconds in (0, 59, 1, 59):
+            desk.house.clock.advance(seconds)
+            desk.says(PASSWORD)
+
+    line = {"event": "store_failed", "log_level": "error", "detail": "the disk is full", "client": "vpn"}
+    assert logged == [line, line]
+
+
 def test_the_conversation_has_the_nas_window_less_a_tenth() -> None:
     deadlines = []
 

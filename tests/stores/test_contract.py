@@ -362,6 +362,18 @@ def test_confirming_never_takes_the_last_step_back(it: Asked) -> None:
 # --- the rest -----------------------------------------------------------------------------------
 
 
+def test_unlocking_clears_the_counters_and_leaves_the_tokens(it: Asked) -> None:
+    it.add(new_token())
+    for number in range(GUARD.failures):
+        it.spend(attempt(number))
+    assert GUARD.barred(it.counters(), it.clock.wall())
+
+    assert it.run(it.store.unlock(ALICE))
+    assert it.counters() == Counters()
+    assert len(it.facts().tokens) == 1
+    assert not it.run(it.store.unlock(BOB))
+
+
 def test_sources_that_send_message_authenticator_are_remembered(it: Asked) -> None:
     assert it.run(it.store.seen_message_authenticator()) == frozenset()
     for client, source in (("vpn", "192.0.2.1"), ("vpn", "192.0.2.2"), ("vpn", "192.0.2.1")):

@@ -1,0 +1,48 @@
+"""A configuration that needs no server, no directory of others, and nothing of the machine's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from radius_mfa.directories.static import hash_password
+from tests.cli.support import run_cli
+
+YAML = """\
+listen:
+  - udp: "[::1]:0"
+clients:
+  - name: here
+    address: ["127.0.0.1", "::1"]
+    secret: a secret of twenty or so
+directory:
+  static:
+    users:
+      - {{username: Alice, password: "{password}"}}
+      - {{username: bob, password: "{password}"}}
+      - {{username: gone, password: "{password}", active: false}}
+factors:
+  totp: {{issuer: Example}}
+storage: sqlite:////{folder}/state.db
+key_file: key
+policies:
+  - name: here
+    when: {{client: here}}
+    second_factor: required
+"""
+
+
+@pytest.fixture(scope="session")
+def password() -> str:
+    return hash_password("correct horse")
+
+
+@pytest.fixture
+def config(tmp_path: Path, password: str) -> Path:
+    """A configuration with its key, which is in nobody's way."""
+    path = tmp_path / "radius-mfa.yaml"
+    path.write_text(YAML.format(folder=str(tmp_path).lstrip(os.sep), password=password))
+    run_cli("--config", path, "keys", "init").worked()
+    return path

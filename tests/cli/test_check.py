@@ -1,0 +1,89 @@
+"""`radius-mfa check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.support import run_cli
+from tests.peers.slapd import Slapd, free_port
+
+
+def changed(config: Path, old: str, new: str) -> Path:
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new))
+    return config
+
+
+def test_a_good_configuration_is_ok(config: Path) -> None:
+    ran = run_cli("check", "--config", config).worked()
+    assert (ran.out, ran.err) == (f"{config}: ok\n", "")
+
+
+def test_warnings_are_told_and_it_is_ok(config: Path) -> None:
+    changed(config, "a secret of twenty or so", "short")
+    changed(config, "key_file: key", "key_file: key\nchallenge_lifetime: 10s")
+    ran = run_cli("check", "--config", config).worked()
+    assert ran.out == f"{config}: ok\n"
+    warnings = ran.err.splitlines()
+    assert len(warnings) >= 2
+    assert all(line.startswith(f"warning: {config}:") for line in warnings)
+    assert "short" not in ran.err.replace("shorter", "")
+
+
+def test_errors_are_told_with_their_lines_all_at_once(config: Path) -> None:
+    changed(config, '"[::1]:0"', "nowhere")
+    changed(config, "second_factor: required", "second_factor: sometimes")
+    changed(config, "name: here\n    address", "name: here\n    adress")
+    ran = run_cli("check", "--config", config)
+    assert (ran.status, ran.out) == (2, "")
+    lines = ran.err.splitlines()
+    assert len(lines) == 4  # a slip of the pen is an unknown key, and one that is missing
+    assert all(line.startswith(f"{config}:") and line.split(":")[1].isdigit() for line in lines)
+    assert [int(line.split(":")[1]) for line in lines] == sorted(int(line.split(":")[1]) for line in lines)
+
+
+def test_what_this_version_has_no_feature_for_is_an_error(config: Path) -> None:
+    changed(config, "key_file: key", "key_file: key\nworkers: 4")
+    assert "workers: not available in this version" in run_cli("check", "--config", config).line(2)
+
+
+def test_the_key_and_the_store_are_not_needed_unless_probed(config: Path) -> None:
+    config.with_name("key").unlink()
+    assert run_cli("check", "--config", config).status == 0
+    ran = run_cli("check", "--probe", "--config", config)
+    assert ran.status == 1
+    assert "`radius-mfa keys init` makes one" in ran.err
+
+
+def test_a_probe_of_what_works(config: Path) -> None:
+    def probed() -> list[str]:
+        return run_cli("check", "--probe", "--config", config).worked().out.splitlines()
+
+    good, key, store, directory = probed()
+    assert (good, key, directory) == (f"{config}: ok", "key file: ok", "directory: ok")
+    assert "is not there yet" in store
+    run_cli("user", "show", "alice", "--config", config).worked()
+    assert probed() == [good, key, "store: ok", directory]
+
+
+def test_a_probe_of_a_directory(config: Path) -> None:
+    text = config.read_text()
+    static = text[text.index("  static:") : text.index("factors:")]
+
+    def ldap(url: str, password: str) -> str:
+        bind = f"bind_dn: '{Slapd.bind_dn}', bind_password: {password}, base_dn: '{Slapd.people}'"
+        return f"  ldap: {{servers: ['{url}'], {bind}}}\n"
+
+    with Slapd(users=1) as slapd:
+        config.write_text(text.replace(static, ldap(slapd.url, slapd.bind_password)))
+        assert run_cli("check", "--probe", "--config", config).status == 0
+        config.write_text(text.replace(static, ldap(slapd.url, "wrong")))
+        wrong = run_cli("check", "--probe", "--config", config)
+    assert wrong.status == 1
+    assert f"directory: {slapd.url}: bind as {slapd.bind_dn}" in wrong.err
+    nowhere = f"ldap://127.0.0.1:{free_port()}"
+    config.write_text(text.replace(static, ldap(nowhere, "any")))
+    down = run_cli("check", "--probe", "--config", config)
+    assert down.status == 1
+    assert f"directory: {nowhere}: no connection" in down.err

@@ -1,0 +1,105 @@
+"""`radius-mfa serve`: how it begins, and why it does not.  What it does is in `end_to_end`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.support import Ran, run_process
+from tests.peers.server import Server
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
+def changed(config: Path, old: str, new: str) -> None:
+    assert old in config.read_text()
+    config.write_text(config.read_text().replace(old, new))
+
+
+def serve(config: Path) -> Ran:
+    return run_process("--config", config, "serve")
+
+
+def test_ready_is_said_once_it_listens_and_it_ends_in_peace(config: Path) -> None:
+    with Server(config) as server:
+        assert server.addresses[0][0] == "::1"
+        assert server.port > 0
+        assert server.stop() == 0
+        assert [record["event"] for record in server.log] == ["ready"]
+        assert "stopped" in server.said()
+
+
+def test_without_a_key_it_makes_none(config: Path) -> None:
+    key = config.with_name("key")
+    key.unlink()
+    line = serve(config).line(1)
+    assert line == f"radius-mfa: {key}: there is no key file; `radius-mfa keys init` makes one"
+    assert not key.exists()
+
+
+def test_a_key_that_others_can_read_is_refused(config: Path) -> None:
+    config.with_name("key").chmod(0o604)
+    assert "can be read or written by others; run `chmod 600" in serve(config).line(1)
+
+
+def test_a_key_file_that_is_none_is_refused(config: Path) -> None:
+    config.with_name("key").write_text("the dog ate it\n")
+    line = serve(config).line(1)
+    assert "key:1: not a key" in line
+    assert "dog" not in line
+
+
+def test_another_key_than_the_stores_is_refused(config: Path) -> None:
+    with Server(config):
+        pass
+    config.with_name("key").unlink()
+    run_process("--config", config, "keys", "init")
+    assert serve(config).line(1).endswith("this key file is not the one the store was sealed with")
+
+
+def test_a_store_without_a_folder(config: Path) -> None:
+    changed(config, "/state.db", "/no/such/state.db")
+    assert serve(config).line(1).endswith("no/such/state.db: its folder does not exist")
+
+
+def test_an_audit_file_without_a_folder(config: Path) -> None:
+    changed(config, "key_file: key", "key_file: key\naudit: {file: no/such/audit.jsonl}")
+    line = serve(config).line(2)
+    assert "audit.file: " in line
+    assert line.endswith("No such file or directory")
+
+
+def test_a_port_in_use(config: Path, taken: int) -> None:
+    changed(config, '"[::1]:0"', f"127.0.0.1:{taken}")
+    line = serve(config).line(2)
+    said = f"{config}:2: listen[0].udp: cannot listen on 127.0.0.1 port {taken}: Address already in use"
+    assert line == said
+
+
+def test_an_address_of_another_machine(config: Path) -> None:
+    changed(config, '"[::1]:0"', "192.0.2.1:1812")
+    assert serve(config).line(2).endswith("cannot listen on 192.0.2.1 port 1812: Cannot assign requested address")
+
+
+def test_no_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "none.yaml"
+    assert serve(path).line(2) == f"{path}: cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize("text", ["listen: [", "a: b: c", "\tlisten: x", "? [", "&a *b", "x" * 1_100_000])
+def test_what_is_no_yaml_is_told_by_its_lines(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    ran = serve(path)
+    assert ran.status == 2
+    assert ran.err
+    assert all(line.startswith(f"{path}:") for line in ran.err.splitlines())
