@@ -22,8 +22,6 @@ def init() -> None:
     configuration = load_configuration().configuration
     path, store = configuration.key_file, configuration.storage.path
     if store is not None and store.exists() and not path.exists():
-        refuse(
-            f"{store}: was sealed with another key: put its key file back at {path}"
-        )
+        refuse(f"{store}: was sealed with another key: put its key file back at {path}")
     create_key_file(path)
     click.echo(f"{path}: made. Keep a copy: without it nothing that is stored can be read.")
