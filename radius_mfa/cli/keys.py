@@ -7,7 +7,7 @@ import click
 from radius_mfa.cli.common import config_option, load_configuration, refuse
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 @config_option
 def keys() -> None:
     """The key file that seals what is stored."""

@@ -44,7 +44,7 @@ def login(
         return typed if typed is not None else str(click.prompt(prompt, err=True, hide_input=False))
 
     if password is None:
-        password = str(click.prompt("Password", err=True, hide_input=True))
+        password = str(click.prompt("Password", err=True, hide_input=sys.stdin.isatty()))
     code = Rounds(address, octets, dictionary, timeout=timeout).login(username, password, answer)
     if code is not Code.ACCESS_ACCEPT:
         sys.exit(REFUSED)

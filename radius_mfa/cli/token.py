@@ -23,6 +23,10 @@ _LOOKUPS = 32  # names looked up at the same time
 _PATIENCE = 30.0  # seconds a look-up may take
 
 
+_Problem = tuple[int, str]
+"""The line of a row that is not imported, and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     line: int
@@ -30,7 +34,7 @@ class _Row:
     secret: bytes = field(repr=False)
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 @config_option
 def token() -> None:
     """TOTP tokens in bulk."""
@@ -52,28 +56,25 @@ def import_(file: Path, offline: bool) -> None:
 async def _import(file: Path, offline: bool) -> None:
     from radius_mfa.assembly.backends import opened
 
-    problems: list[str] = []
+    problems: list[_Problem] = []
     added = 0
     async with opened(load_configuration()) as backends:
         rows = list(_read(file, problems))
         with click.progressbar(length=len(rows), label="importing", hidden=not rows) as bar:
             for start in range(0, len(rows), _AT_ONCE):
                 some = rows[start : start + _AT_ONCE]
-                added += await _add(backends, some, offline, file, problems)
+                added += await _add(backends, some, offline, problems)
                 bar.update(len(some))
-    for problem in sorted(problems, key=_line_of):
-        click.echo(problem, err=True)
+    for line, text in sorted(problems):
+        click.echo(f"{file}:{line}: {text}", err=True)
     click.echo(f"{added} imported, {len(problems)} refused")
     if problems:
         refuse(f"{file}: {len(problems)} rows were not imported, see above")
 
 
-def _line_of(problem: str) -> int:
-    return int(problem.split(":", 2)[1])
-
-
-def _read(file: Path, problems: list[str]) -> Iterator[_Row]:
+def _read(file: Path, problems: list[_Problem]) -> Iterator[_Row]:
     """The good rows of the file; what is wrong with the others goes to `problems`, never a secret with it."""
+    from radius_mfa.core import usernames
     from radius_mfa.factors.totp import read_base32
 
     try:
@@ -85,19 +86,19 @@ def _read(file: Path, problems: list[str]) -> Iterator[_Row]:
                 if not row:
                     continue
                 if len(row) != len(_HEADER):
-                    problems.append(f"{file}:{reader.line_num}: {len(row)} fields instead of {len(_HEADER)}")
-                elif not row[0].strip():
-                    problems.append(f"{file}:{reader.line_num}: no user name")
+                    problems.append((reader.line_num, f"{len(row)} fields instead of {len(_HEADER)}"))
+                elif (username := usernames.read(row[0].encode())) is None:
+                    problems.append((reader.line_num, "no user name, or none that can be read"))
                 elif (secret := read_base32(row[1])) is None:
-                    problems.append(f"{file}:{reader.line_num}: the secret is not base32 of 80 bits or more")
+                    problems.append((reader.line_num, "the secret is not base32 of 80 bits or more"))
                 else:
-                    yield _Row(reader.line_num, row[0].strip(), secret)
+                    yield _Row(reader.line_num, username, secret)
     except (OSError, UnicodeDecodeError, csv.Error) as broken:
         reason = broken.strerror if isinstance(broken, OSError) else "not a CSV file in UTF-8"
         refuse(f"{file}: {reason}")
 
 
-async def _add(backends: Backends, rows: list[_Row], offline: bool, file: Path, problems: list[str]) -> int:
+async def _add(backends: Backends, rows: list[_Row], offline: bool, problems: list[_Problem]) -> int:
     """Look the names up, add the tokens in one transaction; how many were new."""
     looking = asyncio.Semaphore(_LOOKUPS)
 
@@ -121,9 +122,9 @@ async def _add(backends: Backends, rows: list[_Row], offline: bool, file: Path, 
     good = [(row, seed) for row, seed in zip(rows, found, strict=True) if not isinstance(seed, str)]
     for row, reason in zip(rows, found, strict=True):
         if isinstance(reason, str):
-            problems.append(f"{file}:{row.line}: {row.username}: {reason}")
+            problems.append((row.line, f"{row.username}: {reason}"))
     added = await backends.enrolment.add([seed for _, seed in good], confirmed=True)
     for (row, _), new in zip(good, added, strict=True):
         if not new:
-            problems.append(f"{file}:{row.line}: {row.username}: has this secret already")
+            problems.append((row.line, f"{row.username}: has this secret already"))
     return sum(added)

@@ -20,7 +20,7 @@ _PATIENCE = 10.0  # seconds a command waits for the directory or the store
 by_id_option = click.option("--id", "by_id", is_flag=True, help="USER is the directory's id, not a name.")
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 @config_option
 def user() -> None:
     """The second factors of one user."""

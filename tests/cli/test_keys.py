@@ -21,6 +21,14 @@ def test_a_key_is_made_for_its_owner_alone_and_only_once(config: Path) -> None:
     assert key.read_text() == made
 
 
+def test_no_new_key_is_made_for_a_store_that_another_has_sealed(config: Path) -> None:
+    run_cli("user", "show", "alice", "--config", config).worked()
+    key, store = config.with_name("key"), config.with_name("state.db")
+    key.unlink()
+    assert run_cli("keys", "init", "--config", config).line(1).startswith(f"{store}: was sealed with another key")
+    assert not key.exists()
+
+
 def test_where_its_folder_is_missing_that_is_said(config: Path) -> None:
     config.write_text(config.read_text().replace("key_file: key", "key_file: no/such/folder/key"))
     assert run_cli("keys", "init", "--config", config).line(1).endswith("its folder does not exist")

@@ -65,7 +65,7 @@ def test_good_rows_are_kept_and_bad_ones_named_by_their_line(config: Path) -> No
         "6: 1 fields instead of 2",
         "7: 3 fields instead of 2",
         "8: nobody: unknown user",
-        "9: no user name",
+        "9: no user name, or none that can be read",
         "11: ALICE: has this secret already",
     ]
     assert ran.out.endswith("2 imported, 7 refused\n")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from radius_mfa.stores.seal import create_key_file
 from tests.cli.support import Ran, run_cli
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT
 from tests.end_to_end.site import Account, Site, now, totp
@@ -179,6 +180,24 @@ class TestShow:
         assert user(university, "show", name).line(1).endswith("unknown user")
 
 
+class TestUnlock:
+    def test_it_lifts_a_lock_and_forgets_what_led_to_it(self, university: Site) -> None:
+        account = university.staff()
+        codes = account.wrong_codes()
+        while university.show(account)["locked_until"] is None:
+            log_in(university, account, next(codes))
+        assert log_in(university, account, account.code()) == REJECT
+        assert user(university, "unlock", account.name).worked().out == f"{account.name}: unlocked\n"
+        shown = university.show(account)
+        assert (shown["failures"], shown["since_success"], shown["locked_until"]) == (0, 0, None)
+        assert log_in(university, account, account.code()) == ACCEPT
+
+    def test_of_whom_nothing_is_stored_that_is_said(self, university: Site) -> None:
+        account = university.newcomer()
+        line = user(university, "unlock", account.name).line(1)
+        assert line == f"{account.name}: nothing is stored of this user"
+
+
 class TestWithoutWhatIsNeeded:
     def test_without_a_key(self, config: Path) -> None:
         key = config.with_name("key")
@@ -189,7 +208,7 @@ class TestWithoutWhatIsNeeded:
     def test_with_another_key(self, config: Path) -> None:
         run_cli("--config", config, "user", "show", "alice").worked()
         config.with_name("key").unlink()
-        run_cli("--config", config, "keys", "init").worked()
+        create_key_file(config.with_name("key"))
         line = run_cli("--config", config, "user", "show", "alice").line(1)
         assert line.endswith("this key file is not the one the store was sealed with")
 

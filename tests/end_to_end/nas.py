@@ -23,7 +23,7 @@ from tests.peers.radclient import radclient
 from tests.wire.support import hide, request
 
 USER_NAME, USER_PASSWORD, REPLY_MESSAGE, STATE, CLASS, PROXY_STATE = 1, 2, 18, 24, 25, 33
-MESSAGE_AUTHENTICATOR = 80
+CALLING_STATION_ID, ACCT_SESSION_ID, MESSAGE_AUTHENTICATOR = 31, 44, 80
 STATUS_SERVER = 12  # a Code (RFC 5997 §4.1)
 ACCEPT, REJECT, CHALLENGE = "Access-Accept", "Access-Reject", "Access-Challenge"
 CODES = {2: ACCEPT, 3: REJECT, 11: CHALLENGE}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.end_to_end.nas import ACCEPT, REJECT
+from tests.end_to_end.nas import ACCEPT, ACCT_SESSION_ID, CALLING_STATION_ID, REJECT
 from tests.end_to_end.site import COMMA, SIX, Account, Site, extra, told
 
 
@@ -29,6 +29,19 @@ def test_a_code_works_once(university: Site, source: str) -> None:
     assert nas.ask(user.name, text).code == ACCEPT
     assert nas.ask(user.name, text).code == REJECT
     assert university.outcomes(user.name)[-1] == "reject code_used"
+
+
+@pytest.mark.parametrize("source", [COMMA, SIX])
+def test_the_same_login_again_from_another_port_is_let_in_again(university: Site, source: str) -> None:
+    """A NAS whose reply was lost (RFC 5080 §2.2.2); the session it is for says that it is the same."""
+    user = university.staff()
+    session = [(CALLING_STATION_ID, b"198.51.100.7"), (ACCT_SESSION_ID, b"42")]
+    text = typed(user, source, user.code())
+    with university.nas(source) as nas, university.nas(source) as other:
+        assert nas.ask(user.name, text, *session).code == ACCEPT
+        assert other.ask(user.name, text, *session).code == ACCEPT
+        assert other.ask(user.name, text, session[0], (ACCT_SESSION_ID, b"43")).code == REJECT
+    assert university.outcomes(user.name) == ["accept accepted", "reject code_used"]
 
 
 @pytest.mark.parametrize("source", [COMMA, SIX])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT
+from tests.end_to_end.nas import ACCEPT, CALLING_STATION_ID, CHALLENGE, REJECT
 from tests.end_to_end.site import VPN, Site
 
-CALLING_STATION_ID = 31
 STATION = (CALLING_STATION_ID, b"198.51.100.7")
 
 
