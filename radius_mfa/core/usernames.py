@@ -9,12 +9,12 @@ def read(octets: bytes | None) -> str | None:
     It must be UTF-8 (RFC 2865 §5.1), have something in it, and no control characters.
     """
     try:
-        name = (octets or b"").decode().strip()
+        name = (octets or b"").decode()
     except UnicodeDecodeError:
         return None
-    if not name or any(unicodedata.category(each) == "Cc" for each in name):
+    if any(unicodedata.category(each) == "Cc" for each in name):
         return None
-    return name
+    return name.strip() or None
 
 
 def fold(name: str) -> str:

@@ -93,11 +93,10 @@ def test_it_is_for_its_owner_and_group_only(university: Site) -> None:
 def test_no_password_code_secret_or_state_is_told_anywhere(university: Site) -> None:
     """Every string here was on the wire, or in a file that the server reads."""
     user = university.staff()
-    told: list[str] = []
+    told = ["Wr0ng-p4ssword", "c0ntrol\x01octets"]
     changes = {"audit": {"file": "quiet.jsonl"}, "log": {"level": "debug"}}
     with university.another("quiet.yaml", changes) as server, university.nas(server=server) as nas:
-        told += [wrong := "Wr0ng-p4ssword", user.password + "\x01", unreadable := "c0ntrol\x01octets"]
-        for password in (wrong, unreadable):
+        for password in tuple(told):
             assert nas.ask(user.name, password).code == REJECT
         reply = nas.ask(user.name, user.password)
         answers = [user.wrong_code(), "n0-such-4nswer", user.code()]
