@@ -26,7 +26,8 @@ def test_a_name_is_taken_as_typed_but_for_outer_space(octets: bytes, name: str) 
 
 
 @pytest.mark.parametrize(
-    "octets", [None, b"", b"   ", "　".encode(), b"al\x00ice", b"al\nice", b"\x1balice", b"\xff\xfe", b"\xc3"]
+    "octets",
+    [None, b"", b"   ", "　".encode(), b"al\x00ice", b"al\nice", b"alice\n", b"\x1balice", b"\xff\xfe", b"\xc3"],
 )
 def test_no_account_is_called_that(octets: bytes | None) -> None:
     """RFC 2865 §5.1: a User-Name is UTF-8 text."""
