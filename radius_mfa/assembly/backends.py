@@ -16,7 +16,8 @@ from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.ports import Clock, Entropy, Factor, Sealer, Store
 from radius_mfa.directories.chain import ChainedDirectory, OpenDirectory
 from radius_mfa.factors.totp import TotpFactor
-from radius_mfa.stores.seal import AeadSealer, read_key_file, verify_key
+from radius_mfa.stores.migrate import look
+from radius_mfa.stores.seal import AeadSealer, check_proofs, read_key_file, verify_key
 from radius_mfa.stores.sqlite import SqliteStore
 
 
@@ -144,17 +145,20 @@ async def probe_key_file(configuration: model.Configuration) -> str:
 
 
 async def probe_store(configuration: model.Configuration) -> str:
-    """Open the store with its key.  Raises StoreError, KeyFileError.
+    """Look whether the store can be opened with the key.  Raises StoreError, KeyFileError.
 
-    One that is not there is not made: it would belong to whoever asks, not to the server.
+    Nothing is made or migrated: it would belong to whoever asks, and a running server may be older.
     """
     path = configuration.storage.path
-    if path is not None and not path.exists():
+    assert path is not None  # other engines are refused when loading
+    if not path.exists():
         if not path.parent.is_dir():
             raise StoreError(f"{path}: its folder does not exist")
         return f"{path} is not there yet; the server makes it"
-    async with AsyncExitStack() as stack:
-        await open_store(configuration, stack)
+    proofs = look(path)
+    if proofs is None:
+        return "ok; the server will bring it to its schema"
+    check_proofs(proofs, AeadSealer(read_key_file(configuration.key_file)))
     return "ok"
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded, load_usable
@@ -79,22 +80,23 @@ def policies_of(configuration: model.Configuration) -> tuple[Policy, ...]:
     )
 
 
+# Every condition there is, by its key, the cheapest to refute first.
+_CONDITIONS: dict[str, Callable[[Any], Condition]] = {
+    "client": lambda names: ClientIs(frozenset(names)),
+    "client_group": lambda names: ClientGroupIs(frozenset(names)),
+    "user": lambda names: UserIs(frozenset(map(usernames.fold, names))),
+    "group": lambda names: GroupIs(frozenset(map(fold_group, names))),
+    "days": lambda days: DaysAre(frozenset().union(*days)),
+    "hours": lambda hours: HoursAre(tuple((each.start, each.end) for each in hours)),
+}
+
+
 def _conditions(when: model.When) -> list[Condition]:
-    """The conditions of a policy, the cheapest to refute first."""
-    conditions: list[Condition] = []
-    if when.client is not None:
-        conditions.append(ClientIs(frozenset(when.client)))
-    if when.client_group is not None:
-        conditions.append(ClientGroupIs(frozenset(when.client_group)))
-    if when.user is not None:
-        conditions.append(UserIs(frozenset(map(usernames.fold, when.user))))
-    if when.group is not None:
-        conditions.append(GroupIs(frozenset(map(fold_group, when.group))))
-    if when.days is not None:
-        conditions.append(DaysAre(frozenset().union(*when.days)))
-    if when.hours is not None:
-        conditions.append(HoursAre(tuple((each.start, each.end) for each in when.hours)))
-    return conditions
+    """The conditions of a policy.  One we cannot build is an error: without it the policy would match more."""
+    asked = when.model_fields_set
+    if unknown := asked - _CONDITIONS.keys():
+        raise ConfigurationError(f"policies: when: {min(unknown)}: there is no such condition")
+    return [build(getattr(when, key)) for key, build in _CONDITIONS.items() if key in asked]
 
 
 def rules_of(configuration: model.Configuration) -> Rules:

@@ -113,20 +113,25 @@ class Server:
 
     async def _work(self, loaded: Loaded) -> _Working:
         configuration = loaded.configuration
-        audit = AuditFile(configuration.audit.file) if configuration.audit.file else AuditLog()
-        backends = backends_of(configuration, self._store, self._sealer, open_directory(configuration))
-        service = _service(configuration, backends, audit, self._meter)
-        exchange = Exchange(
-            clients_of(configuration),
-            service.answer,
-            self.dictionary,
-            self._meter,
-            backends.clock,
-            log,
-            note=self._store.note_message_authenticator,
-            jitter=random.random,
-            signers=await self._store.seen_message_authenticator(),
-        )
+        async with AsyncExitStack() as stack:
+            audit = AuditFile(configuration.audit.file) if configuration.audit.file else AuditLog()
+            stack.callback(audit.close)
+            directory = open_directory(configuration)
+            stack.push_async_callback(directory.close)
+            backends = backends_of(configuration, self._store, self._sealer, directory)
+            service = _service(configuration, backends, audit, self._meter)
+            exchange = Exchange(
+                clients_of(configuration),
+                service.answer,
+                self.dictionary,
+                self._meter,
+                backends.clock,
+                log,
+                note=self._store.note_message_authenticator,
+                jitter=random.random,
+                signers=await self._store.seen_message_authenticator(),
+            )
+            stack.pop_all()
         return _Working(exchange, backends, audit.close)
 
     def _listen(self, loaded: Loaded, number: int, host: str, port: int) -> None:

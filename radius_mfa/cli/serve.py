@@ -72,5 +72,7 @@ async def _reload_when(asked: asyncio.Event, server: Server, path: Path) -> None
             log.error("reload_refused", problems=wrong.problems)
         except RadiusMfaError as broken:
             log.error("reload_refused", problems=[str(broken)])
+        except Exception as broken:  # a mistake of ours must not be the last reload there is
+            log.error("reload_refused", problems=[type(broken).__name__])
         else:
             _begin_log(loaded)

@@ -18,6 +18,8 @@ def user_filter(written: str) -> str:
     """A filter with the name to look for in it.  Raises ValueError."""
     if PLACEHOLDER not in written:
         raise ValueError(f"must have {PLACEHOLDER} in it, as in (uid={PLACEHOLDER})")
+    if re.search(rf"\([^()=]*{re.escape(PLACEHOLDER)}", written):
+        raise ValueError(f"must compare something with {PLACEHOLDER}, as in (uid={PLACEHOLDER})")
     return _well_formed(written)
 
 

@@ -36,6 +36,7 @@ _KEYS: tuple[tuple[tuple[str, ...], Callable[[object], bool]], ...] = (
     (("listen", EACH, "radsec"), _used),
     (("workers",), _is_not("1")),
     (("clients", EACH, "certificate"), _used),
+    (("clients", EACH, "station"), _is_not("none")),
     (("directory", "ldap", "start_tls"), _is(True)),
     (("directory", "ldap", "ca_file"), _used),
     (("directory", "ldap", "password_url"), _used),

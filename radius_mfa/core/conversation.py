@@ -184,8 +184,10 @@ class Conversation:
 
         request = login.request
         user_name = request.first(Attribute.USER_NAME) or b""
-        login = login.resumed(content)
         refused = challenge.refusal(content, request.nas.name, user_name, self._clock.wall())
+        if refused and refused is not Outcome.STATE_EXPIRED:
+            return self._refuse(login, refused)  # nobody stands behind the name that came with it
+        login = login.resumed(content)
         if refused:
             return self._refuse(login, refused)
         policy = self._policy_named.get(content.policy)
@@ -214,6 +216,7 @@ class Conversation:
             barred = self._guard.barred(facts.counters, self._clock.wall()) or Outcome.LOCKED
             return self._refuse_barred(login, barred, facts.counters)
 
+        login = replace(login, username=spent.facts.username or login.username)
         if isinstance(answer, CodeAnswer):
             login = replace(login, factor=answer.kind.value)
         judged = self._look_at(answer, login.factors, spent.facts)

@@ -77,6 +77,7 @@ _BEFORE_THE_PASSWORD = frozenset(
         Outcome.WRONG_PASSWORD,
         # May depend on whose account it is: another server, another answer to a bind.
         Outcome.DIRECTORY_FAILED,
+        Outcome.INTERNAL_ERROR,
         # Not proof of a right password: a State can be made up, and Active Directory
         # reports a locked account whatever the password was.
         Outcome.ACCOUNT_LOCKED,

@@ -114,11 +114,12 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the store knows of one user, read in one go."""
+    """What the store knows of one user, read in one go.  `username`: what the directory last called them."""
 
     user_id: str
     counters: Counters
     tokens: tuple[Token, ...] = ()
+    username: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,18 @@ def migrate_connection(connection: sqlite3.Connection, name: str) -> None:
             _upgrade(connection, name)
 
 
+def look(path: Path) -> dict[bytes, bytes] | None:
+    """The key proofs of the store in `path`, None for one of an older version; nothing is changed.
+
+    Raises StoreError.
+    """
+    name = str(path)
+    with store_errors(name), closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        if not _is_current(connection, name):
+            return None
+        return dict(connection.execute("SELECT key_id, proof FROM key_check").fetchall())
+
+
 def _is_current(connection: sqlite3.Connection, name: str) -> bool:
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:

@@ -231,5 +231,10 @@ async def verify_key(store: KeyProofs, sealer: AeadSealer) -> None:
         key_id = sealer.primary_id
         await store.add_first_key_proof(key_id, sealer.seal(_PROOF, b"", key_id.hex()))
         proofs = await store.key_proofs()  # another process may have been quicker, with another file
-    if all(sealer.open(_PROOF, proof, key_id.hex()) is None for key_id, proof in proofs.items()):
+    check_proofs(proofs, sealer)
+
+
+def check_proofs(proofs: Mapping[bytes, bytes], sealer: AeadSealer) -> None:
+    """Make sure that the key file opens one of the proofs, where there are any.  Raises KeyFileError."""
+    if proofs and all(sealer.open(_PROOF, proof, key_id.hex()) is None for key_id, proof in proofs.items()):
         raise KeyFileError("this key file is not the one the store was sealed with")

@@ -57,7 +57,7 @@ _COMMITS_PER_CHECKPOINT = 256  # about as many pages as SQLite's own 1000
 
 _FACTS = """
     SELECT c.failures, c.since_success, c.locks, c.locked_until, c.suspended,
-           t.id, t.label, t.seed, t.last_step, t.drift, t.confirmed
+           c.username, t.id, t.label, t.seed, t.last_step, t.drift, t.confirmed
     FROM user_counters c LEFT JOIN totp_token t ON t.user_id = c.user_id
     WHERE c.user_id = ? ORDER BY t.created, t.id"""
 _COUNTERS = "SELECT failures, since_success, locks, locked_until, suspended FROM user_counters WHERE user_id = ?"
@@ -169,7 +169,7 @@ class SqliteStore:
             db.execute(_SPEND, spent)
             if counters != facts.counters:
                 self._write_counters(attempt.user_id, counters)
-        return Reserved(Facts(attempt.user_id, counters, facts.tokens))
+        return Reserved(Facts(attempt.user_id, counters, facts.tokens, facts.username))
 
     async def settle(self, settlement: Settlement, deadline: float) -> Settled | AnsweredBefore:
         settled = await self._on_loop(partial(self._settle, settlement), deadline)
@@ -328,8 +328,8 @@ def _facts(db: sqlite3.Connection, user_id: str) -> Facts:
     if not rows:
         return Facts(user_id, Counters())
     # A user without a token is one row of which the token's half is NULL.
-    tokens = tuple(_token(user_id, row) for row in rows if row[5] is not None)
-    return Facts(user_id, _counters(rows[0]), tokens)
+    tokens = tuple(_token(user_id, row) for row in rows if row[6] is not None)
+    return Facts(user_id, _counters(rows[0]), tokens, rows[0][5])
 
 
 def _counters(row: tuple[Any, ...]) -> Counters:
@@ -338,7 +338,7 @@ def _counters(row: tuple[Any, ...]) -> Counters:
 
 
 def _token(user_id: str, row: tuple[Any, ...]) -> Token:
-    token_id, label, seed, last_step, drift, confirmed = row[5:]
+    token_id, label, seed, last_step, drift, confirmed = row[6:]
     return Token(token_id, user_id, label, seed, last_step, drift, bool(confirmed))
 
 

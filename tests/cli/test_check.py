@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+from radius_mfa.stores.seal import create_key_file
 from tests.cli.support import run_cli
 from tests.peers.slapd import Slapd, free_port
 
@@ -65,6 +68,30 @@ def test_a_probe_of_what_works(config: Path) -> None:
     assert "is not there yet" in store
     run_cli("user", "show", "alice", "--config", config).worked()
     assert probed() == [good, key, "store: ok", directory]
+
+
+def test_a_probe_changes_nothing_in_a_store_of_an_older_version(config: Path) -> None:
+    """The server that is running may be the older one."""
+    path = config.with_name("state.db")
+    with closing(sqlite3.connect(path)) as older:
+        older.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        older.execute("INSERT INTO alembic_version VALUES ('0000')")
+        older.commit()
+    before = path.read_bytes()
+    assert "store: ok; the server will bring it" in run_cli("check", "--probe", "--config", config).worked().out
+    assert path.read_bytes() == before
+
+
+def test_a_probe_tells_a_key_that_is_not_the_stores(config: Path) -> None:
+    run_cli("user", "show", "alice", "--config", config).worked()
+    key = config.with_name("key")
+    create_key_file(config.with_name("another"))
+    config.with_name("another").replace(key)
+    ran = run_cli("check", "--probe", "--config", config)
+    assert (ran.status, ran.err.splitlines()[0]) == (
+        1,
+        "store: this key file is not the one the store was sealed with",
+    )
 
 
 def test_a_probe_of_a_directory(config: Path) -> None:

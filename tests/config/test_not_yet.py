@@ -21,6 +21,7 @@ MAIL = "factors: {totp: {}, mail: {smtp: 'smtp://localhost', sender: a@example.o
         (SMALL + "enrolment: {order: mail-first}\n", 14, "enrolment.order"),
         (SMALL + "enrolment: {networks: [192.0.2.0/24]}\n", 14, "enrolment.networks"),
         (SMALL + "enrolment: {voucher: false}\n", 14, "enrolment.voucher"),
+        (client("station: mac"), 7, "clients[0].station"),
         (SMALL + "trusted_devices: {lifetime: 7d}\n", 14, "trusted_devices"),
         (SMALL + "storage: postgresql://db/radius\n", 14, "storage"),
         (policy("trust_device: true"), 14, "policies[0].trust_device"),

@@ -22,6 +22,7 @@ TELL_NOTHING = {
     Outcome.NO_POLICY,
     Outcome.WRONG_PASSWORD,
     Outcome.DIRECTORY_FAILED,
+    Outcome.INTERNAL_ERROR,
     Outcome.ACCOUNT_LOCKED,
     Outcome.STATE_UNREADABLE,
     Outcome.STATE_OF_ANOTHER_CLIENT,

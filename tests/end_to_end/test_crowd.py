@@ -32,9 +32,9 @@ def all_at_once(
 
 def test_one_of_a_thousand_answers_is_looked_at(university: Site) -> None:
     user = university.staff()
-    with university.nas() as nas:
+    with university.nas(SLOW) as nas:
         state = nas.ask(user.name, user.password).state
-        replies = all_at_once(university, user.name, state, list(islice(user.wrong_codes(), _ANSWERS)))
+        replies = all_at_once(university, user.name, state, list(islice(user.wrong_codes(), _ANSWERS)), SLOW)
         assert Counter(reply.code for reply in replies) == {CHALLENGE: 1, REJECT: _ANSWERS - 1}
         assert university.show(user)["failures"] == 1
         (following,) = [reply.state for reply in replies if reply.code == CHALLENGE]
@@ -51,9 +51,9 @@ def test_the_right_code_among_them_is_let_in_once_at_most(university: Site, at: 
     user = university.staff()
     answers = list(islice(user.wrong_codes(), _ANSWERS))
     answers[at] = user.code()
-    with university.nas() as nas:
+    with university.nas(SLOW) as nas:
         state = nas.ask(user.name, user.password).state
-    codes = Counter(reply.code for reply in all_at_once(university, user.name, state, answers))
+    codes = Counter(reply.code for reply in all_at_once(university, user.name, state, answers, SLOW))
     assert codes[REJECT] == _ANSWERS - 1
     assert codes[ACCEPT] + codes[CHALLENGE] == 1
     assert university.show(user)["failures"] == codes[CHALLENGE]

@@ -22,13 +22,13 @@ def test_a_login_outlives_a_server_that_is_killed_between_its_rounds(university:
 
 def test_what_was_spent_and_counted_outlives_it_too(university: Site) -> None:
     user = university.staff()
-    with university.another() as server, university.nas(server=server) as nas:
+    with university.another() as server, university.nas(SLOW, server) as nas:
         first = nas.ask(user.name, user.password).state
         wrong = user.wrong_code()
         second = nas.ask(user.name, wrong, state=first)
         server.kill()
     assert university.show(user)["failures"] == 1
-    with university.another() as server, university.nas(server=server) as nas:
+    with university.another() as server, university.nas(SLOW, server) as nas:
         assert nas.ask(user.name, user.code(), state=first).code == REJECT
         again = nas.ask(user.name, wrong, state=first)
         assert (again.code, again.state) == (CHALLENGE, second.state)

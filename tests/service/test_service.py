@@ -182,7 +182,7 @@ def test_whatever_goes_wrong_ends_in_a_refusal_and_no_secret_is_logged() -> None
 
         refused = replies[-1]
         assert (refused.code, refused.delayed, refused.state) == (Code.ACCESS_REJECT, True, None)
-        assert refused.messages == ("Login is not possible right now. Desk 1234",)
+        assert refused.messages == (REFUSED,)
         assert desk.events[-1].outcome is Outcome.INTERNAL_ERROR
         assert [entry["event"] for entry in logged] == ["internal_error"]
         assert logged[0]["error"] == "RuntimeError"
