@@ -1,4 +1,4 @@
-# What there is to run.  Nothing is written outside this folder, but for Debian packages that `test` and
+# What there is to run.  Nothing stays behind outside this folder, but for Debian packages that `test` and
 # `bench` need and that `demo` needs where python3 came without venv.
 
 .PHONY: demo test bench clean
@@ -7,7 +7,7 @@ demo:
 	@.ci/venv
 	@.venv/bin/radius-mfa demo $(ARGS)
 
-# All branches of what decides and of what faces the network are to be run by its own tests.
+# All branches of what decides and of what faces the network are to be run by the tests.
 COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
 # `make test ARGS='-k conversation'` runs a part, and asks for no coverage.

@@ -4,8 +4,8 @@ A login is a conversation of rounds (RFC 2865 §4.4, RFC 2869 §5.14).  In round
 a name and a password; we answer with an Access-Challenge whose State carries everything we have to
 know again.  In every later round it sends that State and what the user typed.  The rules:
 
- 1. **Nothing that fails yields an Access-Accept.**  There are two places where one is made, both
-    below; a broken backend is an exception that only `answer` turns into a decision.
+ 1. **Nothing that fails yields an Access-Accept.**  One is made in two places, both below, and given
+    again in a third (rule 7); a broken backend is an exception that only `answer` turns into a decision.
  2. **Until the password was right, every refusal looks the same.**  Afterwards the user is told
     what to do next.  The exact reason is always in the audit event.
  3. **One reading.**  What is password and what is code is settled by the client's profile before
@@ -134,15 +134,15 @@ class Conversation:
 
         user = await self._directory.find(login.typed, deadline)
         if isinstance(user, Outcome):
-            return await self._refuse_unasked(login, user, text, deadline)
+            return await self._refuse_unchecked(login, user, text, deadline)
 
         situation = Situation(login.request, user, self._clock.wall(), self._rules.zone)
         policy = evaluate(self._rules.policies, situation).policy
         login = login.about(user, policy)
         if not user.active:
-            return await self._refuse_unasked(login, Outcome.NOT_ACTIVATED, text, deadline)
+            return await self._refuse_unchecked(login, Outcome.NOT_ACTIVATED, text, deadline)
         if policy is None:
-            return await self._refuse_unasked(login, Outcome.NO_POLICY, text, deadline)
+            return await self._refuse_unchecked(login, Outcome.NO_POLICY, text, deadline)
 
         suffix = login.request.nas.profile.suffix
         password, answer = (text, None) if suffix is None else answers.split(text, suffix)
@@ -317,8 +317,8 @@ class Conversation:
     def _refuse_barred(self, login: Login, barred: Outcome, counters: Counters) -> Conclusion:
         return self._conclude(login, Reject(barred, self._told(login, barred, counters)))
 
-    async def _refuse_unasked(self, login: Login, outcome: Outcome, text: str, deadline: float) -> Conclusion:
-        """A refusal without having asked the directory, at the price of having asked."""
+    async def _refuse_unchecked(self, login: Login, outcome: Outcome, text: str, deadline: float) -> Conclusion:
+        """A refusal without having checked the password, at what the directory can make that cost."""
         await self._directory.dummy_check(text.encode(), deadline)
         return self._refuse(login, outcome)
 
@@ -330,7 +330,7 @@ class Conversation:
         return self._conclude(login, decision, "the same answer again")
 
     def _broken(self, login: Login, broken: BackendError) -> Conclusion:
-        """The one place where a failure becomes a decision (`when_directory_fails`), and never an Accept."""
+        """Where a backend's failure becomes a decision (`when_directory_fails`), and never an Accept."""
         outcome = Outcome.TOO_LATE
         if isinstance(broken, DirectoryError):
             outcome = Outcome.DIRECTORY_FAILED

@@ -1,9 +1,9 @@
 """How often somebody may guess: pure rules over a user's counters.
 
-A failure is counted *before* the code is looked at and given back when it was right, so parallel
-guesses gain nothing.  `failures` fills up to a lock; each lock lasts longer than the one before;
-`since_success` never stops counting until a success and ends in a suspension, which only a
-reset lifts.  A right password alone clears nothing.
+A failure is counted *before* the code is looked at, so parallel guesses gain nothing; a right code
+clears everything, and a used one, resent, gives its failure back.  `failures` fills up to a lock; each
+lock lasts longer than the one before; `since_success` never stops counting until a success and ends in
+a suspension, which only unlocking lifts.  A right password alone clears nothing.
 """
 
 from __future__ import annotations

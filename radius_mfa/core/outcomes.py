@@ -30,7 +30,7 @@ class Outcome(StrEnum):
     NO_POLICY = "no_policy"
     WRONG_PASSWORD = "wrong_password"
 
-    # The password was right, and still the directory says no.
+    # The directory says no to the account, whatever the password (ACCOUNT_LOCKED) or after a right one.
     PASSWORD_EXPIRED = "password_expired"
     PASSWORD_MUST_CHANGE = "password_must_change"
     ACCOUNT_DISABLED = "account_disabled"
