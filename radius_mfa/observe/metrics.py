@@ -25,8 +25,8 @@ class Counts:
         self.counted: Counter[tuple[str, Labels]] = Counter()
         self.durations: defaultdict[tuple[str, Labels], Duration] = defaultdict(Duration)
 
-    def count(self, name: str, **labels: str) -> None:
-        self.counted[name, tuple(labels.items())] += 1
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+        self.counted[name, tuple(labels.items())] += amount
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
         duration = self.durations[name, tuple(labels.items())]

@@ -116,9 +116,9 @@ class UdpListener:
         for level, kind, data in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, _SO_RXQ_OVFL):
                 dropped = _UNSIGNED.unpack(data)[0]
-                if dropped != self.dropped:
+                if dropped != self.dropped:  # the kernel counts in 32 bits
+                    self._meter.count("receive_overflowed", (dropped - self.dropped) % 2**32, listener=self._name)
                     self.dropped = dropped
-                    self._meter.count("receive_overflowed", listener=self._name)
 
 
 def _origin(ancillary: Ancillary) -> Ancillary:

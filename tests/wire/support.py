@@ -27,8 +27,8 @@ class CountingMeter:
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, ...]] = Counter()
 
-    def count(self, name: str, **labels: str) -> None:
-        self.counts[name, *(labels[key] for key in sorted(labels))] += 1
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+        self.counts[name, *(labels[key] for key in sorted(labels))] += amount
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
         self.count(name, **labels)
