@@ -21,7 +21,7 @@ from bench.load import AT_ONCE, access_request, code
 from bench.rig import SECRET
 from bench.stopwatch import Stopwatch, timed
 from radius_mfa.assembly.backends import Backends, opened
-from radius_mfa.assembly.rules import clients_of, load, load_dictionary, rules_of
+from radius_mfa.assembly.rules import clients_of, load, rules_of
 from radius_mfa.config.messages import load_messages
 from radius_mfa.core.conversation import Conversation, Ports, Rules
 from radius_mfa.core.messages import AccessRequest, Code, Reply
@@ -54,7 +54,7 @@ async def workbench(config: Path) -> AsyncIterator[Workbench]:
     async with opened(loaded) as backends:
         texts = Texts(load_messages(CONFIG / "messages"), configuration.contact)
         rules, clients = rules_of(configuration), clients_of(configuration)
-        yield Workbench(backends, rules, clients, load_dictionary(), texts, audit)
+        yield Workbench(backends, rules, clients, Dictionary.shipped(), texts, audit)
     audit.close()
 
 

@@ -25,19 +25,13 @@ from radius_mfa.core.policy import (
     UserIs,
     fold_group,
 )
-from radius_mfa.data import DICTIONARIES
 from radius_mfa.wire.clients import Client, Clients
 from radius_mfa.wire.dictionary import Dictionary
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Loaded:
     """The configuration in `path`.  Raises ConfigurationError with every problem in it."""
-    return load_usable(path, environment, load_dictionary())
-
-
-def load_dictionary() -> Dictionary:
-    """The dictionaries that come with the server."""
-    return Dictionary.load(DICTIONARIES / "dictionary")
+    return load_usable(path, environment, Dictionary.shipped())
 
 
 def nas_of(client: model.Client) -> Nas:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from radius_mfa.assembly.backends import Backends, backends_of, open_directory, open_store
-from radius_mfa.assembly.rules import clients_of, load_dictionary, rules_of
+from radius_mfa.assembly.rules import clients_of, rules_of
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
 from radius_mfa.config.messages import load_messages
@@ -72,7 +71,7 @@ class Server:
         """Open everything and listen.  Raises ConfigurationError, KeyFileError, StoreError."""
         async with AsyncExitStack() as stack:
             store, sealer = await open_store(loaded.configuration, stack)
-            server = cls(loaded, store, sealer, load_dictionary())
+            server = cls(loaded, store, sealer, Dictionary.shipped())
             server._working = await server._work(loaded)
             stack.push_async_callback(server._working.finish)
             for number, listener in enumerate(loaded.configuration.listen):
@@ -149,7 +148,7 @@ class Server:
         """Delete what nobody asks for any more, for ever."""
         while True:
             await asyncio.sleep(_PURGE_EVERY)
-            now = time.time()
+            now = self._working.backends.clock.wall()
             try:
                 await self._store.purge(now - _CLOCK_MARGIN, now - self._loaded.configuration.audit.retention)
             except RadiusMfaError as broken:

@@ -32,11 +32,9 @@ def login(
     """
     from radius_mfa.cli.rounds import Rounds
     from radius_mfa.core.messages import Code
-    from radius_mfa.data import DICTIONARIES
     from radius_mfa.wire.dictionary import Dictionary
 
     address, octets = _server(server, secret)
-    dictionary = Dictionary.load(DICTIONARIES / "dictionary")
     given: Iterator[str] = iter(answers)
 
     def answer(prompt: str) -> str:
@@ -45,7 +43,7 @@ def login(
 
     if password is None:
         password = str(click.prompt("Password", err=True, hide_input=sys.stdin.isatty()))
-    code = Rounds(address, octets, dictionary, timeout=timeout).login(username, password, answer)
+    code = Rounds(address, octets, Dictionary.shipped(), timeout=timeout).login(username, password, answer)
     if code is not Code.ACCESS_ACCEPT:
         sys.exit(REFUSED)
 

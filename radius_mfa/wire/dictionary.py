@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pyrad import dictionary as pyrad_dictionary
 
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.messages import Attribute
+from radius_mfa.data import DICTIONARIES
 from radius_mfa.wire.values import FORMATS, WIDTHS, hexadecimal
 from radius_mfa.wire.walker import LONGEST_VALUE
 
@@ -123,6 +124,12 @@ class Dictionary:
             self._by_name[definition.name.casefold()] = definition
             self._by_number.setdefault((definition.vendor, definition.number), definition)
         self._encoded = lru_cache(maxsize=_REMEMBERED)(self._encode)
+
+    @classmethod
+    @cache
+    def shipped(cls) -> Dictionary:
+        """The one that comes with the server, read once."""
+        return cls.load(DICTIONARIES / "dictionary")
 
     @classmethod
     def load(cls, path: Path) -> Dictionary:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from radius_mfa.config.load import Loaded, load, load_usable
 from radius_mfa.core.errors import ConfigurationError
-from radius_mfa.data import DICTIONARIES
 from radius_mfa.wire.dictionary import Dictionary
 
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzYWx0$3WwZ3u8T7b5wWn0nQkz0JgAAAAAAAAAAAAAAAAAAAAA"
@@ -37,7 +36,7 @@ LDAP = """\
     base_dn: dc=example
 """
 
-DICTIONARY = Dictionary.load(DICTIONARIES / "dictionary")
+DICTIONARY = Dictionary.shipped()
 
 
 def spoilt(old: str, new: str) -> str:
