@@ -25,13 +25,13 @@ know again.  In every later round it sends that State and what the user typed.  
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
 from radius_mfa.core import answers, challenge, decisions
 from radius_mfa.core.answers import Answer, CodeAnswer, MailAsked, Unreadable
-from radius_mfa.core.errors import BackendError, DirectoryError, StoreError
+from radius_mfa.core.errors import BackendError, DirectoryError
 from radius_mfa.core.guard import Counters, Guard, cleared
 from radius_mfa.core.login import Conclusion, Login, conclude
 from radius_mfa.core.messages import (
@@ -234,16 +234,11 @@ class Conversation:
     async def _settle_right(
         self, login: Login, policy: Policy, attempt: Attempt, consume: Consumption, facts: Facts, deadline: float
     ) -> Conclusion:
-        decision = Accept(Outcome.ACCEPTED, policy.reply)
-        conclusion = self._conclude(login, decision)
-        packed = decisions.pack(decision, conclusion.event.time)
-        settlement = Settlement(attempt, packed, conclusion.event, consume, cleared)
-        settled = await self._store.settle(settlement, deadline)
-        if isinstance(settled, AnsweredBefore):
-            return self._repeat(login, settled)
-        if settled is Settled.CODE_USED:
+        accept = Accept(Outcome.ACCEPTED, policy.reply)
+        settled = await self._settle(login, attempt, accept, deadline, consume=consume, adjust=cleared)
+        if settled is None:
             return await self._settle_wrong(login, attempt, Outcome.CODE_USED, facts, deadline)
-        return conclusion
+        return settled
 
     async def _settle_wrong(
         self, login: Login, attempt: Attempt, wrong: Outcome, facts: Facts, deadline: float
@@ -251,21 +246,41 @@ class Conversation:
         """Another round if there is one; the failure stays counted unless the code was merely used before."""
         adjust = self._guard.given_back if wrong is Outcome.CODE_USED else None
         counters = adjust(facts.counters) if adjust else facts.counters
+        decision = self._after(wrong, login, counters)
+        settled = await self._settle(login, attempt, decision, deadline, adjust=adjust)
+        assert settled is not None  # there was no code to be used
+        return settled
+
+    def _after(self, wrong: Outcome, login: Login, counters: Counters) -> Reject | Challenge:
+        """What a wrong answer is answered with."""
         barred = self._guard.barred(counters, self._clock.wall())
-        profile = login.request.nas.profile
-        decision: Reject | Challenge
         if barred:
-            decision = Reject(wrong, self._told(login, barred, counters))
-        elif profile.suffix is not None or login.round >= profile.rounds:
-            used = wrong is Outcome.CODE_USED
-            decision = Reject(wrong, login.message(wrong) if used else Message(ROUNDS_OVER, login.language))
-        else:
-            decision = self._challenge(replace(login, round=login.round + 1), wrong)
+            return Reject(wrong, self._told(login, barred, counters))
+        profile = login.request.nas.profile
+        if profile.suffix is None and login.round < profile.rounds:
+            return self._challenge(replace(login, round=login.round + 1), wrong)
+        if wrong is Outcome.CODE_USED:
+            return Reject(wrong, login.message(wrong))
+        return Reject(wrong, Message(ROUNDS_OVER, login.language))
+
+    async def _settle(
+        self,
+        login: Login,
+        attempt: Attempt,
+        decision: Accept | Reject | Challenge,
+        deadline: float,
+        *,
+        consume: Consumption | None = None,
+        adjust: Callable[[Counters], Counters] | None = None,
+    ) -> Conclusion | None:
+        """Write the decision down; None, and nothing written, where another login consumed the code first."""
         conclusion = self._conclude(login, decision)
         packed = decisions.pack(decision, conclusion.event.time)
-        settlement = Settlement(attempt, packed, conclusion.event, adjust=adjust)
+        settlement = Settlement(attempt, packed, conclusion.event, consume, adjust)
         settled = await self._store.settle(settlement, deadline)
-        return self._repeat(login, settled) if isinstance(settled, AnsweredBefore) else conclusion
+        if isinstance(settled, AnsweredBefore):
+            return self._repeat(login, settled)
+        return None if settled is Settled.CODE_USED else conclusion
 
     def _attempt(self, login: Login, answer: Answer) -> Attempt:
         """What is spent, and a digest that tells this answer from any other to the same State.
@@ -331,11 +346,8 @@ class Conversation:
 
     def _broken(self, login: Login, broken: BackendError) -> Conclusion:
         """Where a backend's failure becomes a decision (`when_directory_fails`), and never an Accept."""
-        outcome = Outcome.TOO_LATE
-        if isinstance(broken, DirectoryError):
-            outcome = Outcome.DIRECTORY_FAILED
-        elif isinstance(broken, StoreError):
-            outcome = Outcome.STORE_FAILED
+        directory = isinstance(broken, DirectoryError)
+        outcome = Outcome.DIRECTORY_FAILED if directory else Outcome.STORE_FAILED
         if self._rules.discard_when_broken:
             return self._conclude(login, Discard(outcome), str(broken))
         return self._refuse(login, outcome, str(broken))

@@ -7,8 +7,7 @@ never into an Access-Accept.
     RadiusMfaError
     ├── BackendError            something we asked did not answer as it must
     │   ├── DirectoryError
-    │   ├── StoreError
-    │   └── DeadlineError       the NAS no longer waits for what we would say
+    │   └── StoreError
     ├── ConfigurationError      what an administrator wrote cannot be used
     └── KeyFileError            the key file is missing, unreadable, open to others, or not the store's
 """
@@ -19,7 +18,7 @@ class RadiusMfaError(Exception):
 
 
 class BackendError(RadiusMfaError):
-    """A directory, store or mail server failed or was too late."""
+    """A directory or the store failed or was too late."""
 
 
 class DirectoryError(BackendError):
@@ -28,10 +27,6 @@ class DirectoryError(BackendError):
 
 class StoreError(BackendError):
     """The store could not be read or written."""
-
-
-class DeadlineError(BackendError):
-    """The time the NAS gives us was over before the answer was there."""
 
 
 class ConfigurationError(RadiusMfaError):

@@ -59,7 +59,6 @@ class Outcome(StrEnum):
     # Something is broken.
     DIRECTORY_FAILED = "directory_failed"
     STORE_FAILED = "store_failed"
-    TOO_LATE = "too_late"
     INTERNAL_ERROR = "internal_error"
 
 

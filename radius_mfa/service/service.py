@@ -29,7 +29,7 @@ from radius_mfa.service.texts import Texts
 # What is kept of the NAS's window for the way back.
 _RESERVE = 0.1
 _SAY_EVERY = 60.0  # seconds between two lines of the log about the same failure
-_BROKEN = frozenset({Outcome.DIRECTORY_FAILED, Outcome.STORE_FAILED, Outcome.TOO_LATE})
+_BROKEN = frozenset({Outcome.DIRECTORY_FAILED, Outcome.STORE_FAILED})
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class Service:
         self._clock = clock
         self._meter = meter
         self._same_login = SameLogin(clock, entropy)
-        self._said: dict[Outcome, float] = {}
+        self._quiet_until: dict[Outcome, float] = {}
 
     async def answer(self, request: AccessRequest) -> Reply | None:
         """What to send back, None for nothing."""
@@ -77,8 +77,8 @@ class Service:
         if event.outcome not in _BROKEN:
             return
         now = self._clock.monotonic()
-        if now >= self._said.get(event.outcome, now - _SAY_EVERY) + _SAY_EVERY:
-            self._said[event.outcome] = now
+        if now >= self._quiet_until.get(event.outcome, now):
+            self._quiet_until[event.outcome] = now + _SAY_EVERY
             log.error(event.outcome.value, detail=event.detail, client=event.client)
 
     def _internal_error(self, request: AccessRequest, broken: Exception) -> Conclusion:

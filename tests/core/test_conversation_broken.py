@@ -2,7 +2,7 @@
 
 import pytest
 
-from radius_mfa.core.errors import BackendError, DeadlineError, DirectoryError, StoreError
+from radius_mfa.core.errors import BackendError, DirectoryError, StoreError
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import Discard, Message, Reject
 from tests.adapters import COMMA, PASSWORD, Fuse, House, house
@@ -47,7 +47,6 @@ def test_a_day_with_nothing_broken() -> None:
     [
         (DirectoryError, DIRECTORY, "directory_failed"),
         (StoreError, STORE, "store_failed"),
-        (DeadlineError, DIRECTORY + STORE, "too_late"),
     ],
 )
 def test_a_broken_backend_is_never_an_accept(
