@@ -35,6 +35,7 @@ def stopped(slapd: Slapd) -> Iterator[None]:
 def silent(slapd: Slapd) -> Iterator[None]:
     """It takes connections, and says nothing."""
     os.kill(slapd.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, slapd.pid, os.WSTOPPED)  # a thread of it may still have been answering
     try:
         yield
     finally:
