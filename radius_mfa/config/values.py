@@ -64,15 +64,10 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """A server to ask.  `tls`: from the first octet on."""
+class Server(Endpoint):
+    """A server to ask, by address or name.  `tls`: from the first octet on."""
 
-    host: str
-    port: int
     tls: bool
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,22 +11,17 @@ from contextlib import closing
 from pathlib import Path
 
 from radius_mfa.core.errors import StoreError
-from radius_mfa.stores.sqlite_connection import connect, name_of, store_errors
+from radius_mfa.stores.sqlite_connection import store_errors
 
 NEWEST = "0001"
 SCRIPTS = Path(__file__).parent / "migrations"
 
-_PATIENCE = 30.0  # seconds to wait for another process that migrates
 
+def migrate(connection: sqlite3.Connection, name: str) -> None:
+    """Bring the store to the newest version; an empty one is made.  Blocks.  Raises StoreError.
 
-def migrate(url: str) -> None:
-    """Bring the store at `url` to the newest version; a missing one is made.  Blocks.  Raises StoreError."""
-    with closing(connect(url, wait=_PATIENCE)) as connection:
-        migrate_connection(connection, name_of(url))
-
-
-def migrate_connection(connection: sqlite3.Connection, name: str) -> None:
-    """The same over a connection in autocommit mode; `name` is what an error calls the store."""
+    `connection` is in autocommit mode; `name` is what an error calls the store.
+    """
     with store_errors(name):
         if not _is_current(connection, name):
             _upgrade(connection, name)

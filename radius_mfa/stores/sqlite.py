@@ -36,7 +36,7 @@ from radius_mfa.core.ports import (
     Token,
     TotpStep,
 )
-from radius_mfa.stores.migrate import migrate_connection
+from radius_mfa.stores.migrate import migrate
 from radius_mfa.stores.sqlite_connection import (
     broken,
     connect,
@@ -130,7 +130,7 @@ class SqliteStore:
         with ExitStack() as on_error, store_errors(name):
             hot = durable = connect(url, wait=_PATIENCE)
             on_error.callback(durable.close)
-            migrate_connection(durable, name)
+            migrate(durable, name)
             if path_of(url):
                 hot = connect(url, wait=_PATIENCE)
                 on_error.callback(hot.close)

@@ -12,9 +12,10 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from radius_mfa.core.errors import StoreError
-from radius_mfa.stores.migrate import NEWEST, SCRIPTS, migrate
+from radius_mfa.stores.migrate import NEWEST, SCRIPTS
+from radius_mfa.stores.migrate import migrate as migrate_connection
 from radius_mfa.stores.sqlite import SqliteStore
-from radius_mfa.stores.sqlite_connection import connect
+from radius_mfa.stores.sqlite_connection import connect, name_of
 from tests.adapters import FixedClock
 from tests.stores.support import TOP
 
@@ -30,6 +31,12 @@ def url(tmp_path: Path) -> str:
 def connection(url: str) -> Iterator[Connection]:
     with closing(connect(url, wait=0)) as connection:
         yield connection
+
+
+def migrate(url: str) -> None:
+    """Bring the store at `url` to the newest version, as opening it does."""
+    with closing(connect(url, wait=30)) as connection:
+        migrate_connection(connection, name_of(url))
 
 
 def tables(connection: Connection) -> set[str]:
@@ -105,7 +112,7 @@ def run(program: str, url: str) -> str:
 
 
 def test_migrating_says_nothing(url: str) -> None:
-    assert run("import sys; from radius_mfa.stores.migrate import migrate; migrate(sys.argv[1])", url) == ""
+    assert run("import sys; from tests.stores.test_migrate import migrate; migrate(sys.argv[1])", url) == ""
 
 
 def test_opening_a_store_that_is_current_imports_no_alembic(url: str) -> None:

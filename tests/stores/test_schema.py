@@ -7,7 +7,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateTable
 
-from radius_mfa.stores.migrate import migrate_connection
+from radius_mfa.stores.migrate import migrate
 from radius_mfa.stores.schema import metadata
 from radius_mfa.stores.sqlite_connection import connect
 
@@ -20,7 +20,7 @@ def schema(connection: Connection) -> dict[str, str]:
 
 def test_the_migrations_arrive_at_the_schema() -> None:
     with closing(connect("sqlite://", wait=0)) as migrated, closing(connect("sqlite://", wait=0)) as made:
-        migrate_connection(migrated, "migrated")
+        migrate(migrated, "migrated")
         metadata.create_all(create_engine("sqlite://", creator=lambda: made, poolclass=StaticPool))
 
         assert schema(migrated) == schema(made)
