@@ -27,10 +27,12 @@ from radius_mfa.core.conversation import Conversation, Ports, Rules
 from radius_mfa.core.enrolment import Enrolment, Seed
 from radius_mfa.core.guard import Counters, Guard
 from radius_mfa.core.login import Conclusion
-from radius_mfa.core.messages import AccessRequest, Attribute, Challenge, Nas, Profile, User
+from radius_mfa.core.mailing import Mailing
+from radius_mfa.core.messages import AccessRequest, Attribute, Challenge, FactorKind, Nas, Profile, User
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy
-from radius_mfa.core.ports import Facts, Password, Store
+from radius_mfa.core.ports import Facts, Mail, Password, Store
+from radius_mfa.factors.mail import PURPOSE, MailFactor, MailRules
 from radius_mfa.factors.totp import TotpFactor, base32
 from radius_mfa.stores.seal import AeadSealer, KeyFile
 from radius_mfa.stores.sqlite import SqliteStore
@@ -48,6 +50,7 @@ COMMA = Nas("comma", Profile("one field", suffix=","))
 SIX = Nas("six", Profile("one field", suffix=6))
 
 STAFF_POLICY = Policy("staff")
+MAIL_POLICY = Policy("by mail too", factors=frozenset({FactorKind.TOTP, FactorKind.MAIL}))
 
 
 class FixedClock:
@@ -100,6 +103,16 @@ class Accounts:
 
     async def dummy_check(self, password: bytes, deadline: float) -> None:
         self.asked.append(("dummy", password.decode()))
+
+
+class Doorbell:
+    """A `Mailer` that only counts how often it was woken."""
+
+    def __init__(self) -> None:
+        self.rung = 0
+
+    def wake(self) -> None:
+        self.rung += 1
 
 
 class Fuse:
@@ -212,16 +225,20 @@ class House:
         self.sealer = new_sealer()
         self.store = SqliteStore.open("sqlite://", self.clock)
         self.totp = TotpFactor(self.sealer, window=1)
+        self.mail = MailFactor(self.sealer, self.entropy, MailRules(86400.0, per_day=5, cooldown=60.0))
+        self.doorbell = Doorbell()
         self.enrolment = Enrolment(self.store, self.sealer, self.totp, self.clock, self.entropy)
         self.seeds: dict[str, list[bytes]] = {}
         self.conversation = self._conversation(rules)
         self._runner = asyncio.Runner()
 
     def _conversation(self, rules: Rules, fuse: Fuse | None = None, store: Store | None = None) -> Conversation:
+        store = store or fused(self.store, fuse)
         ports = Ports(
             directory=fused(self.directory, fuse),
-            store=store or fused(self.store, fuse),
-            factors={self.totp.kind: fused(self.totp, fuse)},
+            store=store,
+            factors={self.totp.kind: fused(self.totp, fuse), self.mail.kind: fused(self.mail, fuse)},
+            mailing=Mailing(fused(self.mail, fuse), self.doorbell, store, self.clock),
             sealer=fused(self.sealer, fuse),
             clock=fused(self.clock, fuse),
             entropy=fused(self.entropy, fuse),
@@ -262,6 +279,26 @@ class House:
         """What the user's device shows, `steps` from now, by a generator that is not ours."""
         generator = pyotp.TOTP(base32(self.seeds[username][token]))
         return generator.at(int(self.clock.wall()) + steps * PERIOD)
+
+    def register(self, username: str, address: str = "") -> None:
+        """A verified address for the user."""
+        user = user_named(username)
+        self.run(self.store.set_mail_address(user.id, user.username, address or f"{username}@example.net"))
+
+    def mails(self) -> list[tuple[Mail, str]]:
+        """What has come into the outbox since the last time, each with its code."""
+        now = self.clock.wall()
+        return [(mail, self._opened(mail)) for mail in self.run(self.store.claim_mails(now, now + 1e6, 100))]
+
+    def mailed(self) -> str:
+        """The code of the one mail that has come since the last time."""
+        ((_, code),) = self.mails()
+        return code
+
+    def _opened(self, mail: Mail) -> str:
+        code = self.sealer.open(PURPOSE, mail.code, mail.user_id, mail.id)
+        assert code is not None
+        return code.decode()
 
     def wrong_codes(self, username: str, count: int) -> list[str]:
         """Different codes that no device of the user shows anywhere near now."""

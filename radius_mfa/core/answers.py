@@ -72,15 +72,17 @@ def split(text: str, suffix: str | int) -> tuple[str, Answer | None]:
     """One-field mode: the password and the answer that one text holds, by the one rule `suffix` fixes.
 
     A separator splits at its last occurrence if an answer follows; a number takes that many digits
-    off the end, or the ending `,mail`.  Without such an ending the whole text is the password.
+    off the end, or an ending of a comma and `mail` or a mailed code, whose digits would not be known
+    from the password's.  Without such an ending the whole text is the password.
     """
     if isinstance(suffix, str):
         password, found, ending = text.rpartition(suffix)
         answer = read_answer(ending)
         return (text, None) if not found or isinstance(answer, Unreadable) else (password, answer)
     password, found, ending = text.rpartition(",")
-    if found and isinstance(read_answer(ending), MailAsked):
-        return password, MailAsked()
+    answer = read_answer(ending)
+    if found and (isinstance(answer, MailAsked) or getattr(answer, "kind", None) is FactorKind.MAIL):
+        return password, answer
     digits = unicodedata.normalize("NFKC", text[-suffix:])
     answer = read_answer(digits)
     if len(digits) == suffix and digits.isdigit() and isinstance(answer, CodeAnswer):

@@ -11,7 +11,8 @@ know again.  In every later round it sends that State and what the user typed.  
  3. **One reading.**  What is password and what is code is settled by the client's profile before
     either is checked, and never tried the other way round.
  4. **A State belongs to one client and one User-Name**, is honoured for a time, and is spent by the
-    first answer to it (RFC 2865 §5.24 leaves its content to us).  Round one writes nothing.
+    first answer to it (RFC 2865 §5.24 leaves its content to us).  Round one writes nothing,
+    but for a code that has to be mailed.
  5. **A failure is counted before the code is looked at**, in the transaction that spends the
     State, and taken back if the code was right.  So a thousand answers sent at once gain
     nothing over one.  An answer that cannot be right is not a guess and is not counted.
@@ -29,11 +30,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
-from radius_mfa.core import answers, challenge, decisions
+from radius_mfa.core import answers, challenge, decisions, usernames
 from radius_mfa.core.answers import Answer, CodeAnswer, MailAsked, Unreadable
 from radius_mfa.core.errors import BackendError, DirectoryError
 from radius_mfa.core.guard import Counters, Guard, cleared
 from radius_mfa.core.login import Conclusion, Login, conclude
+from radius_mfa.core.mailing import Mailing
 from radius_mfa.core.messages import (
     Accept,
     AccessRequest,
@@ -45,7 +47,7 @@ from radius_mfa.core.messages import (
     Message,
     Reject,
 )
-from radius_mfa.core.outcomes import ROUNDS_OVER, Outcome
+from radius_mfa.core.outcomes import MAIL_SENT_LOG_IN_AGAIN, ROUNDS_OVER, Outcome
 from radius_mfa.core.policy import Policy, SecondFactor, Situation, evaluate
 from radius_mfa.core.ports import (
     AnsweredBefore,
@@ -64,20 +66,21 @@ from radius_mfa.core.ports import (
     Store,
 )
 
-_MICROSOFT, _MS_CHAP_RESPONSE, _MS_CHAP2_RESPONSE = 311, 1, 25
-
 _NOT_RIGHT = {
     Password.WRONG: Outcome.WRONG_PASSWORD,
     Password.EXPIRED: Outcome.PASSWORD_EXPIRED,
     Password.MUST_CHANGE: Outcome.PASSWORD_MUST_CHANGE,
     Password.LOCKED: Outcome.ACCOUNT_LOCKED,
     Password.DISABLED: Outcome.ACCOUNT_DISABLED,
+    Password.RESTRICTED: Outcome.ACCOUNT_RESTRICTED,
+    Password.WRONG_AGAIN: Outcome.WRONG_PASSWORD_AGAIN,
+    Password.TOO_MANY_WRONG: Outcome.TOO_MANY_WRONG_PASSWORDS,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the conversation asks of the world."""
+    """What the conversation asks of the world.  `mailing`: None where no code is mailed to anybody."""
 
     directory: Directory
     store: Store
@@ -85,6 +88,7 @@ class Ports:
     sealer: Sealer
     clock: Clock
     entropy: Entropy
+    mailing: Mailing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,23 @@ class Rules:
     discard_when_broken: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """An answer whose State is spent, under judgement until `deadline`."""
+
+    login: Login
+    attempt: Attempt
+    facts: Facts
+    deadline: float
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The mailed codes that the guess was a try of."""
+        if self.attempt.guess is not FactorKind.MAIL:
+            return ()
+        return tuple(code.id for code in self.facts.mail_codes if not code.used)
+
+
 class Conversation:
     """Decides Access-Requests; keeps nothing between them."""
 
@@ -108,6 +129,7 @@ class Conversation:
         self._sealer = ports.sealer
         self._clock = ports.clock
         self._entropy = ports.entropy
+        self._mailing = ports.mailing
         self._rules = rules
         self._guard = rules.guard
         self._policy_named = {policy.name: policy for policy in rules.policies}
@@ -128,11 +150,14 @@ class Conversation:
     # --- round one: a name and a password ---------------------------------------------------------
 
     async def _round_one(self, login: Login, deadline: float) -> Conclusion:
-        text = _typed_text(login)
+        text = login.text
         if isinstance(text, Outcome):
             return self._refuse(login, text)
 
-        user = await self._directory.find(login.typed, deadline)
+        name = usernames.looked_up(login.typed, login.request.nas.naming)
+        if isinstance(name, Outcome):
+            return self._refuse(login, name)
+        user = await self._directory.find(name, deadline)
         if isinstance(user, Outcome):
             return await self._refuse_unchecked(login, user, text, deadline)
 
@@ -164,15 +189,23 @@ class Conversation:
             if policy.second_factor is SecondFactor.WHEN_ENROLLED and not self._usable(facts):
                 return self._accept_by_password(login, policy)
             return self._refuse(login, Outcome.UNENROLLED)
-        barred = self._guard.barred(facts.counters, self._clock.wall())
+        barred = self._guard.barred(facts.counters, self._clock.wall(), login.factors)
         if barred:
             return self._refuse_barred(login, barred, facts.counters)
+        login = replace(login, factors=self._guard.open(facts.counters, login.factors))
 
-        if login.request.nas.profile.suffix is None:
+        if login.factors == {FactorKind.MAIL} and answer is None:  # there is nothing else to wait for
+            return await self._ask_by_mail(login, facts, deadline)
+        if not login.asks_in_one_field:
             return self._conclude(login, self._challenge(login, Outcome.CHALLENGED))
         if answer is None:
             return self._refuse(login, Outcome.CODE_MISSING)
-        return await self._judge(login, policy, answer, deadline)
+        return await self._judge(login, answer, deadline)
+
+    async def _ask_by_mail(self, login: Login, facts: Facts, deadline: float) -> Conclusion:
+        """Ask for a code that leaves by mail at the same time."""
+        reference = await self._mailed(login, facts, deadline)
+        return self._conclude(login, self._after_mail(login, reference), reference)
 
     # --- later rounds: a State and an answer --------------------------------------------------------
 
@@ -195,34 +228,39 @@ class Conversation:
             return self._refuse(login, Outcome.POLICY_GONE)
 
         login = login.under(policy)
-        text = _typed_text(login)
+        text = login.text
         if isinstance(text, Outcome):
             return self._refuse(login, text)
-        return await self._judge(login, policy, answers.read_answer(text), deadline)
+        return await self._judge(login, answers.read_answer(text), deadline)
 
     # --- the answer ---------------------------------------------------------------------------------
 
-    async def _judge(self, login: Login, policy: Policy, answer: Answer, deadline: float) -> Conclusion:
+    async def _judge(self, login: Login, answer: Answer, deadline: float) -> Conclusion:
         """Spend the State, then look at the answer, then write down what became of it."""
-        guess = isinstance(answer, CodeAnswer) and answer.kind in login.factors
-        attempt = self._attempt(login, answer)
-        spent = await self._store.spend(attempt, self._reserve if guess else self._admit, deadline)
+        guess = answer.kind if isinstance(answer, CodeAnswer) and answer.kind in login.factors else None
+        attempt = login.attempt(answer, guess, self._sealer)
+        tried = login.factors if guess is None else frozenset({guess})
+        admission = self._guard.admission(self._clock.wall(), tried, guess)
+        spent = await self._store.spend(attempt, admission, deadline)
         if isinstance(spent, AnsweredBefore):
             return self._repeat(login, spent)
         if spent is Refusal.SPENT:
             return self._refuse(login, Outcome.STATE_SPENT)
         if isinstance(spent, Refusal):
             facts = await self._store.facts(login.user_id, deadline)
-            barred = self._guard.barred(facts.counters, self._clock.wall()) or Outcome.LOCKED
+            barred = self._guard.barred(facts.counters, self._clock.wall(), tried) or Outcome.LOCKED
             return self._refuse_barred(login, barred, facts.counters)
 
         login = replace(login, username=spent.facts.username or login.username)
         if isinstance(answer, CodeAnswer):
             login = replace(login, factor=answer.kind.value)
+        case = _Case(login, attempt, spent.facts, deadline)
+        if isinstance(answer, MailAsked) and FactorKind.MAIL in login.factors:
+            return await self._settle_mail(case)
         judged = self._look_at(answer, login.factors, spent.facts)
         if isinstance(judged, Outcome):
-            return await self._settle_wrong(login, attempt, judged, spent.facts, deadline)
-        return await self._settle_right(login, policy, attempt, judged, spent.facts, deadline)
+            return await self._settle_wrong(case, judged)
+        return await self._settle_right(case, judged)
 
     def _look_at(self, answer: Answer, allowed: frozenset[FactorKind], facts: Facts) -> Consumption | Outcome:
         if isinstance(answer, Unreadable):
@@ -231,75 +269,73 @@ class Conversation:
             return Outcome.FACTOR_NOT_ALLOWED
         return self._factors[answer.kind].judge(facts, answer.code, self._clock.wall())
 
-    async def _settle_right(
-        self, login: Login, policy: Policy, attempt: Attempt, consume: Consumption, facts: Facts, deadline: float
-    ) -> Conclusion:
-        accept = Accept(Outcome.ACCEPTED, policy.reply)
-        settled = await self._settle(login, attempt, accept, deadline, consume=consume, adjust=cleared)
-        if settled is None:
-            return await self._settle_wrong(login, attempt, Outcome.CODE_USED, facts, deadline)
-        return settled
+    async def _settle_right(self, case: _Case, consume: Consumption) -> Conclusion:
+        assert case.login.policy is not None  # or nothing would have been asked
+        accept = Accept(Outcome.ACCEPTED, case.login.policy.reply)
+        settled = await self._settle(case, accept, consume=consume, adjust=cleared)
+        return settled or await self._settle_wrong(case, Outcome.CODE_USED)
 
-    async def _settle_wrong(
-        self, login: Login, attempt: Attempt, wrong: Outcome, facts: Facts, deadline: float
-    ) -> Conclusion:
+    async def _settle_wrong(self, case: _Case, wrong: Outcome) -> Conclusion:
         """Another round if there is one; the failure stays counted unless the code was merely used before."""
         adjust = self._guard.given_back if wrong is Outcome.CODE_USED else None
-        counters = adjust(facts.counters) if adjust else facts.counters
-        decision = self._after(wrong, login, counters)
-        settled = await self._settle(login, attempt, decision, deadline, adjust=adjust)
+        counters = adjust(case.facts.counters) if adjust else case.facts.counters
+        settled = await self._settle(case, self._after(wrong, case.login, counters), adjust=adjust)
+        assert settled is not None  # there was no code to be used
+        return settled
+
+    async def _settle_mail(self, case: _Case) -> Conclusion:
+        """`mail` was typed.  That is no wrong answer, so there is a round more, until it was typed too often."""
+        login = case.login
+        reference = await self._mailed(login, case.facts, case.deadline)
+        login = replace(login, round=login.round + 1, mails=min(login.mails + 1, challenge.MOST_MAILS))
+        settled = await self._settle(case, self._after_mail(login, reference), detail=reference)
         assert settled is not None  # there was no code to be used
         return settled
 
     def _after(self, wrong: Outcome, login: Login, counters: Counters) -> Reject | Challenge:
         """What a wrong answer is answered with."""
-        barred = self._guard.barred(counters, self._clock.wall())
+        barred = self._guard.barred(counters, self._clock.wall(), login.factors)
         if barred:
             return Reject(wrong, self._told(login, barred, counters))
-        profile = login.request.nas.profile
-        if profile.suffix is None and login.round < profile.rounds:
+        if not login.is_last_round:
             return self._challenge(replace(login, round=login.round + 1), wrong)
-        if wrong is Outcome.CODE_USED:
-            return Reject(wrong, login.message(wrong))
-        return Reject(wrong, Message(ROUNDS_OVER, login.language))
+        return Reject(wrong, login.message(wrong if wrong is Outcome.CODE_USED else ROUNDS_OVER))
+
+    def _after_mail(self, login: Login, reference: str) -> Reject | Challenge:
+        """What is asked once the code is on its way; `login` is already in the round that brings it."""
+        outcome = Outcome.MAIL_SENT if reference else Outcome.MAIL_LIMIT
+        if login.asks_in_one_field:
+            return Reject(
+                outcome, login.message(MAIL_SENT_LOG_IN_AGAIN if reference else outcome, reference=reference)
+            )
+        if login.round - login.mails > login.request.nas.profile.rounds:
+            return Reject(outcome, login.message(ROUNDS_OVER))
+        if not reference and FactorKind.TOTP not in login.factors:
+            return Reject(outcome, login.message(outcome))
+        return self._challenge(login, outcome, reference=reference)
+
+    async def _mailed(self, login: Login, facts: Facts, deadline: float) -> str:
+        assert self._mailing is not None  # or nobody could use a mailed code
+        return await self._mailing.send(facts, login.language, login.request.nas.name, deadline)
 
     async def _settle(
         self,
-        login: Login,
-        attempt: Attempt,
+        case: _Case,
         decision: Accept | Reject | Challenge,
-        deadline: float,
         *,
         consume: Consumption | None = None,
         adjust: Callable[[Counters], Counters] | None = None,
+        detail: str = "",
     ) -> Conclusion | None:
         """Write the decision down; None, and nothing written, where another login consumed the code first."""
-        conclusion = self._conclude(login, decision)
+        conclusion = self._conclude(case.login, decision, detail)
         packed = decisions.pack(decision, conclusion.event.time)
-        settlement = Settlement(attempt, packed, conclusion.event, consume, adjust)
-        settled = await self._store.settle(settlement, deadline)
+        untried = case.tried if adjust else ()
+        settlement = Settlement(case.attempt, packed, conclusion.event, consume, adjust, untried)
+        settled = await self._store.settle(settlement, case.deadline)
         if isinstance(settled, AnsweredBefore):
-            return self._repeat(login, settled)
+            return self._repeat(case.login, settled)
         return None if settled is Settled.CODE_USED else conclusion
-
-    def _attempt(self, login: Login, answer: Answer) -> Attempt:
-        """What is spent, and a digest that tells this answer from any other to the same State.
-
-        Only the form of what is no code goes into it: it may be a password, and nothing derived
-        from a password leaves this process.
-        """
-        request = login.request
-        said = answer.code if isinstance(answer, CodeAnswer) else type(answer).__name__
-        asked = [value for value in request.attributes if value[0] != Attribute.PROXY_STATE]
-        digest = self._sealer.digest("answer", request.nas.name.encode(), repr(asked).encode(), said.encode())
-        # The State may be answered until it expires, and that answer be repeated for a window after.
-        return Attempt(login.id, login.round, login.user_id, digest, login.expires + request.nas.window)
-
-    def _reserve(self, counters: Counters) -> Counters | None:
-        return self._guard.reserve(counters, self._clock.wall())
-
-    def _admit(self, counters: Counters) -> Counters | None:
-        return None if self._guard.barred(counters, self._clock.wall()) else counters
 
     def _usable(self, facts: Facts) -> frozenset[FactorKind]:
         return frozenset(kind for kind, factor in self._factors.items() if factor.usable(facts))
@@ -309,7 +345,7 @@ class Conversation:
     def _accept_by_password(self, login: Login, policy: Policy) -> Conclusion:
         return self._conclude(login, Accept(Outcome.ACCEPTED_BY_PASSWORD, policy.reply))
 
-    def _challenge(self, login: Login, outcome: Outcome) -> Challenge:
+    def _challenge(self, login: Login, outcome: Outcome, **said: str) -> Challenge:
         """A Challenge for `login.round`, its State sealed."""
         expires = self._clock.wall() + self._rules.challenge_lifetime
         content = challenge.Content(
@@ -322,9 +358,10 @@ class Conversation:
             user_id=login.user_id,
             policy=login.policy.name if login.policy else "",
             language=login.language,
+            mails=login.mails,
         )
         state = self._sealer.seal("state", challenge.pack(content))
-        return Challenge(outcome, state, login.message(outcome))
+        return Challenge(outcome, state, login.message(outcome, **said))
 
     def _refuse(self, login: Login, outcome: Outcome, detail: str = "") -> Conclusion:
         return self._conclude(login, Reject(outcome, login.message(outcome)), detail)
@@ -361,24 +398,3 @@ class Conversation:
             return login.message(outcome)
         left = counters.locked_until - self._clock.wall()
         return login.message(outcome, minutes=str(max(1, round(left / 60))))
-
-
-def _typed_text(login: Login) -> str | Outcome:
-    """The text of User-Password, or why the request cannot be served."""
-    request = login.request
-    if request.password is None:
-        return Outcome.METHOD_NOT_OFFERED if _asks_another_method(request) else Outcome.NO_PASSWORD
-    if not login.typed:
-        return Outcome.NAME_UNREADABLE
-    text = answers.readable(request.password)
-    return Outcome.PASSWORD_UNREADABLE if text is None else text
-
-
-def _asks_another_method(request: AccessRequest) -> bool:
-    """CHAP (RFC 2865 §5.3), EAP (RFC 3579 §3.1) or MS-CHAP (RFC 2548 §2.1.3, §2.3.2)."""
-    return (
-        request.first(Attribute.CHAP_PASSWORD) is not None
-        or request.first(Attribute.EAP_MESSAGE) is not None
-        or bool(request.vendor(_MICROSOFT, _MS_CHAP_RESPONSE))
-        or bool(request.vendor(_MICROSOFT, _MS_CHAP2_RESPONSE))
-    )

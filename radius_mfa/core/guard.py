@@ -3,14 +3,18 @@
 A failure is counted *before* the code is looked at, so parallel guesses gain nothing; a right code
 clears everything, and a used one, resent, gives its failure back.  `failures` fills up to a lock; each
 lock lasts longer than the one before; `since_success` never stops counting until a success and ends in
-a suspension, which only unlocking lifts.  A right password alone clears nothing.
+a suspension of TOTP, which a mailed code or unlocking lifts.  A right password alone clears nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
+
+_TOTP = frozenset({FactorKind.TOTP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +40,33 @@ class Guard:
     durations: tuple[float, ...] = (900.0, 3600.0, 14400.0, 86400.0)
     suspend_after: int = 50
 
-    def barred(self, counters: Counters, now: float) -> Outcome | None:
-        """LOCKED or SUSPENDED, or None when a code may be tried."""
-        if counters.suspended:
+    def open(self, counters: Counters, factors: frozenset[FactorKind]) -> frozenset[FactorKind]:
+        """Those of `factors` that are not suspended: only TOTP ever is, guessing a mailed code has its own end."""
+        return factors - _TOTP if counters.suspended else factors
+
+    def barred(self, counters: Counters, now: float, factors: frozenset[FactorKind] = _TOTP) -> Outcome | None:
+        """LOCKED or SUSPENDED, or None when a code of one of `factors` may be tried."""
+        if counters.suspended and not self.open(counters, factors):
             return Outcome.SUSPENDED
         if now < counters.locked_until:
             return Outcome.LOCKED
         return None
 
-    def reserve(self, counters: Counters, now: float) -> Counters | None:
+    def admission(
+        self, now: float, tried: frozenset[FactorKind], guess: FactorKind | None
+    ) -> Callable[[Counters], Counters | None]:
+        """The rule by which an answer is let through, and counted if it is a guess at a code of that kind."""
+        if guess is not None:
+            return lambda counters: self.reserve(counters, now, guess)
+        return lambda counters: None if self.barred(counters, now, tried) else counters
+
+    def reserve(self, counters: Counters, now: float, kind: FactorKind = FactorKind.TOTP) -> Counters | None:
         """The counters with one more failure, and the lock or suspension where that fills them up.
 
-        None when no code may be tried at all.  The failure that fills a counter is itself still
+        None when no code of this kind may be tried at all.  The failure that fills a counter is itself still
         judged; the next is not.
         """
-        if self.barred(counters, now):
+        if self.barred(counters, now, frozenset({kind})):
             return None
         # A full counter here has served its lock: it starts anew, `locks` and `since_success` do not.
         failures = (0 if counters.failures >= self.failures else counters.failures) + 1

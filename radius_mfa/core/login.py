@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from radius_mfa.core import usernames
+from radius_mfa.core import answers, usernames
+from radius_mfa.core.answers import Answer, CodeAnswer
 from radius_mfa.core.challenge import Content, primary_language
 from radius_mfa.core.messages import (
     Accept,
@@ -19,10 +20,25 @@ from radius_mfa.core.messages import (
     Reject,
     User,
 )
-from radius_mfa.core.outcomes import REFUSED, Outcome, told_to_user
+from radius_mfa.core.outcomes import REFUSED, ROUNDS_OVER, Outcome, told_to_user
 from radius_mfa.core.policy import Policy
+from radius_mfa.core.ports import Attempt, Sealer
 
+_MICROSOFT, _MS_CHAP_RESPONSE, _MS_CHAP2_RESPONSE = 311, 1, 25
 _LONGEST_SHOWN = 128
+# Texts that are put otherwise where a code may come by mail as well, or by mail only.
+_OR_MAIL, _BY_MAIL = "_or_mail", "_mail"
+PUT_OTHERWISE = {
+    Outcome.CHALLENGED: {_OR_MAIL},
+    Outcome.CODE_MISSING: {_OR_MAIL},
+    Outcome.SUSPENDED: {_OR_MAIL},
+    Outcome.CODE_WRONG: {_OR_MAIL, _BY_MAIL},
+    Outcome.CODE_USED: {_OR_MAIL, _BY_MAIL},
+    Outcome.ANSWER_UNREADABLE: {_OR_MAIL, _BY_MAIL},
+    Outcome.FACTOR_NOT_ALLOWED: {_OR_MAIL, _BY_MAIL},
+    Outcome.MAIL_LIMIT: {_OR_MAIL},
+    ROUNDS_OVER: {_OR_MAIL, _BY_MAIL},
+}
 _DECISIONS = {Accept: "accept", Reject: "reject", Challenge: "challenge", Discard: "discard"}
 
 
@@ -32,13 +48,15 @@ class Login:
 
     `id`: 16 octets, the same in every round.  `typed`: the User-Name that was typed, empty when
     unreadable.  `user_id` is empty until the directory, or a State, has said who it is.
-    `factors`: those that may answer, until `expires` (wall seconds).
+    `factors`: those that may answer, until `expires` (wall seconds).  `mails`: answers that asked for
+    a code by mail, see `challenge.Content`.
     """
 
     request: AccessRequest
     id: bytes
     typed: str
     round: int = 0
+    mails: int = 0
     user_id: str = ""
     username: str = ""
     language: str = ""
@@ -69,6 +87,7 @@ class Login:
             id=content.login,
             expires=content.expires,
             round=content.round,
+            mails=content.mails,
             user_id=content.user_id,
             language=content.language,
             factors=content.factors,
@@ -78,12 +97,53 @@ class Login:
         """The policy as it is now: what it no longer allows may not answer, whatever the State says."""
         return replace(self, policy=policy, factors=self.factors & policy.factors)
 
-    def message(self, outcome: Outcome, **parameters: str) -> Message:
-        """What this user is told of `outcome`."""
-        key = told_to_user(outcome)
+    @property
+    def text(self) -> str | Outcome:
+        """The text of User-Password, or why the request cannot be served."""
+        if self.request.password is None:
+            return Outcome.METHOD_NOT_OFFERED if _asks_another_method(self.request) else Outcome.NO_PASSWORD
+        if not self.typed:
+            return Outcome.NAME_UNREADABLE
+        text = answers.readable(self.request.password)
+        return Outcome.PASSWORD_UNREADABLE if text is None else text
+
+    @property
+    def asks_in_one_field(self) -> bool:
+        """Whether password and answer come in one text, and there is no Access-Challenge."""
+        return self.request.nas.profile.suffix is not None
+
+    @property
+    def is_last_round(self) -> bool:
+        """Whether a wrong answer now ends the login.  Asking for a mail is no wrong answer."""
+        return self.asks_in_one_field or self.round - self.mails >= self.request.nas.profile.rounds
+
+    def attempt(self, answer: Answer, guess: FactorKind | None, sealer: Sealer) -> Attempt:
+        """What `answer` spends, and a digest that tells it from any other to the same State.
+
+        Only the form of what is no code goes into it: it may be a password, and nothing derived
+        from a password leaves this process.
+        """
+        request = self.request
+        said = answer.code if isinstance(answer, CodeAnswer) else type(answer).__name__
+        asked = [value for value in request.attributes if value[0] != Attribute.PROXY_STATE]
+        digest = sealer.digest("answer", request.nas.name.encode(), repr(asked).encode(), said.encode())
+        # The State may be answered until it expires, and that answer be repeated for a window after.
+        return Attempt(self.id, self.round, self.user_id, digest, self.expires + request.nas.window, guess)
+
+    def message(self, what: Outcome | str, **parameters: str) -> Message:
+        """What this user is told of an outcome, or by the text of that key."""
+        key = told_to_user(what) if isinstance(what, Outcome) else what
         # Words in the user's own language would tell that there is such a user.
         language = "" if key == REFUSED else self.language
-        return Message(key, language, tuple(parameters.items()))
+        return Message(key + self._otherwise(key), language, tuple(parameters.items()))
+
+    def _otherwise(self, key: str) -> str:
+        """What is added to the key of a text because of the factors that may answer."""
+        if FactorKind.MAIL not in self.factors:
+            return ""
+        by_mail = self.factor == FactorKind.MAIL or FactorKind.TOTP not in self.factors
+        suffix = _BY_MAIL if by_mail else _OR_MAIL
+        return suffix if suffix in PUT_OTHERWISE.get(key, ()) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +194,13 @@ def shown(octets: bytes | None) -> str:
 def masked(name: str) -> str:
     """A name that may be a password: its first character and how many there were."""
     return f"{name[0]}…({len(name)})" if name else ""
+
+
+def _asks_another_method(request: AccessRequest) -> bool:
+    """CHAP (RFC 2865 §5.3), EAP (RFC 3579 §3.1) or MS-CHAP (RFC 2548 §2.1.3, §2.3.2)."""
+    return (
+        request.first(Attribute.CHAP_PASSWORD) is not None
+        or request.first(Attribute.EAP_MESSAGE) is not None
+        or bool(request.vendor(_MICROSOFT, _MS_CHAP_RESPONSE))
+        or bool(request.vendor(_MICROSOFT, _MS_CHAP2_RESPONSE))
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.usernames import AS_TYPED, Naming
 
 
 class Attribute(IntEnum):
@@ -67,7 +68,8 @@ class Profile:
 class Nas:
     """A client of ours (RFC 2865 §1.2: the NAS), by its name in the YAML; its secret stays in `wire`.
 
-    `timeout` is the NAS's own, in seconds, and `retries` what it sends after the first try.
+    `timeout` is the NAS's own, in seconds, and `retries` what it sends after the first try.  `naming`:
+    how its users write their names.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Nas:
     timeout: float = 5.0
     retries: int = 3
     station: str = "none"
+    naming: Naming = AS_TYPED
 
     @property
     def window(self) -> float:

@@ -15,11 +15,14 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
     ACCEPTED_BY_PASSWORD = "accepted_by_password"  # the policy asks for no second factor here
     CHALLENGED = "challenged"
+    MAIL_SENT = "mail_sent"  # a code is on its way, or was already: the event's `detail` is its reference
 
     # Nothing was looked up: the request itself cannot be served.
     METHOD_NOT_OFFERED = "method_not_offered"  # CHAP, MS-CHAP, EAP where it is not configured
     NO_PASSWORD = "no_password"  # no User-Password, or none that can be recovered (RFC 2865 §5.2)
     NAME_UNREADABLE = "name_unreadable"  # no User-Name, empty, not UTF-8, or with control characters
+    REALM_MISSING = "realm_missing"  # the client demands `user@realm`
+    REALM_NOT_SERVED = "realm_not_served"  # a realm that is not among the client's
     PASSWORD_UNREADABLE = "password_unreadable"  # not UTF-8 or control octets: is the shared secret right?
 
     # Before the password was found right.
@@ -29,18 +32,22 @@ class Outcome(StrEnum):
     NOT_ACTIVATED = "not_activated"
     NO_POLICY = "no_policy"
     WRONG_PASSWORD = "wrong_password"
+    WRONG_PASSWORD_AGAIN = "wrong_password_again"  # the one that was wrong just now: the directory was not asked
+    TOO_MANY_WRONG_PASSWORDS = "too_many_wrong_passwords"  # the directory was not asked, lest it lock the account
 
     # The directory says no to the account, whatever the password (ACCOUNT_LOCKED) or after a right one.
     PASSWORD_EXPIRED = "password_expired"
     PASSWORD_MUST_CHANGE = "password_must_change"
     ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_RESTRICTED = "account_restricted"  # not at this hour, or not from here
     ACCOUNT_LOCKED = "account_locked"
 
     # The password was right; the second factor cannot be asked for.
     UNENROLLED = "unenrolled"
     CODE_MISSING = "code_missing"  # one-field mode, and only a password in the field
+    MAIL_LIMIT = "mail_limit"  # no more codes are mailed to this user today
     LOCKED = "locked"
-    SUSPENDED = "suspended"
+    SUSPENDED = "suspended"  # of TOTP: a mailed code, or staff, lifts it
 
     # Round two: the State.
     STATE_UNREADABLE = "state_unreadable"  # forged, tampered with, cut, or sealed under a key we do not have
@@ -67,6 +74,8 @@ _BEFORE_THE_PASSWORD = frozenset(
         Outcome.METHOD_NOT_OFFERED,
         Outcome.NO_PASSWORD,
         Outcome.NAME_UNREADABLE,
+        Outcome.REALM_MISSING,
+        Outcome.REALM_NOT_SERVED,
         Outcome.PASSWORD_UNREADABLE,
         Outcome.UNKNOWN_USER,
         Outcome.AMBIGUOUS_USER,
@@ -74,6 +83,8 @@ _BEFORE_THE_PASSWORD = frozenset(
         Outcome.NOT_ACTIVATED,
         Outcome.NO_POLICY,
         Outcome.WRONG_PASSWORD,
+        Outcome.WRONG_PASSWORD_AGAIN,
+        Outcome.TOO_MANY_WRONG_PASSWORDS,
         # May depend on whose account it is: another server, another answer to a bind.
         Outcome.DIRECTORY_FAILED,
         Outcome.INTERNAL_ERROR,
@@ -88,6 +99,7 @@ _BEFORE_THE_PASSWORD = frozenset(
 
 REFUSED = "refused"
 ROUNDS_OVER = "rounds_over"  # told with the last wrong answer: there is no other prompt to type into
+MAIL_SENT_LOG_IN_AGAIN = "mail_sent_log_in_again"  # in one-field mode, where nothing can be asked
 
 
 def told_to_user(outcome: Outcome) -> str:

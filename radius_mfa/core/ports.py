@@ -69,8 +69,11 @@ class Password(Enum):
     WRONG = auto()
     EXPIRED = auto()
     MUST_CHANGE = auto()
-    LOCKED = auto()
+    LOCKED = auto()  # whatever the password was
     DISABLED = auto()
+    RESTRICTED = auto()  # right, but not at this hour or from here
+    WRONG_AGAIN = auto()  # known to be wrong: nobody was asked
+    TOO_MANY_WRONG = auto()  # the user's wrong passwords are used up: nobody was asked
 
 
 class Directory(Protocol):
@@ -113,13 +116,37 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class MailCode:
+    """A mailed code as the store has it.  `code` is sealed, bound to user and code id.
+
+    `reference`: what prompt and mail both show.  `created`, `expires`: wall seconds.  `tries`: guesses
+    made while it was good, counted before they were looked at.
+    """
+
+    id: str
+    user_id: str
+    reference: str
+    code: bytes = field(repr=False)
+    created: float
+    expires: float
+    tries: int = 0
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """What the store knows of one user, read in one go.  `username`: what the directory last called them."""
+    """What the store knows of one user, read in one go.  `username`: what the directory last called them.
+
+    `mail_address`: verified, or empty.  `mail_codes`: of the last 24 hours and all that have not
+    expired, used ones too, the oldest first.
+    """
 
     user_id: str
     counters: Counters
     tokens: tuple[Token, ...] = ()
     username: str = ""
+    mail_address: str = ""
+    mail_codes: tuple[MailCode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +158,59 @@ class TotpStep:
     drift: int
 
 
-# What a right code uses up.  Mailed and recovery codes join as alternatives.
-Consumption = TotpStep
+@dataclass(frozen=True, slots=True)
+class MailCodeUse:
+    """A mailed code that fits: accept it, unless it was used before."""
+
+    code_id: str
+
+
+# What a right code uses up.  Recovery codes join as an alternative.
+Consumption = TotpStep | MailCodeUse
+
+
+@dataclass(frozen=True, slots=True)
+class NewMailCode:
+    """A code to be mailed.  `after`: the id of the user's newest code when it was decided on, or empty.
+
+    `code` is sealed, bound to user and code id.  `client`: where the user is logging in.
+    """
+
+    id: str
+    user_id: str
+    reference: str
+    code: bytes = field(repr=False)
+    created: float
+    expires: float
+    address: str
+    language: str
+    client: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail in the outbox, with the sealed code it carries.  `attempts`: tries so far, this one too."""
+
+    id: str
+    user_id: str
+    username: str
+    address: str
+    language: str
+    client: str
+    reference: str
+    code: bytes = field(repr=False)
+    created: float
+    expires: float
+    attempts: int
+
+
+class Mailer(Protocol):
+    """Who delivers what is in the outbox."""
+
+    def wake(self) -> None:
+        """There is something to deliver now."""
+        ...
 
 
 class Factor(Protocol):
@@ -149,6 +227,14 @@ class Factor(Protocol):
         ...
 
 
+class MailedFactor(Factor, Protocol):
+    """The second factor that has to be asked for."""
+
+    def ask(self, facts: Facts, language: str, client: str, now: float) -> MailCode | NewMailCode | None:
+        """The code to type: one that is on its way already, or a new one to issue; None: no more for today."""
+        ...
+
+
 # --- the store ----------------------------------------------------------------------------------
 
 
@@ -157,7 +243,8 @@ class Attempt:
     """An answer to a State, before it is looked at.
 
     `login` and `round` name the State; `digest` (keyed) tells this answer from another to the same
-    State; `expires`: wall seconds until which the spent State must be remembered.
+    State; `expires`: wall seconds until which the spent State must be remembered.  `guess`: the
+    factor whose code it is, None for what is no guess.
     """
 
     login: bytes
@@ -165,6 +252,7 @@ class Attempt:
     user_id: str
     digest: bytes
     expires: float
+    guess: FactorKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +284,8 @@ class Settlement:
     """How an attempt ended, written in one transaction.
 
     `decision`: octets to give to whoever sends the identical answer again.  `consume`: what a
-    right code uses up.  `adjust`: what becomes of the counters.  `event`: the login's row.
+    right code uses up.  `adjust`: what becomes of the counters.  `untried`: ids of the mailed codes
+    whose try is taken back.  `event`: the login's row.
     """
 
     attempt: Attempt
@@ -204,6 +293,7 @@ class Settlement:
     event: AuditEvent
     consume: Consumption | None = None
     adjust: Callable[[Counters], Counters] | None = None
+    untried: tuple[str, ...] = ()
 
 
 class Settled(Enum):
@@ -239,7 +329,8 @@ class Store(Protocol):
     ) -> Reserved | AnsweredBefore | Refusal:
         """Spend a State and count a failure in advance, in one transaction.
 
-        `reserve` is a pure rule over the counters; None from it refuses (and spends nothing).
+        `reserve` is a pure rule over the counters; None from it refuses (and spends nothing).  Where
+        the guess is a mailed code, each code that has not expired or been used counts a try as well.
         The identical attempt again: its decision if there is one, else Reserved once more,
         counted once.  Raises StoreError.
         """
@@ -250,6 +341,30 @@ class Store(Protocol):
 
         Whoever comes second with the same attempt gets the first one's decision.  Raises StoreError.
         """
+        ...
+
+    async def issue_mail_code(self, code: NewMailCode, deadline: float) -> bool:
+        """Keep a code and put its mail into the outbox, in one transaction.
+
+        False, and nothing written, where `after` is not the user's newest code any more: somebody
+        else has issued one.  Raises StoreError.
+        """
+        ...
+
+    async def claim_mails(self, now: float, until: float, most: int) -> Sequence[Mail]:
+        """Mails that are due, the oldest first, nobody else's until `until` (wall seconds).  Raises StoreError."""
+        ...
+
+    async def postpone_mail(self, mail_id: str, due: float) -> None:
+        """Let the mail be claimed again from `due` on, wall seconds."""
+        ...
+
+    async def drop_mail(self, mail_id: str) -> None:
+        """Take the mail out of the outbox: it was delivered, or never will be.  Its code stays."""
+        ...
+
+    async def set_mail_address(self, user_id: str, username: str, address: str) -> None:
+        """Keep the user's verified address durably, "" for none; codes sent to another one are void."""
         ...
 
     async def add_tokens(self, tokens: Sequence[NewToken]) -> Sequence[bool]:

@@ -1,6 +1,32 @@
-"""What was typed as the user's name, before anybody is looked up by it."""
+"""What was typed as the user's name, and what is looked up for it.
+
+A name comes bare, as `user@realm` (RFC 7542 §2.2) or as `REALM\\user`, in any spelling.  What becomes of the
+realm is settled per client before anybody is looked up; from then on it is the directory's own id that
+everything is kept under, so that all spellings of a name share one lock-out and one used code.
+"""
 
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from radius_mfa.core.outcomes import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What a client's `realms` and `realm_required` say.
+
+    `realms`: None: any, and kept: `user@realm` is looked up as it is, `REALM\\user` without its realm.
+    Else, by its folded name, what each realm that is served becomes, "" for nothing; `ANY` stands
+    for every realm.
+    """
+
+    realms: Mapping[str, str] | None = field(default=None, hash=False)
+    required: bool = False
+
+
+ANY = "*"
+AS_TYPED = Naming()
 
 
 def read(octets: bytes | None) -> str | None:
@@ -17,6 +43,35 @@ def read(octets: bytes | None) -> str | None:
     return name.strip() or None
 
 
+def looked_up(typed: str, naming: Naming) -> str | Outcome:
+    """The name to look up; NAME_UNREADABLE without a user in it, REALM_MISSING, REALM_NOT_SERVED.
+
+    Compatibility forms are made one first (RFC 4518 §2.3): a full-width `＠` parts name and realm too.
+    """
+    domain, parted, rest = normal(typed).partition("\\")
+    domain, rest = (domain.strip(), rest.strip()) if parted else ("", domain)
+    user, at, realm = rest.rpartition("@")
+    if not at:
+        user, realm = rest, ""
+    user, realm = user.strip(), realm.strip()
+    if not user or (at and not realm) or (parted and not domain):
+        return Outcome.NAME_UNREADABLE
+    if not (domain or realm):
+        return Outcome.REALM_MISSING if naming.required else user
+    if naming.realms is None:
+        return rest
+    becomes = {naming.realms.get(fold(each), naming.realms.get(ANY)) for each in (domain, realm) if each}
+    if len(becomes) > 1 or None in becomes:  # two realms that are not the same, or one that is nobody's
+        return Outcome.REALM_NOT_SERVED
+    (becoming,) = becomes
+    return f"{user}@{becoming}" if becoming else user
+
+
+def normal(name: str) -> str:
+    """The name in its one Unicode form, outer white space removed; case is the directory's business."""
+    return unicodedata.normalize("NFKC", name).strip()
+
+
 def fold(name: str) -> str:
     """One spelling for all that mean the same name: compatibility forms, case and outer space are nothing."""
-    return unicodedata.normalize("NFKC", name).casefold().strip()
+    return normal(name).casefold().strip()

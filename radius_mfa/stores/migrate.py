@@ -13,7 +13,7 @@ from pathlib import Path
 from radius_mfa.core.errors import StoreError
 from radius_mfa.stores.sqlite_connection import store_errors
 
-NEWEST = "0001"
+NEWEST = "0002"
 SCRIPTS = Path(__file__).parent / "migrations"
 
 

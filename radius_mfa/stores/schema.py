@@ -1,4 +1,4 @@
-"""The tables, schema version 1: what a migration has to arrive at.
+"""The tables, schema version 2: what a migration has to arrive at.
 
 For migrations, the command line and people; the way of a login speaks SQL of its own.  One schema for
 SQLite and PostgreSQL.  Times are wall seconds as floats, since that is what they are compared with.
@@ -90,6 +90,47 @@ login = Table(
     Column("decision", Text, nullable=False),
     Index("login_by_user", "user_id", "time"),
     Index("login_by_time", "time"),
+)
+
+# Where codes are mailed to; only a verified address is kept.
+mail_address = Table(
+    "mail_address",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("verified", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Mailed codes; `code` is sealed.  Kept while they count: until they expire, and for a day.
+mail_code = Table(
+    "mail_code",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("code", LargeBinary, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("used", Boolean, nullable=False),
+    Index("mail_code_by_user", "user_id", "created", "id"),
+    Index("mail_code_by_expiry", "expires"),
+    sqlite_with_rowid=False,
+)
+
+# Mails to be delivered: one for a code, and its id.  Whoever delivers one moves `due` ahead first.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due", Double, nullable=False),
+    Index("outbox_by_due", "due"),
+    sqlite_with_rowid=False,
 )
 
 # Sources that have sent Message-Authenticator, and from then on must (`message_authenticator: auto`).

@@ -6,8 +6,6 @@ deadline.  These commits are not synced (after a power cut, what was lost may be
 long as a code is good).  What must not be lost, and what takes its time, goes to the second
 connection, which syncs and waits in a thread of its own; copying the write-ahead log back into the
 file, which SQLite would do in the middle of some login's commit, is among that.
-
-The SQL is what PostgreSQL understands too, but for the form of the parameters.
 """
 
 from __future__ import annotations
@@ -17,25 +15,28 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters
-from radius_mfa.core.messages import AuditEvent
+from radius_mfa.core.messages import AuditEvent, FactorKind
 from radius_mfa.core.ports import (
     AnsweredBefore,
     Attempt,
     Clock,
     Facts,
+    Mail,
+    MailCodeUse,
+    NewMailCode,
     NewToken,
     Refusal,
     Reserved,
     Settled,
     Settlement,
-    Token,
-    TotpStep,
 )
+from radius_mfa.stores import sqlite_mail as mail
 from radius_mfa.stores.migrate import migrate
 from radius_mfa.stores.sqlite_connection import (
     broken,
@@ -46,6 +47,16 @@ from radius_mfa.stores.sqlite_connection import (
     store_errors,
     transaction,
 )
+from radius_mfa.stores.sqlite_rows import (
+    add_token,
+    consume,
+    counters_of,
+    facts_of,
+    spent_before,
+    write_counters,
+    write_login,
+    write_username,
+)
 
 T = TypeVar("T")
 
@@ -55,40 +66,10 @@ _CHECKPOINT_PATIENCE = 0.05  # seconds a checkpoint may wait, and others for it
 _BATCH = 500  # rows deleted in one transaction
 _COMMITS_PER_CHECKPOINT = 256  # about as many pages as SQLite's own 1000
 
-_FACTS = """
-    SELECT c.failures, c.since_success, c.locks, c.locked_until, c.suspended,
-           c.username, t.id, t.label, t.seed, t.last_step, t.drift, t.confirmed
-    FROM user_counters c LEFT JOIN totp_token t ON t.user_id = c.user_id
-    WHERE c.user_id = ? ORDER BY t.created, t.id"""
-_COUNTERS = "SELECT failures, since_success, locks, locked_until, suspended FROM user_counters WHERE user_id = ?"
-_WRITE_COUNTERS = """
-    INSERT INTO user_counters
-        (user_id, failures, since_success, locks, locked_until, suspended, username, created, last_success)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (user_id) DO UPDATE SET
-        failures = excluded.failures, since_success = excluded.since_success, locks = excluded.locks,
-        locked_until = excluded.locked_until, suspended = excluded.suspended,
-        username = coalesce(nullif(excluded.username, ''), user_counters.username),
-        last_success = coalesce(excluded.last_success, user_counters.last_success)"""
-_WRITE_USERNAME = """
-    INSERT INTO user_counters (user_id, username, created) VALUES (?, ?, ?)
-    ON CONFLICT (user_id) DO UPDATE SET username = excluded.username"""
-
 _SPENT = "SELECT digest, decision FROM spent_state WHERE login = ? AND round = ?"
 _SPEND = "INSERT INTO spent_state (login, round, user_id, digest, expires) VALUES (?, ?, ?, ?, ?)"
 _DECIDE = "UPDATE spent_state SET decision = ? WHERE login = ? AND round = ?"
-_TAKE_STEP = """
-    UPDATE totp_token SET last_step = ?, drift = ?
-    WHERE id = ? AND user_id = ? AND last_step < ? AND confirmed"""
-_WRITE_LOGIN = """
-    INSERT INTO login
-        (time, login, user_id, username, client, station, source, policy, factor, outcome, decision)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
-_ADD_TOKEN = """
-    INSERT INTO totp_token (id, user_id, label, seed, fingerprint, confirmed, last_step, drift, created)
-    VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?)
-    ON CONFLICT (user_id, fingerprint) DO NOTHING"""
 _CONFIRM = """
     UPDATE totp_token SET confirmed = TRUE, last_step = CASE WHEN last_step < ? THEN ? ELSE last_step END
     WHERE id = ? AND NOT confirmed"""
@@ -144,7 +125,7 @@ class SqliteStore:
     # --- the way of a login -------------------------------------------------------------------------
 
     async def facts(self, user_id: str, deadline: float) -> Facts:
-        return await self._on_loop(partial(_facts, self._hot, user_id), deadline)
+        return await self._on_loop(partial(facts_of, self._hot, user_id), deadline)
 
     async def spend(
         self, attempt: Attempt, reserve: Callable[[Counters], Counters | None], deadline: float
@@ -158,26 +139,31 @@ class SqliteStore:
     ) -> Reserved | AnsweredBefore | Refusal:
         db = self._hot
         with transaction(db):
-            facts = _facts(db, attempt.user_id)
+            facts = facts_of(db, attempt.user_id)
             row = db.execute(_SPENT, (attempt.login, attempt.round)).fetchone()
             if row is not None:
-                return _spent_before(attempt, row, facts)
+                return spent_before(attempt, row, facts)
             counters = reserve(facts.counters)
             if counters is None:
                 return Refusal.BARRED
             spent = (attempt.login, attempt.round, attempt.user_id, attempt.digest, attempt.expires)
             db.execute(_SPEND, spent)
             if counters != facts.counters:
-                self._write_counters(attempt.user_id, counters)
-        return Reserved(Facts(attempt.user_id, counters, facts.tokens, facts.username))
+                write_counters(db, attempt.user_id, counters, self._clock.wall())
+            if attempt.guess is FactorKind.MAIL:
+                mail.count_try(db, attempt.user_id, self._clock.wall())
+                facts = replace(facts, mail_codes=mail.codes_of(db, attempt.user_id))
+        return Reserved(replace(facts, counters=counters))
 
     async def settle(self, settlement: Settlement, deadline: float) -> Settled | AnsweredBefore:
-        settled = await self._on_loop(partial(self._settle, settlement), deadline)
+        if isinstance(settlement.consume, MailCodeUse):  # good for a day: it must not be good again after a crash
+            return await self._durably_by(deadline, partial(self._settle, settlement))
+        settled = await self._on_loop(partial(self._settle, settlement, self._hot), deadline)
         self._count_commit()
         return settled
 
-    def _settle(self, settlement: Settlement) -> Settled | AnsweredBefore:
-        db, attempt, event = self._hot, settlement.attempt, settlement.event
+    def _settle(self, settlement: Settlement, db: sqlite3.Connection) -> Settled | AnsweredBefore:
+        attempt, event = settlement.attempt, settlement.event
         with transaction(db):
             row = db.execute(_SPENT, (attempt.login, attempt.round)).fetchone()
             if row is None or row[0] != attempt.digest:
@@ -185,35 +171,28 @@ class SqliteStore:
             if row[1] is not None:
                 return AnsweredBefore(row[1])
             # Before anything is written: a code that is used ends the transaction with nothing in it.
-            if settlement.consume and not self._consume(attempt.user_id, settlement.consume):
+            if settlement.consume and not consume(db, attempt.user_id, settlement.consume):
                 return Settled.CODE_USED
             if settlement.adjust:
-                self._adjust(attempt.user_id, settlement.adjust, event)
+                self._adjust(db, attempt.user_id, settlement.adjust, event)
+            mail.take_tries_back(db, attempt.user_id, settlement.untried)
             db.execute(_DECIDE, (settlement.decision, attempt.login, attempt.round))
-            db.execute(_WRITE_LOGIN, _login_row(event))
+            write_login(db, event)
         return Settled.DONE
 
-    def _consume(self, user_id: str, step: TotpStep) -> bool:
-        """Whether it was there to be used up, which it is now."""
-        taken = self._hot.execute(_TAKE_STEP, (step.step, step.drift, step.token_id, user_id, step.step))
-        return taken.rowcount == 1
-
-    def _adjust(self, user_id: str, adjust: Callable[[Counters], Counters], event: AuditEvent) -> None:
-        row = self._hot.execute(_COUNTERS, (user_id,)).fetchone()
-        before = _counters(row) if row else Counters()
+    def _adjust(
+        self, db: sqlite3.Connection, user_id: str, adjust: Callable[[Counters], Counters], event: AuditEvent
+    ) -> None:
+        before = counters_of(db, user_id)
         after = adjust(before)
         accepted = event.time if event.decision == "accept" else None
         if after != before or accepted is not None:
-            self._write_counters(user_id, after, event.username, accepted)
+            write_counters(db, user_id, after, self._clock.wall(), event.username, accepted)
 
-    def _write_counters(
-        self, user_id: str, counters: Counters, username: str = "", last_success: float | None = None
-    ) -> None:
-        """Where the user is known already, an empty name and a time of None leave what is there."""
-        failures, since_success = counters.failures, counters.since_success
-        lock = (counters.locks, counters.locked_until, counters.suspended)
-        rest = (username, self._clock.wall(), last_success)
-        self._hot.execute(_WRITE_COUNTERS, (user_id, failures, since_success, *lock, *rest))
+    async def issue_mail_code(self, code: NewMailCode, deadline: float) -> bool:
+        issued = await self._on_loop(partial(mail.issue, self._hot, code), deadline)
+        self._count_commit()
+        return issued
 
     async def _on_loop(self, work: Callable[[], T], deadline: float) -> T:
         """What `work` returns, tried again for as long as somebody else holds the lock.
@@ -238,12 +217,31 @@ class SqliteStore:
 
         def add(db: sqlite3.Connection) -> list[bool]:
             with transaction(db):
-                return [_add_token(db, token, now) for token in tokens]
+                return [add_token(db, token, now) for token in tokens]
 
         return await self._durably(add)
 
     async def confirm_token(self, token_id: str, step: int) -> bool:
         return await self._durably(lambda db: db.execute(_CONFIRM, (step, step, token_id)).rowcount == 1)
+
+    async def claim_mails(self, now: float, until: float, most: int) -> Sequence[Mail]:
+        return await self._durably(lambda db: mail.claim(db, now, until, most))
+
+    async def postpone_mail(self, mail_id: str, due: float) -> None:
+        await self._durably(lambda db: mail.postpone(db, mail_id, due))
+
+    async def drop_mail(self, mail_id: str) -> None:
+        await self._durably(lambda db: mail.drop(db, mail_id))
+
+    async def set_mail_address(self, user_id: str, username: str, address: str) -> None:
+        now = self._clock.wall()
+
+        def keep(db: sqlite3.Connection) -> None:
+            with transaction(db):
+                write_username(db, user_id, username, now)
+                mail.set_address(db, user_id, address, now)
+
+        await self._durably(keep)
 
     async def unlock(self, user_id: str) -> bool:
         return await self._durably(lambda db: db.execute(_UNLOCK, (user_id,)).rowcount == 1)
@@ -265,13 +263,18 @@ class SqliteStore:
         await self._durably(lambda db: db.execute(_ADD_FIRST_PROOF, (key_id, proof)))
 
     async def purge(self, now: float, logins_before: float) -> int:
-        return await self._purge(_PURGE_SPENT, now) + await self._purge(_PURGE_LOGINS, logins_before)
+        return (
+            await self._purge(_PURGE_SPENT, now)
+            + await self._purge(_PURGE_LOGINS, logins_before)
+            + await self._purge(mail.PURGE_CODES, *mail.forgettable(now))
+            + await self._purge(mail.PURGE_OUTBOX)
+        )
 
-    async def _purge(self, statement: str, before: float) -> int:
+    async def _purge(self, statement: str, *before: float) -> int:
         """Delete in small transactions, and leave the lock alone between two for longer than anybody pauses."""
         total = 0
         while True:
-            deleted = await self._durably(lambda db: db.execute(statement, (before, _BATCH)).rowcount)
+            deleted = await self._durably(lambda db: db.execute(statement, (*before, _BATCH)).rowcount)
             total += deleted
             if deleted < _BATCH:
                 return total
@@ -285,6 +288,14 @@ class SqliteStore:
             if self._thread is None:
                 return work(self._durable)
             return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._durable)
+
+    async def _durably_by(self, deadline: float, work: Callable[[sqlite3.Connection], T]) -> T:
+        """As `_durably`, for a login that cannot wait for ever; what is late may be done all the same."""
+        try:
+            async with asyncio.timeout(deadline - self._clock.monotonic()):
+                return await asyncio.shield(self._durably(work))
+        except TimeoutError:
+            raise StoreError(f"{self._name}: could not be written in time") from None
 
     def _count_commit(self) -> None:
         self._commits += 1
@@ -321,42 +332,3 @@ def _checkpoint(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
     finally:
         connection.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000:.0f}")
-
-
-def _facts(db: sqlite3.Connection, user_id: str) -> Facts:
-    rows = db.execute(_FACTS, (user_id,)).fetchall()
-    if not rows:
-        return Facts(user_id, Counters())
-    # A user without a token is one row of which the token's half is NULL.
-    tokens = tuple(_token(user_id, row) for row in rows if row[6] is not None)
-    return Facts(user_id, _counters(rows[0]), tokens, rows[0][5])
-
-
-def _counters(row: tuple[Any, ...]) -> Counters:
-    failures, since_success, locks, locked_until, suspended = row[:5]
-    return Counters(failures, since_success, locks, locked_until, bool(suspended))
-
-
-def _token(user_id: str, row: tuple[Any, ...]) -> Token:
-    token_id, label, seed, last_step, drift, confirmed = row[6:]
-    return Token(token_id, user_id, label, seed, last_step, drift, bool(confirmed))
-
-
-def _spent_before(
-    attempt: Attempt, row: tuple[bytes, bytes | None], facts: Facts
-) -> Reserved | AnsweredBefore | Refusal:
-    digest, decision = row
-    if digest != attempt.digest:
-        return Refusal.SPENT
-    return Reserved(facts) if decision is None else AnsweredBefore(decision)
-
-
-def _login_row(event: AuditEvent) -> tuple[object, ...]:
-    who = (event.time, event.login, event.user_id, event.username, event.client, event.station, event.source)
-    return (*who, event.policy, event.factor, event.outcome.value, event.decision)
-
-
-def _add_token(db: sqlite3.Connection, token: NewToken, now: float) -> bool:
-    db.execute(_WRITE_USERNAME, (token.user_id, token.username, now))
-    what = (token.id, token.user_id, token.label, token.seed, token.fingerprint)
-    return db.execute(_ADD_TOKEN, (*what, token.confirmed, token.last_step, now)).rowcount == 1

@@ -50,6 +50,7 @@ contents = st.builds(
     language=st.from_regex(r"([a-z]{2,8})?", fullmatch=True),
     values=st.lists(st.tuples(text(20), st.text(max_size=300)), max_size=4).map(tuple),
     search_again=st.booleans(),
+    mails=st.integers(0, 3),
 )
 
 

@@ -26,6 +26,7 @@ from radius_mfa.core.messages import (
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import ClientIs, GroupIs, Policy, SecondFactor
 from radius_mfa.core.ports import Password
+from radius_mfa.core.usernames import ANY, Naming
 from tests.adapters import COMMA, NOON, PASSWORD, SIX, VPN, WIFI, House, Visitor, house
 
 MICROSOFT = (311).to_bytes(4, "big")
@@ -143,7 +144,7 @@ def test_trailing_space_and_case_are_part_of_a_password(it: House) -> None:
         assert it.login("alice").says(password) == "reject wrong_password"
 
 
-@pytest.mark.parametrize("name", ["eve", "*)(uid=*", "alice\\", "山田"])
+@pytest.mark.parametrize("name", ["eve", "*)(uid=*", "eve@example.org", "山田"])
 def test_an_unknown_user_is_refused_at_the_price_of_a_known_one(it: House, name: str) -> None:
     assert it.login(name).says(PASSWORD) == "reject unknown_user"
     assert it.directory.asked == [("find", name), ("dummy", PASSWORD)]
@@ -603,3 +604,49 @@ def test_a_user_whose_id_and_policy_are_as_long_as_they_may_be_fits_a_state() ->
 
         assert len(login.state or b"") <= 253
         assert login.says(it.code("alice", token=1)) == "accept accepted"
+
+
+# --- names --------------------------------------------------------------------------------------
+
+
+def test_every_spelling_of_a_name_is_one_user_with_one_used_code(it: House) -> None:
+    stripping = replace(VPN, naming=Naming({ANY: ""}))
+    code = it.code("alice")
+    names = ("alice", "ALICE", "alice ", "EXAMPLE\\alice", "alice@example.org", "ａｌｉｃｅ")
+    for number, name in enumerate(names):
+        login = it.challenged(name, stripping)
+        assert login.says(code) == ("challenge code_used" if number else "accept accepted")
+        assert login.last.event.user_id == "u-alice"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("alice", "reject realm_missing"), ("alice@elsewhere.org", "reject realm_not_served")],
+)
+def test_a_name_whose_realm_is_not_served_never_reaches_the_directory(it: House, name: str, said: str) -> None:
+    strict = replace(VPN, naming=Naming({"example.org": ""}, required=True))
+    login = it.login(name, strict)
+
+    assert login.says(PASSWORD) == said
+    assert message(login) == REFUSED
+    assert it.directory.asked == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said", "told"),
+    [
+        (Password.RESTRICTED, "account_restricted", "account_restricted"),
+        (Password.DISABLED, "account_disabled", "account_disabled"),
+        (Password.LOCKED, "account_locked", "refused"),
+        (Password.WRONG_AGAIN, "wrong_password_again", "refused"),
+        (Password.TOO_MANY_WRONG, "too_many_wrong_passwords", "refused"),
+    ],
+)
+def test_what_the_directory_says_of_an_account_is_told_where_the_password_was_right(
+    it: House, verdict: Password, said: str, told: str
+) -> None:
+    it.directory.verdicts["alice"] = verdict
+    login = it.login("alice")
+
+    assert login.says(PASSWORD) == f"reject {said}"
+    assert message(login).key == told

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radius_mfa.core.guard import Counters, Guard, cleared
+from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
 
 GUARD = Guard()
@@ -180,3 +181,33 @@ def test_used_codes_alone_never_lock(failures: int) -> None:
         counters = guard.given_back(reserved)
 
     assert counters == Counters()
+
+
+# --- by factor ----------------------------------------------------------------------------------
+
+TOTP, MAIL = frozenset({FactorKind.TOTP}), frozenset({FactorKind.MAIL})
+SUSPENDED = Counters(since_success=50, suspended=True)
+
+
+def test_a_suspension_is_of_totp_and_leaves_the_mailed_code() -> None:
+    assert GUARD.open(SUSPENDED, TOTP | MAIL) == MAIL
+    assert GUARD.open(Counters(), TOTP | MAIL) == TOTP | MAIL
+    assert GUARD.barred(SUSPENDED, NOW, TOTP) is Outcome.SUSPENDED
+    assert GUARD.barred(SUSPENDED, NOW, TOTP | MAIL) is None
+    assert GUARD.barred(SUSPENDED, NOW, frozenset()) is Outcome.SUSPENDED
+    assert GUARD.barred(Counters(), NOW, frozenset()) is None
+
+
+def test_a_lock_is_of_all_factors() -> None:
+    assert GUARD.barred(Counters(locked_until=NOW + 1), NOW, MAIL) is Outcome.LOCKED
+
+
+def test_a_mailed_code_is_admitted_and_counted_while_totp_is_suspended() -> None:
+    assert GUARD.admission(NOW, TOTP, FactorKind.TOTP)(SUSPENDED) is None
+    admitted = GUARD.admission(NOW, MAIL, FactorKind.MAIL)(SUSPENDED)
+    assert admitted == Counters(1, 51, suspended=True)
+
+
+def test_what_is_no_guess_is_admitted_and_not_counted() -> None:
+    assert GUARD.admission(NOW, TOTP, None)(Counters(failures=3)) == Counters(failures=3)
+    assert GUARD.admission(NOW, TOTP, None)(Counters(locked_until=NOW + 1)) is None

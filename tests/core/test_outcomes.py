@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from radius_mfa.core.outcomes import REFUSED, Outcome, told_to_user
+from radius_mfa.core.login import PUT_OTHERWISE
+from radius_mfa.core.outcomes import MAIL_SENT_LOG_IN_AGAIN, REFUSED, ROUNDS_OVER, Outcome, told_to_user
 from radius_mfa.data import CONFIG
 
 # No reply with words: accepted, or asked without a text of its own.
@@ -14,6 +15,8 @@ TELL_NOTHING = {
     Outcome.METHOD_NOT_OFFERED,
     Outcome.NO_PASSWORD,
     Outcome.NAME_UNREADABLE,
+    Outcome.REALM_MISSING,
+    Outcome.REALM_NOT_SERVED,
     Outcome.PASSWORD_UNREADABLE,
     Outcome.UNKNOWN_USER,
     Outcome.AMBIGUOUS_USER,
@@ -21,6 +24,8 @@ TELL_NOTHING = {
     Outcome.NOT_ACTIVATED,
     Outcome.NO_POLICY,
     Outcome.WRONG_PASSWORD,
+    Outcome.WRONG_PASSWORD_AGAIN,
+    Outcome.TOO_MANY_WRONG_PASSWORDS,
     Outcome.DIRECTORY_FAILED,
     Outcome.INTERNAL_ERROR,
     Outcome.ACCOUNT_LOCKED,
@@ -44,4 +49,6 @@ def test_afterwards_each_reason_has_its_own(outcome: Outcome) -> None:
 def test_every_text_a_user_may_be_told_exists_in_every_language(path: Path) -> None:
     texts = yaml.safe_load(path.read_text())
 
-    assert {told_to_user(outcome) for outcome in set(Outcome) - SILENT} <= set(texts)
+    otherwise = {key + suffix for key, suffixes in PUT_OTHERWISE.items() for suffix in suffixes}
+    beside = {ROUNDS_OVER, MAIL_SENT_LOG_IN_AGAIN, "change_password", "mail_subject", "mail_body"}
+    assert {told_to_user(outcome) for outcome in set(Outcome) - SILENT} | otherwise | beside == set(texts)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radius_mfa.core.usernames import fold, read
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.usernames import ANY, AS_TYPED, Naming, fold, looked_up, normal, read
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,71 @@ def test_folding_twice_is_folding_once_for_ascii(name: str) -> None:
     plain = "".join(each for each in name if each.isascii())
 
     assert fold(fold(plain)) == fold(plain)
+
+
+# --- realms -------------------------------------------------------------------------------------
+
+STRIPPED = Naming({ANY: ""})
+MAPPED = Naming({"example": "example.org", "example.org": "example.org", "students.example.org": ""})
+REQUIRED = Naming({"example.org": ""}, required=True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "naming", "name"),
+    [
+        # Kept, which is the default: a backslash has no place in a name, an @ may have.
+        ("alice", AS_TYPED, "alice"),
+        ("alice@example.org", AS_TYPED, "alice@example.org"),
+        ("EXAMPLE\\alice", AS_TYPED, "alice"),
+        ("EXAMPLE\\alice@example.org", AS_TYPED, "alice@example.org"),
+        ("ａｌｉｃｅ＠example.org", AS_TYPED, "alice@example.org"),
+        ("EXAMPLE＼alice", AS_TYPED, "alice"),
+        (" alice　", AS_TYPED, "alice"),
+        ("e\u0301ve", AS_TYPED, "\u00e9ve"),
+        ("EXAMPLE\\ alice", AS_TYPED, "alice"),
+        # Stripped.
+        ("alice @ anywhere.example", STRIPPED, "alice"),
+        ("alice", STRIPPED, "alice"),
+        ("alice@anywhere.example", STRIPPED, "alice"),
+        ("ANY\\alice", STRIPPED, "alice"),
+        ("odd@name@example.org", STRIPPED, "odd@name"),
+        # Mapped, in whatever spelling.
+        ("alice", MAPPED, "alice"),
+        ("EXAMPLE\\alice", MAPPED, "alice@example.org"),
+        ("Example\\alice@EXAMPLE.org", MAPPED, "alice@example.org"),
+        ("alice@Students.Example.Org", MAPPED, "alice"),
+        # Required.
+        ("alice@example.org", REQUIRED, "alice"),
+    ],
+)
+def test_what_is_looked_up(typed: str, naming: Naming, name: str) -> None:
+    """RFC 7542 §2.2: the realm is what follows the last @."""
+    assert looked_up(typed, naming) == name
+
+
+@pytest.mark.parametrize(
+    ("typed", "naming", "outcome"),
+    [
+        ("alice@elsewhere.org", MAPPED, Outcome.REALM_NOT_SERVED),
+        ("OTHER\\alice", MAPPED, Outcome.REALM_NOT_SERVED),
+        ("OTHER\\alice@example.org", MAPPED, Outcome.REALM_NOT_SERVED),
+        ("EXAMPLE\\alice@students.example.org", MAPPED, Outcome.REALM_NOT_SERVED),
+        ("alice", REQUIRED, Outcome.REALM_MISSING),
+        ("@example.org", STRIPPED, Outcome.NAME_UNREADABLE),
+        ("EXAMPLE\\", STRIPPED, Outcome.NAME_UNREADABLE),
+        ("\\alice", AS_TYPED, Outcome.NAME_UNREADABLE),
+        ("alice@", AS_TYPED, Outcome.NAME_UNREADABLE),
+    ],
+)
+def test_who_is_not_looked_up(typed: str, naming: Naming, outcome: Outcome) -> None:
+    assert looked_up(typed, naming) is outcome
+
+
+@given(st.text(min_size=1), st.sampled_from([AS_TYPED, STRIPPED, MAPPED, REQUIRED]))
+def test_what_is_looked_up_is_never_empty_and_says_no_realm_that_is_not_served(typed: str, naming: Naming) -> None:
+    name = looked_up(typed, naming)
+
+    if not isinstance(name, Outcome):
+        assert name
+        if naming in (MAPPED, REQUIRED) and "@" in normal(typed) and "\\" not in normal(typed):
+            assert fold(normal(typed).rpartition("@")[2]) in (naming.realms or {})

@@ -21,6 +21,7 @@ from radius_mfa.core.ports import (
     AnsweredBefore,
     Attempt,
     Clock,
+    Consumption,
     Facts,
     NewToken,
     Refusal,
@@ -28,7 +29,6 @@ from radius_mfa.core.ports import (
     Settled,
     Settlement,
     Store,
-    TotpStep,
 )
 from tests.adapters import NOON, FixedClock
 
@@ -78,7 +78,7 @@ def event(user_id: str = ALICE, **differently: Any) -> AuditEvent:
 
 def settlement(
     of: Attempt,
-    consume: TotpStep | None = None,
+    consume: Consumption | None = None,
     adjust: Callable[[Counters], Counters] | None = None,
     octets: bytes = b"the decision",
     **about: Any,

@@ -19,7 +19,17 @@ from radius_mfa.stores.sqlite_connection import connect, name_of
 from tests.adapters import FixedClock
 from tests.stores.support import TOP
 
-TABLES = {"key_check", "login", "message_authenticator_seen", "spent_state", "totp_token", "user_counters"}
+TABLES = {
+    "key_check",
+    "login",
+    "mail_address",
+    "mail_code",
+    "message_authenticator_seen",
+    "outbox",
+    "spent_state",
+    "totp_token",
+    "user_counters",
+}
 
 
 @pytest.fixture

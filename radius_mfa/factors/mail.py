@@ -1,0 +1,164 @@
+"""The code that is mailed: 8 digits, good once, for a time, and for three guesses."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from radius_mfa.core.messages import FactorKind
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.ports import Entropy, Facts, MailCode, MailCodeUse, NewMailCode, Sealer
+
+PURPOSE = "mail"  # what codes are sealed for
+DIGITS = 8
+MOST_TRIES = 3
+DAY = 86400.0  # seconds: what `per_day` is counted over
+
+# Of what looks or sounds like something else, one of the two or neither.
+_LETTERS = "ACDEFHJKLMNPRTVWXY"
+_NUMERALS = "23456789"
+_REFERENCES = tuple(letter + numeral for letter in _LETTERS for numeral in _NUMERALS)
+
+
+@dataclass(frozen=True, slots=True)
+class MailRules:
+    """`lifetime`: of a code; `cooldown`: between two mails; both in seconds.  `per_day`: mails to one user."""
+
+    lifetime: float
+    per_day: int
+    cooldown: float
+
+
+class MailFactor:
+    """Judges mailed codes, and says when there is a new one to mail.
+
+    A clock that was set back makes codes look as if they came from the future.  They are as young as
+    can be, so that nobody is sent another; but from further than a lifetime ahead none is good.
+    """
+
+    kind = FactorKind.MAIL
+
+    def __init__(self, sealer: Sealer, entropy: Entropy, rules: MailRules) -> None:
+        self._sealer = sealer
+        self._entropy = entropy
+        self._rules = rules
+
+    def usable(self, facts: Facts) -> bool:
+        """Whether the user has a verified address."""
+        return bool(facts.mail_address)
+
+    def judge(self, facts: Facts, code: str, now: float) -> MailCodeUse | Outcome:
+        """The good code that `code` is; CODE_USED for one that was good and is used.
+
+        The guess has been counted, so a third one is still looked at.  Every code is opened and
+        compared, so that the time taken says nothing of which one fits.
+        """
+        fits = [each for each in facts.mail_codes if self._is(each, code)]
+        current = [each for each in fits if self._current(each, now)]
+        for each in current:
+            if not each.used and each.tries <= MOST_TRIES:
+                return MailCodeUse(each.id)
+        return Outcome.CODE_USED if any(each.used for each in current) else Outcome.CODE_WRONG
+
+    def ask(self, facts: Facts, language: str, client: str, now: float) -> MailCode | NewMailCode | None:
+        """The code to type: a good one younger than the cooldown, else a new one, else whichever is good.
+
+        None where the mails of the day are used up, or the address is gone.
+        """
+        if not self.usable(facts):
+            return None
+        good = [
+            each
+            for each in facts.mail_codes
+            if self._current(each, now) and not each.used and each.tries < MOST_TRIES
+        ]
+        young = [each for each in good if now - each.created < self._rules.cooldown]
+        if young:
+            return young[-1]
+        # A day ahead, as after a clock that was years wrong, is no mail of today either.
+        today = sum(abs(now - each.created) < DAY for each in facts.mail_codes)
+        if today < self._rules.per_day:
+            return self._new(facts, language, client, now)
+        return good[-1] if good else None
+
+    def _current(self, code: MailCode, now: float) -> bool:
+        return code.created - self._rules.lifetime <= now < code.expires
+
+    def _is(self, kept: MailCode, code: str) -> bool:
+        plain = self._sealer.open(PURPOSE, kept.code, kept.user_id, kept.id)
+        return hmac.compare_digest(plain or b"", code.encode()) and plain is not None
+
+    def _new(self, facts: Facts, language: str, client: str, now: float) -> NewMailCode:
+        code_id = self._entropy.octets(8).hex()
+        digits = f"{self._below(10**DIGITS):0{DIGITS}}"
+        return NewMailCode(
+            id=code_id,
+            user_id=facts.user_id,
+            reference=self._reference(facts),
+            code=self._sealer.seal(PURPOSE, digits.encode(), facts.user_id, code_id),
+            created=now,
+            expires=now + self._rules.lifetime,
+            address=facts.mail_address,
+            language=language,
+            client=client,
+            after=facts.mail_codes[-1].id if facts.mail_codes else "",
+        )
+
+    def _reference(self, facts: Facts) -> str:
+        """One that none of the user's other mails has; there are more of them than anybody is sent."""
+        taken = {each.reference for each in facts.mail_codes}
+        free = [each for each in _REFERENCES if each not in taken] or _REFERENCES
+        return free[self._below(len(free))]
+
+    def _below(self, limit: int) -> int:
+        """A number from 0 on, each as likely: what would make the first ones likelier is drawn again."""
+        fair = 2**32 - 2**32 % limit
+        while (number := int.from_bytes(self._entropy.octets(4), "big")) >= fair:
+            pass
+        return number % limit
+
+
+# --- addresses ----------------------------------------------------------------------------------
+
+_LONGEST_ADDRESS, _LONGEST_LOCAL_PART = 254, 64  # octets (RFC 5321 §4.5.3.1)
+# RFC 5322 §3.2.3 without what some servers take for a route, a file or a command: % ! / | and backquote.
+_ATOM = r"[A-Za-z0-9#$&'*+=?^_{}~-]+"
+_LOCAL_PART = re.compile(rf"(?!-){_ATOM}(?:\.{_ATOM})*")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?!\d+\Z){_LABEL}")
+
+
+def readable_address(text: str) -> str | None:
+    """The address that mail is sent to, its domain in ASCII; None for what is no address to send a code to.
+
+    What comes out is a local part of plain atoms, one `@`, and a domain name of two labels or more,
+    254 octets at the most: nothing in it can end or begin anything in a header or a command.
+    """
+    local_part, at, domain = text.partition("@")
+    if len(text) > _LONGEST_ADDRESS or not at or not _LOCAL_PART.fullmatch(local_part):
+        return None
+    ascii_domain = _in_ascii(domain)
+    if ascii_domain is None or len(local_part) > _LONGEST_LOCAL_PART:
+        return None
+    address = f"{local_part}@{ascii_domain}"
+    return address if len(address) <= _LONGEST_ADDRESS else None
+
+
+def _in_ascii(domain: str) -> str | None:
+    """The domain as DNS has it.  None where it is none, or where the encoding would make it another one.
+
+    Python's encoding is that of 2003 (RFC 3490), which takes `ß` for `ss`; such a name can be given
+    in its `xn--` form.
+    """
+    encoded = domain.lower()
+    if not domain.isascii():
+        try:
+            encoded = domain.encode("idna").decode("ascii").lower()
+            meant = encoded.encode("ascii").decode("idna")
+        except UnicodeError:
+            return None
+        if meant != unicodedata.normalize("NFC", domain.lower()):
+            return None
+    return encoded if _DOMAIN.fullmatch(encoded) else None
