@@ -13,8 +13,9 @@ from radius_mfa.config.load import Loaded
 from radius_mfa.core.enrolment import Enrolment
 from radius_mfa.core.errors import KeyFileError, StoreError
 from radius_mfa.core.messages import FactorKind
-from radius_mfa.core.ports import Clock, Entropy, Factor, Sealer, Store
+from radius_mfa.core.ports import Clock, Entropy, Factor, MailedFactor, Sealer, Store
 from radius_mfa.directories.chain import ChainedDirectory, OpenDirectory
+from radius_mfa.factors.mail import MailFactor, MailRules
 from radius_mfa.factors.totp import TotpFactor
 from radius_mfa.stores.migrate import look
 from radius_mfa.stores.seal import AeadSealer, check_proofs, read_key_file, verify_key
@@ -46,6 +47,7 @@ class Backends:
     store: Store
     sealer: Sealer
     factors: Mapping[FactorKind, Factor]
+    mailed: MailedFactor | None
     enrolment: Enrolment
     issuer: str
     clock: Clock
@@ -72,11 +74,19 @@ def backends_of(
     totp_settings = configuration.factors.totp or model.Totp()
     clock, entropy = SystemClock(), SystemEntropy()
     totp = TotpFactor(sealer, totp_settings.window)
+    mail = configuration.factors.mail
+    mailed = None
+    if mail is not None:
+        mailed = MailFactor(sealer, entropy, MailRules(mail.lifetime, mail.per_day, mail.cooldown))
+    factors: dict[FactorKind, Factor] = {FactorKind.TOTP: totp} if configuration.factors.totp else {}
+    if mailed:
+        factors[FactorKind.MAIL] = mailed
     return Backends(
         directory=directory,
         store=store,
         sealer=sealer,
-        factors={FactorKind.TOTP: totp} if configuration.factors.totp else {},
+        factors=factors,
+        mailed=mailed,
         enrolment=Enrolment(store, sealer, totp, clock, entropy),
         issuer=totp_settings.issuer,
         clock=clock,

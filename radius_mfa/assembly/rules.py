@@ -9,6 +9,7 @@ from typing import Any
 
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded, load_usable
+from radius_mfa.config.messages import Languages, load_messages
 from radius_mfa.core import usernames
 from radius_mfa.core.conversation import Rules
 from radius_mfa.core.errors import ConfigurationError
@@ -25,13 +26,30 @@ from radius_mfa.core.policy import (
     UserIs,
     fold_group,
 )
+from radius_mfa.core.usernames import Naming
+from radius_mfa.data import CONFIG
+from radius_mfa.service.texts import Texts
 from radius_mfa.wire.clients import Client, Clients
 from radius_mfa.wire.dictionary import Dictionary
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Loaded:
     """The configuration in `path`.  Raises ConfigurationError with every problem in it."""
-    return load_usable(path, environment, Dictionary.shipped())
+    loaded = load_usable(path, environment, Dictionary.shipped())
+    if loaded.configuration.messages is not None:
+        messages_of(loaded.configuration)  # what is wrong in there is a problem of the configuration
+    return loaded
+
+
+def messages_of(configuration: model.Configuration) -> Languages:
+    """What users are told.  Raises ConfigurationError."""
+    return load_messages(CONFIG / "messages", configuration.messages)
+
+
+def texts_of(configuration: model.Configuration) -> Texts:
+    """What users are told, with what the configuration has to put in."""
+    ldap = configuration.directory.ldap
+    return Texts(messages_of(configuration), configuration.contact, ldap.password_url if ldap else None)
 
 
 def nas_of(client: model.Client) -> Nas:
@@ -43,6 +61,7 @@ def nas_of(client: model.Client) -> Nas:
         timeout=client.timeout,
         retries=client.retries,
         station=client.station,
+        naming=Naming(client.realms, client.realm_required),
     )
 
 

@@ -7,26 +7,28 @@ import random
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
 from radius_mfa.assembly.backends import Backends, backends_of, open_directory, open_store
-from radius_mfa.assembly.rules import clients_of, rules_of
+from radius_mfa.assembly.mail import open_outbox
+from radius_mfa.assembly.rules import clients_of, rules_of, texts_of
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
-from radius_mfa.config.messages import load_messages
 from radius_mfa.core.conversation import Conversation, Ports
 from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
-from radius_mfa.core.messages import AuditEvent
+from radius_mfa.core.mailing import Mailing
 from radius_mfa.core.ports import Sealer, Store
-from radius_mfa.data import CONFIG
 from radius_mfa.observe.audit import AuditFile, AuditLog
 from radius_mfa.observe.metrics import Counts
 from radius_mfa.service.service import Service
-from radius_mfa.service.texts import Texts
 from radius_mfa.transports.udp import UdpListener, open_socket
 from radius_mfa.wire.dictionary import Dictionary
 from radius_mfa.wire.exchange import Exchange, Send
+
+if TYPE_CHECKING:
+    from radius_mfa.factors.outbox import Outbox
 
 _PURGE_EVERY = 60.0  # seconds
 _CLOCK_MARGIN = 3600.0  # seconds: a clock that jumps must not make a State forgotten while it is good
@@ -41,11 +43,14 @@ class _Working:
 
     exchange: Exchange
     backends: Backends
+    outbox: Outbox | None
     close_audit: Callable[[], None]
 
     async def finish(self) -> None:
         """End what is in flight, then let go."""
         await self.exchange.drain(_GRACE)
+        if self.outbox is not None:
+            await self.outbox.close(_GRACE)
         await self.backends.directory.close()
         self.close_audit()
 
@@ -118,7 +123,13 @@ class Server:
             directory = open_directory(configuration)
             stack.push_async_callback(directory.close)
             backends = backends_of(configuration, self._store, self._sealer, directory)
-            service = _service(configuration, backends, audit, self._meter)
+            texts = texts_of(configuration)
+            outbox = None
+            if mail := configuration.factors.mail:
+                outbox = open_outbox(mail, configuration.timezone, backends, texts, self._meter)
+                stack.push_async_callback(outbox.close, 0)
+            conversation = _conversation(configuration, backends, outbox)
+            service = Service(conversation, texts, audit, backends.clock, backends.entropy, self._meter)
             exchange = Exchange(
                 clients_of(configuration),
                 service.answer,
@@ -131,7 +142,7 @@ class Server:
                 signers=await self._store.seen_message_authenticator(),
             )
             stack.pop_all()
-        return _Working(exchange, backends, audit.close)
+        return _Working(exchange, backends, outbox, audit.close)
 
     def _listen(self, loaded: Loaded, number: int, host: str, port: int) -> None:
         try:
@@ -160,9 +171,10 @@ class Server:
         task.add_done_callback(self._background.discard)
 
 
-def _service(
-    configuration: model.Configuration, backends: Backends, audit: Callable[[AuditEvent], None], meter: Counts
-) -> Service:
+def _conversation(configuration: model.Configuration, backends: Backends, outbox: Outbox | None) -> Conversation:
+    mailing = None
+    if outbox is not None and backends.mailed is not None:
+        mailing = Mailing(backends.mailed, outbox, backends.store, backends.clock)
     ports = Ports(
         backends.directory,
         backends.store,
@@ -170,12 +182,6 @@ def _service(
         backends.sealer,
         backends.clock,
         backends.entropy,
+        mailing,
     )
-    return Service(
-        Conversation(ports, rules_of(configuration)),
-        Texts(load_messages(CONFIG / "messages"), configuration.contact),
-        audit,
-        backends.clock,
-        backends.entropy,
-        meter,
-    )
+    return Conversation(ports, rules_of(configuration))

@@ -24,6 +24,7 @@ _FOR_TLS = ("certificate", "key", "client_ca")
 _SHORT_SECRET = 12  # octets; RFC 2865 §3 asks for 16
 _LONGEST_REPLY = 3000  # octets of a policy's attributes: 4096 less messages and the Proxy-States of others
 _SHORT_WINDOW = 1.0  # seconds
+_SHORT_SHARE = 0.1  # seconds: a search and a bind over connections that are there
 _SHORT_CHALLENGE = 30.0  # seconds: a TOTP step
 
 
@@ -34,6 +35,7 @@ def check(document: Document, dictionary: Dictionary | None) -> None:
     _directory(document)
     _factors(document)
     _policies(document)
+    _budgets(document)
     if dictionary is not None:
         _replies(document, dictionary)
 
@@ -81,13 +83,33 @@ def _directory(document: Document) -> None:
     names = document.texts("directory", "static", "users", EACH, "username")
     folded = ((path, usernames.fold(name)) for path, name in names)
     _unique(document, folded, "names another user (upper and lower case are the same)")
+    _groups(document)
     for holder, key, scheme in (
         (("directory", "ldap"), "servers", "ldaps"),
         (("factors", "mail"), "smtp", "smtps"),
     ):
         encrypted = any(url.startswith(f"{scheme}://") for _, url in document.texts(*holder, key))
-        if encrypted and document.at((*holder, "start_tls")) is True:
+        start_tls = document.at((*holder, "start_tls"))
+        if encrypted and start_tls is True:
             document.report(f"cannot be true beside {scheme}://, which is TLS already", *holder, "start_tls")
+        # By default StartTLS is spoken to a mail server, and not to a directory.
+        clear = start_tls is False or (scheme == "ldaps" and not document.has(*holder, "start_tls"))
+        if document.has(*holder, "ca_file") and clear and not encrypted:
+            document.report(f"is of no use without {scheme}:// or start_tls", *holder, "ca_file")
+
+
+def _groups(document: Document) -> None:
+    holder = ("directory", "ldap", "groups")
+    by = document.at((*holder, "by"))
+    for key in ("base_dn", "filter", "nested"):
+        if not document.has(*holder, key):
+            continue
+        if key == "filter" and by != "search":
+            document.report("belongs to by: search", *holder, key)
+        elif key == "base_dn" and by not in ("search", "in_chain"):
+            document.report("belongs to by: search or in_chain", *holder, key)
+        elif key == "nested" and by == "in_chain":
+            document.report("goes without saying with in_chain; remove it", *holder, key)
 
 
 def _factors(document: Document) -> None:
@@ -96,6 +118,31 @@ def _factors(document: Document) -> None:
     mail = document.at(("factors", "mail"))
     if isinstance(mail, dict) and ("username" in mail) != ("password" in mail):
         document.report("username and password go together; give both or neither", "factors", "mail")
+
+
+def _budgets(document: Document) -> None:
+    """What a NAS waits, less a tenth for the way back, is all that the directory's servers share."""
+    servers = len(list(document.texts("directory", "ldap", "servers")))
+    for path in document.each("clients", EACH):
+        timeout, retries = document.at((*path, "timeout")), document.at((*path, "retries"))
+        window = _window(timeout, retries)
+        share = 0.9 * window / max(servers, 1)
+        if servers and share < _SHORT_SHARE:
+            wanted = f"{_SHORT_SHARE * 1000:.0f} ms is the least that can work"
+            left = f"leaves {share * 1000:.0f} ms for each of {servers} LDAP servers"
+            document.report(f"timeout × (retries + 1), less a tenth, {left}; {wanted}", *path, "timeout")
+
+
+def _window(timeout: object, retries: object) -> float:
+    """Seconds; where one of the two is not to be read, as if it were the default."""
+    default = Client.model_fields
+    tries = (
+        int(retries) + 1 if isinstance(retries, str) and retries.isdecimal() else default["retries"].default + 1
+    )
+    try:
+        return values.duration(timeout if isinstance(timeout, str) else "") * tries
+    except ValueError:
+        return float(default["timeout"].default * tries)
 
 
 def _policies(document: Document) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 PLACEHOLDER = "{username}"
+GROUP_PLACEHOLDER = "{dn}"
 
 _LONGEST = 4096
 _SOUND = "\0"  # stands for a part that was read; NUL itself must be escaped in a filter (RFC 4515 §3)
@@ -16,11 +17,12 @@ _COMPOSITE = re.compile(rf"\((?:[&|]{_SOUND}*|!{_SOUND})\)")
 
 def user_filter(written: str) -> str:
     """A filter with the name to look for in it.  Raises ValueError."""
-    if PLACEHOLDER not in written:
-        raise ValueError(f"must have {PLACEHOLDER} in it, as in (uid={PLACEHOLDER})")
-    if re.search(rf"\([^()=]*{re.escape(PLACEHOLDER)}", written):
-        raise ValueError(f"must compare something with {PLACEHOLDER}, as in (uid={PLACEHOLDER})")
-    return _well_formed(written)
+    return _comparing(written, PLACEHOLDER, f"(uid={PLACEHOLDER})")
+
+
+def group_filter(written: str) -> str:
+    """A filter with the DN of a member to look for in it.  Raises ValueError."""
+    return _comparing(written, GROUP_PLACEHOLDER, f"(member={GROUP_PLACEHOLDER})")
 
 
 def plain_filter(written: str) -> str:
@@ -30,12 +32,20 @@ def plain_filter(written: str) -> str:
     return _well_formed(written)
 
 
-def _well_formed(written: str) -> str:
+def _comparing(written: str, placeholder: str, example: str) -> str:
+    if placeholder not in written:
+        raise ValueError(f"must have {placeholder} in it, as in {example}")
+    if re.search(rf"\([^()=]*{re.escape(placeholder)}", written):
+        raise ValueError(f"must compare something with {placeholder}, as in {example}")
+    return _well_formed(written, placeholder)
+
+
+def _well_formed(written: str, placeholder: str = PLACEHOLDER) -> str:
     if len(written) > _LONGEST:
         raise ValueError(f"is longer than {_LONGEST} characters")
-    bare = written.replace(PLACEHOLDER, "x")
+    bare = written.replace(placeholder, "x")
     if "{" in bare or "}" in bare:
-        raise ValueError(f"only {PLACEHOLDER} can stand in braces; write other braces as \\7b and \\7d")
+        raise ValueError(f"only {placeholder} can stand in braces; write other braces as \\7b and \\7d")
     if "\0" in bare:
         raise ValueError("has a NUL in it")
     if not bare.startswith("("):

@@ -6,6 +6,7 @@ must hold between values is in `check`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -92,7 +93,10 @@ class Listener(Section):
 
 
 class Client(Section):
-    """A NAS.  `secret`: one, or two while one is being replaced.  `certificate`: RadSec, the exact SAN."""
+    """A NAS.  `secret`: one, or two while one is being replaced.  `certificate`: RadSec, the exact SAN.
+
+    `realms`: None: kept as typed; else what each realm in a user's name becomes.
+    """
 
     name: Name
     address: Annotated[tuple[Prefix, ...], _LIST, _SOME] = ()
@@ -104,6 +108,8 @@ class Client(Section):
     retries: Annotated[int, PlainValidator(values.whole(0, 20))] = 3
     groups: Annotated[tuple[Name, ...], _LIST] = ()
     station: Literal["none", "mac", "ip"] = "none"
+    realms: Annotated[Mapping[str, str] | None, PlainValidator(values.realms)] = None
+    realm_required: Bool = False
 
     @property
     def window(self) -> float:
@@ -120,6 +126,24 @@ class LdapAttributes(Section):
     groups: AttributeName = "memberOf"
 
 
+class LdapGroups(Section):
+    """Where a user's groups are found, below `base_dn` (None: the users').  `filter` has a member's `{dn}`."""
+
+    by: Literal["attribute", "search", "in_chain"] = "attribute"
+    base_dn: Text | None = None
+    filter: Annotated[str, PlainValidator(values.parsed(filters.group_filter))] = (
+        "(&(objectClass=groupOfNames)(member={dn}))"
+    )
+    nested: Bool = False
+
+
+class WrongPasswords(Section):
+    """How many wrong passwords of a user a directory gets to see, until none came for `within`; 0: any number."""
+
+    limit: Annotated[int, PlainValidator(values.whole(0, 1000))] = 5
+    within: Annotated[float, PlainValidator(values.lasting("1m", "7d"))] = 900.0
+
+
 class Ldap(Section):
     servers: Annotated[tuple[LdapServer, ...], _LIST, _SOME]
     start_tls: Bool = False
@@ -130,6 +154,8 @@ class Ldap(Section):
     user_filter: Annotated[str, PlainValidator(values.parsed(filters.user_filter))] = "(uid={username})"
     active_filter: Annotated[str, PlainValidator(values.parsed(filters.plain_filter))] | None = None
     attributes: LdapAttributes = LdapAttributes()
+    groups: LdapGroups = LdapGroups()
+    wrong_passwords: WrongPasswords = WrongPasswords()
     password_url: WebAddress | None = None
 
 
@@ -144,6 +170,7 @@ class StaticUser(Section):
 
 class Static(Section):
     users: Annotated[tuple[StaticUser, ...], _SOME]
+    wrong_passwords: WrongPasswords = WrongPasswords()
 
 
 class Directory(Section):
@@ -161,10 +188,13 @@ class Totp(Section):
 
 
 class Mail(Section):
+    """`start_tls`: only where `smtp` is not smtps:// already.  `blocked_domains`: no address there is taken."""
+
     smtp: SmtpServer
     username: Text | None = None
     password: SecretText | None = None
     start_tls: Bool = True
+    ca_file: ReadableFile | None = None
     sender: Annotated[str, PlainValidator(values.parsed(values.mail_address))]
     lifetime: Annotated[float, PlainValidator(values.lasting("1m", "30d"))] = 86400.0
     per_day: Annotated[int, PlainValidator(values.whole(1, 1000))] = 5
@@ -301,6 +331,7 @@ class Configuration(Section):
     key_file: File = Path("/var/lib/radius-mfa/key")
     policies: Annotated[tuple[Policy, ...], _SOME]
     contact: Annotated[str, PlainValidator(values.text(0, 200))] = ""
+    messages: File | None = None
     eap: Eap | None = None
     portal: Portal | None = None
     metrics: Metrics | None = None

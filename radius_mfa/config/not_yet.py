@@ -37,10 +37,6 @@ _KEYS: tuple[tuple[tuple[str, ...], Callable[[object], bool]], ...] = (
     (("workers",), _is_not("1")),
     (("clients", EACH, "certificate"), _used),
     (("clients", EACH, "station"), _is_not("none")),
-    (("directory", "ldap", "start_tls"), _is(True)),
-    (("directory", "ldap", "ca_file"), _used),
-    (("directory", "ldap", "password_url"), _used),
-    (("factors", "mail"), _used),
     (("factors", "recovery_codes"), _used),
     (("enrolment", "order"), _is_not("totp-first")),
     (("enrolment", "networks"), _is_not([])),
@@ -61,11 +57,8 @@ def not_yet(document: Document) -> None:
         for path in document.each(*pattern):
             if asks(document.at(path)):
                 document.report(f"{_NOT_YET}; remove it", *path)
-    for path, url in document.texts("directory", "ldap", "servers"):
-        if url.startswith("ldaps:"):
-            document.report(f"ldaps:// is {_NOT_YET}; use ldap://", *path)
     for path, factor in document.texts("policies", EACH, "factors"):
-        if factor in ("mail", "recovery_codes"):
+        if factor == "recovery_codes":
             document.report(f"{factor} is {_NOT_YET}; remove it", *path)
     for holder in document.each("policies", EACH, "when"):
         when = document.at(holder)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import hmac
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
+
+from radius_mfa.core import usernames
 
 Network = IPv4Network | IPv6Network
 Value = TypeVar("Value")
@@ -238,6 +240,20 @@ def server(*schemes: str) -> Callable[[str], Server]:
         return Server(url.hostname or "", url.port or _PORTS[url.scheme], url.scheme != schemes[0])
 
     return parse
+
+
+def realms(value: object) -> Mapping[str, str] | None:
+    """`keep`: None; `strip`: every realm becomes nothing; else what each realm becomes, by its folded name."""
+    if isinstance(value, dict) and value:
+        become = {usernames.fold(realm): text(0, 253)(becomes) for realm, becomes in value.items()}
+        if len(become) < len(value):
+            raise ValueError("has one realm twice (upper and lower case are the same)")
+        if wrong := [each for each in (*become, *become.values()) if set(each) & set("@\\")]:
+            raise ValueError(f"a realm has neither @ nor \\ in it: {wrong[0]}")
+        return become
+    if value not in ("keep", "strip"):
+        raise ValueError("must be keep, strip, or a mapping of realms to what each becomes, not {it}")
+    return {usernames.ANY: ""} if value == "strip" else None
 
 
 def web_address(written: str) -> str:

@@ -29,7 +29,14 @@ from radius_mfa.service.texts import Texts
 # What is kept of the NAS's window for the way back.
 _RESERVE = 0.1
 _SAY_EVERY = 60.0  # seconds between two lines of the log about the same failure
-_BROKEN = frozenset({Outcome.DIRECTORY_FAILED, Outcome.STORE_FAILED})
+# What an administrator has to know soon, and nobody reads in the audit file while all logins fail.
+_SAID = {
+    Outcome.DIRECTORY_FAILED: "",
+    Outcome.STORE_FAILED: "",
+    Outcome.PASSWORD_UNREADABLE: "no text anybody typed: the shared secret is probably wrong (RFC 2865 §5.2)",
+}
+# An Access-Challenge that leaves at once: nobody has guessed.
+_AT_ONCE = frozenset({Outcome.CHALLENGED, Outcome.MAIL_SENT})
 
 log = structlog.get_logger()
 
@@ -52,7 +59,7 @@ class Service:
         self._clock = clock
         self._meter = meter
         self._same_login = SameLogin(clock, entropy)
-        self._quiet_until: dict[Outcome, float] = {}
+        self._quiet_until: dict[tuple[Outcome, str], float] = {}
 
     async def answer(self, request: AccessRequest) -> Reply | None:
         """What to send back, None for nothing."""
@@ -67,19 +74,19 @@ class Service:
         took = self._clock.monotonic() - request.arrived
         event = replace(conclusion.event, duration=round(took, 6))
         self._audit(event)
-        self._say_what_is_broken(event)
+        self._say_what_is_wrong(event)
         self._meter.count("decisions", client=event.client, decision=event.decision, outcome=event.outcome)
         self._meter.observe("decision", took, client=event.client)
         return self._reply(conclusion.decision)
 
-    def _say_what_is_broken(self, event: AuditEvent) -> None:
-        """In the log as well, once a minute: nobody reads the audit file while all logins fail."""
-        if event.outcome not in _BROKEN:
+    def _say_what_is_wrong(self, event: AuditEvent) -> None:
+        """In the log as well, once a minute and client."""
+        if event.outcome not in _SAID:
             return
-        now = self._clock.monotonic()
-        if now >= self._quiet_until.get(event.outcome, now):
-            self._quiet_until[event.outcome] = now + _SAY_EVERY
-            log.error(event.outcome.value, detail=event.detail, client=event.client)
+        now, which = self._clock.monotonic(), (event.outcome, event.client)
+        if now >= self._quiet_until.get(which, now):
+            self._quiet_until[which] = now + _SAY_EVERY
+            log.error(event.outcome.value, detail=event.detail or _SAID[event.outcome], client=event.client)
 
     def _internal_error(self, request: AccessRequest, broken: Exception) -> Conclusion:
         """A refusal.  The log gets where and what kind, not the exception's text: it may quote a packet."""
@@ -96,7 +103,7 @@ class Service:
                 return Reply(Code.ACCESS_ACCEPT, attributes=attributes)
             case Challenge(outcome, state, message):
                 words = (self._texts.words(message),)
-                return Reply(Code.ACCESS_CHALLENGE, state, words, delayed=outcome is not Outcome.CHALLENGED)
+                return Reply(Code.ACCESS_CHALLENGE, state, words, delayed=outcome not in _AT_ONCE)
             case Reject(message=message):
                 return Reply(Code.ACCESS_REJECT, messages=(self._texts.words(message),), delayed=True)
             case Discard():

@@ -85,7 +85,10 @@ class TestRefused:
         ]
 
     def test_what_is_nested_too_deep(self) -> None:
-        assert shown("a: " + "[" * 100_000) == ["f.yaml:1: nested deeper than 16 levels"]
+        assert shown("a: " + "[" * 50) == ["f.yaml:1: nested deeper than 16 levels"]
+        (wrong,) = shown("a: " + "[" * 100_000)  # libyaml has had a limit of its own since 0.2.6
+        assert wrong.startswith("f.yaml:1: ")
+        assert "nest" in wrong
 
     @pytest.mark.parametrize(
         ("text", "line", "why"),

@@ -168,9 +168,53 @@ SLIPS = [
     ),
     (policy("factors: []"), "14: policies[0].factors: must not be empty"),
     (policy("factors: [sms]"), '14: policies[0].factors[0]: must be totp, mail or recovery_codes, not "sms"'),
+    (
+        client("realms: drop"),
+        '7: clients[0].realms: must be keep, strip, or a mapping of realms to what each becomes, not "drop"',
+    ),
+    (
+        client("realms: {}"),
+        "7: clients[0].realms: must be keep, strip, or a mapping of realms to what each becomes, not a mapping",
+    ),
+    (
+        client('realms: {A: "", a: ""}'),
+        "7: clients[0].realms: has one realm twice (upper and lower case are the same)",
+    ),
+    (client("realms: {a: b@c}"), "7: clients[0].realms: a realm has neither @ nor \\ in it: b@c"),
+    (client("realm_required: yes"), '7: clients[0].realm_required: must be true or false, not "yes"'),
+    (ldap("groups: {by: dn}"), '13: directory.ldap.groups.by: must be attribute, search or in_chain, not "dn"'),
+    (ldap("groups: {filter: '(member={dn})'}"), "13: directory.ldap.groups.filter: belongs to by: search"),
+    (ldap("groups: {base_dn: ou=groups}"), "13: directory.ldap.groups.base_dn: belongs to by: search or in_chain"),
+    (
+        ldap("groups: {by: in_chain, nested: true}"),
+        "13: directory.ldap.groups.nested: goes without saying with in_chain; remove it",
+    ),
+    (
+        ldap("groups: {by: search, filter: '(member=x)'}"),
+        "13: directory.ldap.groups.filter: must have {dn} in it, as in (member={dn})",
+    ),
+    (
+        ldap("wrong_passwords: {within: 59s}"),
+        '13: directory.ldap.wrong_passwords.within: must be from 1m to 7d, not "59s"',
+    ),
+    (
+        ldap("wrong_passwords: {limit: few}"),
+        '13: directory.ldap.wrong_passwords.limit: must be a whole number from 0 to 1000, not "few"',
+    ),
+    (ldap("ca_file: radius-mfa.yaml"), "13: directory.ldap.ca_file: is of no use without ldaps:// or start_tls"),
+    (
+        ldap()
+        .replace("ldap://127.0.0.1", "[ldap://127.0.0.1, ldap://127.0.0.2]")
+        .replace("    secret", "    timeout: 100ms\n    retries: 0\n    secret"),
+        "6: clients[0].timeout: timeout × (retries + 1), less a tenth, leaves 45 ms for each of 2 LDAP servers;"
+        " 100 ms is the least that can work",
+    ),
     (policy("reply: [Class]"), "14: policies[0].reply: must be a mapping of keys and values, not a list"),
     (policy("reply: {Class: {a: b}}"), "14: policies[0].reply.Class: must be a single value, not a mapping"),
-    (ldap("ca_file: no.pem"), '13: directory.ldap.ca_file: "no.pem" cannot be read: No such file or directory'),
+    (
+        ldap("start_tls: true", "ca_file: no.pem"),
+        '14: directory.ldap.ca_file: "no.pem" cannot be read: No such file or directory',
+    ),
     (ldap("user_filter: (uid={username}"), "13: directory.ldap.user_filter: has parentheses that do not match"),
     (
         ldap("attributes: {id: entry uuid}"),

@@ -15,9 +15,6 @@ MAIL = "factors: {totp: {}, mail: {smtp: 'smtp://localhost', sender: a@example.o
     [
         (SMALL + "workers: 2\n", 14, "workers"),
         (client("certificate: gw.example.org"), 7, "clients[0].certificate"),
-        (ldap("start_tls: true"), 13, "directory.ldap.start_tls"),
-        (ldap("ca_file: radius-mfa.yaml"), 13, "directory.ldap.ca_file"),
-        (ldap("password_url: https://example.org"), 13, "directory.ldap.password_url"),
         (SMALL + "enrolment: {order: mail-first}\n", 14, "enrolment.order"),
         (SMALL + "enrolment: {networks: [192.0.2.0/24]}\n", 14, "enrolment.networks"),
         (SMALL + "enrolment: {voucher: false}\n", 14, "enrolment.voucher"),
@@ -42,17 +39,9 @@ def test_radsec_is_refused(folder: Folder) -> None:
     assert folder.problems(text, usable=True) == [f"2: listen[0].radsec: {REMOVE}"]
 
 
-def test_ldaps_is_refused(folder: Folder) -> None:
-    assert folder.problems(ldap().replace("ldap://", "ldaps://"), usable=True) == [
-        "9: directory.ldap.servers: ldaps:// is not available in this version; use ldap://"
-    ]
-
-
-def test_mail_and_recovery_codes_are_refused_where_they_stand(folder: Folder) -> None:
+def test_recovery_codes_are_refused_where_they_stand(folder: Folder) -> None:
     assert folder.problems(policy("factors: [totp, mail, recovery_codes]") + MAIL, usable=True) == [
-        f"14: policies[0].factors[1]: mail is {REMOVE}",
         f"14: policies[0].factors[2]: recovery_codes is {REMOVE}",
-        f"15: factors.mail: {REMOVE}",
         f"15: factors.recovery_codes: {REMOVE}",
     ]
 
@@ -70,7 +59,9 @@ def test_a_condition_that_is_not_there_is_refused(folder: Folder, key: str) -> N
         SMALL,
         SMALL + "workers: 1\n",
         SMALL + "enrolment: {order: totp-first, networks: [], voucher: true}\n",
-        ldap("start_tls: false"),
+        ldap("start_tls: true", "ca_file: radius-mfa.yaml", "password_url: https://example.org"),
+        ldap().replace("ldap://", "ldaps://"),
+        policy("factors: [totp, mail]") + MAIL.replace(", recovery_codes: {}", ""),
         policy("trust_device: false", "factors: [totp]"),
         SMALL + "storage: sqlite:///state.db\n",
         spoilt("{client: vpn}", "{client: vpn, group: a, user: b, days: mon, hours: '08:00-09:00'}"),

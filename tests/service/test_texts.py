@@ -43,3 +43,20 @@ def test_braces_in_the_contact_are_only_text() -> None:
     texts = Texts({"en": {"unenrolled": "{contact}"}}, contact="{minutes} {0}")
 
     assert texts.words(Message("unenrolled")) == "{minutes} {0}"
+
+
+EXPIRED = {
+    "en": {"password_expired": "Expired. {change_password} {contact}", "change_password": "See {password_url}."},
+    "ja": {"password_expired": "期限切れ。{change_password}", "change_password": "{password_url} へ"},
+}
+
+
+def test_where_a_password_is_changed_is_said_where_it_is_known() -> None:
+    texts = Texts(EXPIRED, "Desk", "https://account.example.org")
+
+    assert texts.words(Message("password_expired")) == "Expired. See https://account.example.org. Desk"
+    assert texts.words(Message("password_expired", "ja")) == "期限切れ。https://account.example.org へ"
+
+
+def test_where_it_is_not_known_nothing_is_said_of_it() -> None:
+    assert Texts(EXPIRED, "").words(Message("password_expired", "ja")) == "期限切れ。"

@@ -1,0 +1,240 @@
+"""Delivers what is in the store's outbox, in the background: no answer ever waits for a mail.
+
+Nodes and workers share the outbox.  Whoever claims a mail has it to itself for longer than sending
+may take; if it dies meanwhile, another claims the mail afterwards.  So a mail is never lost, and in
+the worst case sent twice, under one Message-ID.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import unicodedata
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+
+import structlog
+
+from radius_mfa.core.errors import BackendError
+from radius_mfa.core.messages import Message
+from radius_mfa.core.ports import Clock, Mail, Meter, Sealer, Store
+from radius_mfa.factors.mail import PURPOSE
+from radius_mfa.service.texts import FALLBACK
+
+_AT_ONCE = 4  # connections to the mail server
+_PAUSES = (5.0, 15.0, 60.0, 300.0)  # seconds after one failure after another, the last one repeats
+_MARGIN = 30.0  # seconds by which a claim outlasts a try: the store has to be told of its end
+_LONGEST_REASON = 200  # characters
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail in words.  `id`: the same at every try; `written`: wall seconds; `language`: of the words."""
+
+    id: str
+    address: str
+    language: str
+    subject: str
+    body: str = field(repr=False)
+    written: float
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Not delivered, but it may be later: the server is away, busy, or not set up as we are."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not delivered, and never will be: the server does not want this letter, or not for this recipient."""
+
+    reason: str
+
+
+Send = Callable[[Letter], Awaitable[Postponed | Refused | None]]
+"""Delivers a letter (None), or says in one line why not, within the time limit it was made with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the outbox asks of the world.  `words`: the text of a message, in its language."""
+
+    store: Store
+    sealer: Sealer
+    send: Send
+    words: Callable[[Message], str]
+    clock: Clock
+    meter: Meter
+
+
+class Outbox:
+    """`core.ports.Mailer`.  `time_limit`: seconds that `send` may take; `zone`: that mails tell times in.
+
+    `poll`: seconds until it looks without having been woken, for what others left behind and for what
+    is to be tried again.
+    """
+
+    def __init__(self, ports: Ports, time_limit: float, zone: tzinfo, poll: float = 3.0) -> None:
+        self._store = ports.store
+        self._sealer = ports.sealer
+        self._send = ports.send
+        self._words = ports.words
+        self._clock = ports.clock
+        self._meter = ports.meter
+        self._lease = time_limit + _MARGIN
+        self._zone = zone
+        self._poll = poll
+        self._woken = asyncio.Event()
+        self._closing = False
+        self._broken = False
+        self._sending: set[asyncio.Task[None]] = set()
+        self._working: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Deliver from now on, in the running event loop."""
+        self._working = asyncio.get_running_loop().create_task(self._work())
+
+    def wake(self) -> None:
+        """There is something to deliver now."""
+        self._woken.set()
+
+    async def close(self, grace: float) -> None:
+        """Claim nothing more, and let what is being sent end within `grace` seconds.
+
+        What has not ended then is somebody else's when its claim runs out.  A second time is nothing.
+        """
+        self._closing = True
+        self.wake()
+        if self._working is None:
+            return
+        await asyncio.wait({self._working}, timeout=grace)
+        ending = {self._working, *self._sending}
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while not self._closing:
+            self._woken.clear()
+            free = _AT_ONCE - len(self._sending)
+            claimed = await self._claim(free) if free else 0
+            if claimed < free or not free:
+                await self._wait()
+        if self._sending:
+            await asyncio.wait(self._sending)
+
+    async def _wait(self) -> None:
+        """Until somebody wakes us, or it is time to look."""
+        try:
+            async with asyncio.timeout(self._poll):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    async def _claim(self, most: int) -> int:
+        """Begin to send what is due; how many."""
+        now = self._clock.wall()
+        try:
+            mails = await self._store.claim_mails(now, now + self._lease, most)
+        except Exception as broken:  # whatever it is, the next look may find it mended
+            if not self._broken:
+                log.error("outbox_unreadable", error=_told(broken))
+            self._broken = True
+            return 0
+        self._broken = False
+        for mail in mails:
+            task = asyncio.get_running_loop().create_task(self._deliver(mail))
+            self._sending.add(task)
+            task.add_done_callback(self._sent)
+        return len(mails)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self.wake()  # there is room for another
+
+    async def _deliver(self, mail: Mail) -> None:
+        """One try; if anything breaks, another follows when the claim has run out."""
+        try:
+            outcome = await self._try(mail)
+        except Exception as broken:
+            outcome = "failed"
+            log.error("mail_failed", **_about(mail), error=_told(broken))
+        self._meter.count("mails", outcome=outcome)
+
+    async def _try(self, mail: Mail) -> str:
+        code = self._sealer.open(PURPOSE, mail.code, mail.user_id, mail.id)
+        if code is None:
+            return await self._drop(mail, "unreadable", "the code does not open under our keys")
+        if mail.expires <= self._clock.wall():
+            return await self._drop(mail, "expired", "the code has expired")
+        digits = code.decode()
+        said = await self._send(self._letter(mail, digits))
+        if said is None:
+            log.info("mail_delivered", **_about(mail), attempts=mail.attempts)
+            await self._store.drop_mail(mail.id)
+            return "delivered"
+        reason = shown(said.reason, mail.address, digits)
+        if isinstance(said, Refused):
+            return await self._drop(mail, "refused", reason)
+        due = self._clock.wall() + _PAUSES[min(mail.attempts, len(_PAUSES)) - 1]
+        if due >= mail.expires:
+            return await self._drop(mail, "expired", reason)
+        log.warning("mail_postponed", **_about(mail), attempts=mail.attempts, reason=reason)
+        await self._store.postpone_mail(mail.id, due)
+        return "postponed"
+
+    async def _drop(self, mail: Mail, outcome: str, reason: str) -> str:
+        log.warning(f"mail_{outcome}", **_about(mail), attempts=mail.attempts, reason=reason)
+        await self._store.drop_mail(mail.id)
+        return outcome
+
+    def _letter(self, mail: Mail, code: str) -> Letter:
+        until = datetime.fromtimestamp(mail.expires, self._zone)
+        parameters = (
+            ("code", f"{code[:4]} {code[4:]}"),
+            ("reference", mail.reference),
+            ("username", one_line(mail.username)),
+            ("client", one_line(mail.client)),
+            ("until", f"{until:%Y-%m-%d %H:%M %Z}"),
+        )
+        body = self._words(Message("mail_body", mail.language, parameters))
+        # Where there are no words in a language, they are in another one.
+        as_asked = body != self._words(Message("mail_body", FALLBACK, parameters))
+        return Letter(
+            id=mail.id,
+            address=mail.address,
+            language=mail.language if as_asked else FALLBACK,
+            subject=self._words(Message("mail_subject", mail.language, parameters)),
+            body=body,
+            written=mail.created,
+        )
+
+
+def one_line(text: str) -> str:
+    """The text without anything that could end a line, hide, or turn round what follows it."""
+    return "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text).strip()
+
+
+def shown(reason: str, address: str, code: str) -> str:
+    """What a server said, in one short line, without the code and the name before the address's `@`."""
+    name, digits = re.escape(address.partition("@")[0]), "[ -]?".join(code)
+    secrets = rf"{digits}|(?<![A-Za-z0-9]){name}(?![A-Za-z0-9])" if name else digits
+    return re.sub(secrets, "…", one_line(reason), flags=re.IGNORECASE)[:_LONGEST_REASON]
+
+
+def _about(mail: Mail) -> dict[str, str]:
+    return {
+        "user_id": mail.user_id,
+        "reference": mail.reference,
+        "domain": one_line(mail.address.rpartition("@")[2]),
+    }
+
+
+def _told(broken: Exception) -> str:
+    """Our own errors are one line without secrets; of others only the name is safe to tell."""
+    return str(broken) if isinstance(broken, BackendError) else type(broken).__name__
