@@ -15,6 +15,7 @@ from radius_mfa.core.errors import KeyFileError, StoreError
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.ports import Clock, Entropy, Factor, MailedFactor, Sealer, Store
 from radius_mfa.directories.chain import ChainedDirectory, OpenDirectory
+from radius_mfa.directories.shield import ShieldedDirectory, WrongPasswords
 from radius_mfa.factors.mail import MailFactor, MailRules
 from radius_mfa.factors.totp import TotpFactor
 from radius_mfa.stores.migrate import look
@@ -107,13 +108,18 @@ async def open_store(configuration: model.Configuration, stack: AsyncExitStack) 
 
 
 def open_directory(configuration: model.Configuration) -> OpenDirectory:
-    """The static accounts, then LDAP, or the one of them there is."""
+    """The static accounts, then LDAP, or the one of them there is; each behind a shield of its own."""
     directories: list[OpenDirectory] = []
-    if configuration.directory.static is not None:
-        directories.append(_static(configuration.directory.static))
-    if configuration.directory.ldap is not None:
-        directories.append(_ldap(configuration.directory.ldap))
+    if static := configuration.directory.static:
+        directories.append(_shielded(_static(static), static.wrong_passwords))
+    if ldap := configuration.directory.ldap:
+        directories.append(_shielded(_ldap(ldap), ldap.wrong_passwords))
     return directories[0] if len(directories) == 1 else ChainedDirectory(directories)
+
+
+def _shielded(directory: OpenDirectory, wrong: model.WrongPasswords) -> OpenDirectory:
+    limits = WrongPasswords(wrong.limit, wrong.within)
+    return ShieldedDirectory(directory, SystemClock(), SystemEntropy(), limits)
 
 
 # argon2 and ldap3 are imported where they are needed: most servers do without the one or the other.

@@ -12,13 +12,13 @@ from radius_mfa.core.errors import RadiusMfaError
 if TYPE_CHECKING:
     from radius_mfa.config.load import Loaded
 
-_PATIENCE = 10.0  # seconds the directory may take
+_PATIENCE = 10.0  # seconds the directory, or the mail server, may take
 _NOBODY = "radius-mfa-check"  # a name to look for; that nobody has it is an answer too
 
 
 @click.command()
 @config_option
-@click.option("--probe", is_flag=True, help="Also try the key file, the store and the directory.")
+@click.option("--probe", is_flag=True, help="Also try the key file, the store, the directory and the mail server.")
 def check(probe: bool) -> None:
     """Check the configuration: every error and warning at once, one line each.
 
@@ -35,14 +35,18 @@ def check(probe: bool) -> None:
 async def _probe(loaded: Loaded) -> bool:
     """Try what the server will need; whether all of it works."""
     from radius_mfa.assembly import backends
+    from radius_mfa.assembly.mail import probe_mail
 
     configuration = loaded.configuration
     works = True
-    for name, attempt in (
+    attempts = [
         ("key file", backends.probe_key_file(configuration)),
         ("store", backends.probe_store(configuration)),
         ("directory", backends.probe_directory(configuration, _NOBODY, _PATIENCE)),
-    ):
+    ]
+    if configuration.factors.mail is not None:
+        attempts.append(("mail", probe_mail(configuration.factors.mail, _PATIENCE)))
+    for name, attempt in attempts:
         try:
             click.echo(f"{name}: {await attempt}")
         except RadiusMfaError as broken:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty
 from typing import TYPE_CHECKING
 
 import click
@@ -17,10 +18,12 @@ import click
 from radius_mfa.cli.common import refuse, run
 
 if TYPE_CHECKING:
+    from radius_mfa.cli.mail_catcher import CaughtMail, MailCatcher
     from radius_mfa.cli.rounds import Rounds
     from radius_mfa.config.load import Loaded
 
-_USER, _PASSWORD = "alice", "correct horse"
+_USER, _PASSWORD, _ADDRESS = "alice", "correct horse", "alice@example.net"
+_PATIENCE = 30.0  # seconds a mail may take
 
 
 @click.command()
@@ -36,26 +39,35 @@ def demo(once: bool) -> None:
 
 async def _demo(folder: Path, once: bool) -> None:
     from radius_mfa.assembly.server import Server
+    from radius_mfa.cli.mail_catcher import mail_catcher
     from radius_mfa.cli.rounds import Rounds
     from radius_mfa.observe.logging import configure
 
     secret = secrets.token_hex(16)
-    loaded = _configuration(folder, secret)
-    configure(loaded.configuration.log.format, loaded.configuration.log.level)
-    seed = await _enrol(loaded)
-    server = await Server.start(loaded)
-    try:
-        rounds = Rounds(server.addresses[0], secret.encode(), server.dictionary)
-        wrong = await asyncio.to_thread(_logins, rounds, _App(seed))
-        if wrong:
-            refuse(f"demo: {wrong} of the logins did not go as they should")
-        if not once:
-            await _try_yourself(server.addresses[0], secret, _App(seed))
-    finally:
-        await server.stop()
+    async with mail_catcher(_show_mail) as mails:
+        loaded = _configuration(folder, secret, mails.port)
+        configure(loaded.configuration.log.format, loaded.configuration.log.level)
+        seed = await _enrol(loaded)
+        server = await Server.start(loaded)
+        try:
+            rounds = Rounds(server.addresses[0], secret.encode(), server.dictionary)
+            wrong = await asyncio.to_thread(_logins, rounds, _App(seed), mails)
+            if wrong:
+                refuse(f"demo: {wrong} of the logins did not go as they should")
+            if not once:
+                await _try_yourself(server.addresses[0], secret, _App(seed))
+        finally:
+            await server.stop()
 
 
-def _configuration(folder: Path, secret: str) -> Loaded:
+def _show_mail(mail: CaughtMail) -> None:
+    click.secho(f"\n✉ To: {mail.recipient}\n  Subject: {mail.subject}\n", fg="cyan")
+    for line in mail.body.strip().splitlines():
+        click.secho(f"  {line}", fg="cyan")
+    click.echo()
+
+
+def _configuration(folder: Path, secret: str, smtp_port: int) -> Loaded:
     from radius_mfa.assembly.rules import load
     from radius_mfa.data import CONFIG
     from radius_mfa.directories.static import hash_password
@@ -69,6 +81,7 @@ def _configuration(folder: Path, secret: str) -> Loaded:
             "DEMO_SECRET": secret,
             "DEMO_PASSWORD": hash_password(_PASSWORD),
             "DEMO_STORAGE": f"sqlite:///{folder / 'state.db'}",
+            "DEMO_SMTP": f"smtp://127.0.0.1:{smtp_port}",
             "DEMO_KEY_FILE": str(folder / "key"),
             "DEMO_AUDIT": str(folder / "audit.jsonl"),
         },
@@ -76,7 +89,7 @@ def _configuration(folder: Path, secret: str) -> Loaded:
 
 
 async def _enrol(loaded: Loaded) -> bytes:
-    """Give the user an authenticator app; its seed."""
+    """Give the user an authenticator app and an address; the app's seed."""
     from radius_mfa.assembly.backends import opened
     from radius_mfa.core.enrolment import Seed
     from radius_mfa.core.messages import User
@@ -86,6 +99,7 @@ async def _enrol(loaded: Loaded) -> bytes:
         assert isinstance(user, User)  # demo.yaml has it
         seed = backends.enrolment.new_seed()
         await backends.enrolment.add([Seed(user.id, user.username, seed)], confirmed=True)
+        await backends.store.set_mail_address(user.id, user.username, _ADDRESS)
     return seed
 
 
@@ -101,14 +115,15 @@ class _App:
         return code_of(self.seed, time.time(), steps_ahead)
 
 
-def _logins(rounds: Rounds, app: _App) -> int:
-    """Show three logins; how many went otherwise than they should."""
+def _logins(rounds: Rounds, app: _App, mails: MailCatcher) -> int:
+    """Show four logins; how many went otherwise than they should."""
     from radius_mfa.core.messages import Code
 
     right = app.code()
     wrong = next(each for each in ("111111", "222222", "333333", "444444") if each not in _near(app))
     shown: list[tuple[str, Iterator[str], Code]] = [
         ("Right password, right code: let in", iter([right]), Code.ACCESS_ACCEPT),
+        ("Right password, the app is elsewhere: a code by e-mail", _by_mail(mails), Code.ACCESS_ACCEPT),
         ("The same code a second time: a code works once", iter([right]), Code.ACCESS_CHALLENGE),
         ("Wrong codes until the rounds are over: refused", iter([wrong] * 3), Code.ACCESS_REJECT),
     ]
@@ -120,6 +135,15 @@ def _logins(rounds: Rounds, app: _App) -> int:
             click.secho(f"expected {expected.name}", err=True)
             failed += 1
     return failed
+
+
+def _by_mail(mails: MailCatcher) -> Iterator[str]:
+    """What somebody types who has only their mail."""
+    yield "mail"
+    try:
+        yield mails.inbox.get(timeout=_PATIENCE).code
+    except Empty:
+        click.secho("no mail has come", err=True)
 
 
 def _near(app: _App) -> set[str]:
@@ -143,6 +167,7 @@ async def _try_yourself(server: tuple[str, int], secret: str, app: _App) -> None
     click.secho("\nNow you. In another terminal, in this folder:", bold=True)
     command = f".venv/bin/radius-mfa login {_USER} --server {server[0]}:{server[1]} --secret {secret}"
     click.echo(f'\n  {command} --password "{_PASSWORD}"\n')
+    click.echo("Type mail at the prompt, and the code comes by e-mail: it is shown here.")
     click.echo(f"The secret for an authenticator app is {base32(app.seed)}; or take the codes from here.")
     click.echo("Ctrl-C ends it.\n")
     while True:

@@ -111,6 +111,43 @@ async def _show(username: str, by_id: bool, as_json: bool) -> None:
 @user.command()
 @config_option
 @click.argument("username", metavar="USER")
+@click.argument("address", metavar="ADDRESS", required=False)
+@by_id_option
+@click.option("--remove", is_flag=True, help="Let USER have no address.")
+def mail(username: str, address: str | None, by_id: bool, remove: bool) -> None:
+    """Set the ADDRESS that USER's codes are mailed to, taken as verified by you.
+
+    Codes that were sent to another address are void from then on.
+    """
+    if (address is None) is not remove:
+        raise click.UsageError("give an ADDRESS, or --remove.")
+    run(_mail(username, address, by_id))
+
+
+async def _mail(username: str, address: str | None, by_id: bool) -> None:
+    from radius_mfa.assembly.backends import opened
+    from radius_mfa.config.document import printable
+    from radius_mfa.core.addresses import is_below, readable_address
+
+    loaded = load_configuration()
+    mail = loaded.configuration.factors.mail
+    readable = "" if address is None else readable_address(address)
+    if readable is None:
+        refuse(f"{printable(address or '')}: not an address that a code can be sent to")
+    blocked = [each for each in mail.blocked_domains if is_below(readable, each)] if mail else []
+    if blocked:
+        refuse(f"{readable}: addresses at {blocked[0]} are not taken (factors.mail.blocked_domains)")
+    if readable and mail is None:
+        click.echo("warning: no mail is sent: factors.mail is not configured", err=True)
+    async with opened(loaded) as backends:
+        found = await _find(backends, username, by_id)
+        await backends.store.set_mail_address(found.id, "" if by_id else found.username, readable)
+    click.echo(f"{found.username}: {readable or 'no address'}")
+
+
+@user.command()
+@config_option
+@click.argument("username", metavar="USER")
 @by_id_option
 def unlock(username: str, by_id: bool) -> None:
     """Lift USER's lock or suspension, and forget the failures that led to it."""
@@ -139,6 +176,7 @@ def _record(found: User, facts: Facts) -> dict[str, Any]:
         "since_success": counters.since_success,
         "locked_until": _time(counters.locked_until),
         "suspended": counters.suspended,
+        "mail_address": facts.mail_address or None,
         "tokens": [
             {
                 "id": token.id,
@@ -156,11 +194,14 @@ def _time(seconds: float) -> str | None:
 
 
 async def _find(backends: Backends, username: str, by_id: bool) -> User:
+    from radius_mfa.core import usernames
     from radius_mfa.core.messages import User
+    from radius_mfa.core.outcomes import Outcome
 
     if by_id:
         return User(id=username, username=username, handle="")
-    found = await backends.directory.find(username, backends.soon(_PATIENCE))
+    name = usernames.looked_up(username, usernames.AS_TYPED)
+    found = name if isinstance(name, Outcome) else await backends.directory.find(name, backends.soon(_PATIENCE))
     if not isinstance(found, User):
         refuse(f"{username}: {found.value.replace('_', ' ')}")
     if not found.active:

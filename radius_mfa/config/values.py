@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from radius_mfa.core import usernames
+from radius_mfa.core.addresses import readable_address
 
 Network = IPv4Network | IPv6Network
 Value = TypeVar("Value")
@@ -273,9 +274,10 @@ def is_loopback(host: str) -> bool:
 
 
 def mail_address(written: str) -> str:
-    if not re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,255}", written) or not written.isprintable():
-        raise ValueError("must be an e-mail address, not {it}")
-    return written
+    address = readable_address(written)
+    if address is None:
+        raise ValueError("must be an e-mail address, as mfa@example.org, not {it}")
+    return address
 
 
 # --- files --------------------------------------------------------------------------------------

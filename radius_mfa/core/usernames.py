@@ -48,8 +48,10 @@ def looked_up(typed: str, naming: Naming) -> str | Outcome:
 
     Compatibility forms are made one first (RFC 4518 §2.3): a full-width `＠` parts name and realm too.
     """
-    domain, parted, rest = normal(typed).partition("\\")
-    domain, rest = (domain.strip(), rest.strip()) if parted else ("", domain)
+    name = normal(typed)
+    domain, parted, rest = name.partition("\\")
+    parted = "" if "\\" in rest else parted  # then it is a name with backslashes in it
+    domain, rest = (domain.strip(), rest.strip()) if parted else ("", name)
     user, at, realm = rest.rpartition("@")
     if not at:
         user, realm = rest, ""

@@ -20,8 +20,8 @@ from typing import cast
 import aiosmtplib
 from aiosmtplib.errors import SMTPDataError, SMTPException, SMTPRecipientRefused, SMTPResponseException
 
+from radius_mfa.core.addresses import readable_address
 from radius_mfa.core.errors import ConfigurationError
-from radius_mfa.factors.mail import readable_address
 from radius_mfa.factors.outbox import Letter, Postponed, Refused, one_line
 
 _GOODBYE = 2.0  # seconds for the server to answer QUIT; the mail is delivered by then
@@ -91,7 +91,7 @@ class SmtpSender:
         client = aiosmtplib.SMTP(
             hostname=self._settings.host,
             port=self._settings.port,
-            local_hostname="localhost",  # lest it be looked up; the right one is said once we know our address
+            local_hostname="localhost",  # lest it be looked up; EHLO is told another
             timeout=None,
             use_tls=self._settings.tls,
             start_tls=False,
@@ -122,9 +122,11 @@ class SmtpSender:
     async def _come_in(self, client: aiosmtplib.SMTP) -> None:
         """Connect, say who we are, and be sure who they are."""
         await client.connect()
-        client.local_hostname = our_name(socket.gethostname(), client.get_transport_info("sockname")[0])
+        name = our_name(socket.gethostname(), client.get_transport_info("sockname")[0])
+        await client.ehlo(hostname=name)
         if self._settings.start_tls and not self._settings.tls:
             await client.starttls()  # raises where it is not offered
+            await client.ehlo(hostname=name)  # what was said before may have been anybody (RFC 3207 §4.2)
         if self._settings.username:
             if not may_tell_password(self._settings, client.get_transport_info("peername")[0]):
                 raise SMTPException("no password is given away without TLS")

@@ -25,7 +25,9 @@ _UNCOUNT_TRY = "UPDATE mail_code SET tries = tries - 1 WHERE id = ? AND user_id 
 _USE = "UPDATE mail_code SET used = TRUE WHERE id = ? AND user_id = ? AND NOT used"
 
 _ADD_MAIL = "INSERT INTO outbox (id, address, language, client, attempts, due) VALUES (?, ?, ?, ?, 0, ?)"
-_DUE = "SELECT id FROM outbox WHERE due <= ? ORDER BY due, id LIMIT ?"
+# What is due further ahead than any claim or pause goes was written before the clock was set back.
+_AHEAD = 3600.0
+_DUE = "SELECT id FROM outbox WHERE due <= ? OR due > ? ORDER BY due, id LIMIT ?"
 _CLAIM = "UPDATE outbox SET due = ?, attempts = attempts + 1 WHERE id = ?"
 _MAIL = """
     SELECT o.id, c.user_id, coalesce(u.username, ''), o.address, o.language, o.client,
@@ -86,7 +88,7 @@ def issue(db: sqlite3.Connection, code: NewMailCode) -> bool:
 def claim(db: sqlite3.Connection, now: float, until: float, most: int) -> Sequence[Mail]:
     """What is due, and not due again before `until`."""
     with transaction(db):
-        ids = db.execute(_DUE, (now, most)).fetchall()
+        ids = db.execute(_DUE, (now, now + _AHEAD, most)).fetchall()
         db.executemany(_CLAIM, [(until, mail_id) for (mail_id,) in ids])
         return [Mail(*row) for mail_id in ids for row in db.execute(_MAIL, mail_id)]
 

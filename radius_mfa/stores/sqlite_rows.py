@@ -41,7 +41,8 @@ _WRITE_COUNTERS = """
         last_success = coalesce(excluded.last_success, user_counters.last_success)"""
 _WRITE_USERNAME = """
     INSERT INTO user_counters (user_id, username, created) VALUES (?, ?, ?)
-    ON CONFLICT (user_id) DO UPDATE SET username = excluded.username"""
+    ON CONFLICT (user_id) DO UPDATE SET
+        username = coalesce(nullif(excluded.username, ''), user_counters.username)"""
 _TAKE_STEP = """
     UPDATE totp_token SET last_step = ?, drift = ?
     WHERE id = ? AND user_id = ? AND last_step < ? AND confirmed"""
@@ -118,6 +119,7 @@ def write_login(db: sqlite3.Connection, event: AuditEvent) -> None:
 
 
 def write_username(db: sqlite3.Connection, user_id: str, username: str, now: float) -> None:
+    """Make the user known; an empty name leaves what is there."""
     db.execute(_WRITE_USERNAME, (user_id, username, now))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from radius_mfa.stores.seal import create_key_file
 from tests.cli.support import run_cli
 from tests.peers.slapd import Slapd, free_port
+from tests.peers.smtp import MailServer
 
 
 def changed(config: Path, old: str, new: str) -> Path:
@@ -114,3 +115,19 @@ def test_a_probe_of_a_directory(config: Path) -> None:
     down = run_cli("check", "--probe", "--config", config)
     assert down.status == 1
     assert f"directory: {nowhere}: no connection" in down.err
+
+
+def test_a_probe_of_a_mail_server(config: Path) -> None:
+    text = config.read_text()
+    with MailServer() as server:
+        settings = f"smtp: smtp://127.0.0.1:{server.port}, start_tls: false, sender: mfa@example.org"
+        mail = f"  mail: {{{settings}}}\nstorage:"
+        config.write_text(text.replace("storage:", mail, 1))
+        assert "mail: ok" in run_cli("check", "--probe", "--config", config).worked().out.splitlines()
+        config.write_text(text.replace("storage:", mail.replace("start_tls: false", "start_tls: true"), 1))
+        refused = run_cli("check", "--probe", "--config", config)
+    assert (refused.status, refused.err.splitlines()[0][:6]) == (1, "mail: ")
+    down = run_cli("check", "--probe", "--config", config)
+    assert down.status == 1
+    assert "mail: " in down.err
+    assert server.mails == []

@@ -11,7 +11,7 @@ import sys
 from tests.cli.support import run_process
 
 
-def test_once_it_shows_three_logins_and_ends() -> None:
+def test_once_it_shows_four_logins_and_ends() -> None:
     ran = run_process("demo", "--once")
     assert ran.status == 0, ran
     assert ran.err == ""
@@ -21,11 +21,15 @@ def test_once_it_shows_three_logins_and_ends() -> None:
         "Access-Accept",
         "Access-Challenge",
         "Access-Challenge",
+        "Access-Accept",
+        "Access-Challenge",
+        "Access-Challenge",
         "Access-Challenge",
         "Access-Challenge",
         "Access-Challenge",
         "Access-Reject",
     ]
+    assert len(re.findall(r"\d{4} \d{4}", ran.out)) == 1  # the mail itself
 
 
 def test_it_stays_up_until_it_is_interrupted_and_says_how_to_log_in() -> None:

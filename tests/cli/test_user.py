@@ -131,7 +131,7 @@ class TestEnrol:
         [
             ("nobody", "unknown user"),
             ("u*", "unknown user"),
-            ("", "unknown user"),
+            ("", "name unreadable"),
             ("twin@example.org", "ambiguous user"),
         ],
     )
@@ -151,6 +151,7 @@ class TestShow:
             "since_success",
             "locked_until",
             "suspended",
+            "mail_address",
             "tokens",
         }
         assert shown["username"] == account.name
@@ -219,3 +220,70 @@ class TestWithoutWhatIsNeeded:
         path = university.write("nowhere.yaml", changes)
         line = run_cli("--config", path, "user", "show", "u1").line(1)
         assert line.startswith("radius-mfa: ldap://127.0.0.1:9: no connection")
+
+
+class TestMail:
+    def test_an_address_is_shown_and_codes_go_there(self, university: Site) -> None:
+        account = university.newcomer()
+        assert user(university, "mail", account.name, "Alice@Example.NET").worked().out == (
+            f"{account.name}: Alice@example.net\n"
+        )
+        assert json.loads(user(university, "show", account.name, "--json").worked().out)["mail_address"] == (
+            "Alice@example.net"
+        )
+        with university.nas() as nas:
+            assert nas.ask(account.name, account.password).code == CHALLENGE
+
+    def test_it_is_found_in_every_spelling_of_the_name(self, university: Site) -> None:
+        account = university.newcomer()
+        user(university, "mail", f"EXAMPLE\\{account.name.upper()} ", "alice@example.net").worked()
+        assert json.loads(user(university, "show", account.name, "--json").worked().out)["mail_address"] == (
+            "alice@example.net"
+        )
+
+    def test_it_can_be_taken_away(self, university: Site) -> None:
+        account = university.with_address(university.newcomer())
+        assert user(university, "mail", account.name, "--remove").worked().out == f"{account.name}: no address\n"
+        with university.nas() as nas:
+            assert nas.ask(account.name, account.password).code == REJECT
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "",
+            "alice",
+            "a@b",
+            "a b@example.net",
+            "a@example.net\nBcc: b@example.net",
+            "a@example.net, b@example.net",
+            "<a@example.net>",
+            '"a"@example.net',
+            "a@[127.0.0.1]",
+            "\x1b[31m@example.net",
+        ],
+    )
+    def test_what_is_no_address_is_refused_in_one_line(self, university: Site, address: str) -> None:
+        line = user(university, "mail", "u1", address).line(1)
+        assert line.endswith(": not an address that a code can be sent to")
+        assert line.isprintable()
+
+    @pytest.mark.parametrize("address", ["u1@example.org", "u1@mail.EXAMPLE.org"])
+    def test_an_address_that_the_password_opens_is_refused(self, university: Site, address: str) -> None:
+        line = user(university, "mail", "u1", address).line(1)
+        assert line.endswith("addresses at example.org are not taken (factors.mail.blocked_domains)")
+
+    def test_the_directorys_id_may_be_given_instead_of_the_name(self, university: Site) -> None:
+        account = university.newcomer()
+        found = json.loads(user(university, "show", account.name, "--json").worked().out)["id"]
+        user(university, "mail", "--id", found, "alice@example.net").worked()
+        assert json.loads(user(university, "show", account.name, "--json").worked().out)["mail_address"] == (
+            "alice@example.net"
+        )
+
+    def test_neither_or_both_of_address_and_remove_is_a_usage_error(self, university: Site) -> None:
+        assert "give an ADDRESS, or --remove" in user(university, "mail", "u1").line(2)
+        assert "give an ADDRESS, or --remove" in user(university, "mail", "u1", "a@b.example", "--remove").line(2)
+
+    def test_where_no_mail_is_sent_there_is_a_warning(self, config: Path) -> None:
+        ran = run_cli("--config", config, "user", "mail", "alice", "alice@example.net").worked()
+        assert ran.err == "warning: no mail is sent: factors.mail is not configured\n"

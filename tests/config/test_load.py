@@ -36,7 +36,7 @@ class TestWhatLoads:
 
     @pytest.mark.parametrize("name", ["radius-mfa.yaml", "vpn.yaml"])
     def test_the_examples_without_a_warning(self, name: str) -> None:
-        environment = secrets("VPN_SECRET", "OLD_VPN_SECRET", "LDAP_PASSWORD")
+        environment = secrets("VPN_SECRET", "OLD_VPN_SECRET", "LDAP_PASSWORD", "SMTP_PASSWORD")
         assert load_usable(CONFIG / name, environment, DICTIONARY).warnings == ()
 
     def test_a_vpn_and_ldap_take_25_lines_at_most(self) -> None:

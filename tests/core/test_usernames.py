@@ -75,6 +75,7 @@ REQUIRED = Naming({"example.org": ""}, required=True)
         (" alice　", AS_TYPED, "alice"),
         ("e\u0301ve", AS_TYPED, "\u00e9ve"),
         ("EXAMPLE\\ alice", AS_TYPED, "alice"),
+        ("back\\slash \\2a", AS_TYPED, "back\\slash \\2a"),
         # Stripped.
         ("alice @ anywhere.example", STRIPPED, "alice"),
         ("alice", STRIPPED, "alice"),

@@ -22,6 +22,7 @@ from tests.cli.support import run_cli
 from tests.end_to_end.nas import ForeignNas, Pyrad, Radclient, RawNas, raw_nas
 from tests.peers.server import Server
 from tests.peers.slapd import ODD_PEOPLE, STAFF, Person, Slapd
+from tests.peers.smtp import MailServer
 
 PERIOD = 30
 SECRET = "the secret of all the gateways"
@@ -30,6 +31,7 @@ CONTACT = "Ask at the counter"
 
 # One loopback address a NAS, since the source address alone says who asks.
 VPN, SECOND, OFF, COMMA, SIX, STRANGER, SLOW, KIOSK, LENIENT, MARKER = (f"127.0.0.{n}" for n in range(1, 11))
+PAM, PAM_SECRET = "127.0.0.11", "a-secret-that-is-one-word"
 AUTO = "127.0.1."  # each test takes an address of its own below it
 UNKNOWN = "127.0.0.99"
 
@@ -74,6 +76,11 @@ class Account:
         return cls(person.uid, password, hashlib.sha1(b"seed of " + person.uid.encode()).digest())
 
     @property
+    def address(self) -> str:
+        """Where their codes go once they have it, see `Site.with_address`."""
+        return f"{self.name}@example.net"
+
+    @property
     def base32(self) -> str:
         return base64.b32encode(self.seed).decode()
 
@@ -90,16 +97,27 @@ class Account:
         return next(self.wrong_codes())
 
 
-def configuration(folder: Path, slapd: Slapd) -> dict[str, Any]:
+def mail_section(server: MailServer) -> dict[str, Any]:
+    """`factors.mail`, delivering there."""
+    return {
+        "smtp": f"smtp://127.0.0.1:{server.port}",
+        "start_tls": False,
+        "sender": "mfa@example.org",
+        "blocked_domains": ["example.org"],
+    }
+
+
+def configuration(folder: Path, slapd: Slapd, mail_server: MailServer) -> dict[str, Any]:
     """The usual one; a test changes what it is about."""
     usual = {"secret": SECRET, "timeout": "300ms", "retries": 20}
-    served = ["vpn", "second", "off", "auto", "comma", "six", "slow"]
+    served = ["vpn", "second", "off", "auto", "comma", "six", "slow", "pam"]
     return {
         "listen": [{"udp": "127.0.0.1:0"}, {"udp": "[::1]:0"}],
         "clients": [
             {"name": "vpn", "address": [VPN, "::1"], **usual},
             {"name": "second", "address": SECOND, **usual},
             {"name": "off", "address": OFF, **usual, "message_authenticator": "off"},
+            {"name": "pam", "address": PAM, **usual, "secret": PAM_SECRET, "message_authenticator": "off"},
             {"name": "auto", "address": f"{AUTO}0/24", **usual, "message_authenticator": "auto"},
             {"name": "comma", "address": COMMA, **usual, "profile": "one-field"},
             {"name": "six", "address": SIX, **usual, "profile": "one-field-6"},
@@ -119,7 +137,10 @@ def configuration(folder: Path, slapd: Slapd) -> dict[str, Any]:
                 "active_filter": "(employeeType=active)",
             }
         },
-        "factors": {"totp": {"issuer": "Example University", "window": 1}},
+        "factors": {
+            "totp": {"issuer": "Example University", "window": 1},
+            "mail": mail_section(mail_server),
+        },
         "lockout": {"failures": 5, "durations": ["15m", "1h"], "suspend_after": 50},
         "storage": f"sqlite:///{folder}/state.db",
         "key_file": "key",
@@ -146,9 +167,10 @@ def configuration(folder: Path, slapd: Slapd) -> dict[str, Any]:
 class Site:
     """A folder with configuration, key, store and audit file, a directory, and `server`, which is running."""
 
-    def __init__(self, folder: Path, slapd: Slapd) -> None:
+    def __init__(self, folder: Path, slapd: Slapd, mail_server: MailServer) -> None:
         self.folder = folder
         self.slapd = slapd
+        self.mail_server = mail_server
         self.config = self.write("site.yaml")
         self.server = Server(self.config)
         self._free = count()
@@ -163,7 +185,12 @@ class Site:
 
     def usual(self) -> dict[str, Any]:
         """The usual configuration, to be changed."""
-        return configuration(self.folder, self.slapd)
+        return configuration(self.folder, self.slapd, self.mail_server)
+
+    def own_store(self, name: str, mail_server: MailServer) -> dict[str, Any]:
+        """Changes that give a server an empty store of its own, and another mail server."""
+        factors = {"totp": {}, "mail": mail_section(mail_server)}
+        return {"storage": f"sqlite:///{self.folder}/{name}.db", "factors": factors}
 
     def prepare(self) -> None:
         """Make the key, and import everybody's token."""
@@ -210,9 +237,14 @@ class Site:
         """Somebody of the staff who never has a token."""
         return _usual(_ENROLLED)
 
-    def newcomer(self) -> Account:
-        """Somebody of the staff without a token, whom no other test has."""
-        return _usual(_ENROLLED + 2 * next(self._new))
+    def newcomer(self, *, student: bool = False) -> Account:
+        """Somebody of the staff, or a student, without a token, whom no other test has."""
+        return _usual(_ENROLLED + 2 * next(self._new) + student)
+
+    def with_address(self, account: Account) -> Account:
+        """The same, with an address that codes can be mailed to."""
+        run_cli("--config", self.config, "user", "mail", account.name, account.address).worked()
+        return account
 
     def source(self) -> str:
         """An address of the client `auto` that no other test has."""
@@ -275,8 +307,9 @@ def extra(name: str) -> Account:
 @contextmanager
 def site(folder: Path) -> Iterator[Site]:
     """A site of its own."""
-    with Slapd(users=_USERS, ldif="\n".join(person.ldif() for person in PEOPLE)) as slapd:
-        it = Site(folder, slapd)
+    people = "\n".join(person.ldif() for person in PEOPLE)
+    with Slapd(users=_USERS, ldif=people) as slapd, MailServer() as mail_server:
+        it = Site(folder, slapd, mail_server)
         it.prepare()
         with it.server:
             yield it

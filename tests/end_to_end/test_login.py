@@ -67,11 +67,12 @@ def test_a_user_is_spoken_to_in_their_language(university: Site) -> None:
     assert "6桁" in reply.message or "６桁" in reply.message
 
 
-@pytest.mark.parametrize("password", ["pw0", "PW1", "pw1 ", " pw1", "x" * 128])
-def test_a_wrong_password_is_refused(university: Site, foreign: ForeignNas, password: str) -> None:
-    reply = foreign.ask("u1", password)
+@pytest.mark.parametrize("wrong", ["pw", "{}x", "{} ", " {}", "P{}", "x" * 128])
+def test_a_wrong_password_is_refused(university: Site, foreign: ForeignNas, wrong: str) -> None:
+    user = university.staff()
+    reply = foreign.ask(user.name, wrong.format(user.password))
     assert (reply.code, reply.message, reply.state) == (REJECT, REFUSED, b"")
-    assert university.outcomes("u1")[-1] == "reject wrong_password"
+    assert university.outcomes(user.name) == ["reject wrong_password"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,8 @@ def test_who_cannot_log_in_is_told_nothing_more(
     reply = foreign.ask(name, password)
     assert (reply.code, reply.message, reply.state) == (REJECT, REFUSED, b"")
     known = outcome in ("not_activated", "wrong_password")
-    assert university.outcomes(name if known else masked(name))[-1] == f"reject {outcome}"
+    said = university.outcomes(name if known else masked(name))[-1]
+    assert said.removesuffix("_again") == f"reject {outcome}"  # another client may have asked the same before
 
 
 def test_who_has_no_token_is_told_so_after_the_right_password_only(university: Site, foreign: ForeignNas) -> None:

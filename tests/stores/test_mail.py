@@ -214,6 +214,13 @@ def test_a_mail_is_not_due_before_it_was_written_and_not_while_it_is_postponed(i
     assert [mail.id for mail in claim(it, NOON + 500, NOON + 560)] == ["c1"]
 
 
+def test_a_mail_from_before_the_clock_was_set_back_is_due(it: Asked) -> None:
+    issue(it, new_code())
+
+    assert [mail.id for mail in claim(it, NOON - DAY, NOON - DAY + 60)] == ["c1"]
+    assert claim(it, NOON - DAY, NOON - DAY + 60) == []
+
+
 def test_a_dropped_mail_is_gone_and_its_code_is_not(it: Asked) -> None:
     issue(it, new_code())
     it.run(it.store.drop_mail("c1"))

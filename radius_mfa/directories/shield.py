@@ -1,0 +1,248 @@
+"""The shield: wrong passwords stop here before the directory counts so many that it locks the account.
+
+A directory that locks accounts lets anybody who can reach a gateway lock anybody out, of everything
+the account is good for, with nothing but a name; and a phone that still has the old password does it
+to its owner without meaning to.  So the shield stands between logins and one directory, and keeps two
+things of each user: which passwords were wrong, and how many.
+
+**A wrong password is not asked again** for 60 seconds: whoever resends it is told WRONG_AGAIN.  Asked
+later and wrong once more it waits twice as long, and so on up to `within`.  A password that has
+just become right works after a minute, and a phone that never gives up uses up one of a count, not all.
+The last wrong password of a count is left to one that has not been tried (unless the limit is one):
+however busy the phone, its owner can still log in with the new password.
+
+**At most `limit` wrong passwords of a user reach the directory**; then it is TOO_MANY_WRONG, whatever
+the password, so that it tells nothing about it.  The count begins anew once `within` has passed since
+the last wrong one that reached the directory, which is how Active Directory counts; one that looks at
+each failure's own age forgets sooner.  With a limit below the directory's threshold, and `within`
+no shorter than the directory's own span, what comes through here never locks the account there.  Every
+process counts for itself, and other services spend from the same account: leave room for
+both.  A limit of 0 is none; then a wrong password is only not asked again.
+
+What counts is what the directory would count:
+
+- WRONG is a failure.
+- RIGHT makes the directory forget its failures, and the shield its own: those answered before the right
+  password was asked.  Of the ones that ran beside it nobody knows which came first.
+- EXPIRED, MUST_CHANGE, DISABLED and RESTRICTED say that the password is right, but not every directory
+  forgets its failures at that (slapd does; Samba's domain controller does not): they count
+  nothing, and forget nothing but that this password was ever wrong.
+- LOCKED says nothing about the password, and neither slapd nor Samba counts on while an account is locked:
+  it counts nothing, so that the owner gets in as soon as the directory lets go.
+- No answer counts nothing, or a directory that is down would use up everybody's limit.  One that counts a
+  failure and then answers too late is ahead of us by one.
+
+**A guess counts as wrong from before it is asked** until it is known not to be, so a thousand at once
+gain nothing.  The same password of the same user is asked once, and all who sent it hear the verdict; if
+whoever asked failed or went away, the next asks.  Other passwords wait while those being asked
+could use up the limit: an owner who logs in from two devices is never refused because of guesses
+that are not known to be wrong.
+
+The table is bounded.  When it is full of users whose count runs, nothing is remembered of one more, who
+has no shield then.  But only users whom the directory has found get in, each with a wrong password:
+whoever wants to fill it must know `_MOST_USERS` names and guess at all of them within one span.
+
+Passwords are kept as digests under a key made at start; nothing derived from one leaves this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from radius_mfa.core.errors import DirectoryError
+from radius_mfa.core.messages import User
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.ports import Clock, Entropy, Password
+from radius_mfa.directories.chain import OpenDirectory
+
+_FIRST_SPAN = 60.0  # seconds in which a password found wrong is not asked again
+_MOST_USERS = 20_000
+_MOST_PASSWORDS = 16  # of one user; the one asked longest ago makes room
+
+_RIGHT_BUT = frozenset({Password.EXPIRED, Password.MUST_CHANGE, Password.DISABLED, Password.RESTRICTED})
+
+_Verdict = asyncio.Future[Password | None]
+
+
+@dataclass(frozen=True, slots=True)
+class WrongPasswords:
+    """How many wrong passwords of a user may reach the directory, 0 for any number, `within` how many seconds."""
+
+    limit: int
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """A password that was wrong: not asked again before `until`, monotonic; `span`: how many seconds that was."""
+
+    until: float
+    span: float
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is kept of one user.
+
+    `last`: monotonic seconds of the last wrong answer, before the first one of the first question.
+    `answered`: wrong answers so far; `forgotten`: how many of them count no longer.  `asking`: guesses
+    at the directory now; None for one that got no verdict.  `known`: the one asked longest ago first.
+    `remembered`: it has its place in the table, full or not.
+    """
+
+    last: float
+    answered: int = 0
+    forgotten: int = 0
+    asking: dict[bytes, _Verdict] = field(default_factory=dict, repr=False)
+    known: dict[bytes, _Wrong] = field(default_factory=dict, repr=False)
+    remembered: bool = False
+
+    @property
+    def wrong(self) -> int:
+        return self.answered - self.forgotten
+
+
+class ShieldedDirectory:
+    """The `Directory` port over another one, which hears of few wrong passwords.  Belongs to one event loop."""
+
+    def __init__(self, directory: OpenDirectory, clock: Clock, entropy: Entropy, limits: WrongPasswords) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._key = entropy.octets(32)
+        self._limit = limits.limit or math.inf
+        self._within = limits.within
+        self._longest_span = max(limits.within, _FIRST_SPAN)
+        self._users: OrderedDict[str, _Record] = OrderedDict()  # by `last`
+
+    async def find(self, username: str, deadline: float) -> User | Outcome:
+        """What the directory finds."""
+        return await self._directory.find(username, deadline)
+
+    async def dummy_check(self, password: bytes, deadline: float) -> None:
+        """What the directory does; nobody is counted."""
+        await self._directory.dummy_check(password, deadline)
+
+    async def close(self) -> None:
+        """Close the directory."""
+        await self._directory.close()
+
+    async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
+        """What the directory says, unless it had better not be asked: WRONG_AGAIN, TOO_MANY_WRONG.
+
+        Raises DirectoryError, also when other guesses at this user are not decided by the deadline.
+        """
+        if not password:
+            return await self._directory.check_password(user, password, deadline)  # which asks nobody
+        digest = self._digest(user, password)
+        while True:
+            now = self._clock.monotonic()
+            self._forget_old(now)
+            record = self._users.get(user.id) or _Record(now)
+            if record.wrong and now - record.last >= self._within:
+                record.forgotten = record.answered
+            wrong_before = self._known(record, digest, now)
+            refused = self._refusal(record, wrong_before, now)
+            if refused is not None:
+                return refused
+            same = record.asking.get(digest)
+            if same is None and record.wrong + len(record.asking) < self._limit_for(wrong_before):
+                return await self._ask(user, password, record, digest, deadline)
+            await self._first_of([same] if same else list(record.asking.values()), deadline - now)
+            verdict = same.result() if same else None
+            if verdict is not None:
+                return verdict
+
+    def _refusal(self, record: _Record, wrong_before: _Wrong | None, now: float) -> Password | None:
+        """What is said without asking; None where it must be asked, now or when there is room."""
+        if record.wrong >= self._limit:
+            return Password.TOO_MANY_WRONG
+        if wrong_before and (now < wrong_before.until or record.wrong >= self._limit_for(wrong_before)):
+            return Password.WRONG_AGAIN
+        return None
+
+    def _limit_for(self, wrong_before: _Wrong | None) -> float:
+        """How many guesses there may be; the last is not for a password that was wrong before."""
+        return max(self._limit - 1, 1) if wrong_before else self._limit
+
+    def _known(self, record: _Record, digest: bytes, now: float) -> _Wrong | None:
+        """When this password was last found wrong, unless that is too long ago to matter."""
+        known = record.known.get(digest)
+        return known if known and now < known.until + self._longest_span else None
+
+    async def _first_of(self, asking: list[_Verdict], seconds: float) -> None:
+        """Wait until one of them is decided, or has failed."""
+        ended, _ = await asyncio.wait(asking, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if not ended:
+            raise DirectoryError("no time to check the password: others of the same user are still being checked")
+
+    async def _ask(self, user: User, password: bytes, record: _Record, digest: bytes, deadline: float) -> Password:
+        ended: _Verdict = asyncio.get_running_loop().create_future()
+        record.asking[digest] = ended
+        self._users[user.id] = record
+        answered_before = record.answered
+        verdict = None
+        try:
+            verdict = await self._directory.check_password(user, password, deadline)
+            return verdict
+        finally:
+            del record.asking[digest]
+            if verdict is Password.RIGHT:
+                record.forgotten = max(record.forgotten, answered_before)
+                record.known.clear()
+            elif verdict is Password.WRONG:
+                self._count(user, record, digest)
+            elif verdict in _RIGHT_BUT:
+                record.known.pop(digest, None)
+            self._keep(user, record)
+            ended.set_result(verdict)
+
+    def _count(self, user: User, record: _Record, digest: bytes) -> None:
+        """One more wrong answer, counted from when it came: never earlier than the directory counted it."""
+        now = self._clock.monotonic()
+        before = self._known(record, digest, now)
+        span = min(before.span * 2, self._longest_span) if before else _FIRST_SPAN
+        record.known.pop(digest, None)
+        if len(record.known) >= _MOST_PASSWORDS:
+            del record.known[next(iter(record.known))]
+        record.known[digest] = _Wrong(now + span, span)
+        record.answered += 1
+        record.last = now
+        self._users.move_to_end(user.id)
+
+    def _keep(self, user: User, record: _Record) -> None:
+        """Drop the record if nothing is known any more, or there is no room for somebody new."""
+        if record.asking:
+            return
+        if (record.wrong or record.known) and (record.remembered or self._room()):
+            record.remembered = True
+        else:
+            del self._users[user.id]
+
+    def _room(self) -> bool:
+        """Whether the table is within its bound, with the user who was counted least lately dropped if need be."""
+        if len(self._users) > _MOST_USERS:
+            self._forget_oldest_if(self._clock.monotonic() - self._within)
+        return len(self._users) <= _MOST_USERS
+
+    def _forget_old(self, now: float) -> None:
+        """Drop those whose last wrong password is asked anew like any other."""
+        while self._forget_oldest_if(now - 2 * self._longest_span):
+            pass
+
+    def _forget_oldest_if(self, before: float) -> bool:
+        """Drop the first in the table if its last wrong answer is no later than `before`."""
+        user_id, oldest = next(iter(self._users.items()), ("", None))
+        if oldest is None or oldest.last > before or oldest.asking:
+            return False
+        del self._users[user_id]
+        return True
+
+    def _digest(self, user: User, password: bytes) -> bytes:
+        """The same for the same password of the same user, in this process."""
+        digest = hashlib.blake2b(key=self._key, digest_size=16)
+        digest.update(repr((user.id, password)).encode(errors="surrogatepass"))
+        return digest.digest()
