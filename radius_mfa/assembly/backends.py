@@ -135,9 +135,14 @@ def _static(static: model.Static) -> OpenDirectory:
 
 def _ldap(ldap: model.Ldap) -> OpenDirectory:
     from radius_mfa.directories.ldap import LdapDirectory, LdapSettings
+    from radius_mfa.directories.ldap_groups import GroupSettings
+    from radius_mfa.directories.ldap_server import LdapAddress
 
+    groups = ldap.groups
     settings = LdapSettings(
-        servers=tuple((server.host, server.port) for server in ldap.servers),
+        servers=tuple(LdapAddress(server.host, server.port, server.tls) for server in ldap.servers),
+        start_tls=ldap.start_tls,
+        ca_file=ldap.ca_file,
         bind_dn=ldap.bind_dn,
         bind_password=ldap.bind_password.reveal().encode(),
         base_dn=ldap.base_dn,
@@ -147,6 +152,7 @@ def _ldap(ldap: model.Ldap) -> OpenDirectory:
         name_attribute=ldap.attributes.name,
         language_attribute=ldap.attributes.language,
         groups_attribute=ldap.attributes.groups,
+        groups=GroupSettings(groups.by, groups.base_dn, groups.filter, groups.nested),
     )
     return LdapDirectory(settings, SystemClock())
 

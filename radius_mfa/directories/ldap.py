@@ -4,56 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from radius_mfa.core import usernames
 from radius_mfa.core.errors import ConfigurationError, DirectoryError
 from radius_mfa.core.messages import User
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.policy import fold_group
 from radius_mfa.core.ports import Clock, Password
 from radius_mfa.directories import ldap_messages as messages
+from radius_mfa.directories.ldap_connection import Answer
+from radius_mfa.directories.ldap_groups import Groups, GroupSettings
 from radius_mfa.directories.ldap_messages import Entry, Search
-from radius_mfa.directories.ldap_server import LdapServer
+from radius_mfa.directories.ldap_recovery import Recovery
+from radius_mfa.directories.ldap_server import LdapAddress, LdapServer
+from radius_mfa.directories.ldap_tls import Tls, trust
+from radius_mfa.directories.ldap_verdict import verdict
 
 _T = TypeVar("_T")
 
 _PLACEHOLDER = "{username}"
 _LONGEST_ID = 64  # octets: an id goes into the State, which has few
+# Results of a search for groups that another server would have given too.
+_ANSWERS = frozenset({messages.SUCCESS, messages.NO_SUCH_OBJECT, messages.SIZE_LIMIT_EXCEEDED})
+_NOBODY = b"radius-mfa-recovery"  # a name to look for, to see whether a server answers
 _STATIC = "static:"  # begins the ids of the static directory, and nobody else's
-
-_VERDICTS = {
-    messages.SUCCESS: Password.RIGHT,
-    messages.INVALID_CREDENTIALS: Password.WRONG,
-    # The entry is gone since it was found, its name is none for a bind, or it has no password.
-    messages.NO_SUCH_OBJECT: Password.WRONG,
-    messages.INVALID_DN_SYNTAX: Password.WRONG,
-    messages.INAPPROPRIATE_AUTHENTICATION: Password.WRONG,
-}
 
 
 @dataclass(frozen=True, slots=True)
 class LdapSettings:
     """Where the accounts are and what they look like.
 
-    `servers`: hosts and ports, in the order they are tried.  `user_filter` has `{username}` in it;
+    `servers`: in the order they are tried.  `start_tls`: at those that do not speak TLS at once.
+    `ca_file`: whom to trust, None for whom the system does.  `user_filter` has `{username}` in it;
     `active_filter` says who is activated, None: everybody.  `extra_attributes`: what else of an
     entry is wanted, for `User.attributes`.  `bind_connections`: passwords that are tried at once at
     one server.  `connect_timeout`: seconds.
     """
 
-    servers: tuple[tuple[str, int], ...]
+    servers: tuple[LdapAddress, ...]
     bind_dn: str
     bind_password: bytes = field(repr=False)
     base_dn: str
+    start_tls: bool = False
+    ca_file: Path | None = None
     user_filter: str = "(uid={username})"
     active_filter: str | None = None
     id_attribute: str = "entryUUID"
     name_attribute: str = "cn"
     language_attribute: str = "preferredLanguage"
     groups_attribute: str = "memberOf"
+    groups: GroupSettings = field(default_factory=GroupSettings)
     extra_attributes: tuple[str, ...] = ()
     bind_connections: int = 16
     connect_timeout: float = 3.0
@@ -74,11 +78,9 @@ class LdapDirectory:
         self._clock = clock
         self._name_attribute = _name_attribute(settings.user_filter)
         self._search, self._search_inactive = self._searches()
-        service = (settings.bind_dn, settings.bind_password)
-        self._servers = [
-            LdapServer(host, port, service, settings.bind_connections, settings.connect_timeout)
-            for host, port in settings.servers
-        ]
+        self._groups = Groups(settings.groups, settings.groups_attribute, settings.base_dn)
+        self._servers = list(_servers(settings))
+        self._recovery = Recovery(self._servers, self._search.request(_NOBODY))
 
     async def find(self, username: str, deadline: float) -> User | Outcome:
         """The one entry of that name.  One search; a second where nobody activated was found."""
@@ -90,7 +92,7 @@ class LdapDirectory:
         if found is Outcome.UNKNOWN_USER and self._search_inactive is not None:
             found = await self._one(self._search_inactive, name, deadline)
             active = False
-        return found if isinstance(found, Outcome) else self._user(found, username, active)
+        return found if isinstance(found, Outcome) else await self._user(found, username, active, deadline)
 
     async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
         """Bind as the user's entry."""
@@ -99,10 +101,10 @@ class LdapDirectory:
 
         async def ask(server: LdapServer) -> Password:
             result = await server.bind(user.handle, password)
-            verdict = _VERDICTS.get(result.code)
-            if verdict is None:
+            said = verdict(result)
+            if said is None:
                 raise DirectoryError(f"{server.name}: bind as a user: {result}")
-            return verdict
+            return said
 
         return await self._first_answer(ask, deadline)
 
@@ -111,6 +113,7 @@ class LdapDirectory:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._recovery.close()
         await asyncio.gather(*(server.close() for server in self._servers))
 
     async def _one(self, search: Search, name: bytes, deadline: float) -> Entry | Outcome:
@@ -128,18 +131,25 @@ class LdapDirectory:
         return await self._first_answer(ask, deadline)
 
     async def _first_answer(self, ask: Callable[[LdapServer], Awaitable[_T]], deadline: float) -> _T:
-        """What the first server says that can; each has its share of the time that is left."""
+        """What the first server says that can; each has its share of the time that is left.
+
+        One that has failed comes last, until it answers again: it may be the only one there is.
+        """
         failures = []
-        for tried, server in enumerate(self._servers):
+        servers = sorted(self._servers, key=lambda server: server.down)
+        for tried, server in enumerate(servers):
             now = self._clock.monotonic()
-            share = (deadline - now) / (len(self._servers) - tried)
+            share = (deadline - now) / (len(servers) - tried)
             try:
                 async with asyncio.timeout_at(now + share):
                     return await ask(server)
             except TimeoutError:
-                failures.append(f"{server.name}: no answer in time")
-            except DirectoryError as failure:
-                failures.append(str(failure))
+                failure = f"{server.name}: no answer in time"
+            except DirectoryError as error:
+                failure = str(error)
+            failures.append(failure)
+            if share > 0:
+                self._recovery.failed(server, failure)
         raise DirectoryError("; ".join(failures))
 
     def _searches(self) -> tuple[Search, Search | None]:
@@ -167,29 +177,48 @@ class LdapDirectory:
         except ValueError as error:
             raise ConfigurationError(f"user_filter, active_filter: {error} (RFC 4515)") from error
 
-    def _user(self, entry: Entry, typed: str, active: bool) -> User | Outcome:
+    async def _user(self, entry: Entry, typed: str, active: bool, deadline: float) -> User | Outcome:
         settings = self._settings
-        ids = _values(entry, settings.id_attribute)
+        ids = entry.values(settings.id_attribute)
         if len(ids) != 1 or not 1 <= len(ids[0].encode()) <= _LONGEST_ID or ids[0].startswith(_STATIC):
             return Outcome.USER_ID_UNUSABLE
         return User(
             id=ids[0],
             username=self._spelled(entry, typed),
             handle=entry.dn,
-            name=_first(entry, settings.name_attribute),
+            name=_first(entry.values(settings.name_attribute)),
             active=active,
-            groups=frozenset(map(fold_group, _values(entry, settings.groups_attribute))),
-            language=_first(entry, settings.language_attribute),
-            attributes={name: _values(entry, name) for name in settings.extra_attributes},
+            groups=await self._groups.of(entry, partial(self._search_groups, deadline)),
+            language=_first(entry.values(settings.language_attribute)),
+            attributes={name: entry.values(name) for name in settings.extra_attributes},
         )
+
+    async def _search_groups(self, deadline: float, request: bytes, most: int) -> Answer:
+        async def ask(server: LdapServer) -> Answer:
+            answer = await server.search(request, most)
+            if answer.result.code not in _ANSWERS:
+                raise DirectoryError(f"{server.name}: search for groups: {answer.result}")
+            return answer
+
+        return await self._first_answer(ask, deadline)
 
     def _spelled(self, entry: Entry, typed: str) -> str:
         """The name as the directory has it; of several the one that was typed."""
         if self._name_attribute is None:
             return typed
-        names = _values(entry, self._name_attribute)
+        names = entry.values(self._name_attribute)
         meant = (name for name in names if usernames.fold(name) == usernames.fold(typed))
         return next(meant, names[0] if names else typed)
+
+
+def _servers(settings: LdapSettings) -> Iterator[LdapServer]:
+    service = (settings.bind_dn, settings.bind_password)
+    encrypted = settings.start_tls or any(address.tls for address in settings.servers)
+    context = trust(settings.ca_file) if encrypted else None
+    for address in settings.servers:
+        starts = settings.start_tls and not address.tls
+        tls = Tls(context, starts) if context is not None and (address.tls or starts) else None
+        yield LdapServer(address, service, settings.bind_connections, settings.connect_timeout, tls)
 
 
 def _name_attribute(user_filter: str) -> str | None:
@@ -204,18 +233,5 @@ def _name_attribute(user_filter: str) -> str | None:
     return found[1] if found else None
 
 
-def _values(entry: Entry, attribute: str) -> tuple[str, ...]:
-    return tuple(map(_text, entry.attributes.get(attribute.lower(), ())))
-
-
-def _first(entry: Entry, attribute: str) -> str:
-    return next(iter(_values(entry, attribute)), "")
-
-
-def _text(value: bytes) -> str:
-    """A value as text; hexadecimal where it is none, as an objectGUID."""
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return value.hex()
-    return text if text.isprintable() else value.hex()
+def _first(values: tuple[str, ...]) -> str:
+    return values[0] if values else ""

@@ -13,6 +13,7 @@ from typing import Self, cast
 from radius_mfa.core.errors import DirectoryError
 from radius_mfa.directories import ldap_messages as messages
 from radius_mfa.directories.ldap_messages import Entry, MalformedError, Message, Result
+from radius_mfa.directories.ldap_tls import Tls, why
 
 _AS_PART_OF_A_SEARCH = frozenset(
     {messages.SEARCH_ENTRY, messages.SEARCH_REFERENCE, messages.INTERMEDIATE_RESPONSE}
@@ -33,9 +34,13 @@ class Answer:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A request in flight.  `final`: the operation that answers it; None comes out when there is no answer."""
+    """A request in flight.  `final`: the operation that answers it; None comes out when there is no answer.
+
+    `most`: entries that are kept.
+    """
 
     final: int
+    most: int
     answer: asyncio.Future[Answer | None]
     entries: list[Entry] = field(default_factory=list)
 
@@ -53,22 +58,46 @@ class LdapConnection(asyncio.Protocol):
         self._waiting: dict[int, _Waiting] = {}
         self._last_id = 0
         self._unusable = ""
+        self._in_clear_no_more = False
 
     @classmethod
-    async def connect(cls, host: str, port: int, name: str, timeout: float) -> Self:
+    async def connect(cls, host: str, port: int, name: str, timeout: float, tls: Tls | None = None) -> Self:
         """A connection to the server, nobody bound on it yet.  Raises DirectoryError.
 
         `timeout`: seconds in which the server's host must answer, now and whenever something is sent.
+        `tls`: None for clear text.
         """
         loop = asyncio.get_running_loop()
+        at_once = None if tls is None or tls.start else tls.context
         try:
             async with asyncio.timeout(timeout):
-                _, connection = await loop.create_connection(lambda: cls(name, timeout), host, port)
+                _, connection = await loop.create_connection(
+                    lambda: cls(name, timeout), host, port, ssl=at_once, server_hostname=host if at_once else None
+                )
+                if tls is not None and tls.start:
+                    await connection._start_tls(tls, host)
         except TimeoutError:
             raise DirectoryError(f"{name}: no connection within {timeout:g} s") from None
         except (OSError, UnicodeError) as error:
-            raise DirectoryError(f"{name}: no connection: {error}") from error
+            raise DirectoryError(f"{name}: {why(error)}") from error
         return connection
+
+    async def _start_tls(self, tls: Tls, host: str) -> None:
+        """TLS from here on, or no connection (RFC 4511 §4.14)."""
+        loop = asyncio.get_running_loop()
+        try:
+            result = (await self._ask(messages.start_tls_request(), messages.EXTENDED_RESPONSE)).result
+            if result.code != messages.SUCCESS:
+                raise DirectoryError(f"{self.name}: StartTLS: {result}")
+            if self._unusable:
+                raise ConnectionLostError(f"{self.name}: {self._unusable}")
+            protected = await loop.start_tls(self._transport, self, tls.context, server_hostname=host)
+        except BaseException:
+            self._abort("StartTLS failed")
+            raise
+        assert protected is not None  # there was a transport to protect
+        self._transport = protected
+        self._in_clear_no_more = False
 
     async def bind(self, dn: str, password: bytes) -> Result:
         """Become `dn`, or, with any other result than SUCCESS, nobody (RFC 4511 §4.2.1).
@@ -76,11 +105,15 @@ class LdapConnection(asyncio.Protocol):
         Nothing else may be in flight, and after a cancellation nothing be asked here again.
         Raises ConnectionLostError.
         """
-        return (await self._ask(messages.bind_request(dn, password), messages.BIND_RESPONSE)).result
+        request = messages.bind_request(dn, password)
+        return (await self._ask(request, messages.BIND_RESPONSE, controls=messages.POLICY_WANTED)).result
 
-    async def search(self, request: bytes) -> Answer:
-        """Run an encoded search; references to other servers are passed over.  Raises ConnectionLostError."""
-        return await self._ask(request, messages.SEARCH_DONE)
+    async def search(self, request: bytes, most: int = messages.MOST_ENTRIES) -> Answer:
+        """Run an encoded search; references to other servers are passed over.  Raises ConnectionLostError.
+
+        `most`: entries that are kept.
+        """
+        return await self._ask(request, messages.SEARCH_DONE, most)
 
     @property
     def usable(self) -> bool:
@@ -100,13 +133,13 @@ class LdapConnection(asyncio.Protocol):
             self._transport.close()
         self._give_up("closed by us")
 
-    async def _ask(self, request: bytes, final: int) -> Answer:
+    async def _ask(self, request: bytes, final: int, most: int = 0, controls: bytes = b"") -> Answer:
         if self._unusable:
             raise ConnectionLostError(f"{self.name}: {self._unusable}")
         number = self._next_id()
-        waiting = _Waiting(final, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(final, most, asyncio.get_running_loop().create_future())
         self._waiting[number] = waiting
-        self._transport.write(messages.message(number, request))
+        self._transport.write(messages.message(number, request, controls))
         try:
             answer = await waiting.answer
         finally:
@@ -133,11 +166,19 @@ class LdapConnection(asyncio.Protocol):
         self._buffer += data
         try:
             while (size := messages.size_of_first(self._buffer)) is not None and size <= len(self._buffer):
+                self._still_in_clear()
                 octets = bytes(self._buffer[:size])
                 del self._buffer[:size]
                 self._receive(messages.read(octets))
+            if self._buffer:
+                self._still_in_clear()
         except MalformedError as malformed:
             self._abort(f"the server sent {malformed}")
+
+    def _still_in_clear(self) -> None:
+        """What came before TLS must not be taken for something that came under it."""
+        if self._in_clear_no_more:
+            raise MalformedError("something in clear after it had agreed to TLS")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._give_up(f"connection lost: {exc}" if exc else "the server closed the connection")
@@ -154,10 +195,11 @@ class LdapConnection(asyncio.Protocol):
             return
         content = message.content
         if message.operation == waiting.final and isinstance(content, Result):
+            self._in_clear_no_more = waiting.final == messages.EXTENDED_RESPONSE
             waiting.answer.set_result(Answer(content, tuple(waiting.entries)))
         elif waiting.final != messages.SEARCH_DONE or message.operation not in _AS_PART_OF_A_SEARCH:
             raise MalformedError("an answer to something else")
-        elif isinstance(content, Entry) and len(waiting.entries) < messages.MOST_ENTRIES:
+        elif isinstance(content, Entry) and len(waiting.entries) < waiting.most:
             waiting.entries.append(content)
 
     def _abort(self, why: str) -> None:

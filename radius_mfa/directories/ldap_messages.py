@@ -11,7 +11,7 @@ Answers are not read by ldap3's fast decoder: it takes an ENUMERATED of no octet
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ldap3 import DEREF_NEVER, SUBTREE
 from ldap3.core.exceptions import LDAPExceptionError
@@ -35,6 +35,12 @@ NO_SUCH_OBJECT, INVALID_DN_SYNTAX, INAPPROPRIATE_AUTHENTICATION, INVALID_CREDENT
 
 _SEQUENCE, _SET, _INTEGER, _ENUMERATED, _OCTETS = 0x30, 0x31, 0x02, 0x0A, 0x04
 _BIND_REQUEST, _UNBIND_REQUEST, _SIMPLE = 0x60, b"\x42\x00", 0x80
+_EXTENDED_REQUEST, _REQUEST_NAME, _CONTROLS, _POLICY_ERROR = 0x77, 0x80, 0xA0, 0x81
+_SEARCH_REQUEST, _PRESENT = 0x63, 0x87
+# Scope baseObject, derefAliases never, no limits of size and time, values too.
+_BASE_OBJECT_NEVER_NO_LIMITS = b"\x0a\x01\x00\x0a\x01\x00\x02\x01\x00\x02\x01\x00\x01\x01\x00"
+_START_TLS_NAME = b"1.3.6.1.4.1.1466.20037"
+_PASSWORD_POLICY = b"1.3.6.1.4.1.42.2.27.8.5.1"
 _VERSION_3 = b"\x02\x01\x03"
 _CONSTRUCTED, _HIGH_TAG = 0x20, 0x1F
 _RESULTS = frozenset({BIND_RESPONSE, SEARCH_DONE, EXTENDED_RESPONSE})
@@ -63,10 +69,14 @@ class MalformedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """LDAPResult (RFC 4511 §4.1.9): its code, and what the server says about it."""
+    """LDAPResult (RFC 4511 §4.1.9): its code, and what the server says about it.
+
+    `policy`: the error in a password policy control that came with it, None for none.
+    """
 
     code: int
     text: str = ""
+    policy: int | None = None
 
     def __str__(self) -> str:
         said = f"{RESULT_CODES.get(self.code, 'result code')} ({self.code})"
@@ -79,6 +89,10 @@ class Entry:
 
     dn: str
     attributes: Mapping[str, tuple[bytes, ...]] = field(repr=False)
+
+    def values(self, attribute: str) -> tuple[str, ...]:
+        """The values as text, in whatever case the attribute is named; hexadecimal where one is none."""
+        return tuple(map(_text, self.attributes.get(attribute.lower(), ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +110,13 @@ class Message:
 class Search:
     """A search for a name below `base`; `filter_` has a `HOLE` wherever the name goes.
 
-    Only `attributes` are asked for, of at most MOST_ENTRIES entries, and aliases are not followed.
-    Raises ValueError for what is no filter.
+    Only `attributes` are asked for, of at most `most` entries (0: any number), and aliases are not
+    followed.  Raises ValueError for what is no filter.
     """
 
-    def __init__(self, base: str, filter_: str, attributes: Sequence[str]) -> None:
-        scope = (SUBTREE, DEREF_NEVER, list(attributes), MOST_ENTRIES, 0, False)
+    def __init__(self, base: str, filter_: str, attributes: Sequence[str], most: int = MOST_ENTRIES) -> None:
+        self.most = most
+        scope = (SUBTREE, DEREF_NEVER, list(attributes), most, 0, False)
         try:
             self._parts = _cut(_encode(_search_operation(base, filter_, *scope, False, False)))
         except LDAPExceptionError as error:
@@ -122,10 +137,25 @@ def bind_request(dn: str, password: bytes) -> bytes:
     return _element(_BIND_REQUEST, _VERSION_3 + _element(_OCTETS, dn.encode()) + _element(_SIMPLE, password))
 
 
-def message(number: int, request: bytes) -> bytes:
+def start_tls_request() -> bytes:
+    """ExtendedRequest for StartTLS (RFC 4511 §4.14.1), encoded."""
+    return _element(_EXTENDED_REQUEST, _element(_REQUEST_NAME, _START_TLS_NAME))
+
+
+def read_entry_request(dn: bytes, attributes: Sequence[str]) -> bytes:
+    """SearchRequest (RFC 4511 §4.5.1) for the one entry `dn` itself, whatever it is, encoded."""
+    present = _element(_PRESENT, b"objectClass")
+    listed = b"".join(_element(_OCTETS, name.encode()) for name in attributes)
+    return _element(
+        _SEARCH_REQUEST,
+        _element(_OCTETS, dn) + _BASE_OBJECT_NEVER_NO_LIMITS + present + _element(_SEQUENCE, listed),
+    )
+
+
+def message(number: int, request: bytes, controls: bytes = b"") -> bytes:
     """LDAPMessage (RFC 4511 §4.1.1): a request under its number."""
     octets = number.to_bytes(number.bit_length() // 8 + 1, "big")
-    return _element(_SEQUENCE, _element(_INTEGER, octets) + request)
+    return _element(_SEQUENCE, _element(_INTEGER, octets) + request + controls)
 
 
 def unbind(number: int) -> bytes:
@@ -171,6 +201,10 @@ def _filled(parts: _Parts, value: bytes) -> bytes:
     return b"".join(filled)
 
 
+# Asks for what a password policy has to say (draft-behera-ldap-password-policy-10 §6.1); not critical.
+POLICY_WANTED = _element(_CONTROLS, _element(_SEQUENCE, _element(_OCTETS, _PASSWORD_POLICY)))
+
+
 # --- what we receive --------------------------------------------------------------------------------
 
 
@@ -190,15 +224,37 @@ def size_of_first(octets: bytes | bytearray) -> int | None:
 def read(octets: bytes) -> Message:
     """The one message that `octets` are.  Raises MalformedError."""
     match _elements(octets, 0, len(octets)):
-        case [(0x30, [(0x02, bytes(number)), (int(operation), list(content)), *_])]:
-            return Message(_number(number), operation, _content(operation, content))
+        case [(0x30, [(0x02, bytes(number)), (int(operation), list(content)), *controls])]:
+            return Message(_number(number), operation, _content(operation, content, controls))
     raise MalformedError("a message without number or operation")
 
 
-def _content(operation: int, content: list[Element]) -> Result | Entry | None:
+def _content(operation: int, content: list[Element], controls: list[Element]) -> Result | Entry | None:
+    if operation == BIND_RESPONSE and controls:
+        return replace(_result(content), policy=_policy_error(controls))
     if operation in _RESULTS:
         return _result(content)
     return _entry(content) if operation == SEARCH_ENTRY else None
+
+
+def _policy_error(controls: list[Element]) -> int | None:
+    """The error in the password policy control (draft-behera-ldap-password-policy-10 §6.2), if there is one."""
+    for tag, listed in controls:
+        if tag != _CONTROLS or not isinstance(listed, list):
+            continue
+        for control in listed:
+            match control:
+                case (0x30, [(0x04, bytes(name)), *_, (0x04, bytes(value))]) if name == _PASSWORD_POLICY:
+                    return _error_in(value)
+    return None
+
+
+def _error_in(value: bytes) -> int | None:
+    match _elements(value, 0, len(value)):
+        case [(0x30, list(parts))]:
+            errors = [part for tag, part in parts if tag == _POLICY_ERROR]
+            return _number(errors[0]) if errors and isinstance(errors[0], bytes) else None
+    raise MalformedError("a password policy that is none")
 
 
 def _result(content: list[Element]) -> Result:
@@ -230,6 +286,15 @@ def _value(element: Element) -> bytes:
         case (0x04, bytes(value)):
             return value
     raise MalformedError("a value that is none")
+
+
+def _text(value: bytes) -> str:
+    """A value as text; hexadecimal where it is none, as an objectGUID."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return value.hex()
+    return text if text.isprintable() else value.hex()
 
 
 def _number(octets: bytes) -> int:

@@ -8,21 +8,41 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 
 from radius_mfa.core.errors import DirectoryError
 from radius_mfa.directories.ldap_connection import Answer, ConnectionLostError, LdapConnection
-from radius_mfa.directories.ldap_messages import SUCCESS, Result
+from radius_mfa.directories.ldap_messages import MOST_ENTRIES, SUCCESS, Result
+from radius_mfa.directories.ldap_tls import Tls
+
+
+@dataclass(frozen=True, slots=True)
+class LdapAddress:
+    """Where a server is.  `tls`: from the first octet on."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'ldaps' if self.tls else 'ldap'}://{host}:{self.port}"
 
 
 class LdapServer:
     """`service`: the DN and password that search.  `limit`: connections that try passwords.
 
-    `timeout`: seconds to connect, see `LdapConnection.connect`.
+    `timeout`: seconds to connect, see `LdapConnection.connect`.  `down`: it has failed, and was not
+    seen to answer since.
     """
 
-    def __init__(self, host: str, port: int, service: tuple[str, bytes], limit: int, timeout: float) -> None:
-        self.name = f"ldap://[{host}]:{port}" if ":" in host else f"ldap://{host}:{port}"
-        self._address = (host, port)
+    def __init__(
+        self, address: LdapAddress, service: tuple[str, bytes], limit: int, timeout: float, tls: Tls | None = None
+    ) -> None:
+        self.name = str(address)
+        self.down = False
+        self._address = address
+        self._tls = tls
         self._service = service
         self._timeout = timeout
         self._open: set[LdapConnection] = set()
@@ -31,12 +51,12 @@ class LdapServer:
         self._idle: list[LdapConnection] = []
         self._slots = asyncio.Semaphore(limit)
 
-    async def search(self, request: bytes) -> Answer:
-        """Run an encoded search as the service.  Raises DirectoryError."""
+    async def search(self, request: bytes, most: int = MOST_ENTRIES) -> Answer:
+        """Run an encoded search as the service; `most` entries are kept.  Raises DirectoryError."""
         try:
-            return await self._search_on(await self._shared_connection(), request)
+            return await self._search_on(await self._shared_connection(), request, most)
         except ConnectionLostError:  # it may have been idle for too long: once more, on a fresh one
-            return await self._search_on(await self._shared_connection(), request)
+            return await self._search_on(await self._shared_connection(), request, most)
 
     async def bind(self, dn: str, password: bytes) -> Result:
         """Try a user's password on a connection of its own.  Raises DirectoryError."""
@@ -54,10 +74,10 @@ class LdapServer:
         if connections:
             await asyncio.wait([each.closed for each in connections], timeout=self._timeout)
 
-    async def _search_on(self, connection: LdapConnection, request: bytes) -> Answer:
+    async def _search_on(self, connection: LdapConnection, request: bytes, most: int) -> Answer:
         heard = connection.heard
         try:
-            return await connection.search(request)
+            return await connection.search(request, most)
         except asyncio.CancelledError:
             if connection.heard == heard:  # not a word in all that time: others should not wait here too
                 connection.retire("the server was silent")
@@ -90,7 +110,8 @@ class LdapServer:
         return connection
 
     async def _connect(self) -> LdapConnection:
-        connection = await LdapConnection.connect(*self._address, self.name, self._timeout)
+        host, port = self._address.host, self._address.port
+        connection = await LdapConnection.connect(host, port, self.name, self._timeout, self._tls)
         self._open.add(connection)
         connection.closed.add_done_callback(lambda _: self._open.discard(connection))
         return connection

@@ -14,6 +14,7 @@ from radius_mfa.core.messages import User
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Password
 from radius_mfa.directories.ldap import LdapDirectory, LdapSettings
+from radius_mfa.directories.ldap_server import LdapAddress
 from tests.peers.slapd import Slapd
 
 Play = Callable[[], Coroutine[object, object, None]]
@@ -38,7 +39,7 @@ def soon(seconds: float = 10.0) -> float:
 
 
 @asynccontextmanager
-async def directory(*servers: Address | Slapd, **settings: Any) -> AsyncIterator[LdapDirectory]:
+async def directory(*servers: Address | LdapAddress | Slapd, **settings: Any) -> AsyncIterator[LdapDirectory]:
     """A directory of the people in `Slapd`, on these servers."""
     addresses = tuple(server.address if isinstance(server, Slapd) else server for server in servers)
     passwords = [server.bind_password for server in servers if isinstance(server, Slapd)]
@@ -47,7 +48,8 @@ async def directory(*servers: Address | Slapd, **settings: Any) -> AsyncIterator
         "bind_password": (passwords or ["service"])[0].encode(),
         "base_dn": Slapd.people,
     }
-    under_test = LdapDirectory(LdapSettings(servers=addresses, **{**usual, **settings}), LoopClock())
+    servers_ = tuple(each if isinstance(each, LdapAddress) else LdapAddress(*each) for each in addresses)
+    under_test = LdapDirectory(LdapSettings(servers=servers_, **{**usual, **settings}), LoopClock())
     try:
         yield under_test
     finally:

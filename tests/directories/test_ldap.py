@@ -16,6 +16,7 @@ from radius_mfa.core.messages import User
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Password
 from radius_mfa.directories.ldap import LdapDirectory, LdapSettings
+from radius_mfa.directories.ldap_server import LdapAddress
 from tests.directories.support import (
     BIND_RESPONSE,
     DONE,
@@ -411,13 +412,13 @@ def test_what_a_server_refuses_is_an_error_that_says_so(run: Run, slapd: Slapd) 
         (32, Password.WRONG),
         (34, Password.WRONG),
         (48, Password.WRONG),
+        (19, Password.LOCKED),
+        (53, Password.LOCKED),
         (1, None),
         (8, None),
         (10, None),
         (14, None),
-        (19, None),
         (51, None),
-        (53, None),
         (80, None),
         (127, None),
     ],
@@ -533,9 +534,9 @@ def test_a_mutated_answer_is_an_error_at_worst_and_never_a_right_password(what: 
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
     right: dict[str, Any] = {"bind_dn": "cn=radius", "bind_password": b"secret", "base_dn": "dc=example"}
     with pytest.raises(ConfigurationError):
-        LdapDirectory(LdapSettings(servers=(("127.0.0.1", 389),), **{**right, **wrong}), LoopClock())
+        LdapDirectory(LdapSettings(servers=(LdapAddress("127.0.0.1", 389),), **{**right, **wrong}), LoopClock())
 
 
 def test_no_password_is_ever_shown() -> None:
-    settings = LdapSettings((("127.0.0.1", 389),), "cn=radius", b"very secret", "dc=example")
+    settings = LdapSettings((LdapAddress("127.0.0.1", 389),), "cn=radius", b"very secret", "dc=example")
     assert "very secret" not in repr(settings)

@@ -10,7 +10,7 @@ import pytest
 
 from radius_mfa.core.errors import DirectoryError
 from radius_mfa.directories.ldap_messages import HOLE, SUCCESS, Result, Search
-from radius_mfa.directories.ldap_server import LdapServer
+from radius_mfa.directories.ldap_server import LdapAddress, LdapServer
 from tests.directories.support import (
     BIND,
     BIND_RESPONSE,
@@ -35,7 +35,7 @@ SERVICE = (Slapd.bind_dn, b"service")
 @asynccontextmanager
 async def using(server: Peer | Address, limit: int = 4) -> AsyncIterator[LdapServer]:
     address = server.address if isinstance(server, Peer) else server
-    under_test = LdapServer(*address, SERVICE, limit, 5)
+    under_test = LdapServer(LdapAddress(*address), SERVICE, limit, 5)
     try:
         yield under_test
     finally:
@@ -218,8 +218,8 @@ def test_closing_ends_all_connections_and_all_that_wait(run: Run) -> None:
 
 
 def test_a_server_is_named_as_in_the_configuration() -> None:
-    assert LdapServer("ldap.example.org", 389, SERVICE, 1, 1).name == "ldap://ldap.example.org:389"
-    assert LdapServer("2001:db8::1", 389, SERVICE, 1, 1).name == "ldap://[2001:db8::1]:389"
+    assert LdapServer(LdapAddress("ldap.example.org", 389), SERVICE, 1, 1).name == "ldap://ldap.example.org:389"
+    assert LdapServer(LdapAddress("2001:db8::1", 636, tls=True), SERVICE, 1, 1).name == "ldaps://[2001:db8::1]:636"
 
 
 def test_nobody_listening(run: Run) -> None:

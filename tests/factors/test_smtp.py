@@ -19,7 +19,8 @@ from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.factors.outbox import Letter, Postponed, Refused
 from radius_mfa.factors.smtp import SmtpSender, SmtpSettings, compose, may_tell_password, our_name
 from tests.adapters import NOON
-from tests.peers.smtp import Authority, MailServer
+from tests.peers.certificates import Authority
+from tests.peers.smtp import MailServer
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 

@@ -137,14 +137,17 @@ ODD_PEOPLE = {
 class Slapd:
     """A server from `start` to `stop`; as a context manager also its data, gone at the end.
 
-    `users`: how many usual people.  `ldif`: further entries.  `options`: further lines of its configuration.
+    `users`: how many usual people.  `ldif`: further entries.  `options`: further lines of its
+    configuration.  `certificate`: PEM with its key: it speaks TLS as well.
     """
 
     base = BASE
     people = PEOPLE
     bind_dn = BIND_DN
 
-    def __init__(self, users: int = 300, ldif: str = "", options: str = "") -> None:
+    def __init__(
+        self, users: int = 300, ldif: str = "", options: str = "", certificate: Path | None = None
+    ) -> None:
         self.bind_password = secrets.token_urlsafe(12)
         self._admin_password = secrets.token_urlsafe(12)
         self._people = [*map(usual_person, range(users)), *ODD_PEOPLE.values()]
@@ -152,7 +155,8 @@ class Slapd:
         self._options = options
         self._folder = Path()
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
+        self._certificate = certificate
+        self.port = self.tls_port = 0
 
     @property
     def url(self) -> str:
@@ -161,6 +165,10 @@ class Slapd:
     @property
     def address(self) -> tuple[str, int]:
         return "127.0.0.1", self.port
+
+    @property
+    def tls_url(self) -> str:
+        return f"ldaps://127.0.0.1:{self.tls_port}"
 
     @property
     def pid(self) -> int:
@@ -187,8 +195,9 @@ class Slapd:
         """Listen: on the port it had before, else on a free one, of which somebody else may be quicker to take."""
         for _ in range(5):
             port = self.port or free_port()
-            if self._listens(port):
-                self.port = port
+            tls_port = self.tls_port or (free_port() if self._certificate else 0)
+            if self._listens(port, tls_port):
+                self.port, self.tls_port = port, tls_port
                 return
         raise RuntimeError(f"slapd does not start: {(self._folder / 'log').read_text()}")
 
@@ -206,9 +215,14 @@ class Slapd:
         self._process.wait()
         self._process = None
 
-    def modify(self, ldif: str) -> None:
-        """Change the running directory; an entry without `changetype` is added."""
-        command = ["ldapmodify", "-a", "-x", "-H", self.url, "-D", _ADMIN_DN, "-w", self._admin_password]
+    def modify(self, ldif: str, *, relax: bool = False) -> None:
+        """Change the running directory; an entry without `changetype` is added.
+
+        `relax`: what the server else keeps to itself can be changed too.
+        """
+        how = ["-e", "relax"] if relax else []
+        who = ["-x", "-H", self.url, "-D", _ADMIN_DN, "-w", self._admin_password]
+        command = ["ldapmodify", "-a", *how, *who]
         _run(command, ldif)
 
     def _load(self) -> None:
@@ -216,6 +230,9 @@ class Slapd:
         text = _CONFIGURATION.format(
             folder=self._folder, base=BASE, admin=_ADMIN_DN, password=self._admin_password, service=BIND_DN
         )
+        if self._certificate is not None:
+            tls = f"TLSCertificateFile {self._certificate}\nTLSCertificateKeyFile {self._certificate}\n"
+            text = text.replace("database mdb", f"{tls}database mdb", 1)
         (self._folder / "slapd.conf").write_text(text + self._options)
         (self._folder / "start.ldif").write_text("\n".join(self._entries()))
         _run(["/usr/sbin/slapadd", "-q", "-f", self._folder / "slapd.conf", "-l", self._folder / "start.ldif"])
@@ -239,9 +256,10 @@ class Slapd:
             yield entry(group, {"objectClass": "groupOfNames", "member": members or [BIND_DN]})
         yield self._further
 
-    def _listens(self, port: int) -> bool:
+    def _listens(self, port: int, tls_port: int) -> bool:
         """Start it there; whether it can be connected to."""
-        where = ("-f", str(self._folder / "slapd.conf"), "-h", f"ldap://127.0.0.1:{port}")
+        urls = f"ldap://127.0.0.1:{port}" + (f" ldaps://127.0.0.1:{tls_port}" if tls_port else "")
+        where = ("-f", str(self._folder / "slapd.conf"), "-h", urls)
         command = ("/usr/sbin/slapd", "-d", "0", *where)
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

@@ -1,0 +1,200 @@
+"""What the answer to a bind says of a password: by code, by password policy, in Active Directory's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radius_mfa.core.ports import Password
+from radius_mfa.directories import ldap_messages as messages
+from radius_mfa.directories.ldap_messages import MalformedError, Message, Result
+from radius_mfa.directories.ldap_verdict import verdict
+from tests.directories.support import BIND_RESPONSE, Run, directory, login, tlv
+from tests.peers.slapd import BASE, PEOPLE, Slapd, entry
+
+AD = "80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data {}, v2580"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (0, Password.RIGHT),
+        (49, Password.WRONG),
+        (32, Password.WRONG),
+        (34, Password.WRONG),
+        (48, Password.WRONG),
+        (19, Password.LOCKED),
+        (53, Password.LOCKED),
+        (1, None),
+        (51, None),
+        (52, None),
+        (80, None),
+    ],
+)
+def test_the_code_of_a_result(code: int, said: Password | None) -> None:
+    """RFC 4511 appendix A."""
+    assert verdict(Result(code)) is said
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("525", Password.WRONG),
+        ("52e", Password.WRONG),
+        ("52E", Password.WRONG),
+        ("530", Password.RESTRICTED),
+        ("531", Password.RESTRICTED),
+        ("532", Password.EXPIRED),
+        ("533", Password.DISABLED),
+        ("701", Password.DISABLED),
+        ("773", Password.MUST_CHANGE),
+        ("775", Password.LOCKED),
+        ("8009030", Password.WRONG),
+        ("", Password.WRONG),
+        ("ffffffffffff", Password.WRONG),
+    ],
+)
+def test_active_directory_says_more_in_words(data: str, said: Password) -> None:
+    assert verdict(Result(49, AD.format(data))) is said
+
+
+def test_words_beside_another_code_say_nothing() -> None:
+    assert verdict(Result(0, AD.format("532"))) is Password.RIGHT
+    assert verdict(Result(51, AD.format("52e"))) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "policy", "said"),
+    [
+        (0, None, Password.RIGHT),
+        (0, 2, Password.MUST_CHANGE),
+        (0, 0, Password.EXPIRED),
+        (0, 1, Password.LOCKED),
+        (0, 8, Password.RIGHT),
+        (49, 0, Password.EXPIRED),
+        (49, 1, Password.LOCKED),
+        (49, 2, Password.MUST_CHANGE),
+        (49, 7, Password.WRONG),
+        (51, 0, None),
+    ],
+)
+def test_the_password_policy_says_more_in_a_control(code: int, policy: int | None, said: Password | None) -> None:
+    """draft-behera-ldap-password-policy-10 §6.2."""
+    assert verdict(Result(code, "", policy)) is said
+
+
+@given(st.text())
+def test_whatever_the_words_a_refused_bind_is_never_right(text: str) -> None:
+    assert verdict(Result(49, text)) is not Password.RIGHT
+
+
+# --- the control ----------------------------------------------------------------------------------
+
+POLICY_NAME = b"1.3.6.1.4.1.42.2.27.8.5.1"
+
+
+def bind_response(*controls: bytes) -> bytes:
+    answer = tlv(BIND_RESPONSE, tlv(0x0A, b"\0"), tlv(0x04), tlv(0x04))
+    listed = (tlv(0xA0, *controls),) if controls else ()
+    return tlv(0x30, tlv(0x02, b"\x01"), answer, *listed)
+
+
+def control(value: bytes, name: bytes = POLICY_NAME) -> bytes:
+    return tlv(0x30, tlv(0x04, name), tlv(0x01, b"\xff"), tlv(0x04, value))
+
+
+@pytest.mark.parametrize(
+    ("controls", "policy"),
+    [
+        ((), None),
+        ((control(tlv(0x30)),), None),
+        ((control(tlv(0x30, tlv(0x81, b"\x02"))),), 2),
+        ((control(tlv(0x30, tlv(0xA0, tlv(0x80, b"\x3c")))),), None),
+        ((control(tlv(0x30, tlv(0xA0, tlv(0x81, b"\x03")), tlv(0x81, b"\x00"))),), 0),
+        ((control(b"whatever", b"1.2.3"), control(tlv(0x30, tlv(0x81, b"\x01")))), 1),
+        ((tlv(0x30, tlv(0x04, POLICY_NAME)),), None),
+        ((tlv(0x30, tlv(0x04, POLICY_NAME), tlv(0x04, tlv(0x30, tlv(0x81, b"\x02")))),), 2),
+    ],
+)
+def test_the_error_is_read_out_of_the_control(controls: tuple[bytes, ...], policy: int | None) -> None:
+    answer = messages.read(bind_response(*controls))
+
+    assert answer == Message(1, BIND_RESPONSE, Result(0, "", policy))
+
+
+@pytest.mark.parametrize("value", [b"", b"\x30", b"\x04\x00", b"\x30\x03\x81\x01", tlv(0x30, tlv(0x81))])
+def test_a_control_that_is_none_is_malformed_and_no_success(value: bytes) -> None:
+    with pytest.raises(MalformedError):
+        messages.read(bind_response(control(value)))
+
+
+@given(st.binary(max_size=40))
+def test_any_value_of_the_control_is_read_or_malformed(value: bytes) -> None:
+    try:
+        answer = messages.read(bind_response(control(value)))
+    except MalformedError:
+        return
+    assert isinstance(answer.content, Result)
+
+
+def test_a_bind_asks_for_it_and_does_not_insist() -> None:
+    """§6.1: a control without a value; criticality is left out, which is FALSE (RFC 4511 §4.1.11)."""
+    request = messages.message(1, messages.bind_request("cn=a", b"pw"), messages.POLICY_WANTED)
+
+    assert request.endswith(tlv(0xA0, tlv(0x30, tlv(0x04, POLICY_NAME))))
+
+
+# --- OpenLDAP's overlay ---------------------------------------------------------------------------
+
+POLICIES = {
+    "default": {"pwdMaxFailure": "3", "pwdLockout": "TRUE", "pwdMustChange": "TRUE"},
+    "short": {"pwdMaxAge": "1", "pwdMustChange": "TRUE"},
+    "graceful": {"pwdMaxAge": "1", "pwdGraceAuthnLimit": "100"},
+}
+LONG_AGO = "20200101000000Z"
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Slapd]:
+    """u1 has expired, u2 too with logins to spare, u3 must change, u4 is locked, u5 is well."""
+    usual = {"objectClass": ("organizationalRole", "pwdPolicy"), "pwdAttribute": "userPassword"}
+    policies = "\n".join(
+        entry(f"cn={name},{BASE}", {**usual, "cn": name, **more}) for name, more in POLICIES.items()
+    )
+    options = f'\nmoduleload ppolicy\noverlay ppolicy\nppolicy_default "cn=default,{BASE}"\nppolicy_use_lockout\n'
+    with Slapd(users=6, ldif=policies, options=options) as running:
+        for uid, attribute, value in (
+            ("u1", "pwdPolicySubentry", f"cn=short,{BASE}"),
+            ("u2", "pwdPolicySubentry", f"cn=graceful,{BASE}"),
+            ("u3", "pwdReset", "TRUE"),
+            ("u4", "pwdAccountLockedTime", "000001010000Z"),
+        ):
+            running.modify(f"dn: uid={uid},{PEOPLE}\nchangetype: modify\nadd: {attribute}\n{attribute}: {value}\n")
+        for uid in ("u1", "u2"):
+            changed = f"replace: pwdChangedTime\npwdChangedTime: {LONG_AGO}\n"
+            running.modify(f"dn: uid={uid},{PEOPLE}\nchangetype: modify\n{changed}", relax=True)
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("uid", "right", "wrong"),
+    [
+        ("u1", Password.EXPIRED, Password.WRONG),
+        ("u2", Password.RIGHT, Password.WRONG),
+        ("u3", Password.MUST_CHANGE, Password.WRONG),
+        ("u4", Password.LOCKED, Password.LOCKED),
+        ("u5", Password.RIGHT, Password.WRONG),
+    ],
+)
+def test_openldap_tells_expired_reset_and_locked_apart(
+    run: Run, strict: Slapd, uid: str, right: Password, wrong: Password
+) -> None:
+    async def play() -> None:
+        async with directory(strict) as under_test:
+            assert await login(under_test, uid, f"pw{uid[1:]}") is right
+            assert await login(under_test, uid, "another") is wrong
+
+    run(play)
