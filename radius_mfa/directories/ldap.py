@@ -227,7 +227,7 @@ def _name_attribute(user_filter: str) -> str | None:
     A name is a value to look for and nothing else: ConfigurationError for a filter with the
     placeholder missing, or where an attribute should be.
     """
-    if _PLACEHOLDER not in user_filter or re.search(rf"\([^()=]*{re.escape(_PLACEHOLDER)}", user_filter):
+    if not messages.has_place(user_filter, _PLACEHOLDER):
         raise ConfigurationError(f"user_filter: must compare something with {_PLACEHOLDER}")
     found = re.search(rf"\(\s*([A-Za-z0-9.;-]+)\s*=\s*{re.escape(_PLACEHOLDER)}\s*\)", user_filter)
     return found[1] if found else None

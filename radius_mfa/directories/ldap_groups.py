@@ -22,6 +22,7 @@ from radius_mfa.directories.ldap_messages import (
     SUCCESS,
     Entry,
     Search,
+    has_place,
     read_entry_request,
 )
 
@@ -58,7 +59,7 @@ class Groups:
         self._by = settings.by
         self._levels = _DEEPEST if settings.nested else 1
         written = _IN_CHAIN_FILTER if settings.by == IN_CHAIN else settings.filter
-        if settings.by == BY_SEARCH and _MEMBER not in written:
+        if not has_place(written, _MEMBER):
             raise ConfigurationError(f"groups.filter: must compare something with {_MEMBER}")
         try:
             base = settings.base_dn or base_dn

@@ -10,6 +10,7 @@ Answers are not read by ldap3's fast decoder: it takes an ENUMERATED of no octet
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -125,6 +126,11 @@ class Search:
     def request(self, name: bytes) -> bytes:
         """SearchRequest (RFC 4511 §4.5.1), encoded."""
         return _filled(self._parts, name)
+
+
+def has_place(filter_: str, placeholder: str) -> bool:
+    """Whether a filter compares something with `placeholder`, and has it nowhere but as a value."""
+    return placeholder in filter_ and not re.search(rf"\([^()=]*{re.escape(placeholder)}", filter_)
 
 
 def bind_request(dn: str, password: bytes) -> bytes:
