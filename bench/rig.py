@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from bench.load import seed
+from tests.peers.certificates import Authority
 
 SECRET = b"bench shared secret"
 _BASE = "dc=example,dc=org"
@@ -35,7 +36,7 @@ include /etc/ldap/schema/inetorgperson.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 threads 8
-database mdb
+{tls}database mdb
 maxsize 1073741824
 suffix "{base}"
 rootdn "cn=admin,{base}"
@@ -58,7 +59,7 @@ directory:
     bind_dn: "cn=admin,{base}"
     bind_password: bench
     base_dn: "ou=people,{base}"
-    user_filter: "(uid={{username}})"
+{ca_file}    user_filter: "(uid={{username}})"
     attributes: {{id: uid, name: cn, groups: departmentNumber}}
 factors:
   totp: {{issuer: bench}}
@@ -99,13 +100,20 @@ def resident(pid: int) -> float:
 
 
 @contextmanager
-def rig(users: int, starts: int) -> Iterator[Rig]:
-    """Start both, the server `starts` times, and import the tokens of all users; stop both in the end."""
+def rig(users: int, starts: int, *, ldaps: bool = False) -> Iterator[Rig]:
+    """Start both, the server `starts` times, and import the tokens of all users; stop both in the end.
+
+    `ldaps`: the server speaks TLS to the directory.
+    """
     with TemporaryDirectory(prefix="radius-mfa-bench-") as name:
         folder = Path(name)
-        with _slapd(folder, users) as (directory, url):
+        authority = Authority(folder / "tls") if ldaps else None
+        with _slapd(folder, users, authority.certify("127.0.0.1") if authority else None) as (directory, url):
             config = folder / "bench.yaml"
-            config.write_text(_YAML.format(secret=SECRET.decode(), ldap=url, base=_BASE, folder=folder))
+            ca_file = f'    ca_file: "{authority.ca_file}"\n' if authority else ""
+            config.write_text(
+                _YAML.format(secret=SECRET.decode(), ldap=url, base=_BASE, folder=folder, ca_file=ca_file)
+            )
             _run(config, "keys", "init")
             began = time.perf_counter()
             _run(config, "token", "import", str(_tokens(folder, users)))
@@ -122,18 +130,19 @@ def rig(users: int, starts: int) -> Iterator[Rig]:
 
 
 @contextmanager
-def _slapd(folder: Path, users: int) -> Iterator[tuple[int, str]]:
+def _slapd(folder: Path, users: int, certificate: Path | None) -> Iterator[tuple[int, str]]:
     """Its process id and its URL."""
     database, configuration, ldif = folder / "ldap", folder / "slapd.conf", folder / "users.ldif"
     database.mkdir()
-    configuration.write_text(_SLAPD.format(base=_BASE, folder=database))
+    tls = f"TLSCertificateFile {certificate}\nTLSCertificateKeyFile {certificate}\n" if certificate else ""
+    configuration.write_text(_SLAPD.format(base=_BASE, folder=database, tls=tls))
     with ldif.open("w") as lines:
         lines.writelines(_entries(users))
     subprocess.run(["/usr/sbin/slapadd", "-q", "-f", configuration, "-l", ldif], check=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    url = f"ldap://127.0.0.1:{port}"
+    url = f"{'ldaps' if certificate else 'ldap'}://127.0.0.1:{port}"
     command = ["/usr/sbin/slapd", "-f", str(configuration), "-h", url, "-d", "0"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:

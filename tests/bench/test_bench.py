@@ -42,6 +42,15 @@ def test_a_small_run_accepts_every_login_and_prints_what_adds_up(tmp_path: Path)
     assert all(0 < figures[latency]["p50"] <= figures[latency]["p99"] for latency in ("round_one", "round_two"))
 
 
+def test_the_directory_may_be_spoken_to_over_tls() -> None:
+    scale = ["--runs", "1", "--logins", "8", "--starts", "1"]
+    command = [sys.executable, "-m", "bench", "quick", "--ldaps", *scale]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "8 of 8" in done.stdout
+
+
 def test_a_reply_counts_only_when_it_answers_the_request() -> None:
     """RFC 2865 §3: the Response Authenticator."""
     secret = b"secret"

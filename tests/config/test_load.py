@@ -34,7 +34,7 @@ class TestWhatLoads:
             '67: policies[1].when.client: there is no client "library-wifi", so this never holds'
         ]
 
-    @pytest.mark.parametrize("name", ["radius-mfa.yaml", "vpn.yaml"])
+    @pytest.mark.parametrize("name", ["radius-mfa.yaml", "vpn.yaml", "active-directory.yaml"])
     def test_the_examples_without_a_warning(self, name: str) -> None:
         environment = secrets("VPN_SECRET", "OLD_VPN_SECRET", "LDAP_PASSWORD", "SMTP_PASSWORD")
         assert load_usable(CONFIG / name, environment, DICTIONARY).warnings == ()

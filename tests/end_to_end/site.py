@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import csv
 import hashlib
@@ -22,7 +23,7 @@ from tests.cli.support import run_cli
 from tests.end_to_end.nas import ForeignNas, Pyrad, Radclient, RawNas, raw_nas
 from tests.peers.server import Server
 from tests.peers.slapd import ODD_PEOPLE, STAFF, Person, Slapd
-from tests.peers.smtp import MailServer
+from tests.peers.smtp import MailServer, Taken
 
 PERIOD = 30
 SECRET = "the secret of all the gateways"
@@ -245,6 +246,15 @@ class Site:
         """The same, with an address that codes can be mailed to."""
         run_cli("--config", self.config, "user", "mail", account.name, account.address).worked()
         return account
+
+    def mails_to(self, account: Account) -> list[Taken]:
+        """What the mail server has taken over for them so far."""
+        return [mail for mail in self.mail_server.mails if mail.recipients == (account.address,)]
+
+    def mail_to(self, account: Account) -> Taken:
+        """The newest mail to them, once there is one."""
+        asyncio.run(self.mail_server.until(lambda: bool(self.mails_to(account))))
+        return self.mails_to(account)[-1]
 
     def source(self) -> str:
         """An address of the client `auto` that no other test has."""

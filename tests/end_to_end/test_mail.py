@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.support import run_cli
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT, ForeignNas
-from tests.end_to_end.site import COMMA, SECOND, SIX, SLOW, Account, Site, told
+from tests.end_to_end.site import COMMA, SECOND, SIX, SLOW, Site, told
 from tests.peers.server import other_clock
 from tests.peers.smtp import MailServer, Taken
 
@@ -22,16 +22,6 @@ def mails(university: Site) -> Iterator[MailServer]:
     yield university.mail_server
     university.mail_server.says.clear()
     university.mail_server.release()
-
-
-def mail_to(university: Site, user: Account, count: int = 1) -> Taken:
-    """The newest of so many mails to the user, once it is there."""
-
-    def theirs() -> list[Taken]:
-        return [mail for mail in university.mail_server.mails if mail.recipients == (user.address,)]
-
-    asyncio.run(university.mail_server.until(lambda: len(theirs()) >= count))
-    return theirs()[-1]
 
 
 def code_in(mail: Taken) -> str:
@@ -52,7 +42,7 @@ def test_mail_is_typed_and_the_code_that_comes_is_let_in(university: Site, forei
     assert asked.message == told("challenged_or_mail")
 
     sent = foreign.ask(user.name, "mail", asked.state)
-    mail = mail_to(university, user)
+    mail = university.mail_to(user)
     reference = reference_in(str(mail.message["Subject"]))
     assert (sent.code, sent.message) == (CHALLENGE, told("mail_sent", reference=reference))
     accept = foreign.ask(user.name, code_in(mail), sent.state)
@@ -64,7 +54,7 @@ def test_who_has_only_an_address_gets_the_code_with_the_challenge_and_in_their_l
     user = university.with_address(university.newcomer(student=True))
     with university.nas() as nas:
         asked = nas.ask(user.name, user.password)
-        mail = mail_to(university, user)
+        mail = university.mail_to(user)
         assert mail.message["Content-Language"] == "ja"
         assert "コード" in str(mail.message["Subject"])
         assert "コード" in mail.message.get_content()
@@ -81,7 +71,7 @@ def test_the_answer_never_waits_for_the_mail_server(university: Site, mails: Mai
         assert sent.code == CHALLENGE
         assert university.audit(user.name)[-1]["duration"] < 5
         mails.release()
-        assert nas.ask(user.name, code_in(mail_to(university, user)), state=sent.state).code == ACCEPT
+        assert nas.ask(user.name, code_in(university.mail_to(user)), state=sent.state).code == ACCEPT
 
 
 def test_a_gateway_that_timed_out_costs_nothing_the_code_is_good_at_the_next_challenge(university: Site) -> None:
@@ -89,7 +79,7 @@ def test_a_gateway_that_timed_out_costs_nothing_the_code_is_good_at_the_next_cha
     with university.nas() as first, university.nas(SECOND) as second:
         asked = first.ask(user.name, user.password)
         first.ask(user.name, "mail", state=asked.state)
-        code = code_in(mail_to(university, user))
+        code = code_in(university.mail_to(user))
         again = second.ask(user.name, user.password)
         assert second.ask(user.name, code, state=again.state).code == ACCEPT
         # ... and at no third.
@@ -103,10 +93,10 @@ def test_two_nodes_that_share_the_store_send_one_mail(university: Site) -> None:
         asked = here.ask(user.name, user.password)
         elsewhere = there.ask(user.name, user.password)
         assert asked.message == elsewhere.message
-        code = code_in(mail_to(university, user))
+        code = code_in(university.mail_to(user))
         assert there.ask(user.name, code, state=elsewhere.state).code == ACCEPT
         assert here.ask(user.name, code, state=asked.state).message == told("code_used_mail")
-    assert len([mail for mail in university.mail_server.mails if mail.recipients == (user.address,)]) == 1
+    assert len(university.mails_to(user)) == 1
 
 
 @pytest.mark.parametrize("source", [COMMA, SIX], ids=["comma", "six digits"])
@@ -114,7 +104,7 @@ def test_in_one_field_the_code_is_asked_for_and_typed_after_a_comma(university: 
     user = university.with_address(university.staff())
     with university.nas(source) as nas:
         refused = nas.ask(user.name, f"{user.password},mail")
-        mail = mail_to(university, user)
+        mail = university.mail_to(user)
         reference = reference_in(str(mail.message["Subject"]))
         assert (refused.code, refused.message) == (REJECT, told("mail_sent_log_in_again", reference=reference))
         code = code_in(mail).replace(" ", "")
@@ -126,7 +116,7 @@ def test_three_wrong_codes_void_the_mailed_one(university: Site) -> None:
     with university.nas(SLOW) as nas:
         state = nas.ask(user.name, user.password).state
         state = nas.ask(user.name, "mail", state=state).state
-        code = code_in(mail_to(university, user)).replace(" ", "")
+        code = code_in(university.mail_to(user)).replace(" ", "")
         wrong = f"{(int(code) + 1) % 10**8:08}"
         for _ in range(3):
             reply = nas.ask(user.name, wrong, state=state)
@@ -193,7 +183,7 @@ def test_no_code_and_no_address_is_in_log_audit_or_store(university: Site) -> No
     with university.another() as server, university.nas(server=server) as nas:
         asked = nas.ask(user.name, user.password)
         sent = nas.ask(user.name, "mail", state=asked.state)
-        code = code_in(mail_to(university, user))
+        code = code_in(university.mail_to(user))
         assert nas.ask(user.name, code, state=sent.state).code == ACCEPT
     written = server.said() + json.dumps(university.audit(user.name))
     store = b"".join(path.read_bytes() for path in university.folder.glob("state.db*"))

@@ -5,6 +5,8 @@ It sends no Message-Authenticator, and shows nobody the text of a refusal.
 
 from __future__ import annotations
 
+import re
+
 from tests.end_to_end.site import PAM, PAM_SECRET, Site, told
 from tests.peers.pam import PamLogin, pam_login
 
@@ -44,3 +46,19 @@ def test_a_wrong_password_is_refused_without_being_asked_for_a_code(university: 
     assert not login.ok
     assert login.prompts == ("Password: ",)
     assert university.outcomes(user.name) == ["reject wrong_password"]
+
+
+def test_the_password_and_then_a_mailed_code_log_in(university: Site) -> None:
+    """`mail` at the first prompt, the code that came at the second."""
+    user = university.with_address(university.staff())
+
+    def mailed_code() -> str:
+        found = re.search(r"\b\d{4} \d{4}\b", university.mail_to(user).message.get_content())
+        assert found
+        return found[0]
+
+    answers = (user.password, "mail", mailed_code)
+    login = pam_login(university.server.port, PAM_SECRET, user.name, answers, source=PAM)
+    assert login.ok, login.output
+    assert login.prompts[:2] == ("Password: ", told("challenged_or_mail"))
+    assert university.outcomes(user.name) == ["challenge challenged", "challenge mail_sent", "accept accepted"]

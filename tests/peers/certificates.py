@@ -39,6 +39,7 @@ class Authority:
             x509.SubjectAlternativeName([identity]), False
         )
         file = self._folder / f"{host}{'-expired' if expired else ''}.pem"
+        file.touch(0o600)
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         file.write_bytes(private + certificate.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
         return file

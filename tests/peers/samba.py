@@ -18,18 +18,11 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
-
+from tests.peers.certificates import Authority
 from tests.peers.slapd import entry
 
 REALM, WORKGROUP = "AD.EXAMPLE.ORG", "AD"
@@ -110,9 +103,9 @@ lock directory = {folder}/lock
 pid directory = {folder}
 ncalrpc dir = {folder}/ncalrpc
 binddns dir = {folder}/dns
-tls cafile = {folder}/ca.pem
-tls certfile = {folder}/server.pem
-tls keyfile = {folder}/server.key
+tls cafile = {ca_file}
+tls certfile = {certificate}
+tls keyfile = {certificate}
 [sysvol]
 path = {folder}/sysvol
 [netlogon]
@@ -170,13 +163,17 @@ class Samba:
             self._process.wait(_PATIENCE)
         _run("rm", "-r", self._folder)
 
-    @property
-    def ca_file(self) -> Path:
-        return self._folder / "ca.pem"
-
     def _provision(self) -> None:
-        _certify(self._folder)
-        text = _CONFIGURATION.format(folder=self._folder, realm=REALM, workgroup=WORKGROUP)
+        authority = Authority(self._folder / "tls")
+        certificate = authority.certify("127.0.0.1")
+        self.ca_file = authority.ca_file
+        text = _CONFIGURATION.format(
+            folder=self._folder,
+            realm=REALM,
+            workgroup=WORKGROUP,
+            ca_file=self.ca_file,
+            certificate=certificate,
+        )
         self._configuration = self._folder / "smb.conf"
         self._configuration.write_text(text)
         groups = ((STAFF, ACCOUNTS["plain"].dn), (EMPLOYEES, STAFF))
@@ -204,29 +201,6 @@ class Samba:
             if self._control.recv(8) == b"ready":
                 return
         raise RuntimeError(f"samba does not start: {(self._folder / 'log').read_text()}")
-
-
-def _certify(folder: Path) -> None:
-    """Key and certificate for 127.0.0.1, which vouches for itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dc1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    ).public_bytes(Encoding.PEM)
-    for file in ("ca.pem", "server.pem"):
-        (folder / file).write_bytes(made)
-    (folder / "server.key").touch(0o600)
-    (folder / "server.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def _become() -> tuple[str, ...]:
