@@ -288,7 +288,10 @@ class House:
     def mails(self) -> list[tuple[Mail, str]]:
         """What has come into the outbox since the last time, each with its code."""
         now = self.clock.wall()
-        return [(mail, self._opened(mail)) for mail in self.run(self.store.claim_mails(now, now + 1e6, 100))]
+        mails = self.run(self.store.claim_mails(now, now + 60, 100))
+        for mail in mails:
+            self.run(self.store.drop_mail(mail.id))
+        return [(mail, self._opened(mail)) for mail in mails]
 
     def mailed(self) -> str:
         """The code of the one mail that has come since the last time."""

@@ -305,9 +305,8 @@ class Conversation:
         """What is asked once the code is on its way; `login` is already in the round that brings it."""
         outcome = Outcome.MAIL_SENT if reference else Outcome.MAIL_LIMIT
         if login.asks_in_one_field:
-            return Reject(
-                outcome, login.message(MAIL_SENT_LOG_IN_AGAIN if reference else outcome, reference=reference)
-            )
+            key = MAIL_SENT_LOG_IN_AGAIN if reference else outcome
+            return Reject(outcome, login.message(key, reference=reference))
         if login.round - login.mails > login.request.nas.profile.rounds:
             return Reject(outcome, login.message(ROUNDS_OVER))
         if not reference and FactorKind.TOTP not in login.factors:
