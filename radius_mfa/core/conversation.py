@@ -22,6 +22,8 @@ know again.  In every later round it sends that State and what the user typed.  
     whichever worker or node it arrives, because the decision is kept with the spent State
     (RFC 5080 §2.2.2 asks for no less).  Later it is an answer to a spent State like any other.
  8. **The current configuration decides.**  A policy that is gone since round one is a refusal.
+ 9. **A code is mailed only after the right password**, once in a while, and no answer waits for it.  It
+    is good at any challenge of its user, so that a gateway that timed out costs nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +46,6 @@ from radius_mfa.core.messages import (
     Decision,
     Discard,
     FactorKind,
-    Message,
     Reject,
 )
 from radius_mfa.core.outcomes import MAIL_SENT_LOG_IN_AGAIN, ROUNDS_OVER, Outcome
@@ -296,7 +297,7 @@ class Conversation:
         """What a wrong answer is answered with."""
         barred = self._guard.barred(counters, self._clock.wall(), login.factors)
         if barred:
-            return Reject(wrong, self._told(login, barred, counters))
+            return Reject(wrong, login.told(barred, counters, self._clock.wall()))
         if not login.is_last_round:
             return self._challenge(replace(login, round=login.round + 1), wrong)
         return Reject(wrong, login.message(wrong if wrong is Outcome.CODE_USED else ROUNDS_OVER))
@@ -366,7 +367,7 @@ class Conversation:
         return self._conclude(login, Reject(outcome, login.message(outcome)), detail)
 
     def _refuse_barred(self, login: Login, barred: Outcome, counters: Counters) -> Conclusion:
-        return self._conclude(login, Reject(barred, self._told(login, barred, counters)))
+        return self._conclude(login, Reject(barred, login.told(barred, counters, self._clock.wall())))
 
     async def _refuse_unchecked(self, login: Login, outcome: Outcome, text: str, deadline: float) -> Conclusion:
         """A refusal without having checked the password, at what the directory can make that cost."""
@@ -390,10 +391,3 @@ class Conversation:
 
     def _conclude(self, login: Login, decision: Decision, detail: str = "") -> Conclusion:
         return conclude(login, decision, self._clock.wall(), detail)
-
-    def _told(self, login: Login, outcome: Outcome, counters: Counters) -> Message:
-        """What the user is told; of a lock also how many minutes it still lasts."""
-        if outcome is not Outcome.LOCKED:
-            return login.message(outcome)
-        left = counters.locked_until - self._clock.wall()
-        return login.message(outcome, minutes=str(max(1, round(left / 60))))

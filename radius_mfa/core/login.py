@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from radius_mfa.core import answers, usernames
 from radius_mfa.core.answers import Answer, CodeAnswer
 from radius_mfa.core.challenge import Content, primary_language
+from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import (
     Accept,
     AccessRequest,
@@ -136,6 +137,12 @@ class Login:
         # Words in the user's own language would tell that there is such a user.
         language = "" if key == REFUSED else self.language
         return Message(key + self._otherwise(key), language, tuple(parameters.items()))
+
+    def told(self, barred: Outcome, counters: Counters, now: float) -> Message:
+        """What this user is told of a lock or suspension; of a lock also how many minutes it still lasts."""
+        if barred is not Outcome.LOCKED:
+            return self.message(barred)
+        return self.message(barred, minutes=str(max(1, round((counters.locked_until - now) / 60))))
 
     def _otherwise(self, key: str) -> str:
         """What is added to the key of a text because of the factors that may answer."""
