@@ -36,7 +36,7 @@ class MailCatcher:
         self.port = 0
         self._tell = tell
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         """A whole mail, as aiosmtpd hands it over."""
         content = envelope.content
         mail = message_from_bytes(content if isinstance(content, bytes) else b"", policy=policy.default)
