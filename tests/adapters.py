@@ -101,7 +101,7 @@ class Accounts:
         self.asked.append(("check", password.decode()))
         return self.verdicts.get(user.username, Password.RIGHT) if password == self.password else Password.WRONG
 
-    async def dummy_check(self, password: bytes, deadline: float) -> None:
+    async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         self.asked.append(("dummy", password.decode()))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from radius_mfa.config import values
 from radius_mfa.config.document import EACH, Document, KeyPath, quoted
-from radius_mfa.config.model import Client, Configuration, Ldap, When
+from radius_mfa.config.model import Client, Configuration, Ldap, Mail, When
 from radius_mfa.core import usernames
 from radius_mfa.core.messages import FactorKind
 
@@ -226,6 +226,8 @@ def warn(document: Document, configuration: Configuration) -> None:
         _warn_of_client(document, ("clients", at), client, configuration.challenge_lifetime)
     if configuration.directory.ldap is not None:
         _warn_of_ldap(document, configuration.directory.ldap)
+    if configuration.factors.mail is not None:
+        _warn_of_mail(document, configuration.factors.mail)
     if configuration.audit.file is None and configuration.log.level in ("warning", "error"):
         document.warn("hides the audit events, which go to the log where there is no audit.file", "log", "level")
     if configuration.challenge_lifetime < _SHORT_CHALLENGE:
@@ -246,6 +248,11 @@ def _warn_of_client(document: Document, path: KeyPath, client: Client, challenge
         document.warn(f"{window}: a directory will hardly answer in that time", *path, "timeout")
     if client.window >= challenge_lifetime:
         document.warn(f"{window}: as long as challenge_lifetime, or longer", *path, "timeout")
+
+
+def _warn_of_mail(document: Document, mail: Mail) -> None:
+    if not (mail.smtp.tls or mail.start_tls or values.is_loopback(mail.smtp.host)):
+        document.warn("codes cross the network in clear", "factors", "mail", "smtp")
 
 
 def _warn_of_ldap(document: Document, ldap: Ldap) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import re
 import stat
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -98,7 +99,7 @@ def text(shortest: int = 1, longest: int = 1024) -> Callable[[object], str]:
 
     def parse(value: object) -> str:
         written = _scalar(value)
-        if not written.isprintable():
+        if not all(each.isprintable() or unicodedata.category(each) == "Zs" for each in written):
             raise ValueError("has control characters in it")
         if not shortest <= len(written.encode()) <= longest:
             raise ValueError(f"must have {shortest} to {longest} octets")

@@ -61,6 +61,7 @@ from radius_mfa.core.ports import (
     Facts,
     Password,
     Refusal,
+    Reserved,
     Sealer,
     Settled,
     Settlement,
@@ -109,15 +110,8 @@ class _Case:
 
     login: Login
     attempt: Attempt
-    facts: Facts
+    spent: Reserved
     deadline: float
-
-    @property
-    def tried(self) -> tuple[str, ...]:
-        """The mailed codes that the guess was a try of."""
-        if self.attempt.guess is not FactorKind.MAIL:
-            return ()
-        return tuple(code.id for code in self.facts.mail_codes if not code.used)
 
 
 class Conversation:
@@ -255,7 +249,7 @@ class Conversation:
         login = replace(login, username=spent.facts.username or login.username)
         if isinstance(answer, CodeAnswer):
             login = replace(login, factor=answer.kind.value)
-        case = _Case(login, attempt, spent.facts, deadline)
+        case = _Case(login, attempt, spent, deadline)
         if isinstance(answer, MailAsked) and FactorKind.MAIL in login.factors:
             return await self._settle_mail(case)
         judged = self._look_at(answer, login.factors, spent.facts)
@@ -279,7 +273,8 @@ class Conversation:
     async def _settle_wrong(self, case: _Case, wrong: Outcome) -> Conclusion:
         """Another round if there is one; the failure stays counted unless the code was merely used before."""
         adjust = self._guard.given_back if wrong is Outcome.CODE_USED else None
-        counters = adjust(case.facts.counters) if adjust else case.facts.counters
+        counters = case.spent.facts.counters
+        counters = adjust(counters) if adjust else counters
         settled = await self._settle(case, self._after(wrong, case.login, counters), adjust=adjust)
         assert settled is not None  # there was no code to be used
         return settled
@@ -287,7 +282,7 @@ class Conversation:
     async def _settle_mail(self, case: _Case) -> Conclusion:
         """`mail` was typed.  That is no wrong answer, so there is a round more, until it was typed too often."""
         login = case.login
-        reference = await self._mailed(login, case.facts, case.deadline)
+        reference = await self._mailed(login, case.spent.facts, case.deadline)
         login = replace(login, round=login.round + 1, mails=min(login.mails + 1, challenge.MOST_MAILS))
         settled = await self._settle(case, self._after_mail(login, reference), detail=reference)
         assert settled is not None  # there was no code to be used
@@ -330,7 +325,7 @@ class Conversation:
         """Write the decision down; None, and nothing written, where another login consumed the code first."""
         conclusion = self._conclude(case.login, decision, detail)
         packed = decisions.pack(decision, conclusion.event.time)
-        untried = case.tried if adjust else ()
+        untried = case.spent.tried if adjust else ()
         settlement = Settlement(case.attempt, packed, conclusion.event, consume, adjust, untried)
         settled = await self._store.settle(settlement, case.deadline)
         if isinstance(settled, AnsweredBefore):
@@ -371,7 +366,7 @@ class Conversation:
 
     async def _refuse_unchecked(self, login: Login, outcome: Outcome, text: str, deadline: float) -> Conclusion:
         """A refusal without having checked the password, at what the directory can make that cost."""
-        await self._directory.dummy_check(text.encode(), deadline)
+        await self._directory.dummy_check(login.typed, text.encode(), deadline)
         return self._refuse(login, outcome)
 
     def _repeat(self, login: Login, before: AnsweredBefore) -> Conclusion:

@@ -90,7 +90,7 @@ class Directory(Protocol):
         """Whether `password` is `user`'s.  An empty one is WRONG without being asked.  Raises DirectoryError."""
         ...
 
-    async def dummy_check(self, password: bytes, deadline: float) -> None:
+    async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         """The work `check_password` would have been, where there is nobody to check: no timing tells."""
         ...
 
@@ -138,7 +138,7 @@ class Facts:
     """What the store knows of one user, read in one go.  `username`: what the directory last called them.
 
     `mail_address`: verified, or empty.  `mail_codes`: of the last 24 hours and all that have not
-    expired, used ones too, the oldest first.
+    expired, used ones too, in the order they were issued.
     """
 
     user_id: str
@@ -171,7 +171,7 @@ Consumption = TotpStep | MailCodeUse
 
 @dataclass(frozen=True, slots=True)
 class NewMailCode:
-    """A code to be mailed.  `after`: the id of the user's newest code when it was decided on, or empty.
+    """A code to be mailed.  `after`: the id of the code issued to the user last when it was decided on, or empty.
 
     `code` is sealed, bound to user and code id.  `client`: where the user is logging in.
     """
@@ -259,10 +259,12 @@ class Attempt:
 class Reserved:
     """The State was fresh and is spent now, or the same answer is being judged: go on.
 
-    `facts` were read in the same transaction, after the reservation.
+    `facts` were read in the same transaction, after the reservation.  `tried`: ids of the mailed codes
+    that this reservation counted a try of; none where it was made before.
     """
 
     facts: Facts
+    tried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,8 +348,8 @@ class Store(Protocol):
     async def issue_mail_code(self, code: NewMailCode, deadline: float) -> bool:
         """Keep a code and put its mail into the outbox, in one transaction.
 
-        False, and nothing written, where `after` is not the user's newest code any more: somebody
-        else has issued one.  Raises StoreError.
+        False, and nothing written, where `after` is not the user's newest code any more, or
+        `address` not theirs: somebody else was quicker.  Raises StoreError.
         """
         ...
 

@@ -62,6 +62,8 @@ def looked_up(typed: str, naming: Naming) -> str | Outcome:
         return Outcome.REALM_MISSING if naming.required else user
     if naming.realms is None:
         return rest
+    if "@" in user and ANY not in naming.realms:  # a realm within the name is nobody's
+        return Outcome.REALM_NOT_SERVED
     becomes = {naming.realms.get(fold(each), naming.realms.get(ANY)) for each in (domain, realm) if each}
     if len(becomes) > 1 or None in becomes:  # two realms that are not the same, or one that is nobody's
         return Outcome.REALM_NOT_SERVED

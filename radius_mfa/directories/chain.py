@@ -43,9 +43,9 @@ class ChainedDirectory:
         directory = self._directories[int(number)]
         return await directory.check_password(replace(user, handle=handle), password, deadline)
 
-    async def dummy_check(self, password: bytes, deadline: float) -> None:
+    async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         """What the last directory does, since that is where a name unknown to all would most likely have been."""
-        await self._directories[-1].dummy_check(password, deadline)
+        await self._directories[-1].dummy_check(username, password, deadline)
 
     async def close(self) -> None:
         """Close them all."""

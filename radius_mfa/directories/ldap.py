@@ -108,7 +108,7 @@ class LdapDirectory:
 
         return await self._first_answer(ask, deadline)
 
-    async def dummy_check(self, password: bytes, deadline: float) -> None:
+    async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         """Nothing: only a bind costs what a bind does, and every refusal leaves after the same delay anyway."""
 
     async def close(self) -> None:

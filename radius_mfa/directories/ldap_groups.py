@@ -70,6 +70,7 @@ class Groups:
     async def of(self, entry: Entry, ask: Ask) -> frozenset[str]:
         """The folded DNs of all groups that the user of `entry` is in.  Raises DirectoryError."""
         if self._by == BY_ATTRIBUTE:
+            self._must_be_whole(entry)
             found, levels = self._new(frozenset(), entry.values(self._attribute)), self._levels - 1
         else:
             found, levels = {}, 1 if self._by == IN_CHAIN else self._levels
@@ -92,6 +93,8 @@ class Groups:
             answer = await ask(read_entry_request(dn.encode(), [self._attribute]), 1)
             if answer.result.code == NO_SUCH_OBJECT:  # a group that is gone, or that we may not see
                 return ()
+            for entry in answer.entries:
+                self._must_be_whole(entry)
             found = [value for entry in answer.entries for value in entry.values(self._attribute)]
         else:
             answer = await ask(self._search.request(dn.encode()), self._search.most)
@@ -99,6 +102,12 @@ class Groups:
         if answer.result.code != SUCCESS:
             raise DirectoryError(f"search for the groups of {dn}: {answer.result}")
         return found
+
+    def _must_be_whole(self, entry: Entry) -> None:
+        """Active Directory shows the first 1,500 values, and says so in their name ([MS-ADTS] 3.1.1.3.1.3.3)."""
+        part = f"{self._attribute.lower()};range="
+        if any(name.startswith(part) for name in entry.attributes):
+            raise DirectoryError(f"{entry.dn}: {self._attribute} has only some of its groups; take by: in_chain")
 
     def _new(self, known: Iterable[str], found: Iterable[str]) -> dict[str, str]:
         """Those that are not known yet, as written, by their folded names."""

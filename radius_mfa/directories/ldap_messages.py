@@ -11,6 +11,7 @@ Answers are not read by ldap3's fast decoder: it takes an ENUMERATED of no octet
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -295,12 +296,19 @@ def _value(element: Element) -> bytes:
 
 
 def _text(value: bytes) -> str:
-    """A value as text; hexadecimal where it is none, as an objectGUID."""
+    """A value as text; hexadecimal where it is none, as an objectGUID.
+
+    Ideographic and other spaces are text: names have them.
+    """
     try:
         text = value.decode()
     except UnicodeDecodeError:
         return value.hex()
-    return text if text.isprintable() else value.hex()
+    return text if text.isprintable() or _has_odd_spaces_only(text) else value.hex()
+
+
+def _has_odd_spaces_only(text: str) -> bool:
+    return all(each.isprintable() or unicodedata.category(each) == "Zs" for each in text)
 
 
 def _number(octets: bytes) -> int:

@@ -30,7 +30,7 @@ What counts is what the directory would count:
 - LOCKED says nothing about the password, and neither slapd nor Samba counts on while an account is locked:
   it counts nothing, so that the owner gets in as soon as the directory lets go.
 - No answer counts nothing, or a directory that is down would use up everybody's limit.  One that counts a
-  failure and then answers too late is ahead of us by one.
+  failure and then answers too late is ahead of us, by one for each such answer.
 
 **A guess counts as wrong from before it is asked** until it is known not to be, so a thousand at once
 gain nothing.  The same password of the same user is asked once, and all who sent it hear the verdict; if
@@ -52,7 +52,9 @@ import hashlib
 import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import partial
 
+from radius_mfa.core import usernames
 from radius_mfa.core.errors import DirectoryError
 from radius_mfa.core.messages import User
 from radius_mfa.core.outcomes import Outcome
@@ -106,6 +108,26 @@ class _Record:
         return self.answered - self.forgotten
 
 
+class _Nobodies:
+    """Users who are not in `directory`: every password of theirs is wrong, at what that costs there."""
+
+    def __init__(self, directory: OpenDirectory) -> None:
+        self._directory = directory
+
+    async def find(self, username: str, deadline: float) -> User | Outcome:
+        return await self._directory.find(username, deadline)
+
+    async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
+        await self._directory.dummy_check(user.handle, password, deadline)
+        return Password.WRONG
+
+    async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
+        await self._directory.dummy_check(username, password, deadline)
+
+    async def close(self) -> None:
+        await self._directory.close()
+
+
 class ShieldedDirectory:
     """The `Directory` port over another one, which hears of few wrong passwords.  Belongs to one event loop."""
 
@@ -117,14 +139,18 @@ class ShieldedDirectory:
         self._within = limits.within
         self._longest_span = max(limits.within, _FIRST_SPAN)
         self._users: OrderedDict[str, _Record] = OrderedDict()  # by `last`
+        self._of_nobody = partial(ShieldedDirectory, _Nobodies(directory), clock, entropy, limits)
+        self._nobodies: ShieldedDirectory | None = None
 
     async def find(self, username: str, deadline: float) -> User | Outcome:
         """What the directory finds."""
         return await self._directory.find(username, deadline)
 
-    async def dummy_check(self, password: bytes, deadline: float) -> None:
-        """What the directory does; nobody is counted."""
-        await self._directory.dummy_check(password, deadline)
+    async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
+        """What the directory does, for as few passwords as of somebody who is there: or the rest would tell."""
+        self._nobodies = self._nobodies or self._of_nobody()
+        nobody = User(id=usernames.fold(username), username=username, handle=username)
+        await self._nobodies.check_password(nobody, password, deadline)
 
     async def close(self) -> None:
         """Close the directory."""

@@ -102,11 +102,13 @@ mail_address = Table(
     sqlite_with_rowid=False,
 )
 
-# Mailed codes; `code` is sealed.  Kept while they count: until they expire, and for a day.
+# Mailed codes; `code` is sealed.  Kept while they count: until they expire, and for a day.  `number` is the
+# order in which they were issued, whatever the clock said.
 mail_code = Table(
     "mail_code",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
     Column("user_id", Text, nullable=False),
     Column("reference", Text, nullable=False),
     Column("code", LargeBinary, nullable=False),
@@ -114,9 +116,8 @@ mail_code = Table(
     Column("expires", Double, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("used", Boolean, nullable=False),
-    Index("mail_code_by_user", "user_id", "created", "id"),
+    Index("mail_code_by_user", "user_id", "number"),
     Index("mail_code_by_expiry", "expires"),
-    sqlite_with_rowid=False,
 )
 
 # Mails to be delivered: one for a code, and its id.  Whoever delivers one moves `due` ahead first.

@@ -150,10 +150,11 @@ class SqliteStore:
             db.execute(_SPEND, spent)
             if counters != facts.counters:
                 write_counters(db, attempt.user_id, counters, self._clock.wall())
+            tried: tuple[str, ...] = ()
             if attempt.guess is FactorKind.MAIL:
-                mail.count_try(db, attempt.user_id, self._clock.wall())
+                tried = mail.count_try(db, attempt.user_id, self._clock.wall())
                 facts = replace(facts, mail_codes=mail.codes_of(db, attempt.user_id))
-        return Reserved(replace(facts, counters=counters))
+        return Reserved(replace(facts, counters=counters), tried)
 
     async def settle(self, settlement: Settlement, deadline: float) -> Settled | AnsweredBefore:
         if isinstance(settlement.consume, MailCodeUse):  # good for a day: it must not be good again after a crash

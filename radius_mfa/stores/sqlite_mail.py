@@ -15,12 +15,14 @@ _DAY = 86400.0  # seconds: what `per_day` is counted over
 
 _CODES = """
     SELECT id, reference, code, created, expires, tries, used FROM mail_code
-    WHERE user_id = ? ORDER BY created, id"""
-_NEWEST = "SELECT id FROM mail_code WHERE user_id = ? ORDER BY created DESC, id DESC LIMIT 1"
+    WHERE user_id = ? ORDER BY number"""
+_NEWEST = "SELECT id FROM mail_code WHERE user_id = ? ORDER BY number DESC LIMIT 1"
+_ADDRESS = "SELECT address FROM mail_address WHERE user_id = ?"
 _ADD_CODE = """
     INSERT INTO mail_code (id, user_id, reference, code, created, expires, tries, used)
     VALUES (?, ?, ?, ?, ?, ?, 0, FALSE)"""
-_COUNT_TRY = "UPDATE mail_code SET tries = tries + 1 WHERE user_id = ? AND NOT used AND expires > ?"
+_COUNT_TRY = """
+    UPDATE mail_code SET tries = tries + 1 WHERE user_id = ? AND NOT used AND expires > ? RETURNING id"""
 _UNCOUNT_TRY = "UPDATE mail_code SET tries = tries - 1 WHERE id = ? AND user_id = ? AND tries > 0"
 _USE = "UPDATE mail_code SET used = TRUE WHERE id = ? AND user_id = ? AND NOT used"
 
@@ -60,9 +62,9 @@ def codes_of(db: sqlite3.Connection, user_id: str) -> tuple[MailCode, ...]:
     return tuple(MailCode(row[0], user_id, row[1], row[2], row[3], row[4], row[5], bool(row[6])) for row in rows)
 
 
-def count_try(db: sqlite3.Connection, user_id: str, now: float) -> None:
-    """A guess is a try of every code it might be."""
-    db.execute(_COUNT_TRY, (user_id, now))
+def count_try(db: sqlite3.Connection, user_id: str, now: float) -> tuple[str, ...]:
+    """A guess is a try of every code it might be: their ids."""
+    return tuple(row[0] for row in db.execute(_COUNT_TRY, (user_id, now)).fetchall())
 
 
 def take_tries_back(db: sqlite3.Connection, user_id: str, code_ids: Iterable[str]) -> None:
@@ -70,15 +72,17 @@ def take_tries_back(db: sqlite3.Connection, user_id: str, code_ids: Iterable[str
 
 
 def use(db: sqlite3.Connection, user_id: str, code: MailCodeUse) -> bool:
-    """Whether the code was there to be used up, which it is now."""
+    """Whether the code was there to be used up, which it is now; if its mail is still to leave, it need not."""
+    db.execute(_DROP, (code.code_id,))
     return db.execute(_USE, (code.code_id, user_id)).rowcount == 1
 
 
 def issue(db: sqlite3.Connection, code: NewMailCode) -> bool:
-    """Code and mail, unless a newer code than `after` is there."""
+    """Code and mail, unless a newer code than `after` is there, or another address."""
     with transaction(db):
-        newest = db.execute(_NEWEST, (code.user_id,)).fetchone()
-        if (newest[0] if newest else "") != code.after:
+        newest = db.execute(_NEWEST, (code.user_id,)).fetchone() or ("",)
+        address = db.execute(_ADDRESS, (code.user_id,)).fetchone()
+        if newest != (code.after,) or address != (code.address,):
             return False
         db.execute(_ADD_CODE, (code.id, code.user_id, code.reference, code.code, code.created, code.expires))
         db.execute(_ADD_MAIL, (code.id, code.address, code.language, code.client, code.created))

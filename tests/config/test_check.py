@@ -212,6 +212,13 @@ class TestWarnings:
     def test_not_of_passwords_behind_start_tls(self, folder: Folder) -> None:
         assert folder.warnings(ldap("start_tls: true").replace("127.0.0.1\n    bind", "h\n    bind")) == []
 
+    @pytest.mark.parametrize(("server", "warned"), [("smtp://mail.example.org", 1), ("smtp://127.0.0.1", 0)])
+    def test_of_codes_in_clear(self, folder: Folder, server: str, warned: int) -> None:
+        mail = f"factors: {{mail: {{smtp: '{server}', start_tls: false, sender: a@example.org}}}}\n"
+        assert (
+            folder.warnings(SMALL + mail) == ["14: factors.mail.smtp: codes cross the network in clear"] * warned
+        )
+
     def test_of_a_gateway_that_gives_up_at_once(self, folder: Folder) -> None:
         assert folder.warnings(client("timeout: 300ms", "retries: 1")) == [
             "7: clients[0].timeout: timeout × (retries + 1) is 0.6 s: a directory will hardly answer in that time"

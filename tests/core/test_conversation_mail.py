@@ -311,6 +311,25 @@ def test_a_resent_used_code_takes_no_try_from_the_next(it: House) -> None:
     assert login.says(code) == "accept accepted"
 
 
+def test_a_resent_used_code_whose_settling_failed_gives_no_try_of_a_newer_one_back(it: House) -> None:
+    """Else whoever has a used code could wind the tries of the next one back as often as they like."""
+    login, used = asked(it)
+    assert login.says(used) == "accept accepted"
+    waiting = [it.challenged("alice") for _ in range(3)]
+    it.wire(Fuse(0, StoreError, "settle"))
+    for each in waiting:
+        each.says(used)
+        it.wire(Fuse(0, StoreError, "settle"))
+    it.wire(None)
+    login, code = asked(it)
+    for _ in range(3):
+        login.says(wrong(code, used))
+    for each in waiting:
+        assert each.says(used) == "challenge code_used"
+
+    assert it.challenged("alice").says(code) == "challenge code_wrong"
+
+
 def test_a_right_code_takes_no_try_from_the_others(it: House) -> None:
     login, first = asked(it)
     it.clock.advance(61)

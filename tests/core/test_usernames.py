@@ -101,6 +101,7 @@ def test_what_is_looked_up(typed: str, naming: Naming, name: str) -> None:
     [
         ("alice@elsewhere.org", MAPPED, Outcome.REALM_NOT_SERVED),
         ("OTHER\\alice", MAPPED, Outcome.REALM_NOT_SERVED),
+        ("alice@elsewhere.org@example.org", MAPPED, Outcome.REALM_NOT_SERVED),
         ("OTHER\\alice@example.org", MAPPED, Outcome.REALM_NOT_SERVED),
         ("EXAMPLE\\alice@students.example.org", MAPPED, Outcome.REALM_NOT_SERVED),
         ("alice", REQUIRED, Outcome.REALM_MISSING),

@@ -47,7 +47,7 @@ def test_a_name_belongs_to_the_first_that_knows_it(slapd: Slapd) -> None:
             inactive = await chain.find("u3", soon())
             assert isinstance(inactive, User)
             assert (inactive.id, inactive.active) == ("static:u3", False)
-            await chain.dummy_check(b"glass", soon())
+            await chain.dummy_check("nobody", b"glass", soon())
 
     asyncio.run(play())
 

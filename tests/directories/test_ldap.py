@@ -447,7 +447,7 @@ def test_an_empty_name_or_password_never_leaves_the_house(run: Run) -> None:
             assert await under_test.check_password(ALICE, b"", soon()) is Password.WRONG
             assert await under_test.check_password(User("id", "alice", ""), b"pw", soon()) is Password.WRONG
             assert await under_test.find("", soon()) is Outcome.UNKNOWN_USER
-            await under_test.dummy_check(b"pw", soon())
+            await under_test.dummy_check("nobody", b"pw", soon())
             assert not server.connections
 
     run(play)

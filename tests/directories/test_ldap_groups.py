@@ -206,3 +206,31 @@ def test_a_filter_that_cannot_work_is_refused_at_once(run: Run, slapd: Slapd, fi
                 pass
 
     run(play)
+
+
+def test_groups_of_which_only_some_are_shown_are_an_error(run: Run) -> None:
+    """Active Directory's ranges ([MS-ADTS] 3.1.1.3.1.3.3): with the rest a policy would be gone."""
+
+    async def answer(asked: Asked) -> bytes:
+        if asked.operation == BIND:
+            return result(asked.number, BIND_RESPONSE)
+        ranged = {"entryUUID": b"1", "memberOf;range=0-1499": b"cn=one"}
+        return entry(asked.number, f"uid=alice,{PEOPLE}", **ranged) + result(asked.number, DONE)
+
+    async def play() -> None:
+        async with peer(answer) as server, directory(server.address) as under_test:
+            with pytest.raises(DirectoryError, match="take by: in_chain"):
+                await under_test.find("alice", soon())
+
+    run(play)
+
+
+def test_a_group_with_an_ideographic_space_is_a_group(run: Run) -> None:
+    async def play() -> None:
+        async with (
+            peer(answering("cn=教職員　全員,ou=groups")) as server,
+            directory(server.address, groups=GroupSettings("search")) as under_test,
+        ):
+            assert (await found(under_test, "alice")).groups == {fold_group("cn=教職員 全員, ou=groups")}
+
+    run(play)

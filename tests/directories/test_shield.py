@@ -616,7 +616,7 @@ def test_everything_else_is_the_directorys_own() -> None:
 
     async def play() -> None:
         assert await site.shield.find("alice", 0) is ALICE
-        await site.shield.dummy_check(b"anything", 0)
+        await site.shield.dummy_check("nobody", b"anything", 0)
         await site.shield.close()
 
     asyncio.run(play())

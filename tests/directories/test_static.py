@@ -140,7 +140,7 @@ def test_a_password_hashed_here_is_right_here() -> None:
     async def play(directory: StaticDirectory) -> None:
         user = await found(directory, "bob")
         assert await directory.check_password(user, b"secret", soon()) is Password.RIGHT
-        await directory.dummy_check(b"secret", soon())
+        await directory.dummy_check("nobody", b"secret", soon())
 
     written = hash_password("secret")
     assert written.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
@@ -150,7 +150,7 @@ def test_a_password_hashed_here_is_right_here() -> None:
 def test_there_may_be_nobody_at_all() -> None:
     async def play(directory: StaticDirectory) -> None:
         assert await directory.find("alice", soon()) is Outcome.UNKNOWN_USER
-        await directory.dummy_check(b"secret", soon())
+        await directory.dummy_check("nobody", b"secret", soon())
 
     ask(play)
 
@@ -159,7 +159,7 @@ def test_the_loop_is_free_while_passwords_are_verified_and_the_deadline_holds() 
     async def play(directory: StaticDirectory) -> None:
         user = await found(directory, "slow")
         many = [asyncio.ensure_future(directory.check_password(user, b"x", soon(0.05))) for _ in range(50)]
-        late = directory.dummy_check(b"x", soon(0.05))
+        late = directory.dummy_check("nobody", b"x", soon(0.05))
         ended = await asyncio.gather(*many, late, return_exceptions=True)
         assert isinstance(ended[-1], DirectoryError)
         assert str(ended[-1]) == "static directory: no time to verify the password"
@@ -217,7 +217,7 @@ def test_a_flood_is_turned_away_at_once_and_leaves_nothing_behind() -> None:
 @pytest.mark.parametrize("costly_first", [True, False])
 def test_a_name_that_nobody_has_costs_what_the_most_costly_account_does(costly_first: bool) -> None:
     async def unknown(directory: StaticDirectory) -> None:
-        await directory.dummy_check(b"secret", soon())
+        await directory.dummy_check("nobody", b"secret", soon())
 
     async def known(directory: StaticDirectory) -> None:
         await directory.check_password(await found(directory, "costly"), b"secret", soon())
@@ -232,7 +232,7 @@ def test_a_name_that_nobody_has_costs_what_the_most_costly_account_does(costly_f
 
 def test_where_there_is_nobody_a_name_costs_what_a_hash_made_here_does() -> None:
     async def unknown(directory: StaticDirectory) -> None:
-        await directory.dummy_check(b"secret", soon())
+        await directory.dummy_check("nobody", b"secret", soon())
 
     assert ask(unknown) == [extract_parameters(hash_password("x"))]
 

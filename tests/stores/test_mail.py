@@ -98,8 +98,26 @@ def test_codes_are_the_users_own(it: Asked) -> None:
     address(it, BOB, "bob@example.net")
     issue(it, new_code())
 
-    assert issue(it, new_code(2, user_id=BOB))
+    assert issue(it, new_code(2, user_id=BOB, address="bob@example.net"))
     assert [code.id for code in codes(it, BOB)] == ["c2"]
+
+
+def test_a_code_for_an_address_that_has_changed_meanwhile_is_not_issued(it: Asked) -> None:
+    address(it, ALICE, "alice@elsewhere.example")
+
+    assert not issue(it, new_code())
+    address(it, ALICE, "")
+    assert not issue(it, new_code())
+    assert (codes(it), claim(it)) == ([], [])
+
+
+def test_the_order_of_codes_is_that_of_their_issue_whatever_the_clock_said(it: Asked) -> None:
+    """Else, after a clock was set back, everybody who asks at once would find the same newest code."""
+    assert issue(it, new_code(1))
+    assert issue(it, new_code(2, after=1, created=NOON - DAY, expires=NOON + DAY))
+    assert not issue(it, new_code(3, after=1, created=NOON - DAY))
+
+    assert [code.id for code in codes(it)] == ["c1", "c2"]
 
 
 # --- tries and use --------------------------------------------------------------------------------
@@ -114,6 +132,7 @@ def test_a_guess_is_a_try_of_every_code_it_might_be(it: Asked) -> None:
 
     assert isinstance(reserved, Reserved)
     assert [code.tries for code in reserved.facts.mail_codes] == [1, 1, 0]
+    assert reserved.tried == ("c1", "c2")
     assert reserved.facts.mail_codes == it.facts().mail_codes
     assert reserved.facts.counters == Counters(1, 1)
 
@@ -140,6 +159,7 @@ def test_the_identical_guess_again_is_no_further_try(it: Asked) -> None:
 
     assert isinstance(again, Reserved)
     assert [code.tries for code in again.facts.mail_codes] == [1]
+    assert again.tried == ()  # so that nobody takes back what this one did not count
 
 
 def test_a_code_is_used_once(it: Asked) -> None:
@@ -152,6 +172,14 @@ def test_a_code_is_used_once(it: Asked) -> None:
     assert ended == [Settled.DONE, Settled.CODE_USED]
     assert [code.used for code in codes(it)] == [True]
     assert it.counters() == Counters(1, 1)  # of the second, which nothing was written of
+
+
+def test_the_mail_of_a_code_that_was_used_need_not_leave_any_more(it: Asked) -> None:
+    issue(it, new_code())
+    guess(it)
+    it.settle(settlement(attempt(), MailCodeUse("c1"), cleared))
+
+    assert claim(it) == []
 
 
 def test_a_used_code_counts_no_further_tries(it: Asked) -> None:
@@ -243,7 +271,7 @@ def test_the_oldest_are_claimed_first_and_no_more_than_asked_for(it: Asked) -> N
 def test_another_address_makes_what_was_sent_to_the_old_one_void(it: Asked) -> None:
     address(it, BOB, "bob@example.net")
     issue(it, new_code())
-    issue(it, new_code(2, user_id=BOB))
+    issue(it, new_code(2, user_id=BOB, address="bob@example.net"))
     address(it, ALICE, "alice@elsewhere.example")
 
     assert it.facts().mail_address == "alice@elsewhere.example"

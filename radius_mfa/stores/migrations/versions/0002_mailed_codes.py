@@ -18,7 +18,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "mail_code",
-        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+        sa.Column("id", sa.Text, nullable=False, unique=True),
         sa.Column("user_id", sa.Text, nullable=False),
         sa.Column("reference", sa.Text, nullable=False),
         sa.Column("code", sa.LargeBinary, nullable=False),
@@ -26,9 +27,8 @@ def upgrade() -> None:
         sa.Column("expires", sa.Double, nullable=False),
         sa.Column("tries", sa.Integer, nullable=False),
         sa.Column("used", sa.Boolean, nullable=False),
-        sqlite_with_rowid=False,
     )
-    op.create_index("mail_code_by_user", "mail_code", ["user_id", "created", "id"])
+    op.create_index("mail_code_by_user", "mail_code", ["user_id", "number"])
     op.create_index("mail_code_by_expiry", "mail_code", ["expires"])
     op.create_table(
         "outbox",
