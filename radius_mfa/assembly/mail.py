@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from radius_mfa.factors.outbox import Outbox
     from radius_mfa.factors.smtp import SmtpSender
 
-_TIME_LIMIT = 30.0  # seconds that delivering one mail may take
+_TIME_LIMIT = 60.0  # seconds that delivering one mail may take; four slow ones hold up all others as long
 
 
 class MailServerError(BackendError):

@@ -46,7 +46,9 @@ def config_path() -> Path:
 def load_configuration() -> Loaded:
     """The configuration asked for, with everything this version has no feature for refused."""
     from radius_mfa.assembly.rules import load
+    from radius_mfa.observe.logging import configure
 
+    configure("console", "warning")  # on stderr: stdout is for what was asked for
     return load(config_path(), os.environ)
 
 

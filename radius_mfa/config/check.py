@@ -8,7 +8,9 @@ are passed over; the model has reported them.
 from __future__ import annotations
 
 import difflib
+import ssl
 from collections.abc import Hashable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radius_mfa.config import values
@@ -118,6 +120,17 @@ def _factors(document: Document) -> None:
     mail = document.at(("factors", "mail"))
     if isinstance(mail, dict) and ("username" in mail) != ("password" in mail):
         document.report("username and password go together; give both or neither", "factors", "mail")
+    if isinstance(mail, dict) and "password" in mail and _in_clear(mail):
+        document.report("would cross the network in clear; let start_tls be true", "factors", "mail", "password")
+
+
+def _in_clear(mail: dict[str, object]) -> bool:
+    """Whether the mail server is another machine and is spoken to without TLS."""
+    try:
+        server = values.server("smtp", "smtps")(str(mail.get("smtp")))
+    except ValueError:
+        return False
+    return mail.get("start_tls") is False and not server.tls and not values.is_loopback(server.host)
 
 
 def _budgets(document: Document) -> None:
@@ -220,6 +233,17 @@ def _unique(document: Document, found: Iterable[tuple[KeyPath, Hashable]], what:
 # --- warnings -----------------------------------------------------------------------------------
 
 
+def check_files(document: Document, folder: Path) -> None:
+    """Report files that can be read and yet not be used."""
+    for path in (("directory", "ldap", "ca_file"), ("factors", "mail", "ca_file")):
+        written = document.at(path)
+        if isinstance(written, str) and (folder / written).is_file():
+            try:
+                ssl.create_default_context(cafile=folder / written)
+            except OSError:  # of which SSLError is one
+                document.report(f"{document.written(path)} has no certificate in PEM form in it", *path)
+
+
 def warn(document: Document, configuration: Configuration) -> None:
     """Note what works and yet should not stay."""
     for at, client in enumerate(configuration.clients):
@@ -227,7 +251,7 @@ def warn(document: Document, configuration: Configuration) -> None:
     if configuration.directory.ldap is not None:
         _warn_of_ldap(document, configuration.directory.ldap)
     if configuration.factors.mail is not None:
-        _warn_of_mail(document, configuration.factors.mail)
+        _warn_of_mail(document, configuration.factors.mail, max(each.window for each in configuration.clients))
     if configuration.audit.file is None and configuration.log.level in ("warning", "error"):
         document.warn("hides the audit events, which go to the log where there is no audit.file", "log", "level")
     if configuration.challenge_lifetime < _SHORT_CHALLENGE:
@@ -250,7 +274,10 @@ def _warn_of_client(document: Document, path: KeyPath, client: Client, challenge
         document.warn(f"{window}: as long as challenge_lifetime, or longer", *path, "timeout")
 
 
-def _warn_of_mail(document: Document, mail: Mail) -> None:
+def _warn_of_mail(document: Document, mail: Mail, window: float) -> None:
+    if mail.cooldown < window:
+        text = f"is shorter than a gateway may try for ({window:g} s): one login may send two mails"
+        document.warn(text, "factors", "mail", "cooldown")
     if not (mail.smtp.tls or mail.start_tls or values.is_loopback(mail.smtp.host)):
         document.warn("codes cross the network in clear", "factors", "mail", "smtp")
 

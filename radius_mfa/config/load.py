@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from radius_mfa.config.check import check, warn
+from radius_mfa.config.check import check, check_files, warn
 from radius_mfa.config.document import UNUSABLE, Document, KeyPath, Places, Problem, read_document
 from radius_mfa.config.elsewhere import fill, twins_at
 from radius_mfa.config.model import Configuration, keys_at
@@ -59,6 +59,7 @@ def _load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | N
         check(document, dictionary)
         if usable:
             not_yet(document)
+            check_files(document, path.absolute().parent)
     elif not document.problems:
         empty = document.data is UNUSABLE
         document.report("is empty" if empty else "must be a mapping of keys (listen: …, clients: …)")

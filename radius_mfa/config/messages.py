@@ -7,6 +7,7 @@ language and key; what is not there stays.  A file of another name is another la
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Formatter
@@ -17,7 +18,16 @@ from radius_mfa.core.errors import ConfigurationError
 FALLBACK = "en"
 _LANGUAGE = re.compile("[a-z]{2,8}")  # as `core.challenge.primary_language` has it
 _LARGEST = 1 << 18  # octets
+_LONGEST_REPLY = 1000  # octets
 _EVERYWHERE = frozenset({"contact"})
+_MAILED = ("mail_subject", "mail_body")
+_NEEDED = {
+    "mail_body": ("code", "reference"),
+    "mail_subject": ("reference",),
+    "mail_sent": ("reference",),
+    "mail_sent_log_in_again": ("reference",),
+    "change_password": ("password_url",),
+}
 
 Languages = Mapping[str, Mapping[str, str]]
 
@@ -86,6 +96,20 @@ def _wrong(key: str, text: object, known: Mapping[str, str] | None) -> Iterator[
         yield "must be a text"
     else:
         yield from _wrong_fields(text, _fields(known[key]) | _EVERYWHERE)
+        yield from _wrong_text(key, text)
+
+
+def _wrong_text(key: str, text: str) -> Iterator[str]:
+    """A text that says nothing, cannot be shown, or leaves out what it is for."""
+    for name in _NEEDED.get(key, ()):
+        if f"{{{name}}}" not in text:
+            yield f"must have {{{name}}} in it"
+    if not re.sub(r"\{[^{}]*\}", "", text).strip():
+        yield "must say something besides what is put in"
+    if any(unicodedata.category(each) == "Cc" and each != "\n" for each in text):
+        yield "has control characters in it"
+    if key not in _MAILED and len(text.encode()) > _LONGEST_REPLY:
+        yield f"is longer than {_LONGEST_REPLY} octets; a gateway shows about 253"
 
 
 def _wrong_fields(text: str, allowed: frozenset[str]) -> Iterator[str]:

@@ -72,6 +72,7 @@ WebAddress = Annotated[str, PlainValidator(values.parsed(values.web_address))]
 LdapServer = Annotated[Server, PlainValidator(values.parsed(values.server("ldap", "ldaps")))]
 SmtpServer = Annotated[Server, PlainValidator(values.parsed(values.server("smtp", "smtps")))]
 AttributeName = Annotated[str, PlainValidator(values.parsed(values.attribute_name))]
+MailDomain = Annotated[str, PlainValidator(values.parsed(values.mail_domain))]
 Days = Annotated[frozenset[int], PlainValidator(values.parsed(values.days))]
 HoursOfDay = Annotated[Hours, PlainValidator(values.parsed(values.hours))]
 
@@ -199,7 +200,7 @@ class Mail(Section):
     lifetime: Annotated[float, PlainValidator(values.lasting("1m", "30d"))] = 86400.0
     per_day: Annotated[int, PlainValidator(values.whole(1, 1000))] = 5
     cooldown: Annotated[float, PlainValidator(values.lasting("0s", "24h"))] = 60.0
-    blocked_domains: Annotated[tuple[Text, ...], _LIST] = ()
+    blocked_domains: Annotated[tuple[MailDomain, ...], _LIST] = ()
 
 
 class RecoveryCodes(Section):

@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from radius_mfa.core import usernames
-from radius_mfa.core.addresses import readable_address
+from radius_mfa.core.addresses import readable_address, readable_domain
 
 Network = IPv4Network | IPv6Network
 Value = TypeVar("Value")
@@ -250,8 +250,8 @@ def realms(value: object) -> Mapping[str, str] | None:
         become = {usernames.fold(realm): text(0, 253)(becomes) for realm, becomes in value.items()}
         if len(become) < len(value):
             raise ValueError("has one realm twice (upper and lower case are the same)")
-        if wrong := [each for each in (*become, *become.values()) if set(each) & set("@\\")]:
-            raise ValueError(f"a realm has neither @ nor \\ in it: {wrong[0]}")
+        if any(set(each) & set("@\\") for each in (*become, *become.values())):
+            raise ValueError("a realm has neither @ nor \\ in it")  # not shown: a secret, by mistake
         return become
     if value not in ("keep", "strip"):
         raise ValueError("must be keep, strip, or a mapping of realms to what each becomes, not {it}")
@@ -279,6 +279,13 @@ def mail_address(written: str) -> str:
     if address is None:
         raise ValueError("must be an e-mail address, as mfa@example.org, not {it}")
     return address
+
+
+def mail_domain(written: str) -> str:
+    domain = readable_domain(written)
+    if domain is None:
+        raise ValueError("must be a domain such as example.org, not {it}")
+    return domain
 
 
 # --- files --------------------------------------------------------------------------------------

@@ -47,9 +47,12 @@ def _in_ascii(domain: str) -> str | None:
     return encoded if _DOMAIN.fullmatch(encoded) else None
 
 
+def readable_domain(text: str) -> str | None:
+    """A domain of addresses, in ASCII, an `@` or a dot before it being nothing; None for what is none."""
+    return _in_ascii(text.strip().removeprefix("@").removeprefix("."))
+
+
 def is_below(address: str, domain: str) -> bool:
-    """Whether a readable address is at `domain` or at a name below it, in whatever spelling."""
-    at = address.rpartition("@")[2].lower()
-    wanted = domain.strip().lstrip("@.").lower()
-    wanted = _in_ascii(wanted) or wanted
-    return at == wanted or at.endswith(f".{wanted}")
+    """Whether a readable address is at a readable domain, or at a name below it."""
+    at = address.rpartition("@")[2]
+    return at == domain or at.endswith(f".{domain}")

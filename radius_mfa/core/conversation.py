@@ -156,20 +156,23 @@ class Conversation:
         if isinstance(user, Outcome):
             return await self._refuse_unchecked(login, user, text, deadline)
 
-        situation = Situation(login.request, user, self._clock.wall(), self._rules.zone)
-        policy = evaluate(self._rules.policies, situation).policy
-        login = login.about(user, policy)
+        login = login.about(user)
         if not user.active:
             return await self._refuse_unchecked(login, Outcome.NOT_ACTIVATED, text, deadline)
-        if policy is None:
-            return await self._refuse_unchecked(login, Outcome.NO_POLICY, text, deadline)
 
         suffix = login.request.nas.profile.suffix
         password, answer = (text, None) if suffix is None else answers.split(text, suffix)
         verdict = await self._directory.check_password(user, password.encode(), deadline)
         if verdict is not Password.RIGHT:
             return self._refuse(login, _NOT_RIGHT[verdict])
-        return await self._ask(login, policy, answer, deadline)
+
+        # Only now: groups may take many questions, which nobody is asked for who has merely a name.
+        user = await self._directory.with_groups(user, deadline)
+        situation = Situation(login.request, user, self._clock.wall(), self._rules.zone)
+        policy = evaluate(self._rules.policies, situation).policy
+        if policy is None:
+            return self._refuse(login, Outcome.NO_POLICY)
+        return await self._ask(replace(login, policy=policy), policy, answer, deadline)
 
     async def _ask(self, login: Login, policy: Policy, answer: Answer | None, deadline: float) -> Conclusion:
         """The password was right: ask for the second factor, or judge it where it came along."""
@@ -189,12 +192,13 @@ class Conversation:
             return self._refuse_barred(login, barred, facts.counters)
         login = replace(login, factors=self._guard.open(facts.counters, login.factors))
 
-        if login.factors == {FactorKind.MAIL} and answer is None:  # there is nothing else to wait for
+        typed = answer.kind if isinstance(answer, CodeAnswer) else None
+        if login.factors == {FactorKind.MAIL} and typed is not FactorKind.MAIL:  # nothing else can be waited for
             return await self._ask_by_mail(login, facts, deadline)
         if not login.asks_in_one_field:
             return self._conclude(login, self._challenge(login, Outcome.CHALLENGED))
         if answer is None:
-            return self._refuse(login, Outcome.CODE_MISSING)
+            return self._conclude(login, Reject(Outcome.CODE_MISSING, login.how_to_type()))
         return await self._judge(login, answer, deadline)
 
     async def _ask_by_mail(self, login: Login, facts: Facts, deadline: float) -> Conclusion:
@@ -250,7 +254,7 @@ class Conversation:
         if isinstance(answer, CodeAnswer):
             login = replace(login, factor=answer.kind.value)
         case = _Case(login, attempt, spent, deadline)
-        if isinstance(answer, MailAsked) and FactorKind.MAIL in login.factors:
+        if isinstance(answer, MailAsked) and FactorKind.MAIL in login.factors & self._usable(spent.facts):
             return await self._settle_mail(case)
         judged = self._look_at(answer, login.factors, spent.facts)
         if isinstance(judged, Outcome):
@@ -282,8 +286,10 @@ class Conversation:
     async def _settle_mail(self, case: _Case) -> Conclusion:
         """`mail` was typed.  That is no wrong answer, so there is a round more, until it was typed too often."""
         login = case.login
-        reference = await self._mailed(login, case.spent.facts, case.deadline)
         login = replace(login, round=login.round + 1, mails=min(login.mails + 1, challenge.MOST_MAILS))
+        if login.round - login.mails > login.request.nas.profile.rounds and not login.asks_in_one_field:
+            return await self._settle_wrong(case, Outcome.MAIL_LIMIT)
+        reference = await self._mailed(login, case.spent.facts, case.deadline)
         settled = await self._settle(case, self._after_mail(login, reference), detail=reference)
         assert settled is not None  # there was no code to be used
         return settled
@@ -303,8 +309,6 @@ class Conversation:
         if login.asks_in_one_field:
             key = MAIL_SENT_LOG_IN_AGAIN if reference else outcome
             return Reject(outcome, login.message(key, reference=reference))
-        if login.round - login.mails > login.request.nas.profile.rounds:
-            return Reject(outcome, login.message(ROUNDS_OVER))
         if not reference and FactorKind.TOTP not in login.factors:
             return Reject(outcome, login.message(outcome))
         return self._challenge(login, outcome, reference=reference)

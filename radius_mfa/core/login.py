@@ -9,6 +9,7 @@ from radius_mfa.core.answers import Answer, CodeAnswer
 from radius_mfa.core.challenge import Content, primary_language
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import (
+    DIFFERS,
     Accept,
     AccessRequest,
     Attribute,
@@ -21,7 +22,7 @@ from radius_mfa.core.messages import (
     Reject,
     User,
 )
-from radius_mfa.core.outcomes import REFUSED, ROUNDS_OVER, Outcome, told_to_user
+from radius_mfa.core.outcomes import CODE_MISSING_ATTACHED, REFUSED, ROUNDS_OVER, Outcome, told_to_user
 from radius_mfa.core.policy import Policy
 from radius_mfa.core.ports import Attempt, Sealer
 
@@ -32,6 +33,7 @@ _OR_MAIL, _BY_MAIL = "_or_mail", "_mail"
 PUT_OTHERWISE = {
     Outcome.CHALLENGED: {_OR_MAIL},
     Outcome.CODE_MISSING: {_OR_MAIL},
+    CODE_MISSING_ATTACHED: {_OR_MAIL},
     Outcome.SUSPENDED: {_OR_MAIL},
     Outcome.CODE_WRONG: {_OR_MAIL, _BY_MAIL},
     Outcome.CODE_USED: {_OR_MAIL, _BY_MAIL},
@@ -71,14 +73,13 @@ class Login:
         """A login of which only the request is known."""
         return cls(request, login_id, usernames.read(request.first(Attribute.USER_NAME)) or "")
 
-    def about(self, user: User, policy: Policy | None) -> Login:
-        """The directory has said who it is, and the policies what is asked."""
+    def about(self, user: User) -> Login:
+        """The directory has said who it is."""
         return replace(
             self,
             user_id=user.id,
             username=user.username,
             language=primary_language(user.language),
-            policy=policy,
         )
 
     def resumed(self, content: Content) -> Login:
@@ -126,7 +127,7 @@ class Login:
         """
         request = self.request
         said = answer.code if isinstance(answer, CodeAnswer) else type(answer).__name__
-        asked = [value for value in request.attributes if value[0] != Attribute.PROXY_STATE]
+        asked = [value for value in request.attributes if value[0] not in DIFFERS]
         digest = sealer.digest("answer", request.nas.name.encode(), repr(asked).encode(), said.encode())
         # The State may be answered until it expires, and that answer be repeated for a window after.
         return Attempt(self.id, self.round, self.user_id, digest, self.expires + request.nas.window, guess)
@@ -137,6 +138,11 @@ class Login:
         # Words in the user's own language would tell that there is such a user.
         language = "" if key == REFUSED else self.language
         return Message(key + self._otherwise(key), language, tuple(parameters.items()))
+
+    def how_to_type(self) -> Message:
+        """What a user is told who has typed a password and no code into the one field."""
+        attached = isinstance(self.request.nas.profile.suffix, int)
+        return self.message(CODE_MISSING_ATTACHED if attached else Outcome.CODE_MISSING)
 
     def told(self, barred: Outcome, counters: Counters, now: float) -> Message:
         """What this user is told of a lock or suspension; of a lock also how many minutes it still lasts."""

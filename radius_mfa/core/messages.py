@@ -32,6 +32,11 @@ class Attribute(IntEnum):
     NAS_PORT_ID = 87
 
 
+# What differs from one sending of a request to the next: Proxy-State is each proxy's own (RFC 2865 §5.33),
+# Event-Timestamp says when (RFC 2869 §5.3).
+DIFFERS = frozenset({Attribute.PROXY_STATE, Attribute.EVENT_TIMESTAMP})
+
+
 class Code(IntEnum):
     """Packet codes that we send or serve (RFC 2865 §4, RFC 5997)."""
 

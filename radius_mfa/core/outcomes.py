@@ -99,6 +99,7 @@ _BEFORE_THE_PASSWORD = frozenset(
 
 REFUSED = "refused"
 ROUNDS_OVER = "rounds_over"  # told with the last wrong answer: there is no other prompt to type into
+CODE_MISSING_ATTACHED = "code_missing_attached"  # in one-field mode without a separator
 MAIL_SENT_LOG_IN_AGAIN = "mail_sent_log_in_again"  # in one-field mode, where nothing can be asked
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from enum import StrEnum
+from functools import lru_cache
 from typing import ClassVar, Protocol
 
 from radius_mfa.core import usernames
@@ -20,6 +21,7 @@ from radius_mfa.core.messages import AccessRequest, FactorKind, ReplyAttribute, 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
+@lru_cache(maxsize=16_384)
 def fold_group(group: str) -> str:
     """One spelling for all of one group (RFC 4514).
 

@@ -80,9 +80,16 @@ class Directory(Protocol):
     """Accounts and their passwords."""
 
     async def find(self, username: str, deadline: float) -> User | Outcome:
-        """The one entry of that name, activated or not.
+        """The one entry of that name, activated or not; perhaps without groups, see `with_groups`.
 
         Else UNKNOWN_USER, AMBIGUOUS_USER or USER_ID_UNUSABLE.  Raises DirectoryError.
+        """
+        ...
+
+    async def with_groups(self, user: User, deadline: float) -> User:
+        """The user with all their groups: those that `find` has not, since they take more asking.
+
+        Raises DirectoryError, also where not all of them are to be had.
         """
         ...
 
@@ -171,7 +178,7 @@ Consumption = TotpStep | MailCodeUse
 
 @dataclass(frozen=True, slots=True)
 class NewMailCode:
-    """A code to be mailed.  `after`: the id of the code issued to the user last when it was decided on, or empty.
+    """A code to be mailed.  `after`: the id of the user's latest code when it was decided on, or empty.
 
     `code` is sealed, bound to user and code id.  `client`: where the user is logging in.
     """
@@ -208,9 +215,7 @@ class Mail:
 class Mailer(Protocol):
     """Who delivers what is in the outbox."""
 
-    def wake(self) -> None:
-        """There is something to deliver now."""
-        ...
+    def wake(self) -> None: ...
 
 
 class Factor(Protocol):
@@ -362,7 +367,7 @@ class Store(Protocol):
         ...
 
     async def drop_mail(self, mail_id: str) -> None:
-        """Take the mail out of the outbox: it was delivered, or never will be.  Its code stays."""
+        """Take the mail out of the outbox: it was delivered, or never will be."""
         ...
 
     async def set_mail_address(self, user_id: str, username: str, address: str) -> None:

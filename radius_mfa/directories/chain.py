@@ -37,11 +37,15 @@ class ChainedDirectory:
                 return found
         return Outcome.UNKNOWN_USER
 
+    async def with_groups(self, user: User, deadline: float) -> User:
+        """Ask the directory that has found the user."""
+        directory, theirs = self._of(user)
+        return replace(await directory.with_groups(theirs, deadline), handle=user.handle)
+
     async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
         """Ask the directory that has found the user."""
-        number, _, handle = user.handle.partition(":")
-        directory = self._directories[int(number)]
-        return await directory.check_password(replace(user, handle=handle), password, deadline)
+        directory, theirs = self._of(user)
+        return await directory.check_password(theirs, password, deadline)
 
     async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         """What the last directory does, since that is where a name unknown to all would most likely have been."""
@@ -50,3 +54,8 @@ class ChainedDirectory:
     async def close(self) -> None:
         """Close them all."""
         await asyncio.gather(*(directory.close() for directory in self._directories))
+
+    def _of(self, user: User) -> tuple[OpenDirectory, User]:
+        """The directory that has found the user, and the user as it knows them."""
+        number, _, handle = user.handle.partition(":")
+        return self._directories[int(number)], replace(user, handle=handle)

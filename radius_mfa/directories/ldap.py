@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -92,7 +92,13 @@ class LdapDirectory:
         if found is Outcome.UNKNOWN_USER and self._search_inactive is not None:
             found = await self._one(self._search_inactive, name, deadline)
             active = False
-        return found if isinstance(found, Outcome) else await self._user(found, username, active, deadline)
+        return found if isinstance(found, Outcome) else self._user(found, username, active)
+
+    async def with_groups(self, user: User, deadline: float) -> User:
+        """The user with the groups that their entry does not name."""
+        if self._groups.are_in_the_entry:
+            return user
+        return replace(user, groups=await self._groups.of(user.handle, partial(self._search_groups, deadline)))
 
     async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
         """Bind as the user's entry."""
@@ -177,7 +183,7 @@ class LdapDirectory:
         except ValueError as error:
             raise ConfigurationError(f"user_filter, active_filter: {error} (RFC 4515)") from error
 
-    async def _user(self, entry: Entry, typed: str, active: bool, deadline: float) -> User | Outcome:
+    def _user(self, entry: Entry, typed: str, active: bool) -> User | Outcome:
         settings = self._settings
         ids = entry.values(settings.id_attribute)
         if len(ids) != 1 or not 1 <= len(ids[0].encode()) <= _LONGEST_ID or ids[0].startswith(_STATIC):
@@ -188,7 +194,7 @@ class LdapDirectory:
             handle=entry.dn,
             name=_first(entry.values(settings.name_attribute)),
             active=active,
-            groups=await self._groups.of(entry, partial(self._search_groups, deadline)),
+            groups=self._groups.named_in(entry) if self._groups.are_in_the_entry else frozenset(),
             language=_first(entry.values(settings.language_attribute)),
             attributes={name: entry.values(name) for name in settings.extra_attributes},
         )

@@ -57,7 +57,7 @@ class Groups:
     def __init__(self, settings: GroupSettings, attribute: str, base_dn: str) -> None:
         self._attribute = attribute
         self._by = settings.by
-        self._levels = _DEEPEST if settings.nested else 1
+        self._levels = _DEEPEST if settings.nested and settings.by != IN_CHAIN else 1
         written = _IN_CHAIN_FILTER if settings.by == IN_CHAIN else settings.filter
         if not has_place(written, _MEMBER):
             raise ConfigurationError(f"groups.filter: must compare something with {_MEMBER}")
@@ -67,24 +67,26 @@ class Groups:
         except ValueError as error:
             raise ConfigurationError(f"groups.filter: {error} (RFC 4515)") from error
 
-    async def of(self, entry: Entry, ask: Ask) -> frozenset[str]:
-        """The folded DNs of all groups that the user of `entry` is in.  Raises DirectoryError."""
-        if self._by == BY_ATTRIBUTE:
-            self._must_be_whole(entry)
-            found, levels = self._new(frozenset(), entry.values(self._attribute)), self._levels - 1
-        else:
-            found, levels = {}, 1 if self._by == IN_CHAIN else self._levels
-        groups = dict(found)
-        newest: list[str] = list(found.values()) if self._by == BY_ATTRIBUTE else [entry.dn]
-        for _ in range(levels):
-            if not newest:
-                break
-            above = await asyncio.gather(*(self._above(dn, ask) for dn in newest))
-            found = self._new(groups.keys(), (dn for several in above for dn in several))
+    @property
+    def are_in_the_entry(self) -> bool:
+        """Whether nobody has to be asked: `named_in` has all of them."""
+        return self._by == BY_ATTRIBUTE and self._levels == 1
+
+    def named_in(self, entry: Entry) -> frozenset[str]:
+        """The folded DNs of the groups that an entry names.  Raises DirectoryError."""
+        return frozenset(map(fold_group, self._values(entry)))
+
+    async def of(self, dn: str, ask: Ask) -> frozenset[str]:
+        """The folded DNs of all groups that the user called `dn` is in.  Raises DirectoryError."""
+        groups: dict[str, str] = {}
+        newest = [dn]
+        for _ in range(self._levels):
+            above = await asyncio.gather(*(self._above(each, ask) for each in newest))
+            found = self._new(groups, (each for several in above for each in several))
             groups |= found
             newest = list(found.values())
             if len(groups) > _MOST:
-                raise DirectoryError(f"{entry.dn} is in more than {_MOST} groups")
+                raise DirectoryError(f"{dn} is in more than {_MOST} groups")
         return frozenset(groups)
 
     async def _above(self, dn: str, ask: Ask) -> Iterable[str]:
@@ -93,9 +95,7 @@ class Groups:
             answer = await ask(read_entry_request(dn.encode(), [self._attribute]), 1)
             if answer.result.code == NO_SUCH_OBJECT:  # a group that is gone, or that we may not see
                 return ()
-            for entry in answer.entries:
-                self._must_be_whole(entry)
-            found = [value for entry in answer.entries for value in entry.values(self._attribute)]
+            found = [value for entry in answer.entries for value in self._values(entry)]
         else:
             answer = await ask(self._search.request(dn.encode()), self._search.most)
             found = [entry.dn for entry in answer.entries]
@@ -103,11 +103,12 @@ class Groups:
             raise DirectoryError(f"search for the groups of {dn}: {answer.result}")
         return found
 
-    def _must_be_whole(self, entry: Entry) -> None:
+    def _values(self, entry: Entry) -> tuple[str, ...]:
         """Active Directory shows the first 1,500 values, and says so in their name ([MS-ADTS] 3.1.1.3.1.3.3)."""
         part = f"{self._attribute.lower()};range="
         if any(name.startswith(part) for name in entry.attributes):
             raise DirectoryError(f"{entry.dn}: {self._attribute} has only some of its groups; take by: in_chain")
+        return entry.values(self._attribute)
 
     def _new(self, known: Iterable[str], found: Iterable[str]) -> dict[str, str]:
         """Those that are not known yet, as written, by their folded names."""

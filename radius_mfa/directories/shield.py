@@ -117,6 +117,9 @@ class _Nobodies:
     async def find(self, username: str, deadline: float) -> User | Outcome:
         return await self._directory.find(username, deadline)
 
+    async def with_groups(self, user: User, deadline: float) -> User:
+        return await self._directory.with_groups(user, deadline)
+
     async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
         await self._directory.dummy_check(user.handle, password, deadline)
         return Password.WRONG
@@ -145,6 +148,10 @@ class ShieldedDirectory:
     async def find(self, username: str, deadline: float) -> User | Outcome:
         """What the directory finds."""
         return await self._directory.find(username, deadline)
+
+    async def with_groups(self, user: User, deadline: float) -> User:
+        """As the directory has them."""
+        return await self._directory.with_groups(user, deadline)
 
     async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         """What the directory does, for as few passwords as of somebody who is there: or the rest would tell."""

@@ -76,6 +76,11 @@ class StaticDirectory:
             groups=frozenset(map(fold_group, found.groups)),
         )
 
+    async def with_groups(self, user: User, deadline: float) -> User:
+        """As it is: `find` has them all."""
+        del deadline
+        return user
+
     async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
         """Verify the password of a user that `find` gave.  Raises DirectoryError, at once when too many wait."""
         found = self._users.get(usernames.fold(user.handle))

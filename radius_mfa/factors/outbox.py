@@ -1,8 +1,8 @@
 """Delivers what is in the store's outbox, in the background: no answer ever waits for a mail.
 
 Nodes and workers share the outbox.  Whoever claims a mail has it to itself for longer than sending
-may take; if it dies meanwhile, another claims the mail afterwards.  So a mail is never lost, and in
-the worst case sent twice, under one Message-ID.
+may take; if it dies meanwhile, another claims the mail afterwards.  So a mail is never lost, and may be
+sent more than once, under one Message-ID.  A code that was used is mailed no more.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from radius_mfa.service.texts import FALLBACK
 
 _AT_ONCE = 4  # connections to the mail server
 _PAUSES = (5.0, 15.0, 60.0, 300.0)  # seconds after one failure after another, the last one repeats
+_MOST_COPIES = 5  # tries after which a mail that may have been delivered is taken for it
 _MARGIN = 30.0  # seconds by which a claim outlasts a try: the store has to be told of its end
 _LONGEST_REASON = 200  # characters
 
@@ -44,9 +45,13 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """Not delivered, but it may be later: the server is away, busy, or not set up as we are."""
+    """Not delivered, but it may be later: the server is away, busy, or not set up as we are.
+
+    `perhaps`: it had all of the letter, so that it may be delivered after all.
+    """
 
     reason: str
+    perhaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,8 @@ class Outbox:
         reason = shown(said.reason, mail.address, digits)
         if isinstance(said, Refused):
             return await self._drop(mail, "refused", reason)
+        if said.perhaps and mail.attempts >= _MOST_COPIES:
+            return await self._drop(mail, "uncertain", reason)
         due = self._clock.wall() + _PAUSES[min(mail.attempts, len(_PAUSES)) - 1]
         if due >= mail.expires:
             return await self._drop(mail, "expired", reason)

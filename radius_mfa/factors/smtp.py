@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE
@@ -62,6 +62,9 @@ class SmtpSender:
         self._settings = settings
         try:
             self._trust = ssl.create_default_context(cafile=settings.ca_file)
+        except ssl.SSLError:
+            text = f"factors.mail.ca_file: {settings.ca_file}: no certificate in PEM form"
+            raise ConfigurationError(text) from None
         except OSError as broken:
             raise ConfigurationError(f"factors.mail.ca_file: {settings.ca_file}: {broken.strerror}") from None
 
@@ -71,13 +74,19 @@ class SmtpSender:
         if recipient is None:
             return Refused("not an address that can be mailed to")
         message = compose(letter, self._sender, recipient).as_bytes()
+        handing_over = False
 
         async def hand_over(client: aiosmtplib.SMTP) -> None:
+            nonlocal handing_over
             await client.mail(self._sender)
             await client.rcpt(recipient)
+            handing_over = True
             await client.data(message)
 
-        return await self._visit(hand_over)
+        said = await self._visit(hand_over)
+        if isinstance(said, Postponed) and not handing_over:
+            return replace(said, perhaps=False)
+        return said
 
     async def probe(self) -> Postponed | Refused | None:
         """Go as far as to be let in; None when we were."""
@@ -114,7 +123,7 @@ class SmtpSender:
                 await errand(client)
         except TimeoutError:
             _hang_up(client)
-            return Postponed(f"not done within {self._settings.timeout:g} s")
+            return Postponed(f"not done within {self._settings.timeout:g} s", perhaps=True)
         except (SMTPException, OSError, UnicodeError) as failed:
             return _verdict(failed)
         return None
@@ -171,9 +180,12 @@ def _hang_up(client: aiosmtplib.SMTP) -> None:
 
 
 def _verdict(failed: Exception) -> Postponed | Refused:
-    """For good only where the recipient or the message was refused: all else is somebody's to mend."""
+    """For good only where the recipient or the message was refused: all else is somebody's to mend.
+
+    Where nothing was answered the server may have taken over what it had by then.
+    """
     if not isinstance(failed, SMTPResponseException):
-        return Postponed(one_line(str(failed)))
+        return Postponed(one_line(str(failed)), perhaps=True)
     reason = one_line(f"{failed.code} {failed.message}")
     about_this_mail = isinstance(failed, SMTPRecipientRefused | SMTPDataError)
     if about_this_mail and 500 <= failed.code < 600 and failed.code != _AUTHENTICATION_REQUIRED:

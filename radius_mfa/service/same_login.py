@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from radius_mfa.core.messages import AccessRequest, Attribute, Code, Reply
+from radius_mfa.core.messages import DIFFERS, AccessRequest, Attribute, Code, Reply
 from radius_mfa.core.ports import Clock, Entropy
 
 _MOST = 20_000
@@ -32,8 +32,6 @@ _SESSION = frozenset(
         Attribute.STATE,
     }
 )
-# Proxy-State is each proxy's own for each sending; Event-Timestamp says when (RFC 2869 §5.3).
-_DIFFERS = frozenset({Attribute.PROXY_STATE, Attribute.EVENT_TIMESTAMP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +118,6 @@ class SameLogin:
     def _digest(self, request: AccessRequest) -> bytes:
         """What makes two requests the same login: all they say but what differs from one sending to the next."""
         digest = hashlib.blake2b(key=self._key, digest_size=16)
-        said = [value for value in request.attributes if value[0] not in _DIFFERS]
+        said = [value for value in request.attributes if value[0] not in DIFFERS]
         digest.update(repr((request.nas.name, request.password, said)).encode())
         return digest.digest()

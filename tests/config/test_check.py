@@ -212,6 +212,12 @@ class TestWarnings:
     def test_not_of_passwords_behind_start_tls(self, folder: Folder) -> None:
         assert folder.warnings(ldap("start_tls: true").replace("127.0.0.1\n    bind", "h\n    bind")) == []
 
+    def test_of_a_cooldown_within_which_one_login_may_ask_twice(self, folder: Folder) -> None:
+        mail = "factors: {mail: {smtp: smtps://m, sender: a@example.org, cooldown: 19s}}\n"
+        assert folder.warnings(SMALL + mail) == [
+            "14: factors.mail.cooldown: is shorter than a gateway may try for (20 s): one login may send two mails"
+        ]
+
     @pytest.mark.parametrize(("server", "warned"), [("smtp://mail.example.org", 1), ("smtp://127.0.0.1", 0)])
     def test_of_codes_in_clear(self, folder: Folder, server: str, warned: int) -> None:
         mail = f"factors: {{mail: {{smtp: '{server}', start_tls: false, sender: a@example.org}}}}\n"

@@ -180,8 +180,20 @@ SLIPS = [
         client('realms: {A: "", a: ""}'),
         "7: clients[0].realms: has one realm twice (upper and lower case are the same)",
     ),
-    (client("realms: {a: b@c}"), "7: clients[0].realms: a realm has neither @ nor \\ in it: b@c"),
+    (client("realms: {a: b@c}"), "7: clients[0].realms: a realm has neither @ nor \\ in it"),
     (client("realm_required: yes"), '7: clients[0].realm_required: must be true or false, not "yes"'),
+    (
+        SMALL + "factors: {mail: {smtp: smtp://m, sender: a@example.org, blocked_domains: '*.example.org'}}\n",
+        '14: factors.mail.blocked_domains: must be a domain such as example.org, not "*.example.org"',
+    ),
+    (
+        SMALL + "factors: {mail: {smtp: smtp://m, start_tls: false, sender: a@b.c, username: u, password: p}}\n",
+        "14: factors.mail.password: would cross the network in clear; let start_tls be true",
+    ),
+    (
+        SMALL + "factors: {mail: {smtp: smtp://m, sender: nobody}}\n",
+        '14: factors.mail.sender: must be an e-mail address, as mfa@example.org, not "nobody"',
+    ),
     (ldap("groups: {by: dn}"), '13: directory.ldap.groups.by: must be attribute, search or in_chain, not "dn"'),
     (ldap("groups: {filter: '(member={dn})'}"), "13: directory.ldap.groups.filter: belongs to by: search"),
     (ldap("groups: {base_dn: ou=groups}"), "13: directory.ldap.groups.base_dn: belongs to by: search or in_chain"),

@@ -69,7 +69,7 @@ def test_every_slip_is_one_line_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "en.yaml").write_text(
         "challenged: 'Enter {code}'\n"
         "chalenged: x\n"
-        "locked: '{minutes!r} {minutes:5} {contact.__class__}'\n"
+        "locked: 'so {minutes!r} {minutes:5} {contact.__class__}'\n"
         "refused: '{'\n"
         "mail_sent: {a: b}\n"
         "suspended: ' '\n"
@@ -94,6 +94,22 @@ def test_every_slip_is_one_line_with_its_place(tmp_path: Path) -> None:
         "en.yaml:6: suspended: must be a text",
         "ja.yaml: is not UTF-8",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("mail_body: 'no code, ref {reference}'", "mail_body: must have {code} in it"),
+        ("mail_sent: 'Code, please'", "mail_sent: must have {reference} in it"),
+        ("refused: '{contact}'", "refused: must say something besides what is put in"),
+        ('refused: "bell \\a"', "refused: has control characters in it"),
+        ("refused: " + "x" * 1001, "refused: is longer than 1000 octets; a gateway shows about 253"),
+    ],
+)
+def test_a_text_that_cannot_do_what_it_is_for_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "en.yaml").write_text(text)
+
+    assert problems(tmp_path) == [f"en.yaml:1: {why}"]
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:

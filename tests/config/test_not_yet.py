@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.config.support import SMALL, Folder, client, ldap, policy, spoilt
+from tests.peers.certificates import Authority
 
 REMOVE = "not available in this version; remove it"
 MAIL = "factors: {totp: {}, mail: {smtp: 'smtp://localhost', sender: a@example.org}, recovery_codes: {}}\n"
@@ -59,7 +60,7 @@ def test_a_condition_that_is_not_there_is_refused(folder: Folder, key: str) -> N
         SMALL,
         SMALL + "workers: 1\n",
         SMALL + "enrolment: {order: totp-first, networks: [], voucher: true}\n",
-        ldap("start_tls: true", "ca_file: radius-mfa.yaml", "password_url: https://example.org"),
+        ldap("start_tls: true", "password_url: https://example.org"),
         ldap().replace("ldap://", "ldaps://"),
         policy("factors: [totp, mail]") + MAIL.replace(", recovery_codes: {}", ""),
         policy("trust_device: false", "factors: [totp]"),
@@ -74,3 +75,20 @@ def test_what_is_absent_or_has_its_default_is_not(folder: Folder, text: str) -> 
 def test_what_is_wrong_besides_is_told_at_the_same_time(folder: Folder) -> None:
     text = client("timeout: 5") + "workers: 4\nenrolment: {voucher: maybe}\nportals: {}\n"
     assert [each.partition(": ")[0] for each in folder.problems(text, usable=True)] == ["7", "15", "16", "17"]
+
+
+@pytest.mark.parametrize("content", ["", "junk", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+def test_a_ca_file_without_a_certificate_is_found_out_before_the_server_starts(
+    folder: Folder, content: str
+) -> None:
+    folder.write("ca.pem", content)
+    wrong = '"ca.pem" has no certificate in PEM form in it'
+    text = ldap("start_tls: true", "ca_file: ca.pem")
+    assert folder.problems(text, usable=True) == [f"14: directory.ldap.ca_file: {wrong}"]
+    text = SMALL + "factors: {mail: {smtp: smtp://m, sender: a@example.org, ca_file: ca.pem}}\n"
+    assert folder.problems(text, usable=True) == [f"14: factors.mail.ca_file: {wrong}"]
+
+
+def test_a_ca_file_with_one_is_not(folder: Folder) -> None:
+    ca_file = Authority(folder.path / "ours").ca_file
+    assert folder.problems(ldap("start_tls: true", f"ca_file: {ca_file}"), usable=True) == []

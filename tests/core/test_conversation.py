@@ -163,10 +163,20 @@ def test_who_is_not_activated_is_refused_unasked(it: House) -> None:
     assert it.directory.asked == [("find", "carol"), ("dummy", PASSWORD)]
 
 
-def test_who_no_policy_fits_is_refused_unasked() -> None:
+def test_who_no_policy_fits_is_refused_and_not_told_so() -> None:
     with house([Policy("staff", (GroupIs(frozenset({"staff"})),))]) as it:
-        assert it.login("bob").says(PASSWORD) == "reject no_policy"
-        assert it.directory.asked == [("find", "bob"), ("dummy", PASSWORD)]
+        login = it.login("bob")
+
+        assert login.says(PASSWORD) == "reject no_policy"
+        assert message(login) == REFUSED
+
+
+def test_groups_are_asked_for_once_the_password_was_right(it: House) -> None:
+    """A group may be in a hundred others: nobody who has merely a name makes the directory look them all up."""
+    assert it.login("alice").says("wrong") == "reject wrong_password"
+    assert ("groups", "alice") not in it.directory.asked
+    it.challenged("alice")
+    assert it.directory.asked[-1] == ("groups", "alice")
 
 
 @pytest.mark.parametrize(
@@ -319,12 +329,12 @@ def test_a_wrong_password_in_one_field_says_nothing_of_the_code(it: House, nas: 
     assert it.counters("alice") == Counters()
 
 
-@pytest.mark.parametrize("nas", [COMMA, SIX])
-def test_a_password_alone_where_a_code_belongs_is_told_so(it: House, nas: Nas) -> None:
+@pytest.mark.parametrize(("nas", "key"), [(COMMA, "code_missing"), (SIX, "code_missing_attached")])
+def test_a_password_alone_where_a_code_belongs_is_told_so(it: House, nas: Nas, key: str) -> None:
     login = it.login("alice", nas)
 
     assert login.says(PASSWORD) == "reject code_missing"
-    assert message(login).key == "code_missing"
+    assert message(login).key == key
 
 
 @pytest.mark.parametrize("password", ["pass123456", "pass,word", "pass,", "123456", ",,"])

@@ -7,7 +7,7 @@ from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import Discard, Message, Reject
 from tests.adapters import COMMA, PASSWORD, Fuse, House, house
 
-DIRECTORY = ("find", "check_password", "dummy_check")
+DIRECTORY = ("find", "check_password", "with_groups", "dummy_check")
 STORE = ("facts", "spend", "settle")
 
 

@@ -51,7 +51,7 @@ def test_an_address_that_is_none_is_left_out(octets: bytes) -> None:
 
 
 def test_a_name_is_masked_until_somebody_stands_behind_it() -> None:
-    found = LOGIN.about(User("u-alice", "Alice", "dn"), None)
+    found = LOGIN.about(User("u-alice", "Alice", "dn"))
 
     assert conclude(LOGIN, REFUSED, NOON).event.user_name == "a…(5)"
     assert conclude(found, REFUSED, NOON).event.user_name == "alice"

@@ -6,7 +6,14 @@ import pytest
 import yaml
 
 from radius_mfa.core.login import PUT_OTHERWISE
-from radius_mfa.core.outcomes import MAIL_SENT_LOG_IN_AGAIN, REFUSED, ROUNDS_OVER, Outcome, told_to_user
+from radius_mfa.core.outcomes import (
+    CODE_MISSING_ATTACHED,
+    MAIL_SENT_LOG_IN_AGAIN,
+    REFUSED,
+    ROUNDS_OVER,
+    Outcome,
+    told_to_user,
+)
 from radius_mfa.data import CONFIG
 
 # No reply with words: accepted, or asked without a text of its own.
@@ -50,5 +57,12 @@ def test_every_text_a_user_may_be_told_exists_in_every_language(path: Path) -> N
     texts = yaml.safe_load(path.read_text())
 
     otherwise = {key + suffix for key, suffixes in PUT_OTHERWISE.items() for suffix in suffixes}
-    beside = {ROUNDS_OVER, MAIL_SENT_LOG_IN_AGAIN, "change_password", "mail_subject", "mail_body"}
+    beside = {
+        ROUNDS_OVER,
+        CODE_MISSING_ATTACHED,
+        MAIL_SENT_LOG_IN_AGAIN,
+        "change_password",
+        "mail_subject",
+        "mail_body",
+    }
     assert {told_to_user(outcome) for outcome in set(Outcome) - SILENT} | otherwise | beside == set(texts)

@@ -62,6 +62,11 @@ async def found(under_test: LdapDirectory, username: str) -> User:
     return user
 
 
+async def groups_of(under_test: LdapDirectory, username: str) -> frozenset[str]:
+    user = await found(under_test, username)
+    return (await under_test.with_groups(user, soon())).groups
+
+
 async def login(under_test: LdapDirectory, username: str, password: str) -> Password | Outcome:
     """What comes of a name and a password."""
     user = await under_test.find(username, soon())

@@ -18,7 +18,7 @@ from radius_mfa.core.ports import Password
 from radius_mfa.directories.ldap import LdapDirectory, LdapSettings
 from radius_mfa.directories.ldap_groups import GroupSettings
 from radius_mfa.directories.ldap_server import LdapAddress
-from tests.directories.support import LoopClock, Run, found, login, soon
+from tests.directories.support import LoopClock, Run, found, groups_of, login, soon
 from tests.peers.samba import ACCOUNTS, EMPLOYEES, SERVICE, STAFF, WORKGROUP, Samba
 
 
@@ -184,7 +184,7 @@ def test_an_object_guid_is_an_id_in_hexadecimal_that_stays(run: Run, samba: Samb
 def test_groups_are_found_every_way(run: Run, samba: Samba, groups: GroupSettings, names: set[str]) -> None:
     async def play() -> None:
         async with domain(samba, groups=groups) as under_test:
-            assert (await found(under_test, "plain")).groups == set(map(fold_group, names))
-            assert (await found(under_test, "stale")).groups == frozenset()
+            assert await groups_of(under_test, "plain") == set(map(fold_group, names))
+            assert await groups_of(under_test, "stale") == frozenset()
 
     run(play)

@@ -161,7 +161,7 @@ def test_the_same_login_again_gets_the_same_challenge_and_asks_the_directory_onc
         first = desk.says(PASSWORD)
 
         assert desk.says(PASSWORD, source="192.0.2.1:40000") == first
-        assert [call for call, _ in desk.house.directory.asked] == ["find", "check"]
+        assert [call for call, _ in desk.house.directory.asked] == ["find", "check", "groups"]
         assert len(desk.events) == 1
 
 
