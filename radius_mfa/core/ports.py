@@ -87,9 +87,9 @@ class Directory(Protocol):
         ...
 
     async def with_groups(self, user: User, deadline: float) -> User:
-        """The user with all their groups: those that `find` has not, since they take more asking.
+        """The user with all their groups; `find` leaves out those that take more asking.
 
-        Raises DirectoryError, also where not all of them are to be had.
+        Raises DirectoryError, also where only some are to be had.
         """
         ...
 
@@ -353,8 +353,7 @@ class Store(Protocol):
     async def issue_mail_code(self, code: NewMailCode, deadline: float) -> bool:
         """Keep a code and put its mail into the outbox, in one transaction.
 
-        False, and nothing written, where `after` is not the user's newest code any more, or
-        `address` not theirs: somebody else was quicker.  Raises StoreError.
+        False, and nothing written, where `after` or `address` is not the user's any more.  Raises StoreError.
         """
         ...
 

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from radius_mfa.core import usernames
-from radius_mfa.core.errors import ConfigurationError, DirectoryError
+from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.messages import User
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Clock, Password
 from radius_mfa.directories import ldap_messages as messages
-from radius_mfa.directories.ldap_connection import Answer
+from radius_mfa.directories.ldap_failover import Failover, unfit
 from radius_mfa.directories.ldap_groups import Groups, GroupSettings
-from radius_mfa.directories.ldap_messages import Entry, Search
-from radius_mfa.directories.ldap_recovery import Recovery
+from radius_mfa.directories.ldap_messages import Entry, Search, read_entry_request
 from radius_mfa.directories.ldap_server import LdapAddress, LdapServer
 from radius_mfa.directories.ldap_tls import Tls, trust
 from radius_mfa.directories.ldap_verdict import verdict
 
-_T = TypeVar("_T")
-
 _PLACEHOLDER = "{username}"
 _LONGEST_ID = 64  # octets: an id goes into the State, which has few
-# Results of a search for groups that another server would have given too.
-_ANSWERS = frozenset({messages.SUCCESS, messages.NO_SUCH_OBJECT, messages.SIZE_LIMIT_EXCEEDED})
-_NOBODY = b"radius-mfa-recovery"  # a name to look for, to see whether a server answers
 _STATIC = "static:"  # begins the ids of the static directory, and nobody else's
 
 
@@ -75,12 +67,11 @@ class LdapDirectory:
             # Either one empty would be an anonymous bind, which succeeds (RFC 4513 §5.1).
             raise ConfigurationError("bind_dn and bind_password must both be given")
         self._settings = settings
-        self._clock = clock
         self._name_attribute = _name_attribute(settings.user_filter)
-        self._search, self._search_inactive = self._searches()
         self._groups = Groups(settings.groups, settings.groups_attribute, settings.base_dn)
-        self._servers = list(_servers(settings))
-        self._recovery = Recovery(self._servers, self._search.request(_NOBODY))
+        self._search, self._search_inactive = self._searches()
+        probe = read_entry_request(settings.base_dn.encode(), ["1.1"])
+        self._servers = Failover(list(_servers(settings)), clock, probe)
 
     async def find(self, username: str, deadline: float) -> User | Outcome:
         """The one entry of that name.  One search; a second where nobody activated was found."""
@@ -98,7 +89,8 @@ class LdapDirectory:
         """The user with the groups that their entry does not name."""
         if self._groups.are_in_the_entry:
             return user
-        return replace(user, groups=await self._groups.of(user.handle, partial(self._search_groups, deadline)))
+        groups = await self._servers.first_answer(partial(self._groups.of, user.handle), deadline)
+        return replace(user, groups=groups)
 
     async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
         """Bind as the user's entry."""
@@ -109,18 +101,17 @@ class LdapDirectory:
             result = await server.bind(user.handle, password)
             said = verdict(result)
             if said is None:
-                raise DirectoryError(f"{server.name}: bind as a user: {result}")
+                raise unfit(server, "bind as a user", result)
             return said
 
-        return await self._first_answer(ask, deadline)
+        return await self._servers.first_answer(ask, deadline)
 
     async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         """Nothing: only a bind costs what a bind does, and every refusal leaves after the same delay anyway."""
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._recovery.close()
-        await asyncio.gather(*(server.close() for server in self._servers))
+        """Close all connections, and look at no server any more."""
+        await self._servers.close()
 
     async def _one(self, search: Search, name: bytes, deadline: float) -> Entry | Outcome:
         """The entry there is; UNKNOWN_USER for none, AMBIGUOUS_USER for several."""
@@ -131,32 +122,10 @@ class LdapDirectory:
             if answer.result.code == messages.SIZE_LIMIT_EXCEEDED or len(answer.entries) > 1:
                 return Outcome.AMBIGUOUS_USER  # the limit may be the server's own, and one
             if answer.result.code != messages.SUCCESS:
-                raise DirectoryError(f"{server.name}: search below {self._settings.base_dn}: {answer.result}")
+                raise unfit(server, f"search below {self._settings.base_dn}", answer.result)
             return answer.entries[0] if answer.entries else Outcome.UNKNOWN_USER
 
-        return await self._first_answer(ask, deadline)
-
-    async def _first_answer(self, ask: Callable[[LdapServer], Awaitable[_T]], deadline: float) -> _T:
-        """What the first server says that can; each has its share of the time that is left.
-
-        One that has failed comes last, until it answers again: it may be the only one there is.
-        """
-        failures = []
-        servers = sorted(self._servers, key=lambda server: server.down)
-        for tried, server in enumerate(servers):
-            now = self._clock.monotonic()
-            share = (deadline - now) / (len(servers) - tried)
-            try:
-                async with asyncio.timeout_at(now + share):
-                    return await ask(server)
-            except TimeoutError:
-                failure = f"{server.name}: no answer in time"
-            except DirectoryError as error:
-                failure = str(error)
-            failures.append(failure)
-            if share > 0:
-                self._recovery.failed(server, failure)
-        raise DirectoryError("; ".join(failures))
+        return await self._servers.first_answer(ask, deadline)
 
     def _searches(self) -> tuple[Search, Search | None]:
         """For whoever is activated, and for anybody if that is not the same."""
@@ -167,7 +136,7 @@ class LdapDirectory:
                 settings.id_attribute,
                 settings.name_attribute,
                 settings.language_attribute,
-                settings.groups_attribute,
+                *self._groups.attributes,
                 *([self._name_attribute] if self._name_attribute else []),
                 *settings.extra_attributes,
             )
@@ -198,15 +167,6 @@ class LdapDirectory:
             language=_first(entry.values(settings.language_attribute)),
             attributes={name: entry.values(name) for name in settings.extra_attributes},
         )
-
-    async def _search_groups(self, deadline: float, request: bytes, most: int) -> Answer:
-        async def ask(server: LdapServer) -> Answer:
-            answer = await server.search(request, most)
-            if answer.result.code not in _ANSWERS:
-                raise DirectoryError(f"{server.name}: search for groups: {answer.result}")
-            return answer
-
-        return await self._first_answer(ask, deadline)
 
     def _spelled(self, entry: Entry, typed: str) -> str:
         """The name as the directory has it; of several the one that was typed."""

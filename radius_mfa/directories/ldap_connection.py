@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from dataclasses import dataclass, field
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from radius_mfa.core.errors import DirectoryError
 from radius_mfa.directories import ldap_messages as messages
@@ -36,13 +37,14 @@ class Answer:
 class _Waiting:
     """A request in flight.  `final`: the operation that answers it; None comes out when there is no answer.
 
-    `most`: entries that are kept.
+    `most`: entries that are kept; `size`: octets that have come for it.
     """
 
     final: int
     most: int
     answer: asyncio.Future[Answer | None]
     entries: list[Entry] = field(default_factory=list)
+    size: int = 0
 
 
 class LdapConnection(asyncio.Protocol):
@@ -58,7 +60,7 @@ class LdapConnection(asyncio.Protocol):
         self._waiting: dict[int, _Waiting] = {}
         self._last_id = 0
         self._unusable = ""
-        self._in_clear_no_more = False
+        self._clear_text_is_over = False
 
     @classmethod
     async def connect(cls, host: str, port: int, name: str, timeout: float, tls: Tls | None = None) -> Self:
@@ -68,45 +70,47 @@ class LdapConnection(asyncio.Protocol):
         `tls`: None for clear text.
         """
         loop = asyncio.get_running_loop()
-        at_once = None if tls is None or tls.start else tls.context
+        at_once: dict[str, Any] = {}
+        if tls is not None and not tls.start:
+            at_once = {"ssl": tls.context, "server_hostname": host, "ssl_shutdown_timeout": timeout}
         try:
             async with asyncio.timeout(timeout):
-                _, connection = await loop.create_connection(
-                    lambda: cls(name, timeout), host, port, ssl=at_once, server_hostname=host if at_once else None
-                )
+                _, connection = await loop.create_connection(lambda: cls(name, timeout), host, port, **at_once)
                 if tls is not None and tls.start:
-                    await connection._start_tls(tls, host)
+                    await connection._start_tls(tls.context, host)
         except TimeoutError:
             raise DirectoryError(f"{name}: no connection within {timeout:g} s") from None
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
             raise DirectoryError(f"{name}: {why(error)}") from error
         return connection
 
-    async def _start_tls(self, tls: Tls, host: str) -> None:
-        """TLS from here on, or no connection (RFC 4511 §4.14)."""
+    async def _start_tls(self, trusted: ssl.SSLContext, host: str) -> None:
+        """TLS from here on (RFC 4511 §4.14), or no connection: whoever refuses may be somebody in between."""
         loop = asyncio.get_running_loop()
         try:
             result = (await self._ask(messages.start_tls_request(), messages.EXTENDED_RESPONSE)).result
             if result.code != messages.SUCCESS:
-                raise DirectoryError(f"{self.name}: StartTLS: {result}")
+                raise DirectoryError(f"{self.name}: StartTLS was refused: {result}")
             if self._unusable:
                 raise ConnectionLostError(f"{self.name}: {self._unusable}")
-            protected = await loop.start_tls(self._transport, self, tls.context, server_hostname=host)
+            self._clear_text_is_over = False  # all there is to read is for TLS now
+            transport = await loop.start_tls(
+                self._transport, self, trusted, server_hostname=host, ssl_shutdown_timeout=self._timeout
+            )
         except BaseException:
-            self._abort("StartTLS failed")
+            self.abort("StartTLS failed")
             raise
-        assert protected is not None  # there was a transport to protect
-        self._transport = protected
-        self._in_clear_no_more = False
+        assert transport is not None  # only a transport that cannot write has none
+        self._transport = transport
 
-    async def bind(self, dn: str, password: bytes) -> Result:
+    async def bind(self, dn: str, password: bytes, controls: bytes = b"") -> Result:
         """Become `dn`, or, with any other result than SUCCESS, nobody (RFC 4511 §4.2.1).
 
         Nothing else may be in flight, and after a cancellation nothing be asked here again.
         Raises ConnectionLostError.
         """
         request = messages.bind_request(dn, password)
-        return (await self._ask(request, messages.BIND_RESPONSE, controls=messages.POLICY_WANTED)).result
+        return (await self._ask(request, messages.BIND_RESPONSE, controls=controls)).result
 
     async def search(self, request: bytes, most: int = messages.MOST_ENTRIES) -> Answer:
         """Run an encoded search; references to other servers are passed over.  Raises ConnectionLostError.
@@ -132,6 +136,11 @@ class LdapConnection(asyncio.Protocol):
             self._transport.write(messages.unbind(self._next_id()))
             self._transport.close()
         self._give_up("closed by us")
+
+    def abort(self, why: str) -> None:
+        """Close without a word, and without waiting for anybody to hear it."""
+        self._give_up(why)
+        self._transport.abort()
 
     async def _ask(self, request: bytes, final: int, most: int = 0, controls: bytes = b"") -> Answer:
         if self._unusable:
@@ -166,45 +175,41 @@ class LdapConnection(asyncio.Protocol):
         self._buffer += data
         try:
             while (size := messages.size_of_first(self._buffer)) is not None and size <= len(self._buffer):
-                self._still_in_clear()
                 octets = bytes(self._buffer[:size])
                 del self._buffer[:size]
-                self._receive(messages.read(octets))
-            if self._buffer:
-                self._still_in_clear()
+                self._receive(messages.read(octets), size)
+            if self._clear_text_is_over and self._buffer:
+                # Somebody's in between, meant to be taken for what came over TLS.
+                raise MalformedError("more in clear text than its answer to StartTLS")
         except MalformedError as malformed:
-            self._abort(f"the server sent {malformed}")
-
-    def _still_in_clear(self) -> None:
-        """What came before TLS must not be taken for something that came under it."""
-        if self._in_clear_no_more:
-            raise MalformedError("something in clear after it had agreed to TLS")
+            self.abort(f"the server sent {malformed}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._give_up(f"connection lost: {exc}" if exc else "the server closed the connection")
         self.closed.set_result(None)
 
-    def _receive(self, message: Message) -> None:
+    def _receive(self, message: Message, size: int) -> None:
+        if self._clear_text_is_over:
+            raise MalformedError("more in clear text than its answer to StartTLS")
         self.heard += 1
         if message.id == 0 and message.operation == messages.EXTENDED_RESPONSE:
             # Notice of Disconnection, the only unsolicited message there is (RFC 4511 §4.4.1).
-            self._abort(f"the server disconnects: {message.content}")
+            self.abort(f"the server disconnects: {message.content}")
             return
         waiting = self._waiting.get(message.id)
         if waiting is None or waiting.answer.done():
             return
+        waiting.size += size
+        if waiting.size > messages.LONGEST_ANSWER:
+            raise MalformedError(f"an answer of more than {messages.LONGEST_ANSWER} octets")
         content = message.content
         if message.operation == waiting.final and isinstance(content, Result):
-            self._in_clear_no_more = waiting.final == messages.EXTENDED_RESPONSE
+            self._clear_text_is_over = waiting.final == messages.EXTENDED_RESPONSE
             waiting.answer.set_result(Answer(content, tuple(waiting.entries)))
         elif waiting.final != messages.SEARCH_DONE or message.operation not in _AS_PART_OF_A_SEARCH:
             raise MalformedError("an answer to something else")
         elif isinstance(content, Entry) and len(waiting.entries) < waiting.most:
             waiting.entries.append(content)
-
-    def _abort(self, why: str) -> None:
-        self._give_up(why)
-        self._transport.abort()
 
     def _give_up(self, why: str) -> None:
         self._unusable = self._unusable or why

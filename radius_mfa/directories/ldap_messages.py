@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ldap3 import DEREF_NEVER, SUBTREE
@@ -24,6 +24,8 @@ from pyasn1.codec.ber.encoder import Encoder
 
 # A large entry has some 100 KiB; more is not waited for, let alone kept.
 LONGEST = 256 * 1024
+# A thousand entries that have only a name come to some 200 KiB.
+LONGEST_ANSWER = 4 * 1024 * 1024
 # The largest message id (RFC 4511 §4.1.1).
 LAST_ID = 2**31 - 1
 # Entries that a search asks for: two are as ambiguous as a thousand.
@@ -32,15 +34,15 @@ MOST_ENTRIES = 2
 BIND_RESPONSE, SEARCH_ENTRY, SEARCH_DONE, SEARCH_REFERENCE = 0x61, 0x64, 0x65, 0x73
 EXTENDED_RESPONSE, INTERMEDIATE_RESPONSE = 0x78, 0x79
 
-SUCCESS, SIZE_LIMIT_EXCEEDED = 0, 4
+SUCCESS, SIZE_LIMIT_EXCEEDED, REFERRAL, BUSY, UNAVAILABLE = 0, 4, 10, 51, 52
 NO_SUCH_OBJECT, INVALID_DN_SYNTAX, INAPPROPRIATE_AUTHENTICATION, INVALID_CREDENTIALS = 32, 34, 48, 49
 
 _SEQUENCE, _SET, _INTEGER, _ENUMERATED, _OCTETS = 0x30, 0x31, 0x02, 0x0A, 0x04
 _BIND_REQUEST, _UNBIND_REQUEST, _SIMPLE = 0x60, b"\x42\x00", 0x80
-_EXTENDED_REQUEST, _REQUEST_NAME, _CONTROLS, _POLICY_ERROR = 0x77, 0x80, 0xA0, 0x81
+_EXTENDED_REQUEST, _REQUEST_NAME, _CONTROLS = 0x77, 0x80, 0xA0
 _SEARCH_REQUEST, _PRESENT = 0x63, 0x87
-# Scope baseObject, derefAliases never, no limits of size and time, values too.
-_BASE_OBJECT_NEVER_NO_LIMITS = b"\x0a\x01\x00\x0a\x01\x00\x02\x01\x00\x02\x01\x00\x01\x01\x00"
+# Scope baseObject, aliases never followed, no limits of size and time, values too.
+_ITSELF = b"\x0a\x01\x00\x0a\x01\x00\x02\x01\x00\x02\x01\x00\x01\x01\x00"
 _START_TLS_NAME = b"1.3.6.1.4.1.1466.20037"
 _PASSWORD_POLICY = b"1.3.6.1.4.1.42.2.27.8.5.1"
 _VERSION_3 = b"\x02\x01\x03"
@@ -153,10 +155,7 @@ def read_entry_request(dn: bytes, attributes: Sequence[str]) -> bytes:
     """SearchRequest (RFC 4511 §4.5.1) for the one entry `dn` itself, whatever it is, encoded."""
     present = _element(_PRESENT, b"objectClass")
     listed = b"".join(_element(_OCTETS, name.encode()) for name in attributes)
-    return _element(
-        _SEARCH_REQUEST,
-        _element(_OCTETS, dn) + _BASE_OBJECT_NEVER_NO_LIMITS + present + _element(_SEQUENCE, listed),
-    )
+    return _element(_SEARCH_REQUEST, _element(_OCTETS, dn) + _ITSELF + present + _element(_SEQUENCE, listed))
 
 
 def message(number: int, request: bytes, controls: bytes = b"") -> bytes:
@@ -231,36 +230,67 @@ def size_of_first(octets: bytes | bytearray) -> int | None:
 def read(octets: bytes) -> Message:
     """The one message that `octets` are.  Raises MalformedError."""
     match _elements(octets, 0, len(octets)):
-        case [(0x30, [(0x02, bytes(number)), (int(operation), list(content)), *controls])]:
-            return Message(_number(number), operation, _content(operation, content, controls))
+        case [(0x30, [(0x02, bytes(number)), (int(operation), list(content)), *further])]:
+            return Message(_number(number), operation, _content(operation, content, further))
     raise MalformedError("a message without number or operation")
 
 
-def _content(operation: int, content: list[Element], controls: list[Element]) -> Result | Entry | None:
-    if operation == BIND_RESPONSE and controls:
-        return replace(_result(content), policy=_policy_error(controls))
+def _content(operation: int, content: list[Element], further: list[Element]) -> Result | Entry | None:
+    if operation == BIND_RESPONSE and further:
+        return replace(_result(content), policy=_policy_error(further))
     if operation in _RESULTS:
         return _result(content)
     return _entry(content) if operation == SEARCH_ENTRY else None
 
 
-def _policy_error(controls: list[Element]) -> int | None:
-    """The error in the password policy control (draft-behera-ldap-password-policy-10 §6.2), if there is one."""
-    for tag, listed in controls:
-        if tag != _CONTROLS or not isinstance(listed, list):
-            continue
-        for control in listed:
-            match control:
-                case (0x30, [(0x04, bytes(name)), *_, (0x04, bytes(value))]) if name == _PASSWORD_POLICY:
-                    return _error_in(value)
-    return None
+def _policy_error(further: list[Element]) -> int | None:
+    """The error in the password policy control, None for none, of what follows a bind's response.
+
+    Whatever there is malformed is so as a whole: it must not go for a success without reservation.
+    """
+    values = [value for name, value in _controls(further) if name == _PASSWORD_POLICY]
+    match values:
+        case []:
+            return None
+        case [bytes(value)]:
+            return _error_in(value)
+    raise MalformedError("a password policy that is none")
+
+
+def _controls(further: list[Element]) -> Iterator[tuple[bytes, bytes | None]]:
+    """Names and values (RFC 4511 §4.1.11); what later versions may add beside them is passed over."""
+    for tag, listed in further:
+        if tag | _CONSTRUCTED == _CONTROLS:
+            if not isinstance(listed, list):
+                raise MalformedError("controls that are none")
+            yield from map(_control, listed)
+
+
+def _control(element: Element) -> tuple[bytes, bytes | None]:
+    match element:
+        case (0x30, [(0x04, bytes(name))] | [(0x04, bytes(name)), (0x01, bytes())]):
+            return name, None
+        case (0x30, [(0x04, bytes(name)), (0x04, bytes(value))]):
+            return name, value
+        case (0x30, [(0x04, bytes(name)), (0x01, bytes()), (0x04, bytes(value))]):
+            return name, value
+    raise MalformedError("a control that is none")
 
 
 def _error_in(value: bytes) -> int | None:
+    """PasswordPolicyResponseValue (draft-behera-ldap-password-policy-10 §6.2): its error, None for none."""
     match _elements(value, 0, len(value)):
-        case [(0x30, list(parts))]:
-            errors = [part for tag, part in parts if tag == _POLICY_ERROR]
-            return _number(errors[0]) if errors and isinstance(errors[0], bytes) else None
+        case [(0x30, [(0xA0, [(0x80 | 0x81, bytes(warning))]), *rest])]:
+            _number(warning)
+        case [(0x30, list(rest))]:
+            pass
+        case _:
+            raise MalformedError("a password policy that is none")
+    match rest:
+        case []:
+            return None
+        case [(0x81, bytes(error))]:
+            return _number(error)
     raise MalformedError("a password policy that is none")
 
 

@@ -7,12 +7,11 @@ never tried on the shared one.  Nothing here has a time limit of its own but con
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 
 from radius_mfa.core.errors import DirectoryError
 from radius_mfa.directories.ldap_connection import Answer, ConnectionLostError, LdapConnection
-from radius_mfa.directories.ldap_messages import MOST_ENTRIES, SUCCESS, Result
+from radius_mfa.directories.ldap_messages import BUSY, MOST_ENTRIES, POLICY_WANTED, SUCCESS, UNAVAILABLE, Result
 from radius_mfa.directories.ldap_tls import Tls
 
 
@@ -32,15 +31,17 @@ class LdapAddress:
 class LdapServer:
     """`service`: the DN and password that search.  `limit`: connections that try passwords.
 
-    `timeout`: seconds to connect, see `LdapConnection.connect`.  `down`: it has failed, and was not
-    seen to answer since.
+    `timeout`: seconds to connect, see `LdapConnection.connect`.  `tls`: None for clear text.
+    `answered`: how many questions so far.
     """
 
     def __init__(
         self, address: LdapAddress, service: tuple[str, bytes], limit: int, timeout: float, tls: Tls | None = None
     ) -> None:
+        if address.tls != (tls is not None and not tls.start):
+            raise ValueError("TLS from the first octet is for ldaps:// and for nothing else")
         self.name = str(address)
-        self.down = False
+        self.answered = 0
         self._address = address
         self._tls = tls
         self._service = service
@@ -50,6 +51,7 @@ class LdapServer:
         self._sharing = asyncio.Lock()
         self._idle: list[LdapConnection] = []
         self._slots = asyncio.Semaphore(limit)
+        self._closed = False
 
     async def search(self, request: bytes, most: int = MOST_ENTRIES) -> Answer:
         """Run an encoded search as the service; `most` entries are kept.  Raises DirectoryError."""
@@ -61,34 +63,57 @@ class LdapServer:
     async def bind(self, dn: str, password: bytes) -> Result:
         """Try a user's password on a connection of its own.  Raises DirectoryError."""
         async with self._slots:
-            if self._idle:
-                with suppress(ConnectionLostError):  # it may have been idle for too long
-                    return await self._bind_on(self._idle.pop(), dn, password)
-            return await self._bind_on(await self._connect(), dn, password)
+            try:
+                return await self._bind_on(self._idle.pop() if self._idle else await self._connect(), dn, password)
+            except ConnectionLostError:
+                return await self._bind_on(await self._connect(), dn, password)
+
+    async def probe(self, request: bytes) -> None:
+        """Connect, bind as the service, and have an encoded search answered.  Raises DirectoryError."""
+        connection = await self._connect_as_service()
+        try:
+            result = (await connection.search(request)).result
+        finally:
+            connection.close()
+        if result.code in (BUSY, UNAVAILABLE):
+            raise DirectoryError(f"{self.name}: {result}")
+
+    def give_up_connections(self) -> None:
+        """Ask nothing more on those there are; what is in flight on them may still be answered."""
+        if self._shared is not None:
+            self._shared.retire("the server has failed")
+        while self._idle:
+            self._idle.pop().close()
 
     async def close(self) -> None:
         """Close every connection; what is still asked fails."""
+        self._closed = True
         connections = list(self._open)
         for connection in connections:
             connection.close()
         if connections:
             await asyncio.wait([each.closed for each in connections], timeout=self._timeout)
+        for connection in list(self._open):
+            connection.abort("closed by us")
 
     async def _search_on(self, connection: LdapConnection, request: bytes, most: int) -> Answer:
         heard = connection.heard
         try:
-            return await connection.search(request, most)
+            answer = await connection.search(request, most)
         except asyncio.CancelledError:
             if connection.heard == heard:  # not a word in all that time: others should not wait here too
                 connection.retire("the server was silent")
             raise
+        self.answered += 1
+        return answer
 
     async def _bind_on(self, connection: LdapConnection, dn: str, password: bytes) -> Result:
         try:
-            result = await connection.bind(dn, password)
+            result = await connection.bind(dn, password, POLICY_WANTED)
         except BaseException:
             connection.close()  # the answer may still come, and must not be taken for one to somebody else
             raise
+        self.answered += 1
         self._idle.append(connection)
         return result
 
@@ -110,6 +135,8 @@ class LdapServer:
         return connection
 
     async def _connect(self) -> LdapConnection:
+        if self._closed:  # lest a question that was cut off be asked again
+            raise DirectoryError(f"{self.name}: closed by us")
         host, port = self._address.host, self._address.port
         connection = await LdapConnection.connect(host, port, self.name, self._timeout, self._tls)
         self._open.add(connection)

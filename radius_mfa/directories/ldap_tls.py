@@ -1,4 +1,4 @@
-"""TLS to a directory (RFC 4513 §3), with the server's certificate always verified."""
+"""TLS to a directory (RFC 4513 §3): whom we trust, and in plain words why we do not trust somebody."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 from radius_mfa.core.errors import ConfigurationError
 
-# What OpenSSL says where nobody we know has signed the certificate (x509_vfy.h).
-_UNKNOWN_SIGNERS = frozenset({18, 19, 20, 21})
+# What OpenSSL's checks end with (x509_vfy.h).
+_NOT_FOR_THIS_NAME = frozenset({62, 64})  # host name, IP address
+_UNKNOWN_SIGNER = frozenset({18, 19, 20, 21})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +22,29 @@ class Tls:
 
 
 def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """Whom we trust: the authorities in `ca_file` (PEM), else the system's.  Raises ConfigurationError.
+    """Who is believed: who has a certificate by the authorities in `ca_file` (PEM), else by the system's.
 
-    Host names are checked, and sent (RFC 6066 §3); TLS 1.2 is the least.
+    The file is read here and never again.  Host names are checked, and told to the server (RFC 6066 §3);
+    TLS 1.2 is the least.  Raises ConfigurationError.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError:
-        raise ConfigurationError(f"directory.ldap.ca_file: {ca_file}: no certificate in PEM form") from None
-    except OSError as broken:
-        raise ConfigurationError(f"directory.ldap.ca_file: {ca_file}: {broken.strerror}") from None
+        raise ConfigurationError(f"ca_file: {ca_file}: no certificates in PEM") from None
+    except OSError as error:
+        raise ConfigurationError(f"ca_file: {ca_file}: {error.strerror}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
 def why(error: Exception) -> str:
-    """What went wrong while connecting, in one line that says what to do."""
+    """What went wrong in connecting, in one line that says what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        hint = "; ca_file names who signs it" if error.verify_code in _UNKNOWN_SIGNERS else ""
-        return f"its certificate is not trusted: {error.verify_message.rstrip('.')}{hint}"
+        said = error.verify_message.rstrip(".")
+        if error.verify_code in _NOT_FOR_THIS_NAME:
+            return f"its certificate is not for this name: {said}"
+        hint = "; ca_file names the CA" if error.verify_code in _UNKNOWN_SIGNER else ""
+        return f"its certificate is not trusted: {said}{hint}"
     if isinstance(error, ssl.SSLError):
         reason = getattr(error, "reason", None) or "the handshake failed"
         return f"no TLS: {reason.replace('_', ' ').lower()}"

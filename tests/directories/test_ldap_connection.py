@@ -11,7 +11,7 @@ import pytest
 
 from radius_mfa.core.errors import DirectoryError
 from radius_mfa.directories.ldap_connection import Answer, ConnectionLostError, LdapConnection
-from radius_mfa.directories.ldap_messages import HOLE, LONGEST, SUCCESS, Entry, Result, Search
+from radius_mfa.directories.ldap_messages import HOLE, LONGEST, LONGEST_ANSWER, SUCCESS, Entry, Result, Search
 from tests.directories.support import (
     BIND_RESPONSE,
     DONE,
@@ -164,6 +164,19 @@ def test_entries_without_end_are_not_kept(run: Run) -> None:
         async with peer(always(answer)) as server, connected(server) as connection:
             got = await connection.search(BY_NAME.request(b"alice"))
             assert [each.dn for each in got.entries] == ["uid=alice0", "uid=alice1"]
+
+    run(play)
+
+
+def test_an_answer_that_goes_on_and_on_is_not_waited_for(run: Run) -> None:
+    def answer(number: int) -> bytes:
+        count = LONGEST_ANSWER // 250_000 + 1
+        return b"".join(entry(number, f"uid={n}", cn=b"v" * 250_000) for n in range(count))
+
+    async def play() -> None:
+        async with peer(always(answer)) as server, connected(server) as connection:
+            said = await lost(connection.search(BY_NAME.request(b"alice"), 1000))
+            assert said == f"ldap://it: the server sent an answer of more than {LONGEST_ANSWER} octets"
 
     run(play)
 

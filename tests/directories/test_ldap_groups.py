@@ -19,6 +19,7 @@ from tests.directories.support import (
     Run,
     directory,
     entry,
+    found,
     groups_of,
     peer,
     result,
@@ -128,7 +129,7 @@ def test_in_chain_is_active_directorys_matching_rule_in_one_search(run: Run) -> 
     run(play)
 
 
-@pytest.mark.parametrize("code", [1, 51, 4, 50])
+@pytest.mark.parametrize("code", [1, 51, 50])
 def test_groups_that_cannot_be_searched_are_an_error_and_never_no_groups(run: Run, code: int) -> None:
     """A policy that asks for a group would else be passed over."""
 
@@ -139,6 +140,85 @@ def test_groups_that_cannot_be_searched_are_an_error_and_never_no_groups(run: Ru
         ):
             with pytest.raises(DirectoryError, match=rf"\({code}\)"):
                 await groups_of(under_test, "alice")
+
+    run(play)
+
+
+def test_an_end_at_the_servers_own_limit_is_an_error(run: Run) -> None:
+    """sizeLimitExceeded (RFC 4511 §4.5.1.4): there are more groups, and nobody knows which."""
+
+    async def play() -> None:
+        async with (
+            peer(answering("cn=a", code=4)) as server,
+            directory(server.address, groups=GroupSettings("search")) as under_test,
+        ):
+            with pytest.raises(DirectoryError, match="in more groups than 1000, or than the server gives"):
+                await groups_of(under_test, "alice")
+
+    run(play)
+
+
+def test_groups_of_groups_are_asked_for_together_on_one_connection_and_not_all_at_once(run: Run) -> None:
+    """Sixteen in flight: a server has limits of its own."""
+
+    async def play() -> None:
+        waiting: list[int] = []
+
+        async def answer(asked: Asked) -> bytes:
+            if asked.operation == BIND:
+                return result(asked.number, BIND_RESPONSE)
+            if b"entryUUID" in asked.octets:
+                return entry(asked.number, f"uid=alice,{PEOPLE}", entryUUID=b"1") + result(asked.number, DONE)
+            if b"uid=alice" in asked.octets:
+                groups = b"".join(entry(asked.number, f"cn=g{n}") for n in range(32))
+                return groups + result(asked.number, DONE)
+            waiting.append(asked.number)
+            if len(waiting) < 16:
+                return b""
+            together, waiting[:] = waiting[:], []
+            return b"".join(result(number, DONE) for number in together)
+
+        async with (
+            peer(answer) as server,
+            directory(server.address, groups=GroupSettings("search", nested=True)) as under_test,
+        ):
+            assert len(await groups_of(under_test, "alice")) == 32
+            assert server.connections == 1
+            assert waiting == []
+
+    run(play)
+
+
+def test_the_search_for_groups_ends_with_the_deadline(run: Run) -> None:
+    async def play() -> None:
+        silent = answering("cn=a")
+
+        async def answer(asked: Asked) -> bytes:
+            known = asked.operation == BIND or b"entryUUID" in asked.octets
+            octets: bytes = await silent(asked) if known else b""
+            return octets
+
+        async with (
+            peer(answer) as server,
+            directory(server.address, groups=GroupSettings("search", nested=True)) as under_test,
+        ):
+            user = await found(under_test, "alice")
+            with pytest.raises(DirectoryError, match="no answer in time"):
+                await under_test.with_groups(user, soon(0.3))
+            await server.until(lambda it: it.open == 0)
+
+    run(play)
+
+
+@pytest.mark.parametrize("by", ["search", "in_chain"])
+def test_an_entry_is_not_asked_for_groups_that_are_searched(run: Run, by: Any) -> None:
+    async def play() -> None:
+        async with (
+            peer(answering("cn=a")) as server,
+            directory(server.address, groups=GroupSettings(by)) as under_test,
+        ):
+            await groups_of(under_test, "alice")
+        assert not [asked for asked in server.asked if b"memberOf" in asked.octets]
 
     run(play)
 
@@ -156,14 +236,19 @@ def test_more_groups_than_anybody_has_are_an_error(run: Run) -> None:
     run(play)
 
 
-def test_a_ladder_without_end_is_climbed_ten_steps(run: Run) -> None:
+@pytest.mark.parametrize("steps", [10, 11])
+def test_a_ladder_is_climbed_ten_steps_and_no_part_of_a_longer_one(run: Run, steps: int) -> None:
+    """A policy decides by all groups of a user or it decides wrongly."""
+
     async def answer(asked: Asked) -> bytes:
         if asked.operation == BIND:
             return result(asked.number, BIND_RESPONSE)
-        step = re.search(rb"cn=g(\d+)", asked.octets)
+        step = re.search(rb"cn=g(\d+),", asked.octets)
+        if step and int(step[1]) == steps:
+            return result(asked.number, DONE)
         if step:
-            return entry(asked.number, f"cn=g{int(step[1]) + 1}") + result(asked.number, DONE)
-        dn = f"uid=alice,{PEOPLE}" if b"entryUUID" in asked.octets else "cn=g1"
+            return entry(asked.number, f"cn=g{int(step[1]) + 1},dc=x") + result(asked.number, DONE)
+        dn = f"uid=alice,{PEOPLE}" if b"entryUUID" in asked.octets else "cn=g1,dc=x"
         return entry(asked.number, dn, entryUUID=b"1") + result(asked.number, DONE)
 
     async def play() -> None:
@@ -171,7 +256,11 @@ def test_a_ladder_without_end_is_climbed_ten_steps(run: Run) -> None:
             peer(answer) as server,
             directory(server.address, groups=GroupSettings("search", nested=True)) as under_test,
         ):
-            assert len(await groups_of(under_test, "alice")) == 10
+            if steps == 10:
+                assert len(await groups_of(under_test, "alice")) == 10
+                return
+            with pytest.raises(DirectoryError, match="in groups nested deeper than 10"):
+                await groups_of(under_test, "alice")
 
     run(play)
 

@@ -11,6 +11,7 @@ import pytest
 from radius_mfa.core.errors import DirectoryError
 from radius_mfa.directories.ldap_messages import HOLE, SUCCESS, Result, Search
 from radius_mfa.directories.ldap_server import LdapAddress, LdapServer
+from radius_mfa.directories.ldap_tls import Tls, trust
 from tests.directories.support import (
     BIND,
     BIND_RESPONSE,
@@ -134,6 +135,69 @@ def test_who_waits_for_a_connection_can_give_up(run: Run) -> None:
     run(play)
 
 
+def test_a_password_whose_connection_is_lost_is_tried_once_more(run: Run) -> None:
+    async def play() -> None:
+        async def answering(asked: Asked) -> bytes:
+            if asked.connection == 0:
+                it.hang_up()
+                return b""
+            return result(asked.number, BIND_RESPONSE, 49)
+
+        async with peer(answering) as it, using(it) as server:
+            assert await server.bind("uid=alice", b"secret") == Result(49)
+            assert it.connections == 2
+
+    run(play)
+
+
+def test_a_probe_has_a_connection_of_its_own_and_wants_a_search_answered(run: Run) -> None:
+    async def play() -> None:
+        async with peer(answering_both) as it, using(it) as server:
+            await server.search(REQUEST)
+            await server.probe(REQUEST)
+            assert [each.connection for each in binds(it)] == [0, 1]
+            assert [each.connection for each in searches(it)] == [0, 1]
+            await it.until(lambda it: it.open == 1)
+
+    run(play)
+
+
+@pytest.mark.parametrize("code", [51, 52])
+def test_a_probe_that_is_told_to_wait_has_failed(run: Run, code: int) -> None:
+    async def play() -> None:
+        answering = welcoming(always(lambda number: result(number, DONE, code)))
+        async with peer(answering) as it, using(it) as server:
+            with pytest.raises(DirectoryError, match=rf"\({code}\)"):
+                await server.probe(REQUEST)
+            await it.until(lambda it: it.open == 0)
+
+    run(play)
+
+
+def test_connections_that_are_given_up_end_what_they_have_begun(run: Run) -> None:
+    async def play() -> None:
+        last = asyncio.Event()
+
+        async def answering(asked: Asked) -> bytes:
+            if asked.operation == SEARCH and asked.connection == 1:
+                await last.wait()
+            return await answering_both(asked)
+
+        async with peer(answering) as it, using(it) as server:
+            await server.bind("uid=alice", b"secret")
+            searching = asyncio.ensure_future(server.search(REQUEST))
+            await it.until(lambda it: len(searches(it)) == 1)
+            server.give_up_connections()
+            await it.until(lambda it: it.open == 1)
+            last.set()
+            assert (await searching).result.code == SUCCESS
+            await it.until(lambda it: it.open == 0)
+            await asyncio.gather(server.search(REQUEST), server.bind("uid=alice", b"secret"))
+            assert it.connections == 4
+
+    run(play)
+
+
 @pytest.mark.parametrize("idle", [0, 1, 3])
 def test_connections_that_the_server_closed_meanwhile_are_replaced(run: Run, idle: int) -> None:
     async def play() -> None:
@@ -154,7 +218,7 @@ def test_a_server_that_closes_every_connection_is_asked_twice_at_most(run: Run) 
             for asking in (server.search(REQUEST), server.bind("uid=alice", b"secret")):
                 with pytest.raises(DirectoryError, match="the server closed the connection"):
                     await asking
-            assert it.connections <= 3
+            assert it.connections <= 4
 
     run(play)
 
@@ -219,7 +283,17 @@ def test_closing_ends_all_connections_and_all_that_wait(run: Run) -> None:
 
 def test_a_server_is_named_as_in_the_configuration() -> None:
     assert LdapServer(LdapAddress("ldap.example.org", 389), SERVICE, 1, 1).name == "ldap://ldap.example.org:389"
-    assert LdapServer(LdapAddress("2001:db8::1", 636, tls=True), SERVICE, 1, 1).name == "ldaps://[2001:db8::1]:636"
+    assert (
+        LdapServer(LdapAddress("2001:db8::1", 636, tls=True), SERVICE, 1, 1, Tls(trust(None))).name
+        == "ldaps://[2001:db8::1]:636"
+    )
+
+
+@pytest.mark.parametrize(("first_octet", "start"), [(True, None), (True, True), (False, False)])
+def test_no_name_says_tls_where_there_is_none(first_octet: bool, start: bool | None) -> None:
+    tls = None if start is None else Tls(trust(None), start)
+    with pytest.raises(ValueError, match="for ldaps:// and for nothing else"):
+        LdapServer(LdapAddress("ldap.example.org", 636, tls=first_octet), SERVICE, 1, 1, tls)
 
 
 def test_nobody_listening(run: Run) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +100,7 @@ def test_a_certificate_that_nobody_we_know_has_signed(run: Run, secure: Slapd, t
             assert re.fullmatch(
                 r"its certificate is not trusted: (unable to get local issuer certificate|"
                 r"unable to verify the first certificate|self.signed certificate in certificate chain)"
-                r"; ca_file names who signs it",
+                r"; ca_file names the CA",
                 said,
             )
 
@@ -111,7 +113,7 @@ def test_a_certificate_for_another_name(run: Run, secure: Slapd, authority: Auth
         address, settings = at(secure, way, "localhost")
         said = await refusal(address, ca_file=authority.ca_file, **settings)
         assert said == (
-            "its certificate is not trusted: Hostname mismatch, certificate is not valid for 'localhost'"
+            "its certificate is not for this name: Hostname mismatch, certificate is not valid for 'localhost'"
         )
 
     run(play)
@@ -168,6 +170,27 @@ def test_a_server_that_never_shakes_hands_is_given_up(run: Run, authority: Autho
     run(play)
 
 
+@WAYS
+def test_a_server_that_stands_still_does_not_keep_us_from_closing(
+    run: Run, secure: Slapd, authority: Authority, way: str
+) -> None:
+    """The end of TLS is a word and an answer to it (RFC 8446 §6.1), and nobody answers here."""
+
+    async def play() -> None:
+        address, settings = at(secure, way)
+        loop = asyncio.get_running_loop()
+        async with directory(address, ca_file=authority.ca_file, connect_timeout=0.3, **settings) as under_test:
+            assert await login(under_test, "u1", "pw1") is Password.RIGHT
+            os.kill(secure.pid, signal.SIGSTOP)
+            began = loop.time()
+        assert loop.time() - began < 5
+
+    try:
+        run(play)
+    finally:
+        os.kill(secure.pid, signal.SIGCONT)
+
+
 # --- StartTLS -------------------------------------------------------------------------------------
 
 
@@ -179,7 +202,7 @@ def test_start_tls_that_is_refused_is_an_error_and_nothing_is_said_in_clear(
     async def play() -> None:
         async with peer(always(lambda number: result(number, EXTENDED, 2, b"unsupported"))) as server:
             said = await refusal(LdapAddress(*server.address), start_tls=True, ca_file=authority.ca_file)
-            assert said == "StartTLS: protocolError (2): unsupported"
+            assert said == "StartTLS was refused: protocolError (2): unsupported"
             assert {asked.operation for asked in server.asked} == {EXTENDED_REQUEST}
             (asked, *_) = server.asked
             assert asked.octets.endswith(b"\x80\x161.3.6.1.4.1.1466.20037")
@@ -210,7 +233,7 @@ def test_what_is_injected_in_clear_after_the_answer_ends_the_connection(run: Run
     async def play() -> None:
         async with peer(always(injected)) as server:
             said = await refusal(LdapAddress(*server.address), start_tls=True, ca_file=authority.ca_file)
-            assert said == "the server sent something in clear after it had agreed to TLS"
+            assert said == "the server sent more in clear text than its answer to StartTLS"
             assert BIND not in {asked.operation for asked in server.asked}
 
     run(play)
@@ -233,14 +256,14 @@ def test_what_comes_in_clear_a_moment_later_ends_it_too(run: Run, authority: Aut
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(None, "No such file or directory"), ("no certificate", "no certificate in PEM form")]
+    ("content", "why"), [(None, "No such file or directory"), ("no certificate", "no certificates in PEM")]
 )
 def test_a_ca_file_that_is_none_is_refused_at_once(tmp_path: Path, content: str | None, why: str) -> None:
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)
 
-    with pytest.raises(ConfigurationError, match=rf"^directory\.ldap\.ca_file: {path}: {why}$"):
+    with pytest.raises(ConfigurationError, match=rf"^ca_file: {path}: {why}$"):
         trust(path)
 
 
