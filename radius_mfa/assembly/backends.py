@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
+from radius_mfa.config.values import Server
 from radius_mfa.core.enrolment import Enrolment
-from radius_mfa.core.errors import KeyFileError, StoreError
-from radius_mfa.core.messages import FactorKind
+from radius_mfa.core.errors import DirectoryError, KeyFileError, StoreError
+from radius_mfa.core.messages import FactorKind, User
 from radius_mfa.core.ports import Clock, Entropy, Factor, MailedFactor, Sealer, Store
 from radius_mfa.directories.chain import ChainedDirectory, OpenDirectory
 from radius_mfa.directories.shield import ShieldedDirectory, WrongPasswords
@@ -64,7 +65,7 @@ async def opened(loaded: Loaded) -> AsyncIterator[Backends]:
     """Open the store and the directory; close them in the end.  Raises KeyFileError and StoreError."""
     async with AsyncExitStack() as stack:
         store, sealer = await open_store(loaded.configuration, stack)
-        directory = open_directory(loaded.configuration)
+        directory = open_directory(loaded.configuration, Shields())
         stack.push_async_callback(directory.close)
         yield backends_of(loaded.configuration, store, sealer, directory)
 
@@ -107,19 +108,30 @@ async def open_store(configuration: model.Configuration, stack: AsyncExitStack) 
     return store, sealer
 
 
-def open_directory(configuration: model.Configuration) -> OpenDirectory:
+class Shields:
+    """The shields of a server, one for each directory: what they remember outlives a reload."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, ShieldedDirectory] = {}
+
+    def before(self, name: str, directory: OpenDirectory, wrong: model.WrongPasswords) -> OpenDirectory:
+        """A shield before the directory of that name."""
+        limits = WrongPasswords(wrong.limit, wrong.within)
+        shield = ShieldedDirectory(directory, SystemClock(), SystemEntropy(), limits)
+        if name in self._newest:
+            shield.take_over(self._newest[name])
+        self._newest[name] = shield
+        return shield
+
+
+def open_directory(configuration: model.Configuration, shields: Shields) -> OpenDirectory:
     """The static accounts, then LDAP, or the one of them there is; each behind a shield of its own."""
     directories: list[OpenDirectory] = []
     if static := configuration.directory.static:
-        directories.append(_shielded(_static(static), static.wrong_passwords))
+        directories.append(shields.before("static", _static(static), static.wrong_passwords))
     if ldap := configuration.directory.ldap:
-        directories.append(_shielded(_ldap(ldap), ldap.wrong_passwords))
+        directories.append(shields.before("ldap", _ldap(ldap, ldap.servers), ldap.wrong_passwords))
     return directories[0] if len(directories) == 1 else ChainedDirectory(directories)
-
-
-def _shielded(directory: OpenDirectory, wrong: model.WrongPasswords) -> OpenDirectory:
-    limits = WrongPasswords(wrong.limit, wrong.within)
-    return ShieldedDirectory(directory, SystemClock(), SystemEntropy(), limits)
 
 
 # argon2 and ldap3 are imported where they are needed: most servers do without the one or the other.
@@ -133,14 +145,14 @@ def _static(static: model.Static) -> OpenDirectory:
     )
 
 
-def _ldap(ldap: model.Ldap) -> OpenDirectory:
+def _ldap(ldap: model.Ldap, servers: Iterable[Server]) -> OpenDirectory:
     from radius_mfa.directories.ldap import LdapDirectory, LdapSettings
     from radius_mfa.directories.ldap_groups import GroupSettings
     from radius_mfa.directories.ldap_server import LdapAddress
 
     groups = ldap.groups
     settings = LdapSettings(
-        servers=tuple(LdapAddress(server.host, server.port, server.tls) for server in ldap.servers),
+        servers=tuple(LdapAddress(server.host, server.port, server.tls) for server in servers),
         start_tls=ldap.start_tls,
         ca_file=ldap.ca_file,
         bind_dn=ldap.bind_dn,
@@ -185,10 +197,20 @@ async def probe_store(configuration: model.Configuration) -> str:
 
 
 async def probe_directory(configuration: model.Configuration, username: str, patience: float) -> str:
-    """Look a name up as the server does.  Raises DirectoryError."""
-    directory = open_directory(configuration)
-    try:
-        await directory.find(username, SystemClock().monotonic() + patience)
-    finally:
-        await directory.close()
+    """Look a name up at every server, and the groups of who is not in any.  Raises DirectoryError."""
+    ldap = configuration.directory.ldap
+    failures = []
+    for server in ldap.servers if ldap else ():
+        assert ldap is not None  # or it had no servers
+        directory = _ldap(ldap, [server])
+        deadline = SystemClock().monotonic() + patience
+        try:
+            await directory.find(username, deadline)
+            await directory.with_groups(User(username, username, ldap.base_dn), deadline)
+        except DirectoryError as failure:
+            failures.append(str(failure))
+        finally:
+            await directory.close()
+    if failures:
+        raise DirectoryError("; ".join(failures))
     return "ok"

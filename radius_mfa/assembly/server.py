@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from radius_mfa.assembly.backends import Backends, backends_of, open_directory, open_store
+from radius_mfa.assembly.backends import Backends, Shields, backends_of, open_directory, open_store
 from radius_mfa.assembly.mail import open_outbox
 from radius_mfa.assembly.rules import clients_of, rules_of, texts_of
 from radius_mfa.config import model
@@ -66,6 +66,7 @@ class Server:
         self._store = store
         self._sealer = sealer
         self._meter = Counts()
+        self._shields = Shields()
         self._listeners: list[UdpListener] = []
         self._working: _Working
         self._background: set[asyncio.Task[None]] = set()
@@ -120,7 +121,7 @@ class Server:
         async with AsyncExitStack() as stack:
             audit = AuditFile(configuration.audit.file) if configuration.audit.file else AuditLog()
             stack.callback(audit.close)
-            directory = open_directory(configuration)
+            directory = open_directory(configuration, self._shields)
             stack.push_async_callback(directory.close)
             backends = backends_of(configuration, self._store, self._sealer, directory)
             texts = texts_of(configuration)

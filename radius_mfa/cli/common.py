@@ -48,7 +48,7 @@ def load_configuration() -> Loaded:
     from radius_mfa.assembly.rules import load
     from radius_mfa.observe.logging import configure
 
-    configure("console", "warning")  # on stderr: stdout is for what was asked for
+    configure("console", "error")  # what goes wrong in a command is said by the command, in one line
     return load(config_path(), os.environ)
 
 

@@ -200,7 +200,7 @@ async def _find(backends: Backends, username: str, by_id: bool) -> User:
 
     if by_id:
         return User(id=username, username=username, handle="")
-    name = usernames.looked_up(username, usernames.AS_TYPED)
+    name = usernames.looked_up(username, usernames.KEPT)
     found = name if isinstance(name, Outcome) else await backends.directory.find(name, backends.soon(_PATIENCE))
     if not isinstance(found, User):
         refuse(f"{username}: {found.value.replace('_', ' ')}")

@@ -96,7 +96,7 @@ class Listener(Section):
 class Client(Section):
     """A NAS.  `secret`: one, or two while one is being replaced.  `certificate`: RadSec, the exact SAN.
 
-    `realms`: None: kept as typed; else what each realm in a user's name becomes.
+    `realms`: what each realm in a user's name becomes; None: see `core.usernames.Naming`.
     """
 
     name: Name
@@ -139,7 +139,7 @@ class LdapGroups(Section):
 
 
 class WrongPasswords(Section):
-    """How many wrong passwords of a user a directory gets to see, until none came for `within`; 0: any number."""
+    """How many wrong passwords of a user reach a directory until `within` has passed since the last; 0: any."""
 
     limit: Annotated[int, PlainValidator(values.whole(0, 1000))] = 5
     within: Annotated[float, PlainValidator(values.lasting("1m", "7d"))] = 900.0

@@ -80,9 +80,11 @@ def split(text: str, suffix: str | int) -> tuple[str, Answer | None]:
         answer = read_answer(ending)
         return (text, None) if not found or isinstance(answer, Unreadable) else (password, answer)
     password, found, ending = text.rpartition(",")
-    answer = read_answer(ending)
-    if found and (isinstance(answer, MailAsked) or getattr(answer, "kind", None) is FactorKind.MAIL):
-        return password, answer
+    if found:
+        answer = read_answer(ending)
+        mailed = isinstance(answer, CodeAnswer) and answer.kind is FactorKind.MAIL
+        if mailed or isinstance(answer, MailAsked):
+            return password, answer
     digits = unicodedata.normalize("NFKC", text[-suffix:])
     answer = read_answer(digits)
     if len(digits) == suffix and digits.isdigit() and isinstance(answer, CodeAnswer):

@@ -238,8 +238,8 @@ class Conversation:
         """Spend the State, then look at the answer, then write down what became of it."""
         guess = answer.kind if isinstance(answer, CodeAnswer) and answer.kind in login.factors else None
         attempt = login.attempt(answer, guess, self._sealer)
-        tried = login.factors if guess is None else frozenset({guess})
-        admission = self._guard.admission(self._clock.wall(), tried, guess)
+        kinds = login.factors if guess is None else frozenset({guess})
+        admission = self._guard.admission(self._clock.wall(), kinds, guess)
         spent = await self._store.spend(attempt, admission, deadline)
         if isinstance(spent, AnsweredBefore):
             return self._repeat(login, spent)
@@ -247,7 +247,7 @@ class Conversation:
             return self._refuse(login, Outcome.STATE_SPENT)
         if isinstance(spent, Refusal):
             facts = await self._store.facts(login.user_id, deadline)
-            barred = self._guard.barred(facts.counters, self._clock.wall(), tried) or Outcome.LOCKED
+            barred = self._guard.barred(facts.counters, self._clock.wall(), kinds) or Outcome.LOCKED
             return self._refuse_barred(login, barred, facts.counters)
 
         login = replace(login, username=spent.facts.username or login.username)

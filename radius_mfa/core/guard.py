@@ -53,12 +53,12 @@ class Guard:
         return None
 
     def admission(
-        self, now: float, tried: frozenset[FactorKind], guess: FactorKind | None
+        self, now: float, kinds: frozenset[FactorKind], guess: FactorKind | None
     ) -> Callable[[Counters], Counters | None]:
         """The rule by which an answer is let through, and counted if it is a guess at a code of that kind."""
         if guess is not None:
             return lambda counters: self.reserve(counters, now, guess)
-        return lambda counters: None if self.barred(counters, now, tried) else counters
+        return lambda counters: None if self.barred(counters, now, kinds) else counters
 
     def reserve(self, counters: Counters, now: float, kind: FactorKind = FactorKind.TOTP) -> Counters | None:
         """The counters with one more failure, and the lock or suspension where that fills them up.

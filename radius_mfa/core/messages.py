@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.usernames import AS_TYPED, Naming
+from radius_mfa.core.usernames import KEPT, Naming
 
 
 class Attribute(IntEnum):
@@ -83,7 +83,7 @@ class Nas:
     timeout: float = 5.0
     retries: int = 3
     station: str = "none"
-    naming: Naming = AS_TYPED
+    naming: Naming = KEPT
 
     @property
     def window(self) -> float:

@@ -30,7 +30,7 @@ class Outcome(StrEnum):
     AMBIGUOUS_USER = "ambiguous_user"  # the directory has more than one entry for the name
     USER_ID_UNUSABLE = "user_id_unusable"  # `attributes.id` has no value, several, or too long a one
     NOT_ACTIVATED = "not_activated"
-    NO_POLICY = "no_policy"
+    NO_POLICY = "no_policy"  # looked for after the password, and told like one that is wrong
     WRONG_PASSWORD = "wrong_password"
     WRONG_PASSWORD_AGAIN = "wrong_password_again"  # the one that was wrong just now: the directory was not asked
     TOO_MANY_WRONG_PASSWORDS = "too_many_wrong_passwords"  # the directory was not asked, lest it lock the account

@@ -26,7 +26,7 @@ class Naming:
 
 
 ANY = "*"
-AS_TYPED = Naming()
+KEPT = Naming()
 
 
 def read(octets: bytes | None) -> str | None:

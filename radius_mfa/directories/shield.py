@@ -145,6 +145,14 @@ class ShieldedDirectory:
         self._of_nobody = partial(ShieldedDirectory, _Nobodies(directory), clock, entropy, limits)
         self._nobodies: ShieldedDirectory | None = None
 
+    def take_over(self, before: ShieldedDirectory) -> None:
+        """Remember what `before` did, which stood before the same directory under another configuration."""
+        self._key = before._key
+        self._users = before._users
+        if before._nobodies is not None:
+            self._nobodies = self._of_nobody()
+            self._nobodies.take_over(before._nobodies)
+
     async def find(self, username: str, deadline: float) -> User | Outcome:
         """What the directory finds."""
         return await self._directory.find(username, deadline)

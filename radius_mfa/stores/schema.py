@@ -24,7 +24,8 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# Every user who has a token or ever guessed; `username` is what the directory last called them.
+# Every user who has a token or an address, or ever guessed: whatever is known of them is found by this row.
+# `username` is what the directory last called them.
 user_counters = Table(
     "user_counters",
     metadata,

@@ -111,6 +111,15 @@ def test_a_probe_of_a_directory(config: Path) -> None:
     assert wrong.status == 1
     assert f"directory: {slapd.url}: bind as {slapd.bind_dn}" in wrong.err
     nowhere = f"ldap://127.0.0.1:{free_port()}"
+    with Slapd(users=1) as slapd:
+        config.write_text(text.replace(static, ldap(f"{slapd.url}', '{nowhere}", slapd.bind_password)))
+        second = run_cli("check", "--probe", "--config", config)
+        lost = "groups: {by: search, base_dn: 'ou=nowhere,dc=example,dc=org'}, bind_dn"
+        config.write_text(text.replace(static, ldap(slapd.url, slapd.bind_password).replace("bind_dn", lost, 1)))
+        groups = run_cli("check", "--probe", "--config", config)
+    assert (second.status, groups.status) == (1, 1)
+    assert f"directory: {nowhere}: no connection" in second.err
+    assert "noSuchObject (32)" in groups.err
     config.write_text(text.replace(static, ldap(nowhere, "any")))
     down = run_cli("check", "--probe", "--config", config)
     assert down.status == 1

@@ -94,7 +94,7 @@ def test_an_account_is_found_by_both_of_its_names_in_any_case(run: Run, samba: S
 @pytest.mark.parametrize("typed", ["{}\\plain", "{}\\PLAIN"])
 def test_the_domain_before_a_name_is_left_out_of_the_search(run: Run, samba: Samba, typed: str) -> None:
     async def play() -> None:
-        name = usernames.looked_up(typed.format(WORKGROUP), usernames.AS_TYPED)
+        name = usernames.looked_up(typed.format(WORKGROUP), usernames.KEPT)
         assert isinstance(name, str)
         async with domain(samba) as under_test:
             assert await login(under_test, name, ACCOUNTS["plain"].password) is Password.RIGHT

@@ -51,3 +51,14 @@ def test_octets_nobody_types_are_never_tried_and_the_log_names_the_shared_secret
         assert "shared secret" in said["detail"]
     assert [record["event"] for record in server.log].count("password_unreadable") == 1
     assert university.outcomes(user.name) == []  # the name is masked: nobody has looked whose it is
+
+
+def test_a_reload_forgets_no_wrong_password(university: Site) -> None:
+    user = university.staff()
+    with university.another() as server, university.nas(VPN, server) as nas:
+        for number in range(5):
+            nas.ask(user.name, f"wrong {number}")
+        server.reload()
+        server.wait_for("reloaded")
+        assert nas.ask(user.name, user.password).code == REJECT
+    assert university.outcomes(user.name)[-1] == "reject too_many_wrong_passwords"
