@@ -17,7 +17,7 @@ from radius_mfa.core.errors import StoreError
 from radius_mfa.core.ports import Facts, Mail, MailCodeUse, NewMailCode, Store
 from radius_mfa.data import CONFIG
 from radius_mfa.factors.mail import MailFactor, MailRules
-from radius_mfa.factors.outbox import Letter, Outbox, Ports, Postponed, Send, one_line, shown
+from radius_mfa.factors.outbox import Letter, Outbox, Ports, Postponed, Refused, Send, one_line, shown
 from radius_mfa.factors.smtp import SmtpSender, SmtpSettings
 from radius_mfa.observe.metrics import Counts
 from radius_mfa.service.texts import Texts
@@ -388,7 +388,12 @@ def test_a_slow_server_gets_the_mail_later() -> None:
     async def play() -> None:
         with MailServer() as server:
             server.holds.add("RCPT")
-            async with post(smtp(server, timeout=0.3)) as it:
+            senders = iter((smtp(server, timeout=0.3), smtp(server)))  # impatient only once
+
+            async def send(letter: Letter) -> Postponed | Refused | None:
+                return await next(senders)(letter)
+
+            async with post(send) as it:
                 await it.issue()
                 it.outbox.wake()
                 await it.heard.until("postponed")
@@ -672,3 +677,25 @@ def test_the_facts_that_a_delivered_code_is_judged_by_stay() -> None:
                 assert it.factor.judge(facts, it.issued[new.reference], NOON) == MailCodeUse(new.id)
 
     run(play)
+
+
+def test_a_mail_that_may_have_been_delivered_is_not_sent_for_a_day() -> None:
+    """A server that takes the mail over and says so too late would else send a copy every five minutes."""
+    sent = []
+
+    async def never_sure(letter: Letter) -> Postponed | Refused | None:
+        sent.append(letter.id)
+        return Postponed("not done within 60 s", perhaps=True)
+
+    async def play() -> None:
+        async with post(never_sure) as it:
+            await it.issue()
+            it.outbox.wake()
+            for times in range(1, 5):
+                await it.heard.until("postponed", times)
+                it.later(300)
+            await it.heard.until("uncertain")
+            assert not await it.left()
+
+    run(play)
+    assert len(sent) == 5

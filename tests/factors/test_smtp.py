@@ -209,6 +209,21 @@ def test_one_time_limit_is_for_the_whole_mail(run: Run, server: MailServer, comm
     run(play())
 
 
+@pytest.mark.parametrize(("command", "perhaps"), [("RCPT", False), ("MESSAGE", True)])
+def test_only_a_server_that_had_the_mail_may_have_taken_it_over(
+    run: Run, server: MailServer, command: str, perhaps: bool
+) -> None:
+    """RFC 5321 §4.5.3.2.6: the answer may come late, or get lost."""
+
+    async def play() -> None:
+        server.holds.add(command)
+        said = await sender_to(server, timeout=0.3)(LETTER)
+        assert said == Postponed("not done within 0.3 s", perhaps)
+        server.release()
+
+    run(play())
+
+
 def test_a_server_that_is_down_may_be_asked_again(run: Run, server: MailServer) -> None:
     async def play() -> None:
         server.stop()

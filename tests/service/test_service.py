@@ -18,7 +18,7 @@ from radius_mfa.data import CONFIG
 from radius_mfa.observe.metrics import Counts
 from radius_mfa.service.service import Service
 from radius_mfa.service.texts import Texts
-from tests.adapters import PASSWORD, VPN, Fuse, House, access_request, house
+from tests.adapters import PASSWORD, VPN, WIFI, Fuse, House, access_request, house
 
 LANGUAGES = {path.stem: yaml.safe_load(path.read_text()) for path in (CONFIG / "messages").glob("*.yaml")}
 
@@ -123,6 +123,19 @@ def test_what_is_broken_is_in_the_log_once_a_minute() -> None:
 
     line = {"event": "store_failed", "log_level": "error", "detail": "the disk is full", "client": "vpn"}
     assert logged == [line, line]
+
+
+def test_a_password_nobody_typed_is_in_the_log_once_a_minute_and_client() -> None:
+    """RFC 2865 §5.2: the one sign of a wrong shared secret."""
+    with reception() as desk, structlog.testing.capture_logs() as logged:
+        for nas in (VPN, VPN, WIFI, WIFI):
+            desk.answer(access_request(nas, password=b"\xff\xfe"))
+
+    assert [(line["event"], line["client"]) for line in logged] == [
+        ("password_unreadable", "vpn"),
+        ("password_unreadable", "wifi"),
+    ]
+    assert "shared secret" in logged[0]["detail"]
 
 
 def test_the_conversation_has_the_nas_window_less_a_tenth() -> None:
