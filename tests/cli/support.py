@@ -9,6 +9,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from radius_mfa.cli.main import main
 
 
@@ -36,6 +38,7 @@ class Ran:
 def run_cli(*arguments: str | Path) -> Ran:
     """A command, in this process: most of what a process costs is its start.  Nothing is typed."""
     out, err = io.StringIO(), io.StringIO()
+    log = structlog.get_config()
     stdin, sys.stdin = sys.stdin, io.StringIO()
     try:
         with redirect_stdout(out), redirect_stderr(err):
@@ -44,6 +47,7 @@ def run_cli(*arguments: str | Path) -> Ran:
         return Ran(end.code if isinstance(end.code, int) else 1, out.getvalue(), err.getvalue())
     finally:
         sys.stdin = stdin
+        structlog.configure(**log)
     raise AssertionError("main has returned")
 
 

@@ -61,11 +61,11 @@ def test_a_wrong_password_is_refused_before_the_code_is_looked_at(university: Si
     assert nas.ask(user.name, right).code == ACCEPT
 
 
-@pytest.mark.parametrize("source", [COMMA, SIX])
-def test_the_password_alone_is_told_what_is_missing(university: Site, source: str) -> None:
+@pytest.mark.parametrize(("source", "text"), [(COMMA, "code_missing"), (SIX, "code_missing_attached")])
+def test_the_password_alone_is_told_what_is_missing(university: Site, source: str, text: str) -> None:
     user, nas = university.staff(), university.foreign("pyrad", source)
     reply = nas.ask(user.name, user.password)
-    assert (reply.code, reply.message) == (REJECT, told("code_missing"))
+    assert (reply.code, reply.message) == (REJECT, told(text))
     assert university.outcomes(user.name) == ["reject code_missing"]
     assert nas.ask(user.name, "wrong").message == told("refused")
 
