@@ -13,7 +13,7 @@ from radius_mfa.directories import ldap_messages as messages
 from radius_mfa.directories.ldap_messages import MalformedError, Message, Result
 from radius_mfa.directories.ldap_verdict import verdict
 from tests.directories.support import BIND_RESPONSE, Run, directory, login, tlv
-from tests.peers.slapd import BASE, PEOPLE, Slapd, entry
+from tests.peers.slapd import Slapd, strict_slapd
 
 AD = "80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data {}, v2580"
 
@@ -223,33 +223,10 @@ def test_a_bind_asks_for_it_and_does_not_insist() -> None:
 
 # --- OpenLDAP's overlay ---------------------------------------------------------------------------
 
-POLICIES = {
-    "default": {"pwdMaxFailure": "3", "pwdLockout": "TRUE", "pwdMustChange": "TRUE"},
-    "short": {"pwdMaxAge": "1", "pwdMustChange": "TRUE"},
-    "graceful": {"pwdMaxAge": "1", "pwdGraceAuthnLimit": "100"},
-}
-LONG_AGO = "20200101000000Z"
-
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Slapd]:
-    """u1 has expired, u2 too with logins to spare, u3 must change, u4 is locked, u5 is well."""
-    usual = {"objectClass": ("organizationalRole", "pwdPolicy"), "pwdAttribute": "userPassword"}
-    policies = "\n".join(
-        entry(f"cn={name},{BASE}", {**usual, "cn": name, **more}) for name, more in POLICIES.items()
-    )
-    options = f'\nmoduleload ppolicy\noverlay ppolicy\nppolicy_default "cn=default,{BASE}"\nppolicy_use_lockout\n'
-    with Slapd(users=6, ldif=policies, options=options) as running:
-        for uid, attribute, value in (
-            ("u1", "pwdPolicySubentry", f"cn=short,{BASE}"),
-            ("u2", "pwdPolicySubentry", f"cn=graceful,{BASE}"),
-            ("u3", "pwdReset", "TRUE"),
-            ("u4", "pwdAccountLockedTime", "000001010000Z"),
-        ):
-            running.modify(f"dn: uid={uid},{PEOPLE}\nchangetype: modify\nadd: {attribute}\n{attribute}: {value}\n")
-        for uid in ("u1", "u2"):
-            changed = f"replace: pwdChangedTime\npwdChangedTime: {LONG_AGO}\n"
-            running.modify(f"dn: uid={uid},{PEOPLE}\nchangetype: modify\n{changed}", relax=True)
+    with strict_slapd() as running:
         yield running
 
 

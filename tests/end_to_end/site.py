@@ -242,9 +242,9 @@ class Site:
         """Somebody of the staff, or a student, without a token, whom no other test has."""
         return _usual(_ENROLLED + 2 * next(self._new) + student)
 
-    def with_address(self, account: Account) -> Account:
+    def with_address(self, account: Account, config: Path | None = None) -> Account:
         """The same, with an address that codes can be mailed to."""
-        run_cli("--config", self.config, "user", "mail", account.name, account.address).worked()
+        run_cli("--config", config or self.config, "user", "mail", account.name, account.address).worked()
         return account
 
     def mails_to(self, account: Account) -> list[Taken]:

@@ -18,6 +18,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -283,6 +284,39 @@ class Slapd:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+
+_POLICIES = {
+    "default": {"pwdMaxFailure": "3", "pwdLockout": "TRUE", "pwdMustChange": "TRUE"},
+    "short": {"pwdMaxAge": "1", "pwdMustChange": "TRUE"},
+    "graceful": {"pwdMaxAge": "1", "pwdGraceAuthnLimit": "100"},
+}
+_LONG_AGO = "20200101000000Z"
+
+
+@contextmanager
+def strict_slapd(certificate: Path | None = None) -> Iterator[Slapd]:
+    """One with password policies.
+
+    u1 has expired, u2 too with logins to spare, u3 must change, u4 is locked, u5 is well.
+    """
+    usual = {"objectClass": ("organizationalRole", "pwdPolicy"), "pwdAttribute": "userPassword"}
+    policies = "\n".join(
+        entry(f"cn={name},{BASE}", {**usual, "cn": name, **more}) for name, more in _POLICIES.items()
+    )
+    options = f'\nmoduleload ppolicy\noverlay ppolicy\nppolicy_default "cn=default,{BASE}"\nppolicy_use_lockout\n'
+    with Slapd(users=6, ldif=policies, options=options, certificate=certificate) as running:
+        for uid, attribute, value in (
+            ("u1", "pwdPolicySubentry", f"cn=short,{BASE}"),
+            ("u2", "pwdPolicySubentry", f"cn=graceful,{BASE}"),
+            ("u3", "pwdReset", "TRUE"),
+            ("u4", "pwdAccountLockedTime", "000001010000Z"),
+        ):
+            running.modify(f"dn: uid={uid},{PEOPLE}\nchangetype: modify\nadd: {attribute}\n{attribute}: {value}\n")
+        for uid in ("u1", "u2"):
+            changed = f"replace: pwdChangedTime\npwdChangedTime: {_LONG_AGO}\n"
+            running.modify(f"dn: uid={uid},{PEOPLE}\nchangetype: modify\n{changed}", relax=True)
+        yield running
 
 
 def entry(dn: str, attributes: Mapping[str, Values]) -> str:
