@@ -89,7 +89,7 @@ def backends_of(
         sealer=sealer,
         factors=factors,
         mailed=mailed,
-        enrolment=Enrolment(store, sealer, totp, clock, entropy),
+        enrolment=Enrolment(store, sealer, totp, clock, entropy, mail.blocked_domains if mail else ()),
         issuer=totp_settings.issuer,
         clock=clock,
         entropy=entropy,

@@ -99,7 +99,7 @@ async def _enrol(loaded: Loaded) -> bytes:
         assert isinstance(user, User)  # demo.yaml has it
         seed = backends.enrolment.new_seed()
         await backends.enrolment.add([Seed(user.id, user.username, seed)], confirmed=True)
-        await backends.store.set_mail_address(user.id, user.username, _ADDRESS)
+        await backends.enrolment.set_address(user.id, user.username, _ADDRESS)
     return seed
 
 

@@ -127,22 +127,25 @@ def mail(username: str, address: str | None, by_id: bool, remove: bool) -> None:
 async def _mail(username: str, address: str | None, by_id: bool) -> None:
     from radius_mfa.assembly.backends import opened
     from radius_mfa.config.document import printable
-    from radius_mfa.core.addresses import is_below, readable_address
+    from radius_mfa.core.enrolment import AddressRefusal
 
     loaded = load_configuration()
     mail = loaded.configuration.factors.mail
-    readable = "" if address is None else readable_address(address)
-    if readable is None:
-        refuse(f"{printable(address or '')}: not an address that a code can be sent to")
-    blocked = [each for each in mail.blocked_domains if is_below(readable, each)] if mail else []
-    if blocked:
-        refuse(f"{readable}: addresses at {blocked[0]} are not taken (factors.mail.blocked_domains)")
-    if readable and mail is None:
-        click.echo("warning: no mail is sent: factors.mail is not configured", err=True)
     async with opened(loaded) as backends:
         found = await _find(backends, username, by_id)
-        await backends.store.set_mail_address(found.id, "" if by_id else found.username, readable)
-    click.echo(f"{found.username}: {readable or 'no address'}")
+        if address is None:
+            await backends.enrolment.remove_address(found.id)
+            click.echo(f"{found.username}: no address")
+            return
+        kept = await backends.enrolment.set_address(found.id, "" if by_id else found.username, address)
+    if kept is AddressRefusal.UNREADABLE:
+        refuse(f"{printable(address)}: not an address that a code can be sent to")
+    if kept is AddressRefusal.BLOCKED:
+        blocked = ", ".join(mail.blocked_domains if mail else ())
+        refuse(f"{printable(address)}: addresses at {blocked} are not taken (factors.mail.blocked_domains)")
+    if mail is None:
+        click.echo("warning: no mail is sent: factors.mail is not configured", err=True)
+    click.echo(f"{found.username}: {kept}")
 
 
 @user.command()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
+from radius_mfa.core.addresses import is_below, readable_address
 from radius_mfa.core.answers import CodeAnswer, read_answer
 from radius_mfa.core.ports import Clock, Entropy, NewToken, Sealer, Store, Token
 
@@ -28,6 +29,13 @@ class Confirmation(Enum):
     NOTHING_OPEN = auto()  # every token of the user is confirmed, or there is none
 
 
+class AddressRefusal(Enum):
+    """Why no code is mailed there."""
+
+    UNREADABLE = auto()
+    BLOCKED = auto()  # it is read with the password that the code is to back up
+
+
 @dataclass(frozen=True, slots=True)
 class Seed:
     """A seed for one user's token, not sealed yet; `username` as the directory spells it."""
@@ -39,14 +47,27 @@ class Seed:
 
 
 class Enrolment:
-    """Adds and confirms tokens.  Until its first code was seen a token is never accepted at a login."""
+    """Adds and confirms tokens, and keeps addresses.
 
-    def __init__(self, store: Store, sealer: Sealer, totp: StepOf, clock: Clock, entropy: Entropy) -> None:
+    Until its first code was seen a token is never accepted at a login.  `blocked_domains`: readable
+    ones, at or below which no address is taken.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sealer: Sealer,
+        totp: StepOf,
+        clock: Clock,
+        entropy: Entropy,
+        blocked_domains: Sequence[str] = (),
+    ) -> None:
         self._store = store
         self._sealer = sealer
         self._totp = totp
         self._clock = clock
         self._entropy = entropy
+        self._blocked_domains = blocked_domains
 
     def new_seed(self) -> bytes:
         """A seed nobody has yet."""
@@ -67,6 +88,20 @@ class Enrolment:
             if step is not None and await self._store.confirm_token(token.id, step):
                 return Confirmation.CONFIRMED
         return Confirmation.WRONG if open_tokens else Confirmation.NOTHING_OPEN
+
+    async def set_address(self, user_id: str, username: str, address: str) -> str | AddressRefusal:
+        """Keep a verified address: as it is kept.  Codes that were sent to another one are void."""
+        readable = readable_address(address)
+        if readable is None:
+            return AddressRefusal.UNREADABLE
+        if any(is_below(readable, domain) for domain in self._blocked_domains):
+            return AddressRefusal.BLOCKED
+        await self._store.set_mail_address(user_id, username, readable)
+        return readable
+
+    async def remove_address(self, user_id: str) -> None:
+        """From now on no code is mailed to the user, and none that was is good."""
+        await self._store.set_mail_address(user_id, "", "")
 
     def _sealed(self, seed: Seed, confirmed: bool) -> NewToken:
         token_id = self._entropy.octets(8).hex()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from radius_mfa.core.enrolment import SEED_OCTETS, Confirmation, Seed
+from radius_mfa.core.enrolment import SEED_OCTETS, AddressRefusal, Confirmation, Enrolment, Seed
 from tests.adapters import PASSWORD, PERIOD, House, house
 
 
@@ -116,3 +116,32 @@ def test_two_spellings_of_one_hmac_key_are_one_seed(it: House, seed: bytes, same
     """RFC 2104 §2: a short key is padded with zeros, one longer than a block is hashed."""
     assert add(it, seed) == [True]
     assert add(it, same) == [False]
+
+
+# --- addresses ----------------------------------------------------------------------------------
+
+
+def test_an_address_is_kept_in_its_readable_form() -> None:
+    with house() as it:
+        kept = it.run(it.enrolment.set_address("u-alice", "alice", "Alice@EXAMPLE.net"))
+
+        assert kept == it.facts("alice").mail_address == "Alice@example.net"
+        it.run(it.enrolment.remove_address("u-alice"))
+        assert (it.facts("alice").mail_address, it.facts("alice").username) == ("", "alice")
+
+
+@pytest.mark.parametrize(
+    ("address", "refusal"),
+    [
+        ("nobody", AddressRefusal.UNREADABLE),
+        ("alice@example.org", AddressRefusal.BLOCKED),
+        ("alice@mail.example.org", AddressRefusal.BLOCKED),
+    ],
+)
+def test_an_address_that_is_refused_changes_nothing(address: str, refusal: AddressRefusal) -> None:
+    with house() as it:
+        it.register("alice")
+        strict = Enrolment(it.store, it.sealer, it.totp, it.clock, it.entropy, ["example.org"])
+
+        assert it.run(strict.set_address("u-alice", "alice", address)) is refusal
+        assert it.facts("alice").mail_address == "alice@example.net"
