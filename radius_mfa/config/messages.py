@@ -101,9 +101,15 @@ def _wrong(key: str, text: object, known: Mapping[str, str] | None) -> Iterator[
 
 def _wrong_text(key: str, text: str) -> Iterator[str]:
     """A text that says nothing, cannot be shown, or leaves out what it is for."""
+    try:
+        fields = [name for _, name, _, _ in Formatter().parse(text) if name]
+    except ValueError:
+        return  # which is said already
     for name in _NEEDED.get(key, ()):
-        if f"{{{name}}}" not in text:
+        if name not in fields:
             yield f"must have {{{name}}} in it"
+    if len(fields) > len(set(fields)):
+        yield "has something put in twice"
     if not re.sub(r"\{[^{}]*\}", "", text).strip():
         yield "must say something besides what is put in"
     if any(unicodedata.category(each) == "Cc" and each != "\n" for each in text):

@@ -48,8 +48,12 @@ def _in_ascii(domain: str) -> str | None:
 
 
 def readable_domain(text: str) -> str | None:
-    """A domain of addresses, in ASCII, an `@` or a dot before it being nothing; None for what is none."""
-    return _in_ascii(text.strip().removeprefix("@").removeprefix("."))
+    """A domain of addresses, or one that domains end with, in ASCII; None for what is none.
+
+    An `@` or a dot before it is nothing.
+    """
+    found = _in_ascii(f"mail.{text.strip().removeprefix('@').removeprefix('.')}")
+    return found and found.removeprefix("mail.")
 
 
 def is_below(address: str, domain: str) -> bool:

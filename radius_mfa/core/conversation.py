@@ -152,17 +152,20 @@ class Conversation:
         name = usernames.looked_up(login.typed, login.request.nas.naming)
         if isinstance(name, Outcome):
             return self._refuse(login, name)
+        suffix = login.request.nas.profile.suffix
+        typed, answer = (text, None) if suffix is None else answers.split(text, suffix)
+        password = typed.encode()
+
         user = await self._directory.find(name, deadline)
         if isinstance(user, Outcome):
-            return await self._refuse_unchecked(login, user, text, deadline)
-
+            # At what a wrong password of somebody costs, wherever the directory can make it so.
+            await self._directory.dummy_check(name, password, deadline)
+            return self._refuse(login, user)
         login = login.about(user)
         if not user.active:
-            return await self._refuse_unchecked(login, Outcome.NOT_ACTIVATED, text, deadline)
-
-        suffix = login.request.nas.profile.suffix
-        password, answer = (text, None) if suffix is None else answers.split(text, suffix)
-        verdict = await self._directory.check_password(user, password.encode(), deadline)
+            await self._directory.dummy_check(name, password, deadline)
+            return self._refuse(login, Outcome.NOT_ACTIVATED)
+        verdict = await self._directory.check_password(user, password, deadline)
         if verdict is not Password.RIGHT:
             return self._refuse(login, _NOT_RIGHT[verdict])
 
@@ -367,11 +370,6 @@ class Conversation:
 
     def _refuse_barred(self, login: Login, barred: Outcome, counters: Counters) -> Conclusion:
         return self._conclude(login, Reject(barred, login.told(barred, counters, self._clock.wall())))
-
-    async def _refuse_unchecked(self, login: Login, outcome: Outcome, text: str, deadline: float) -> Conclusion:
-        """A refusal without having checked the password, at what the directory can make that cost."""
-        await self._directory.dummy_check(login.typed, text.encode(), deadline)
-        return self._refuse(login, outcome)
 
     def _repeat(self, login: Login, before: AnsweredBefore) -> Conclusion:
         """What was decided before on the identical answer, for as long as a NAS that lost it asks again."""

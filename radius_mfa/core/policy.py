@@ -34,7 +34,7 @@ def fold_group(group: str) -> str:
 
 # Pairs of hexadecimal digits, or one of the characters that can be escaped by themselves (RFC 4514 §3).
 _ESCAPED = re.compile(r"(?:\\[0-9A-Fa-f]{2})+|\\[ \"#+,;<=>\\]")
-_MUST_BE_ESCAPED = frozenset('"+,;<=>\\')
+_MUST_BE_ESCAPED = frozenset('"+,;<>\\')
 
 
 def _escaped_one_way(found: re.Match[str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
@@ -24,7 +25,7 @@ from radius_mfa.service.texts import FALLBACK
 
 _AT_ONCE = 4  # connections to the mail server
 _PAUSES = (5.0, 15.0, 60.0, 300.0)  # seconds after one failure after another, the last one repeats
-_MOST_COPIES = 5  # tries after which a mail that may have been delivered is taken for it
+_MOST_COPIES = 5  # times that a mail may have been delivered, after which it is taken for it
 _MARGIN = 30.0  # seconds by which a claim outlasts a try: the store has to be told of its end
 _LONGEST_REASON = 200  # characters
 
@@ -94,6 +95,7 @@ class Outbox:
         self._lease = time_limit + _MARGIN
         self._zone = zone
         self._poll = poll
+        self._copies: Counter[str] = Counter()  # that may have been delivered, of the mails we could not say of
         self._woken = asyncio.Event()
         self._closing = False
         self._broken = False
@@ -180,14 +182,17 @@ class Outbox:
         digits = code.decode()
         said = await self._send(self._letter(mail, digits))
         if said is None:
+            del self._copies[mail.id]
             log.info("mail_delivered", **_about(mail), attempts=mail.attempts)
             await self._store.drop_mail(mail.id)
             return "delivered"
         reason = shown(said.reason, mail.address, digits)
         if isinstance(said, Refused):
             return await self._drop(mail, "refused", reason)
-        if said.perhaps and mail.attempts >= _MOST_COPIES:
-            return await self._drop(mail, "uncertain", reason)
+        if said.perhaps:
+            self._copies[mail.id] += 1
+            if self._copies[mail.id] >= _MOST_COPIES:
+                return await self._drop(mail, "uncertain", reason)
         due = self._clock.wall() + _PAUSES[min(mail.attempts, len(_PAUSES)) - 1]
         if due >= mail.expires:
             return await self._drop(mail, "expired", reason)
@@ -196,6 +201,7 @@ class Outbox:
         return "postponed"
 
     async def _drop(self, mail: Mail, outcome: str, reason: str) -> str:
+        del self._copies[mail.id]
         log.warning(f"mail_{outcome}", **_about(mail), attempts=mail.attempts, reason=reason)
         await self._store.drop_mail(mail.id)
         return outcome

@@ -69,7 +69,7 @@ def test_every_slip_is_one_line_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "en.yaml").write_text(
         "challenged: 'Enter {code}'\n"
         "chalenged: x\n"
-        "locked: 'so {minutes!r} {minutes:5} {contact.__class__}'\n"
+        "locked: 'so {minutes!r} {contact:5} {contact.__class__}'\n"
         "refused: '{'\n"
         "mail_sent: {a: b}\n"
         "suspended: ' '\n"
@@ -100,6 +100,8 @@ def test_every_slip_is_one_line_with_its_place(tmp_path: Path) -> None:
     ("text", "why"),
     [
         ("mail_body: 'no code, ref {reference}'", "mail_body: must have {code} in it"),
+        ("mail_body: 'your {{code}}, ref {reference}'", "mail_body: must have {code} in it"),
+        ("refused: 'No. {contact} {contact}'", "refused: has something put in twice"),
         ("mail_sent: 'Code, please'", "mail_sent: must have {reference} in it"),
         ("refused: '{contact}'", "refused: must say something besides what is put in"),
         ('refused: "bell \\a"', "refused: has control characters in it"),

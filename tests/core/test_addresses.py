@@ -109,12 +109,17 @@ def test_a_domain_is_read_in_every_spelling(written: str) -> None:
     assert readable_domain(written) == "example.org"
 
 
+def test_a_whole_country_is_a_domain_too() -> None:
+    assert readable_domain("org") == "org"
+    assert is_below("a@example.org", "org")
+
+
 def test_a_domain_may_be_written_in_its_own_letters() -> None:
     assert readable_domain("bücher.example") == "xn--bcher-kva.example"
 
 
 @pytest.mark.parametrize(
-    "written", ["", "org", "a b", "example.org,example.net", "*.example.org", "https://a.b", "@"]
+    "written", ["", "a b", "1", "example.org,example.net", "*.example.org", "https://a.b", "@"]
 )
 def test_what_is_no_domain_is_not(written: str) -> None:
     assert readable_domain(written) is None
