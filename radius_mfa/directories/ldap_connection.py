@@ -13,7 +13,8 @@ from typing import Any, Self, cast
 
 from radius_mfa.core.errors import DirectoryError
 from radius_mfa.directories import ldap_messages as messages
-from radius_mfa.directories.ldap_messages import Entry, MalformedError, Message, Result
+from radius_mfa.directories.ldap_ber import MalformedError
+from radius_mfa.directories.ldap_messages import Entry, Message, Result
 from radius_mfa.directories.ldap_tls import Tls, why
 
 _AS_PART_OF_A_SEARCH = frozenset(
@@ -23,6 +24,10 @@ _AS_PART_OF_A_SEARCH = frozenset(
 
 class ConnectionLostError(DirectoryError):
     """The connection is of no use any more; whatever was asked may or may not have been done."""
+
+
+class TooLargeError(DirectoryError):
+    """An answer that is too large to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class LdapConnection(asyncio.Protocol):
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.Transport  # from connection_made on, before anybody else has this object
         self._buffer = bytearray()
+        self._left_out = 0  # octets to come of a message that is passed over
         self._waiting: dict[int, _Waiting] = {}
         self._last_id = 0
         self._unusable = ""
@@ -172,9 +178,17 @@ class LdapConnection(asyncio.Protocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._timeout * 1000))
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
+        left_out = min(self._left_out, len(data))
+        self._left_out -= left_out
+        self._buffer += data[left_out:]
         try:
-            while (size := messages.size_of_first(self._buffer)) is not None and size <= len(self._buffer):
+            while (size := messages.size_of_first(self._buffer)) is not None:
+                if size > messages.LONGEST:
+                    if not self._passes_over(size):
+                        break
+                    continue
+                if size > len(self._buffer):
+                    break
                 octets = bytes(self._buffer[:size])
                 del self._buffer[:size]
                 self._receive(messages.read(octets), size)
@@ -187,6 +201,25 @@ class LdapConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._give_up(f"connection lost: {exc}" if exc else "the server closed the connection")
         self.closed.set_result(None)
+
+    def _passes_over(self, size: int) -> bool:
+        """Leave out the message at the start of the buffer; False while it cannot be told whose it is."""
+        if self._clear_text_is_over:
+            raise MalformedError("more in clear text than its answer to StartTLS")
+        number = messages.number_of_first(self._buffer)
+        if number is None:
+            return False
+        self.heard += 1
+        self._fail(number, f"an entry of more than {messages.LONGEST} octets")
+        self._left_out = max(size - len(self._buffer), 0)
+        del self._buffer[:size]
+        return True
+
+    def _fail(self, number: int, why: str) -> None:
+        """What asked for this gets no answer; nobody else is harmed by it."""
+        waiting = self._waiting.get(number)
+        if waiting is not None and not waiting.answer.done():
+            waiting.answer.set_exception(TooLargeError(f"{self.name}: {why}"))
 
     def _receive(self, message: Message, size: int) -> None:
         if self._clear_text_is_over:
@@ -201,7 +234,8 @@ class LdapConnection(asyncio.Protocol):
             return
         waiting.size += size
         if waiting.size > messages.LONGEST_ANSWER:
-            raise MalformedError(f"an answer of more than {messages.LONGEST_ANSWER} octets")
+            self._fail(message.id, f"an answer of more than {messages.LONGEST_ANSWER} octets")
+            return
         content = message.content
         if message.operation == waiting.final and isinstance(content, Result):
             self._clear_text_is_over = waiting.final == messages.EXTENDED_RESPONSE

@@ -18,6 +18,7 @@ import structlog
 
 from radius_mfa.core.errors import DirectoryError
 from radius_mfa.core.ports import Clock
+from radius_mfa.directories.ldap_connection import TooLargeError
 from radius_mfa.directories.ldap_messages import BUSY, UNAVAILABLE, Result
 from radius_mfa.directories.ldap_server import LdapServer
 
@@ -71,7 +72,7 @@ class Failover:
                 failures.append(f"{server.name}: no answer in time")
                 if share >= _SILENCE and server.answered == answered:
                     self._failed(server, "no answer in time")
-            except UnfitAnswerError as unfit:
+            except (UnfitAnswerError, TooLargeError) as unfit:
                 failures.append(str(unfit))
             except DirectoryError as failure:
                 failures.append(str(failure))

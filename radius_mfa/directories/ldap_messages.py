@@ -22,8 +22,12 @@ from ldap3.operation.search import search_operation
 from ldap3.utils.asn1 import customTagMap, customTypeMap
 from pyasn1.codec.ber.encoder import Encoder
 
+from radius_mfa.directories.ldap_ber import Element, MalformedError, decoded, encoded, integer, span_of, within
+
 # A large entry has some 100 KiB; more is not waited for, let alone kept.
 LONGEST = 256 * 1024
+# ... unless somebody has put it there to be in the way: it is passed over, and only what asked for it fails.
+LARGEST = 64 * 1024 * 1024
 # A thousand entries that have only a name come to some 200 KiB.
 LONGEST_ANSWER = 4 * 1024 * 1024
 # The largest message id (RFC 4511 §4.1.1).
@@ -48,7 +52,6 @@ _PASSWORD_POLICY = b"1.3.6.1.4.1.42.2.27.8.5.1"
 _VERSION_3 = b"\x02\x01\x03"
 _CONSTRUCTED, _HIGH_TAG = 0x20, 0x1F
 _RESULTS = frozenset({BIND_RESPONSE, SEARCH_DONE, EXTENDED_RESPONSE})
-_DEEPEST = 8  # the value of an attribute of an entry is at 6
 _LONGEST_TEXT = 120
 
 # Stands for a hole while ldap3 encodes: U+FFFC is in nobody's filter.
@@ -59,16 +62,9 @@ _HOLE = HOLE.encode()
 _encode: Callable[[object], bytes] = Encoder(customTagMap, customTypeMap)
 _search_operation: Callable[..., object] = search_operation
 
-Element = tuple[int, "bytes | list[Element]"]
-"""A tag octet and what it holds: octets, or elements where it is constructed."""
-
 _Part = bytes | tuple[int, "_Parts"] | None
 _Parts = tuple[_Part, ...]
 """Of a request: octets that stay, elements whose length changes, and None for a hole."""
-
-
-class MalformedError(ValueError):
-    """What the server sent is not LDAP; `str()` says how, and quotes nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,25 +139,25 @@ def bind_request(dn: str, password: bytes) -> bytes:
     """
     if not dn or not password:
         raise ValueError("a bind wants a name and a password")
-    return _element(_BIND_REQUEST, _VERSION_3 + _element(_OCTETS, dn.encode()) + _element(_SIMPLE, password))
+    return encoded(_BIND_REQUEST, _VERSION_3 + encoded(_OCTETS, dn.encode()) + encoded(_SIMPLE, password))
 
 
 def start_tls_request() -> bytes:
     """ExtendedRequest for StartTLS (RFC 4511 §4.14.1), encoded."""
-    return _element(_EXTENDED_REQUEST, _element(_REQUEST_NAME, _START_TLS_NAME))
+    return encoded(_EXTENDED_REQUEST, encoded(_REQUEST_NAME, _START_TLS_NAME))
 
 
 def read_entry_request(dn: bytes, attributes: Sequence[str]) -> bytes:
     """SearchRequest (RFC 4511 §4.5.1) for the one entry `dn` itself, whatever it is, encoded."""
-    present = _element(_PRESENT, b"objectClass")
-    listed = b"".join(_element(_OCTETS, name.encode()) for name in attributes)
-    return _element(_SEARCH_REQUEST, _element(_OCTETS, dn) + _ITSELF + present + _element(_SEQUENCE, listed))
+    present = encoded(_PRESENT, b"objectClass")
+    listed = b"".join(encoded(_OCTETS, name.encode()) for name in attributes)
+    return encoded(_SEARCH_REQUEST, encoded(_OCTETS, dn) + _ITSELF + present + encoded(_SEQUENCE, listed))
 
 
 def message(number: int, request: bytes, controls: bytes = b"") -> bytes:
     """LDAPMessage (RFC 4511 §4.1.1): a request under its number."""
     octets = number.to_bytes(number.bit_length() // 8 + 1, "big")
-    return _element(_SEQUENCE, _element(_INTEGER, octets) + request + controls)
+    return encoded(_SEQUENCE, encoded(_INTEGER, octets) + request + controls)
 
 
 def unbind(number: int) -> bytes:
@@ -169,20 +165,12 @@ def unbind(number: int) -> bytes:
     return message(number, _UNBIND_REQUEST)
 
 
-def _element(tag: int, value: bytes) -> bytes:
-    length = len(value)
-    if length < 0x80:
-        return bytes((tag, length)) + value
-    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(octets))) + octets + value
-
-
 def _cut(octets: bytes) -> _Parts:
     """Encoded elements as parts; only what has a hole in it is taken apart."""
     parts: list[_Part] = []
     at = 0
     while at < len(octets):
-        begin, end = _within(octets, at, len(octets))
+        begin, end = within(octets, at, len(octets))
         value = octets[begin:end]
         if _HOLE not in value:
             parts.append(octets[at:end])
@@ -203,12 +191,12 @@ def _filled(parts: _Parts, value: bytes) -> bytes:
         elif isinstance(part, bytes):
             filled.append(part)
         else:
-            filled.append(_element(part[0], _filled(part[1], value)))
+            filled.append(encoded(part[0], _filled(part[1], value)))
     return b"".join(filled)
 
 
 # Asks for what a password policy has to say (draft-behera-ldap-password-policy-10 §6.1); not critical.
-POLICY_WANTED = _element(_CONTROLS, _element(_SEQUENCE, _element(_OCTETS, _PASSWORD_POLICY)))
+POLICY_WANTED = encoded(_CONTROLS, encoded(_SEQUENCE, encoded(_OCTETS, _PASSWORD_POLICY)))
 
 
 # --- what we receive --------------------------------------------------------------------------------
@@ -217,21 +205,32 @@ POLICY_WANTED = _element(_CONTROLS, _element(_SEQUENCE, _element(_OCTETS, _PASSW
 def size_of_first(octets: bytes | bytearray) -> int | None:
     """How many octets the message at the start of `octets` has; None while too few of them are there to tell.
 
-    Raises MalformedError, for a message of more than LONGEST octets too, before it is waited for.
+    Raises MalformedError.
     """
     if octets and octets[0] != _SEQUENCE:
         raise MalformedError("something that is no LDAP message")
-    span = _span(octets, 0)
-    if span is not None and span[1] > LONGEST:
-        raise MalformedError(f"a message of more than {LONGEST} octets")
+    span = span_of(octets, 0)
+    if span is not None and span[1] > LARGEST:
+        raise MalformedError(f"a message of more than {LARGEST} octets")
     return None if span is None else span[1]
+
+
+def number_of_first(octets: bytes | bytearray) -> int | None:
+    """The number of the message at the start of `octets`, None while it is not there.  Raises MalformedError."""
+    span = span_of(octets, 0)
+    inner = span and span_of(octets, span[0])
+    if not span or not inner:
+        return None
+    if octets[span[0]] != _INTEGER or inner[1] - inner[0] > 4:
+        raise MalformedError("a message without number or operation")
+    return integer(bytes(octets[inner[0] : inner[1]])) if len(octets) >= inner[1] else None
 
 
 def read(octets: bytes) -> Message:
     """The one message that `octets` are.  Raises MalformedError."""
-    match _elements(octets, 0, len(octets)):
+    match decoded(octets, 0, len(octets)):
         case [(0x30, [(0x02, bytes(number)), (int(operation), list(content)), *further])]:
-            return Message(_number(number), operation, _content(operation, content, further))
+            return Message(integer(number), operation, _content(operation, content, further))
     raise MalformedError("a message without number or operation")
 
 
@@ -279,9 +278,9 @@ def _control(element: Element) -> tuple[bytes, bytes | None]:
 
 def _error_in(value: bytes) -> int | None:
     """PasswordPolicyResponseValue (draft-behera-ldap-password-policy-10 §6.2): its error, None for none."""
-    match _elements(value, 0, len(value)):
+    match decoded(value, 0, len(value)):
         case [(0x30, [(0xA0, [(0x80 | 0x81, bytes(warning))]), *rest])]:
-            _number(warning)
+            integer(warning)
         case [(0x30, list(rest))]:
             pass
         case _:
@@ -290,14 +289,14 @@ def _error_in(value: bytes) -> int | None:
         case []:
             return None
         case [(0x81, bytes(error))]:
-            return _number(error)
+            return integer(error)
     raise MalformedError("a password policy that is none")
 
 
 def _result(content: list[Element]) -> Result:
     match content:
         case [(0x0A, bytes(code)), (0x04, bytes()), (0x04, bytes(text)), *_]:
-            return Result(_number(code), _shown(text) if text else "")
+            return Result(integer(code), _shown(text) if text else "")
     raise MalformedError("a result that is none")
 
 
@@ -341,56 +340,7 @@ def _has_odd_spaces_only(text: str) -> bool:
     return all(each.isprintable() or unicodedata.category(each) == "Zs" for each in text)
 
 
-def _number(octets: bytes) -> int:
-    """An INTEGER or ENUMERATED: never none of the octets, and in LDAP never more than four."""
-    if not 1 <= len(octets) <= 4:
-        raise MalformedError("a number of no known size")
-    return int.from_bytes(octets, "big", signed=True)
-
-
 def _shown(text: bytes) -> str:
     """What a server says, fit for one line of a log."""
     line = " ".join(text[:_LONGEST_TEXT].decode(errors="replace").split())
     return "".join(each if each.isprintable() else "?" for each in line)
-
-
-def _elements(octets: bytes, at: int, stop: int, depth: int = 0) -> list[Element]:
-    """The elements that fill `octets` from `at` to `stop` exactly (X.690 §8.1, with RFC 4511 §5.1)."""
-    if depth > _DEEPEST:
-        raise MalformedError("elements nested too deeply")
-    elements: list[Element] = []
-    while at < stop:
-        tag = octets[at]
-        begin, end = _within(octets, at, stop)
-        if tag & _CONSTRUCTED:
-            elements.append((tag, _elements(octets, begin, end, depth + 1)))
-        else:
-            elements.append((tag, octets[begin:end]))
-        at = end
-    return elements
-
-
-def _within(octets: bytes, at: int, stop: int) -> tuple[int, int]:
-    span = _span(octets, at)
-    if span is None or span[1] > stop:
-        raise MalformedError("an element that overruns what it is in")
-    return span
-
-
-def _span(octets: bytes | bytearray, at: int) -> tuple[int, int] | None:
-    """Where the value of the element at `at` begins and ends; None when the octets end before its length does.
-
-    Tags are one octet and lengths definite (RFC 4511 §5.1), of four octets at most.
-    """
-    if len(octets) < at + 2:
-        return None
-    length = octets[at + 1]
-    if length < 0x80:
-        return at + 2, at + 2 + length
-    more = length & 0x7F
-    if not 1 <= more <= 4:
-        raise MalformedError("a length of no known form")
-    begin = at + 2 + more
-    if len(octets) < begin:
-        return None
-    return begin, begin + int.from_bytes(octets[at + 2 : begin], "big")

@@ -10,8 +10,17 @@ from contextlib import asynccontextmanager
 import pytest
 
 from radius_mfa.core.errors import DirectoryError
-from radius_mfa.directories.ldap_connection import Answer, ConnectionLostError, LdapConnection
-from radius_mfa.directories.ldap_messages import HOLE, LONGEST, LONGEST_ANSWER, SUCCESS, Entry, Result, Search
+from radius_mfa.directories.ldap_connection import Answer, ConnectionLostError, LdapConnection, TooLargeError
+from radius_mfa.directories.ldap_messages import (
+    HOLE,
+    LARGEST,
+    LONGEST,
+    LONGEST_ANSWER,
+    SUCCESS,
+    Entry,
+    Result,
+    Search,
+)
 from tests.directories.support import (
     BIND_RESPONSE,
     DONE,
@@ -117,7 +126,7 @@ def test_a_late_answer_is_nobodys(run: Run) -> None:
     ("octets", "why"),
     [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "the server sent something that is no LDAP message"),
-        (b"\x30\x84\x7f\xff\xff\xff", f"the server sent a message of more than {LONGEST} octets"),
+        (b"\x30\x84\x7f\xff\xff\xff", f"the server sent a message of more than {LARGEST} octets"),
         (b"\x30\x80", "the server sent a length of no known form"),
         (tlv(0x30), "the server sent a message without number or operation"),
         (result(1, DONE), "the server sent an answer to something else"),
@@ -168,15 +177,54 @@ def test_entries_without_end_are_not_kept(run: Run) -> None:
     run(play)
 
 
-def test_an_answer_that_goes_on_and_on_is_not_waited_for(run: Run) -> None:
+def test_an_entry_that_is_too_large_fails_only_who_asked_for_it(run: Run) -> None:
+    """Somebody may write what they like into an entry of theirs; others share the connection."""
+
+    async def answering(request: Asked) -> bytes:
+        large = b"mallory" in request.octets
+        found = entry(request.number, "uid=found", cn=b"v" * (LONGEST if large else 1))
+        return found + result(request.number, DONE)
+
+    async def play() -> None:
+        async with peer(answering) as server, connected(server) as connection:
+            for _ in range(2):
+                poison = asyncio.ensure_future(connection.search(BY_NAME.request(b"mallory")))
+                got = await connection.search(BY_NAME.request(b"alice"))
+                assert [each.dn for each in got.entries] == ["uid=found"]
+                with pytest.raises(TooLargeError, match=f"ldap://it: an entry of more than {LONGEST} octets"):
+                    await poison
+            assert (connection.usable, server.connections) == (True, 1)
+
+    run(play)
+
+
+@pytest.mark.parametrize("piece", [3, 10_000, 1 << 20])
+def test_it_is_passed_over_in_whatever_pieces_it_comes(run: Run, piece: int) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            asking = [asyncio.ensure_future(connection.search(BY_NAME.request(name))) for name in (b"a", b"b")]
+            await server.until(lambda it: len(it.asked) == 2)
+            first = server.asked[0].number
+            octets = entry(first, "uid=a", cn=b"v" * LONGEST) + result(first, DONE) + result(first + 1, DONE)
+            for at in range(0, len(octets), piece):
+                connection.data_received(octets[at : at + piece])
+            with pytest.raises(TooLargeError):
+                await asking[0]
+            assert (await asking[1]).result.code == SUCCESS
+
+    run(play)
+
+
+def test_an_answer_that_goes_on_and_on_is_not_kept(run: Run) -> None:
     def answer(number: int) -> bytes:
         count = LONGEST_ANSWER // 250_000 + 1
         return b"".join(entry(number, f"uid={n}", cn=b"v" * 250_000) for n in range(count))
 
     async def play() -> None:
         async with peer(always(answer)) as server, connected(server) as connection:
-            said = await lost(connection.search(BY_NAME.request(b"alice"), 1000))
-            assert said == f"ldap://it: the server sent an answer of more than {LONGEST_ANSWER} octets"
+            with pytest.raises(TooLargeError, match=f"ldap://it: an answer of more than {LONGEST_ANSWER} octets"):
+                await connection.search(BY_NAME.request(b"alice"), 1000)
+            assert connection.usable
 
     run(play)
 

@@ -15,16 +15,17 @@ from ldap3.utils.asn1 import customTagMap, customTypeMap
 from pyasn1.codec.ber import decoder
 from pyasn1.codec.ber.encoder import Encoder
 
+from radius_mfa.directories.ldap_ber import MalformedError
 from radius_mfa.directories.ldap_messages import (
     HOLE,
+    LARGEST,
     LAST_ID,
-    LONGEST,
     Entry,
-    MalformedError,
     Result,
     Search,
     bind_request,
     message,
+    number_of_first,
     read,
     size_of_first,
     unbind,
@@ -241,7 +242,7 @@ def test_the_size_is_told_as_soon_as_it_can_be() -> None:
         pytest.param(b"\x30\x80", id="indefinite"),
         pytest.param(b"\x30\x85", id="length of a length"),
         pytest.param(b"\x30\x84\xff\xff\xff\xff", id="4 GiB"),
-        pytest.param(b"\x30\x83" + (LONGEST - 4).to_bytes(3, "big"), id="one octet too many"),
+        pytest.param(b"\x30\x84" + (LARGEST - 5).to_bytes(4, "big"), id="one octet too many"),
     ],
 )
 def test_what_is_too_long_or_no_ldap_is_malformed_before_it_is_waited_for(start: bytes) -> None:
@@ -249,8 +250,22 @@ def test_what_is_too_long_or_no_ldap_is_malformed_before_it_is_waited_for(start:
         size_of_first(start)
 
 
-def test_the_longest_message_is_waited_for() -> None:
-    assert size_of_first(b"\x30\x83" + (LONGEST - 5).to_bytes(3, "big")) == LONGEST
+def test_the_largest_message_has_a_size() -> None:
+    assert size_of_first(b"\x30\x84" + (LARGEST - 6).to_bytes(4, "big")) == LARGEST
+
+
+def test_the_number_is_told_as_soon_as_it_can_be() -> None:
+    octets = result(300, DONE)
+
+    assert [number_of_first(octets[:count]) for count in range(8)] == [None] * 6 + [300] * 2
+
+
+@pytest.mark.parametrize(
+    "octets", [tlv(0x30, tlv(0x04, b"a")), b"\x30\x20\x02\x05", b"\x30\x20\x02\x84\xff\xff\xff\xff"]
+)
+def test_what_has_no_number_is_malformed_before_it_is_waited_for(octets: bytes) -> None:
+    with pytest.raises(MalformedError):
+        number_of_first(octets)
 
 
 ANSWERS = [

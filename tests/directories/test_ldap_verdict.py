@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from radius_mfa.core.ports import Password
 from radius_mfa.directories import ldap_messages as messages
-from radius_mfa.directories.ldap_messages import MalformedError, Message, Result
+from radius_mfa.directories.ldap_ber import MalformedError
+from radius_mfa.directories.ldap_messages import Message, Result
 from radius_mfa.directories.ldap_verdict import verdict
 from tests.directories.support import BIND_RESPONSE, Run, directory, login, tlv
 from tests.peers.slapd import Slapd, strict_slapd
