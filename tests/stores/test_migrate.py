@@ -8,8 +8,11 @@ from pathlib import Path
 from sqlite3 import Connection
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.pool import StaticPool
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.stores.migrate import NEWEST, SCRIPTS
@@ -17,7 +20,7 @@ from radius_mfa.stores.migrate import migrate as migrate_connection
 from radius_mfa.stores.sqlite import SqliteStore
 from radius_mfa.stores.sqlite_connection import connect, name_of
 from tests.adapters import FixedClock
-from tests.stores.support import TOP
+from tests.stores.support import TOP, asked
 
 TABLES = {
     "key_check",
@@ -135,3 +138,34 @@ print(sorted({"alembic", "sqlalchemy"} & set(sys.modules)))
 """
     assert run(program, url) == "['alembic', 'sqlalchemy']\n"
     assert run(program, url) == "[]\n"
+
+
+def test_what_a_store_of_the_first_version_holds_is_still_there(url: str, connection: Connection) -> None:
+    """A server that is brought up to date finds its users, their tokens and what was spent."""
+    _upgrade_to("0001", connection)
+    connection.execute(
+        "INSERT INTO user_counters (user_id, username, failures, created) VALUES ('u-alice', 'alice', 3, 1.0)"
+    )
+    connection.execute(
+        "INSERT INTO totp_token VALUES ('t1', 'u-alice', 'phone', x'00', x'01', TRUE, 58000000, 0, 1.0)"
+    )
+    connection.execute("INSERT INTO spent_state VALUES (x'02', 1, 'u-alice', x'03', NULL, 9e9)")
+
+    with asked(lambda clock: SqliteStore.open(url, clock)) as it:
+        facts = it.facts("u-alice")
+        assert (facts.username, facts.counters.failures, facts.mail_address) == ("alice", 3, "")
+        assert [(token.id, token.last_step) for token in facts.tokens] == [("t1", 58000000)]
+        it.run(it.store.set_mail_address("u-alice", "alice", "alice@example.net"))
+        assert it.facts("u-alice").mail_address == "alice@example.net"
+    assert version(connection) == NEWEST
+    assert connection.execute("SELECT count(*) FROM spent_state").fetchone() == (1,)
+
+
+def _upgrade_to(revision: str, connection: Connection) -> None:
+    """As the server that knew no later version has done it."""
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+    with engine.connect() as config.attributes["connection"]:
+        command.upgrade(config, revision)
+        connection.commit()
