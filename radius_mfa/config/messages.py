@@ -14,8 +14,8 @@ from string import Formatter
 
 from radius_mfa.config.document import Document, Places, Problem, quoted, read_document
 from radius_mfa.core.errors import ConfigurationError
+from radius_mfa.core.messages import FALLBACK
 
-FALLBACK = "en"
 _LANGUAGE = re.compile("[a-z]{2,8}")  # as `core.challenge.primary_language` has it
 _LARGEST = 1 << 18  # octets
 _LONGEST_REPLY = 1000  # octets

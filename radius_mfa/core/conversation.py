@@ -11,8 +11,8 @@ know again.  In every later round it sends that State and what the user typed.  
  3. **One reading.**  What is password and what is code is settled by the client's profile before
     either is checked, and never tried the other way round.
  4. **A State belongs to one client and one User-Name**, is honoured for a time, and is spent by the
-    first answer to it (RFC 2865 §5.24 leaves its content to us).  Round one writes nothing,
-    but for a code that has to be mailed.
+    first answer to it (RFC 2865 §5.24 leaves its content to us).  Until something is answered
+    nothing is written, but for a code that has to be mailed.
  5. **A failure is counted before the code is looked at**, in the transaction that spends the
     State, and taken back if the code was right.  So a thousand answers sent at once gain
     nothing over one.  An answer that cannot be right is not a guess and is not counted.
@@ -289,10 +289,10 @@ class Conversation:
     async def _settle_mail(self, case: _Case) -> Conclusion:
         """`mail` was typed.  That is no wrong answer, so there is a round more, until it was typed too often."""
         login = case.login
-        login = replace(login, round=login.round + 1, mails=min(login.mails + 1, challenge.MOST_MAILS))
-        if login.round - login.mails > login.request.nas.profile.rounds and not login.asks_in_one_field:
+        if login.mails == challenge.MOST_MAILS and login.is_last_round:
             return await self._settle_wrong(case, Outcome.MAIL_LIMIT)
         reference = await self._mailed(login, case.spent.facts, case.deadline)
+        login = replace(login, round=login.round + 1, mails=min(login.mails + 1, challenge.MOST_MAILS))
         settled = await self._settle(case, self._after_mail(login, reference), detail=reference)
         assert settled is not None  # there was no code to be used
         return settled

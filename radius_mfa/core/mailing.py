@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from radius_mfa.core.ports import Clock, Facts, MailCode, MailedFactor, Mailer, Store
 
+DAY = 86400.0  # seconds: what a user's mails are counted over
+
 
 @dataclass(frozen=True, slots=True)
 class Mailing:

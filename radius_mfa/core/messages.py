@@ -9,6 +9,8 @@ from enum import IntEnum, StrEnum
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.usernames import KEPT, Naming
 
+FALLBACK = "en"  # the language that has every text
+
 
 class Attribute(IntEnum):
     """Attribute numbers that the code itself looks at (RFC 2865 §5, RFC 3579 §3, RFC 2869 §5)."""

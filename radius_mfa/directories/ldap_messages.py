@@ -24,9 +24,9 @@ from pyasn1.codec.ber.encoder import Encoder
 
 from radius_mfa.directories.ldap_ber import Element, MalformedError, decoded, encoded, integer, span_of, within
 
-# A large entry has some 100 KiB; more is not waited for, let alone kept.
+# A large entry has some 100 KiB.  A longer message, which somebody may have put there to be in the way, is
+# passed over: only what asked for it fails.  One that is longer still is no message of a directory.
 LONGEST = 256 * 1024
-# ... unless somebody has put it there to be in the way: it is passed over, and only what asked for it fails.
 LARGEST = 64 * 1024 * 1024
 # A thousand entries that have only a name come to some 200 KiB.
 LONGEST_ANSWER = 4 * 1024 * 1024

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 
+from radius_mfa.core.mailing import DAY
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Entropy, Facts, MailCode, MailCodeUse, NewMailCode, Sealer
@@ -12,7 +13,6 @@ from radius_mfa.core.ports import Entropy, Facts, MailCode, MailCodeUse, NewMail
 PURPOSE = "mail"  # what codes are sealed for
 DIGITS = 8
 MOST_TRIES = 3
-DAY = 86400.0  # seconds: what `per_day` is counted over
 
 # Of what looks or sounds like something else, one of the two or neither.
 _LETTERS = "ACDEFHJKLMNPRTVWXY"

@@ -18,10 +18,9 @@ from datetime import datetime, tzinfo
 import structlog
 
 from radius_mfa.core.errors import BackendError
-from radius_mfa.core.messages import Message
+from radius_mfa.core.messages import FALLBACK, Message
 from radius_mfa.core.ports import Clock, Mail, Meter, Sealer, Store
 from radius_mfa.factors.mail import PURPOSE
-from radius_mfa.service.texts import FALLBACK
 
 _AT_ONCE = 4  # connections to the mail server
 _PAUSES = (5.0, 15.0, 60.0, 300.0)  # seconds after one failure after another, the last one repeats

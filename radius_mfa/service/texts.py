@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from radius_mfa.core.messages import Message
-
-FALLBACK = "en"
+from radius_mfa.core.messages import FALLBACK, Message
 
 
 class Texts:

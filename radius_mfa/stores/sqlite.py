@@ -176,7 +176,8 @@ class SqliteStore:
                 return Settled.CODE_USED
             if settlement.adjust:
                 self._adjust(db, attempt.user_id, settlement.adjust, event)
-            mail.take_tries_back(db, attempt.user_id, settlement.untried)
+            if settlement.untried:
+                mail.take_tries_back(db, attempt.user_id, settlement.untried)
             db.execute(_DECIDE, (settlement.decision, attempt.login, attempt.round))
             write_login(db, event)
         return Settled.DONE

@@ -8,10 +8,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from radius_mfa.core.mailing import DAY
 from radius_mfa.core.ports import Mail, MailCode, MailCodeUse, NewMailCode
 from radius_mfa.stores.sqlite_connection import transaction
-
-_DAY = 86400.0  # seconds: what `per_day` is counted over
 
 _CODES = """
     SELECT id, reference, code, created, expires, tries, used FROM mail_code
@@ -57,7 +56,7 @@ PURGE_CODES = """
 
 
 def codes_of(db: sqlite3.Connection, user_id: str) -> tuple[MailCode, ...]:
-    """The user's codes, the oldest first."""
+    """The user's codes, in the order they were issued."""
     rows = db.execute(_CODES, (user_id,)).fetchall()
     return tuple(MailCode(row[0], user_id, row[1], row[2], row[3], row[4], row[5], bool(row[6])) for row in rows)
 
@@ -73,8 +72,10 @@ def take_tries_back(db: sqlite3.Connection, user_id: str, code_ids: Iterable[str
 
 def use(db: sqlite3.Connection, user_id: str, code: MailCodeUse) -> bool:
     """Whether the code was there to be used up, which it is now; if its mail is still to leave, it need not."""
-    db.execute(_DROP, (code.code_id,))
-    return db.execute(_USE, (code.code_id, user_id)).rowcount == 1
+    used = db.execute(_USE, (code.code_id, user_id)).rowcount == 1
+    if used:
+        db.execute(_DROP, (code.code_id,))
+    return used
 
 
 def issue(db: sqlite3.Connection, code: NewMailCode) -> bool:
@@ -90,9 +91,12 @@ def issue(db: sqlite3.Connection, code: NewMailCode) -> bool:
 
 
 def claim(db: sqlite3.Connection, now: float, until: float, most: int) -> Sequence[Mail]:
-    """What is due, and not due again before `until`."""
+    """What is due, and not due again before `until`.  Mostly there is nothing: then no lock is taken."""
+    due = (now, now + _AHEAD, most)
+    if not db.execute(_DUE, due).fetchall():
+        return []
     with transaction(db):
-        ids = db.execute(_DUE, (now, now + _AHEAD, most)).fetchall()
+        ids = db.execute(_DUE, due).fetchall()
         db.executemany(_CLAIM, [(until, mail_id) for (mail_id,) in ids])
         return [Mail(*row) for mail_id in ids for row in db.execute(_MAIL, mail_id)]
 
@@ -117,4 +121,4 @@ def set_address(db: sqlite3.Connection, user_id: str, address: str, now: float) 
 
 def forgettable(now: float) -> tuple[float, float]:
     """The parameters of PURGE_CODES: expired, and not counted by `per_day` any more."""
-    return now, now - _DAY
+    return now, now - DAY

@@ -10,10 +10,11 @@ import pytest
 
 from radius_mfa.core.answers import CodeAnswer, read_answer
 from radius_mfa.core.guard import Counters
+from radius_mfa.core.mailing import DAY
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Facts, MailCode, MailCodeUse, NewMailCode
-from radius_mfa.factors.mail import DAY, MailFactor, MailRules
+from radius_mfa.factors.mail import MailFactor, MailRules
 from tests.adapters import NOON, SeededEntropy, new_sealer
 
 SEALER = new_sealer()

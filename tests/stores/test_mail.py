@@ -208,6 +208,7 @@ def test_somebody_elses_code_is_never_used(it: Asked) -> None:
 
     assert it.settle(settlement(attempt(1, user_id=BOB), MailCodeUse("c1"))) is Settled.CODE_USED
     assert [code.used for code in codes(it)] == [False]
+    assert [mail.id for mail in claim(it)] == ["c1"]
 
 
 def test_using_a_code_ends_by_the_deadline(it: Asked) -> None:
