@@ -28,7 +28,8 @@ STATUS_SERVER = 12  # a Code (RFC 5997 §4.1)
 ACCEPT, REJECT, CHALLENGE = "Access-Accept", "Access-Reject", "Access-Challenge"
 CODES = {2: ACCEPT, 3: REJECT, 11: CHALLENGE}
 
-_TRY, _TRIES = 1.0, 10  # seconds a try may take, and how many there are
+# Seconds a try may take, longer than a loaded machine makes anything wait, and how many there are.
+_TRY, _TRIES = 3.0, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +189,7 @@ class RawNas:
 
     def exchange(self, packet: bytes) -> RawReply:
         """Send until there is a reply, and verify that."""
-        for _ in range(_TRIES):
-            self.socket.send(packet)
-            try:
-                octets = self.socket.recv(4096)
-            except TimeoutError:
-                continue
-            return self.read(octets, packet)
-        raise AssertionError("the server did not answer")
+        return self.exchange_all([packet])[0]
 
     def exchange_all(self, packets: Sequence[bytes]) -> list[RawReply]:
         """Send all of them, again where there is no reply, and verify what comes; 256 at most."""
