@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -59,6 +60,14 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
     except ImportError:
         return asyncio.run(main)
     return uvloop.run(main)
+
+
+def told_to_end() -> asyncio.Event:
+    """Set once the process is asked to end, by SIGTERM or Ctrl-C, also where a shell had it ignore the latter."""
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    return ended
 
 
 def refuse(text: str) -> NoReturn:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from radius_mfa.cli.common import refuse, run
+from radius_mfa.cli.common import refuse, run, told_to_end
 
 if TYPE_CHECKING:
     from radius_mfa.cli.mail_catcher import CaughtMail, MailCatcher
@@ -43,6 +44,7 @@ async def _demo(folder: Path, once: bool) -> None:
     from radius_mfa.cli.rounds import Rounds
     from radius_mfa.observe.logging import configure
 
+    ended = told_to_end()  # so that the folder is removed, however this ends
     secret = secrets.token_hex(16)
     async with mail_catcher(_show_mail) as mails:
         loaded = _configuration(folder, secret, mails.port)
@@ -54,8 +56,8 @@ async def _demo(folder: Path, once: bool) -> None:
             wrong = await asyncio.to_thread(_logins, rounds, _App(seed), mails)
             if wrong:
                 refuse(f"demo: {wrong} of the logins did not go as they should")
-            if not once:
-                await _try_yourself(server.addresses[0], secret, _App(seed))
+            if not once and not ended.is_set():
+                await _try_yourself(server.addresses[0], secret, _App(seed), ended)
         finally:
             await server.stop()
 
@@ -160,8 +162,8 @@ def _typed(answers: Iterator[str]) -> Callable[[str], str | None]:
     return answer
 
 
-async def _try_yourself(server: tuple[str, int], secret: str, app: _App) -> None:
-    """Say what to try, and keep the server up until it is interrupted."""
+async def _try_yourself(server: tuple[str, int], secret: str, app: _App, ended: asyncio.Event) -> None:
+    """Say what to try, and keep the server up until it is to end."""
     from radius_mfa.factors.totp import PERIOD, base32
 
     click.secho("\nNow you. In another terminal, in this folder:", bold=True)
@@ -170,11 +172,13 @@ async def _try_yourself(server: tuple[str, int], secret: str, app: _App) -> None
     click.echo("Type mail at the prompt, and the code comes by e-mail: it is shown here.")
     click.echo(f"The secret for an authenticator app is {base32(app.seed)}; or take the codes from here.")
     click.echo("Ctrl-C ends it.\n")
-    while True:
+    while not ended.is_set():
         # The code of the step that follows: right already, and not used up by the logins above.
         line = f"code: {app.code(1)}"
         if sys.stdout.isatty():
             click.echo(f"\r{line}", nl=False)
         else:
             click.echo(line)
-        await asyncio.sleep(PERIOD - time.time() % PERIOD)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PERIOD - time.time() % PERIOD):
+                await ended.wait()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from radius_mfa.cli.common import config_option, config_path, load_configuration, run
+from radius_mfa.cli.common import config_option, config_path, load_configuration, run, told_to_end
 from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
 
 if TYPE_CHECKING:
@@ -37,10 +37,8 @@ async def _serve(loaded: Loaded, path: Path) -> None:
     from radius_mfa.assembly.server import Server
 
     _begin_log(loaded)
-    ended, reload = asyncio.Event(), asyncio.Event()
+    ended, reload = told_to_end(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     server = await Server.start(loaded)
     reloading = loop.create_task(_reload_when(reload, server, path))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from tests.cli.support import run_process
 
@@ -32,9 +36,14 @@ def test_once_it_shows_four_logins_and_ends() -> None:
     assert len(re.findall(r"\d{4} \d{4}", ran.out)) == 1  # the mail itself
 
 
-def test_it_stays_up_until_it_is_interrupted_and_says_how_to_log_in() -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_it_stays_up_until_it_is_told_to_end_says_how_to_log_in_and_leaves_nothing(
+    tmp_path: Path, how: signal.Signals
+) -> None:
     command = [sys.executable, "-u", "-m", "radius_mfa", "demo"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment, text=True) as demo:
         try:
             assert demo.stdout is not None
             said = ""
@@ -46,6 +55,6 @@ def test_it_stays_up_until_it_is_interrupted_and_says_how_to_log_in() -> None:
             assert try_this
             run_process(*shlex.split(try_this[1]), "--answer", code[1]).worked()
         finally:
-            demo.send_signal(signal.SIGINT)
+            demo.send_signal(how)
         _, err = demo.communicate(timeout=30)
-    assert err.strip() == ""
+    assert (demo.returncode, err.strip(), list(tmp_path.iterdir())) == (0, "", [])
