@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
 
-_TOTP = frozenset({FactorKind.TOTP})
-
 
 @dataclass(frozen=True, slots=True)
 class Counters:
@@ -42,9 +40,9 @@ class Guard:
 
     def open(self, counters: Counters, factors: frozenset[FactorKind]) -> frozenset[FactorKind]:
         """Those of `factors` that are not suspended: only TOTP ever is, guessing a mailed code has its own end."""
-        return factors - _TOTP if counters.suspended else factors
+        return factors - {FactorKind.TOTP} if counters.suspended else factors
 
-    def barred(self, counters: Counters, now: float, factors: frozenset[FactorKind] = _TOTP) -> Outcome | None:
+    def barred(self, counters: Counters, now: float, factors: frozenset[FactorKind]) -> Outcome | None:
         """LOCKED or SUSPENDED, or None when a code of one of `factors` may be tried."""
         if counters.suspended and not self.open(counters, factors):
             return Outcome.SUSPENDED
@@ -60,7 +58,7 @@ class Guard:
             return lambda counters: self.reserve(counters, now, guess)
         return lambda counters: None if self.barred(counters, now, kinds) else counters
 
-    def reserve(self, counters: Counters, now: float, kind: FactorKind = FactorKind.TOTP) -> Counters | None:
+    def reserve(self, counters: Counters, now: float, kind: FactorKind) -> Counters | None:
         """The counters with one more failure, and the lock or suspension where that fills them up.
 
         None when no code of this kind may be tried at all.  The failure that fills a counter is itself still

@@ -20,29 +20,29 @@ def after(guesses: int, guard: Guard = GUARD, now: float = NOW) -> tuple[Counter
     counters = Counters()
     for _ in range(guesses):
         now = max(now, counters.locked_until)
-        reserved = guard.reserve(counters, now)
+        reserved = guard.reserve(counters, now, FactorKind.TOTP)
         assert reserved is not None
         counters = reserved
     return counters, now
 
 
 def test_a_reservation_is_one_failure() -> None:
-    assert GUARD.reserve(Counters(), NOW) == Counters(failures=1, since_success=1)
+    assert GUARD.reserve(Counters(), NOW, FactorKind.TOTP) == Counters(failures=1, since_success=1)
 
 
 def test_the_failure_that_fills_the_counter_is_judged_and_the_next_is_not() -> None:
     counters, now = after(10)
 
     assert counters == Counters(10, 10, 1, now + 900.0)
-    assert GUARD.barred(counters, now) is Outcome.LOCKED
-    assert GUARD.reserve(counters, now + 899.9) is None
+    assert GUARD.barred(counters, now, TOTP) is Outcome.LOCKED
+    assert GUARD.reserve(counters, now + 899.9, FactorKind.TOTP) is None
 
 
 def test_a_served_lock_gives_a_new_count_but_forgets_neither_locks_nor_the_total() -> None:
     counters, now = after(10)
 
-    assert GUARD.barred(counters, now + 900.0) is None
-    assert GUARD.reserve(counters, now + 900.0) == Counters(1, 11, 1, now + 900.0)
+    assert GUARD.barred(counters, now + 900.0, TOTP) is None
+    assert GUARD.reserve(counters, now + 900.0, FactorKind.TOTP) == Counters(1, 11, 1, now + 900.0)
 
 
 def test_each_lock_lasts_longer_and_the_last_duration_repeats() -> None:
@@ -59,8 +59,8 @@ def test_fifty_failures_without_a_success_suspend_for_good() -> None:
     counters, now = after(50)
 
     assert counters.suspended
-    assert GUARD.barred(counters, now + 10**9) is Outcome.SUSPENDED
-    assert GUARD.reserve(counters, now + 10**9) is None
+    assert GUARD.barred(counters, now + 10**9, TOTP) is Outcome.SUSPENDED
+    assert GUARD.reserve(counters, now + 10**9, FactorKind.TOTP) is None
     assert not after(49)[0].suspended
 
 
@@ -73,8 +73,8 @@ def test_a_lock_or_suspension_given_back_is_undone() -> None:
     suspended, then = after(50)
 
     assert GUARD.given_back(locked) == Counters(failures=9, since_success=9)
-    assert GUARD.barred(GUARD.given_back(locked), now) is None
-    assert GUARD.barred(GUARD.given_back(suspended), then) is None
+    assert GUARD.barred(GUARD.given_back(locked), now, TOTP) is None
+    assert GUARD.barred(GUARD.given_back(suspended), then, TOTP) is None
 
 
 def test_nothing_is_given_back_below_nothing() -> None:
@@ -93,7 +93,7 @@ class Ledger:
 
     def reserve(self) -> None:
         served = self.counters.failures >= self.guard.failures and self.now >= self.counters.locked_until
-        counters = self.guard.reserve(self.counters, self.now)
+        counters = self.guard.reserve(self.counters, self.now, FactorKind.TOTP)
         if counters is not None:
             self.wrong = 0 if served else self.wrong
             self.counters = counters
@@ -167,7 +167,7 @@ def test_giving_back_undoes_exactly_what_reserving_did(guard: Guard, events: Eve
     for event in events:
         event(ledger)
     before, now = ledger.counters, ledger.now
-    reserved = guard.reserve(before, now)
+    reserved = guard.reserve(before, now, FactorKind.TOTP)
     if reserved is not None:
         assert _in_force(guard.given_back(reserved), guard, now) == _in_force(before, guard, now)
 
@@ -176,7 +176,7 @@ def test_giving_back_undoes_exactly_what_reserving_did(guard: Guard, events: Eve
 def test_used_codes_alone_never_lock(failures: int) -> None:
     guard, counters = Guard(failures=failures), Counters()
     for _ in range(100):
-        reserved = guard.reserve(counters, NOW)
+        reserved = guard.reserve(counters, NOW, FactorKind.TOTP)
         assert reserved is not None
         counters = guard.given_back(reserved)
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import tests
 from radius_mfa.core.guard import Counters, Guard
-from radius_mfa.core.messages import AuditEvent
+from radius_mfa.core.messages import AuditEvent, FactorKind
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import (
     AnsweredBefore,
@@ -41,7 +41,7 @@ SOON = 10.0  # seconds a store may take when nothing is in its way
 TOP = Path(tests.__file__).parents[1]
 PATIENCE = 60.0  # seconds for another process; a loaded machine may take its time
 
-count = partial(GUARD.reserve, now=NOON)
+count = partial(GUARD.reserve, now=NOON, kind=FactorKind.TOTP)
 
 
 class SystemClock:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters, Guard, cleared
+from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.ports import (
     AnsweredBefore,
     Attempt,
@@ -287,9 +288,9 @@ def test_the_counters_are_those_of_the_rules_whatever_happens_in_whatever_order(
         for what, who, later in story:
             now += later
             user = f"{who} {chapter}"
-            expected = guard.reserve(model.get(user, Counters()), now)
+            expected = guard.reserve(model.get(user, Counters()), now, FactorKind.TOTP)
             mine = attempt(next(logins), user_id=user)
-            spent = it.spend(mine, partial(guard.reserve, now=now))
+            spent = it.spend(mine, partial(guard.reserve, now=now, kind=FactorKind.TOTP))
             assert (spent is Refusal.BARRED) == (expected is None)
             if expected is not None:
                 adjust = {"right": cleared, "resent": guard.given_back}.get(what)
@@ -366,7 +367,7 @@ def test_unlocking_clears_the_counters_and_leaves_the_tokens(it: Asked) -> None:
     it.add(new_token())
     for number in range(GUARD.failures):
         it.spend(attempt(number))
-    assert GUARD.barred(it.counters(), it.clock.wall())
+    assert GUARD.barred(it.counters(), it.clock.wall(), frozenset({FactorKind.TOTP}))
 
     assert it.run(it.store.unlock(ALICE))
     assert it.counters() == Counters()
