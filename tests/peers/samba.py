@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -145,23 +145,18 @@ class Samba:
     bind_password = SERVICE.password
 
     def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="samba-"))
-        self._process: subprocess.Popen[bytes] | None = None
-        try:
+        with ExitStack() as undo:
+            self._folder = Path(tempfile.mkdtemp(prefix="samba-"))
+            undo.callback(_run, "rm", "-r", self._folder)
             self._provision()
-            self._start()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+            self._start(undo)
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:
-            self._control.close()  # at which the other side ends, and all of samba with it
-            self._process.wait(_PATIENCE)
-        _run("rm", "-r", self._folder)
+        self._undo.close()
 
     def _provision(self) -> None:
         authority = Authority(self._folder / "tls")
@@ -184,21 +179,23 @@ class Samba:
         python = ("faketime", "-f", _AGE, "/usr/bin/python3", "-I")
         _run(*python, "-c", _PROVISION, self._configuration, REALM, WORKGROUP, text="\n".join(entries))
 
-    def _start(self) -> None:
+    def _start(self, undo: ExitStack) -> None:
         ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         self.address_without_tls, self.address = (port.getsockname() for port in ports)
-        self._control, theirs = socket.socketpair()
-        socket.send_fds(self._control, [b"-"], [port.fileno() for port in ports])
+        control, theirs = socket.socketpair()
+        socket.send_fds(control, [b"-"], [port.fileno() for port in ports])
         for port in ports:
             port.close()
         namespace = ("unshare", "--net", sys.executable, "-I", Path(__file__).with_name("namespace.py"), "389,636")
         server = ("samba", "--foreground", "--model=single", "--debug-stdout", "--configfile", self._configuration)
         command: tuple[str | Path, ...] = (*_become(), *namespace, *server)
         with (self._folder / "log").open("wb") as log, theirs:
-            self._process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=log, stderr=subprocess.STDOUT)
-        self._control.settimeout(_PATIENCE)
+            process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=log, stderr=subprocess.STDOUT)
+        undo.callback(process.wait, _PATIENCE)
+        undo.callback(control.close)  # at which the other side ends, and all of samba with it
+        control.settimeout(_PATIENCE)
         with suppress(ConnectionResetError):
-            if self._control.recv(8) == b"ready":
+            if control.recv(8) == b"ready":
                 return
         raise RuntimeError(f"samba does not start: {(self._folder / 'log').read_text()}")
 

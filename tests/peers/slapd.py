@@ -13,12 +13,11 @@ import base64
 import hashlib
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -177,20 +176,18 @@ class Slapd:
         return self._process.pid
 
     def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="slapd-"))
-        try:
+        with ExitStack() as undo:
+            self._folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="slapd-")))
+            undo.callback(self.stop)
             self._load()
             self.start()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
-        shutil.rmtree(self._folder)
+        self._undo.close()
 
     def start(self) -> None:
         """Listen: on the port it had before, else on a free one, of which somebody else may be quicker to take."""
