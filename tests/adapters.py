@@ -28,7 +28,17 @@ from radius_mfa.core.enrolment import Enrolment, Seed
 from radius_mfa.core.guard import Counters, Guard
 from radius_mfa.core.login import Conclusion
 from radius_mfa.core.mailing import Mailing
-from radius_mfa.core.messages import AccessRequest, Attribute, Challenge, FactorKind, Nas, Profile, User
+from radius_mfa.core.messages import (
+    AccessRequest,
+    Attribute,
+    Challenge,
+    FactorKind,
+    Message,
+    Nas,
+    Profile,
+    Reject,
+    User,
+)
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy
 from radius_mfa.core.ports import Facts, Mail, Password, Store
@@ -364,6 +374,12 @@ class Visitor:
     @property
     def last(self) -> Conclusion:
         return self.conclusions[-1]
+
+    @property
+    def message(self) -> Message:
+        """What the user has just read."""
+        assert isinstance(self.last.decision, Reject | Challenge)
+        return self.last.decision.message
 
     def request(self, text: str | bytes | None, **differently: Any) -> AccessRequest:
         said = {"nas": self.nas, "user_name": self.user_name, "password": text, "state": self.state}

@@ -113,6 +113,16 @@ class Post:
         self.clock.advance(seconds)
         self.outbox.wake()
 
+    async def delivers_once(self, server: MailServer, *, mended_by: Callable[[], None]) -> None:
+        """A mail that the server does not take as it is reaches it once it is mended, and reaches it once."""
+        await self.issue()
+        self.outbox.wake()
+        await self.heard.until("postponed")
+        mended_by()
+        self.later(5)
+        await self.heard.until("delivered")
+        assert len(server.mails) == 1
+
     async def left(self) -> Sequence[Mail]:
         """What is in the outbox, whoever has claimed it and until when."""
         return await self.store.claim_mails(NOON * 2, NOON * 2, 1000)
@@ -372,14 +382,8 @@ def test_a_server_that_is_down_gets_the_mail_when_it_is_back() -> None:
     async def play() -> None:
         with MailServer() as server:
             async with post(smtp(server)) as it:
-                await it.issue()
                 server.stop()
-                it.outbox.wake()
-                await it.heard.until("postponed")
-                server.start()
-                it.later(5)
-                await it.heard.until("delivered")
-            assert len(server.mails) == 1
+                await it.delivers_once(server, mended_by=server.start)
 
     run(play)
 
@@ -394,13 +398,7 @@ def test_a_slow_server_gets_the_mail_later() -> None:
                 return await next(senders)(letter)
 
             async with post(send) as it:
-                await it.issue()
-                it.outbox.wake()
-                await it.heard.until("postponed")
-                server.release()
-                it.later(5)
-                await it.heard.until("delivered")
-            assert len(server.mails) == 1
+                await it.delivers_once(server, mended_by=server.release)
 
     run(play)
 
@@ -410,13 +408,7 @@ def test_a_server_that_hangs_up_in_the_middle_gets_the_mail_again() -> None:
         with MailServer() as server:
             server.hangs_up.add("DATA")
             async with post(smtp(server)) as it:
-                await it.issue()
-                it.outbox.wake()
-                await it.heard.until("postponed")
-                server.hangs_up.clear()
-                it.later(5)
-                await it.heard.until("delivered")
-            assert len(server.mails) == 1
+                await it.delivers_once(server, mended_by=server.hangs_up.clear)
 
     run(play)
 
