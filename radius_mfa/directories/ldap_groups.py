@@ -19,6 +19,7 @@ from typing import Literal
 
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.policy import fold_group
+from radius_mfa.directories.ldap_connection import Answer
 from radius_mfa.directories.ldap_failover import UnfitAnswerError, unfit
 from radius_mfa.directories.ldap_messages import (
     HOLE,
@@ -86,7 +87,7 @@ class Groups:
         frontier = [dn]
         level = 0
         while frontier and (self._nested or not level):
-            above = await _of_each(partial(self._above, server), frontier)
+            above = await _of_each(partial(self._above, server, level > 0), frontier)
             found = {fold_group(each): each for several in above for each in several}
             frontier = [each for folded, each in found.items() if folded not in groups]
             level += bool(frontier)
@@ -104,15 +105,18 @@ class Groups:
             raise UnfitAnswerError(f"{entry.dn}: {self._attribute} has only some of its groups; take by: in_chain")
         return entry.values(self._attribute)
 
-    async def _above(self, server: LdapServer, dn: str) -> Iterable[str]:
+    async def _above(self, server: LdapServer, is_group: bool, dn: str) -> Iterable[str]:
         """The groups that `dn` is in itself, as written."""
         if self._named:
             request, most = read_entry_request(dn.encode(), [self._attribute]), 1
         else:
             request, most = self._search.request(dn.encode()), self._search.most
         answer = await server.search(request, most)
-        if self._named and answer.result.code in (NO_SUCH_OBJECT, REFERRAL):
-            return ()  # the group is gone, not for us to see, or kept elsewhere
+        if self._named and _is_absent(answer):
+            if is_group:
+                return ()
+            # Renamed since it was found, or not with this server yet: it may well name groups.
+            raise UnfitAnswerError(f"{server.name}: {dn} is not there to name its groups")
         if answer.result.code == SIZE_LIMIT_EXCEEDED:
             raise UnfitAnswerError(f"{server.name}: {dn} is in more groups than {_MOST}, or than the server gives")
         if answer.result.code != SUCCESS:
@@ -120,6 +124,12 @@ class Groups:
         if self._named:
             return [value for entry in answer.entries for value in self._values(entry)]
         return [entry.dn for entry in answer.entries]
+
+
+def _is_absent(answer: Answer) -> bool:
+    """Whether the entry asked for is gone, not for us to see, or kept elsewhere."""
+    code = answer.result.code
+    return code in (NO_SUCH_OBJECT, REFERRAL) or (code == SUCCESS and not answer.entries)
 
 
 def _search(settings: GroupSettings, base_dn: str) -> Search:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -282,6 +283,31 @@ def test_a_group_that_is_gone_has_no_groups(run: Run) -> None:
             directory(server.address, groups=GroupSettings(nested=True)) as under_test,
         ):
             assert await groups_of(under_test, "alice") == {"cn=gone"}
+
+    run(play)
+
+
+@pytest.mark.parametrize("code", [0, 10, 32])
+def test_a_user_whose_entry_is_gone_since_it_was_found_is_an_error(run: Run, code: int) -> None:
+    """Asked at a replica that lags, it would be somebody of no groups, whom a laxer policy may be for."""
+
+    dn = f"uid=alice,{PEOPLE}"
+    searched = count()
+
+    async def answer(asked: Asked) -> bytes:
+        if asked.operation == BIND:
+            return result(asked.number, BIND_RESPONSE)
+        if next(searched):
+            return result(asked.number, DONE, code)
+        return entry(asked.number, dn, entryUUID=b"1", memberOf=b"cn=admins") + result(asked.number, DONE)
+
+    async def play() -> None:
+        async with (
+            peer(answer) as server,
+            directory(server.address, groups=GroupSettings(nested=True)) as under_test,
+        ):
+            with pytest.raises(DirectoryError, match=f"{dn} is not there to name its groups"):
+                await groups_of(under_test, "alice")
 
     run(play)
 
