@@ -141,4 +141,6 @@ class LdapServer:
         connection = await LdapConnection.connect(host, port, self.name, self._timeout, self._tls)
         self._open.add(connection)
         connection.closed.add_done_callback(lambda _: self._open.discard(connection))
+        if self._closed:  # while it was being made
+            connection.abort("closed by us")
         return connection

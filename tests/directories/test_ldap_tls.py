@@ -6,8 +6,11 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,6 @@ from radius_mfa.directories.ldap_tls import trust, why
 from tests.directories.support import (
     BIND,
     EXTENDED,
-    Asked,
     Run,
     always,
     directory,
@@ -35,6 +37,7 @@ from tests.peers.certificates import Authority
 from tests.peers.slapd import Slapd
 
 EXTENDED_REQUEST = 0x77
+PATIENCE = 30.0  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -240,14 +243,50 @@ def test_what_is_injected_in_clear_after_the_answer_ends_the_connection(run: Run
 
 
 def test_what_comes_in_clear_a_moment_later_ends_it_too(run: Run, authority: Authority) -> None:
-    async def answering(asked: Asked) -> bytes:
-        return result(asked.number, EXTENDED) if asked.operation == EXTENDED_REQUEST else b"0\x03\x02\x01\x02"
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(result(1, EXTENDED))
+        await reader.readexactly(1)  # TLS has begun
+        writer.write(message(2, 0x61, tlv(0x0A, b"\0"), tlv(0x04), tlv(0x04)))
+        await reader.read()
+        writer.close()
 
     async def play() -> None:
-        async with peer(answering) as server:
-            address = LdapAddress(*server.address)
-            said = await refusal(address, start_tls=True, ca_file=authority.ca_file, connect_timeout=0.5)
-            assert re.fullmatch(r"(no connection|no TLS|the server sent).*", said)
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            address = LdapAddress(*server.sockets[0].getsockname())
+            said = await refusal(address, start_tls=True, ca_file=authority.ca_file)
+            assert said.startswith("no TLS: ")
+
+    run(play)
+
+
+def test_a_connection_that_was_being_made_when_the_directory_closed_is_never_used(
+    run: Run, authority: Authority
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(authority.certify("127.0.0.1"))
+    accepted, go_on = threading.Event(), threading.Event()
+
+    def heard_by(listener: socket.socket) -> bytes:
+        plain, _ = listener.accept()
+        accepted.set()
+        assert go_on.wait(PATIENCE)
+        with plain, suppress(OSError), context.wrap_socket(plain, server_side=True) as connection:
+            return connection.recv(100)
+        return b""
+
+    async def play() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            heard = asyncio.create_task(asyncio.to_thread(heard_by, listener))
+            address = LdapAddress("127.0.0.1", listener.getsockname()[1], tls=True)
+            async with directory(address, ca_file=authority.ca_file) as under_test:
+                waiting = asyncio.create_task(under_test.find("alice", soon()))
+                await asyncio.to_thread(accepted.wait, PATIENCE)
+                await under_test.close()
+                go_on.set()
+                with pytest.raises(DirectoryError, match="closed by us"):
+                    await waiting
+            assert await heard == b""
 
     run(play)
 
