@@ -184,11 +184,17 @@ class Peer:
 async def peer(answering: Answering, *, curt: bool = False) -> AsyncIterator[Peer]:
     it = Peer(answering, curt)
     handlers: set[asyncio.Task[None]] = set()
+    failed: list[BaseException] = []
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         handler = asyncio.ensure_future(it.serve(reader, writer))
         handlers.add(handler)
-        handler.add_done_callback(handlers.discard)
+        handler.add_done_callback(ended)
+
+    def ended(handler: asyncio.Task[None]) -> None:
+        handlers.discard(handler)
+        if not handler.cancelled() and (error := handler.exception()) is not None:
+            failed.append(error)
 
     server = await asyncio.start_server(accepted, "127.0.0.1", 0)
     it.address = server.sockets[0].getsockname()[:2]
@@ -199,10 +205,13 @@ async def peer(answering: Answering, *, curt: bool = False) -> AsyncIterator[Pee
         for handler in handlers:
             handler.cancel()
         await asyncio.gather(*handlers, return_exceptions=True)
+    assert failed == []
 
 
 async def _read(reader: asyncio.StreamReader, connection: int) -> Asked:
     head = await reader.readexactly(2)
+    if head[0] != 0x30:  # a SEQUENCE, which every message is (RFC 4511 §4.1.1)
+        raise ConnectionAbortedError("that is no LDAP")
     length = head[1]
     if length & 0x80:
         length = int.from_bytes(await reader.readexactly(length & 0x7F), "big")
