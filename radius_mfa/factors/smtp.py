@@ -190,4 +190,5 @@ def _verdict(failed: Exception) -> Postponed | Refused:
     about_this_mail = isinstance(failed, SMTPRecipientRefused | SMTPDataError)
     if about_this_mail and 500 <= failed.code < 600 and failed.code != _AUTHENTICATION_REQUIRED:
         return Refused(reason)
-    return Postponed(reason)
+    # No 4xx either: an answer that SMTP does not have at this point may have been meant for a yes.
+    return Postponed(reason, perhaps=not 400 <= failed.code < 600)

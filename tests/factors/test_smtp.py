@@ -224,6 +224,32 @@ def test_only_a_server_that_had_the_mail_may_have_taken_it_over(
     run(play())
 
 
+@pytest.mark.parametrize("answer", ["251 queued elsewhere", "200 ok", "354 go on", "hello there"])
+def test_an_answer_that_is_neither_yes_nor_no_may_have_been_a_yes(
+    run: Run, server: MailServer, answer: str
+) -> None:
+    """RFC 5321 §4.3.2: to the message there is 250, 4yz or 5yz."""
+
+    async def play() -> None:
+        server.says["MESSAGE"] = answer
+        said = await sender_to(server)(LETTER)
+        assert isinstance(said, Postponed)
+        assert said.perhaps
+
+    run(play())
+
+
+@pytest.mark.parametrize("command", ["EHLO", "MAIL", "RCPT"])
+def test_an_odd_answer_before_the_message_was_no_yes(run: Run, server: MailServer, command: str) -> None:
+    async def play() -> None:
+        server.says[command] = "299 what?"
+        said = await sender_to(server)(LETTER)
+        assert isinstance(said, Postponed)
+        assert not said.perhaps
+
+    run(play())
+
+
 def test_a_server_that_is_down_may_be_asked_again(run: Run, server: MailServer) -> None:
     async def play() -> None:
         server.stop()
