@@ -127,7 +127,7 @@ class MailCode:
     """A mailed code as the store has it.  `code` is sealed, bound to user and code id.
 
     `reference`: what prompt and mail both show.  `created`, `expires`: wall seconds.  `tries`: guesses
-    made while it was good, counted before they were looked at.
+    made until it was used or expired, counted before they were looked at.
     """
 
     id: str
@@ -394,7 +394,7 @@ class Store(Protocol):
         ...
 
     async def purge(self, now: float, logins_before: float) -> int:
-        """Delete spent States past their time and login rows older than `logins_before`; how many."""
+        """Delete States, mailed codes and mails past their time, and logins before `logins_before`; how many."""
         ...
 
     async def close(self) -> None: ...

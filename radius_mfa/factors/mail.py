@@ -22,7 +22,10 @@ _REFERENCES = tuple(letter + numeral for letter in _LETTERS for numeral in _NUME
 
 @dataclass(frozen=True, slots=True)
 class MailRules:
-    """`lifetime`: of a code; `cooldown`: between two mails; both in seconds.  `per_day`: mails to one user."""
+    """`lifetime`: of a code; `cooldown`: for which a good one is not followed by another; both in seconds.
+
+    `per_day`: mails to one user.
+    """
 
     lifetime: float
     per_day: int
@@ -105,7 +108,7 @@ class MailFactor:
         )
 
     def _reference(self, facts: Facts) -> str:
-        """One that none of the user's other mails has; there are more of them than anybody is sent."""
+        """One that none of the user's other mails has, as long as there is one left."""
         taken = {each.reference for each in facts.mail_codes}
         free = [each for each in _REFERENCES if each not in taken] or _REFERENCES
         return free[self._below(len(free))]

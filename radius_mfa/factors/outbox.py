@@ -24,7 +24,7 @@ from radius_mfa.factors.mail import PURPOSE
 
 _AT_ONCE = 4  # connections to the mail server
 _PAUSES = (5.0, 15.0, 60.0, 300.0)  # seconds after one failure after another, the last one repeats
-_MOST_COPIES = 5  # times that a mail may have been delivered, after which it is taken for it
+_MOST_COPIES = 5  # times that a mail of ours may have been delivered, after which it is taken for it
 _MARGIN = 30.0  # seconds by which a claim outlasts a try: the store has to be told of its end
 _LONGEST_REASON = 200  # characters
 
