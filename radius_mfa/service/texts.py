@@ -27,7 +27,8 @@ class Texts:
         text = self._text(message.language, message.key)
         change = ""
         if self._password_url and "{change_password}" in text:
-            change = self._text(message.language, "change_password").format(password_url=self._password_url)
+            how = self._text(message.language, "change_password")
+            change = how.format(contact=self._contact, password_url=self._password_url)
         parameters = dict(message.parameters)
         return text.format(contact=self._contact, change_password=change, **parameters).strip()
 

@@ -58,5 +58,13 @@ def test_where_a_password_is_changed_is_said_where_it_is_known() -> None:
     assert texts.words(Message("password_expired", "ja")) == "期限切れ。https://account.example.org へ"
 
 
+def test_whoever_is_stuck_may_be_named_where_a_password_is_changed() -> None:
+    """`{contact}` may stand in every text, and a text that cannot be put together would be no answer at all."""
+    own = {"en": {"password_expired": "{change_password}", "change_password": "{password_url}, or {contact}"}}
+    texts = Texts(own, "Desk", "https://account.example.org")
+
+    assert texts.words(Message("password_expired")) == "https://account.example.org, or Desk"
+
+
 def test_where_it_is_not_known_nothing_is_said_of_it() -> None:
     assert Texts(EXPIRED, "").words(Message("password_expired", "ja")) == "期限切れ。"
