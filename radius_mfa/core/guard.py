@@ -73,7 +73,9 @@ class Guard:
         if failures >= self.failures:
             locked_until = now + self.durations[min(locks, len(self.durations) - 1)]
             locks += 1
-        return Counters(failures, since_success, locks, locked_until, since_success >= self.suspend_after)
+        # Whoever is suspended stays so, whatever the limit is by now: only TOTP is, and this may be mail.
+        suspended = counters.suspended or since_success >= self.suspend_after
+        return Counters(failures, since_success, locks, locked_until, suspended)
 
     def given_back(self, counters: Counters) -> Counters:
         """The counters with one reservation undone, after a code that must not count (a used one, resent).
@@ -81,7 +83,8 @@ class Guard:
         What stays is what the real failures alone would have made of them.
         """
         since_success = max(counters.since_success - 1, 0)
-        suspended = counters.suspended and since_success >= self.suspend_after
+        # The reservation that reached the limit is the one that suspended.
+        suspended = counters.suspended and counters.since_success != self.suspend_after
         if counters.failures >= self.failures:
             return Counters(counters.failures - 1, since_success, counters.locks - 1, 0.0, suspended)
         failures = max(counters.failures - 1, 0)

@@ -208,6 +208,16 @@ def test_a_mailed_code_is_admitted_and_counted_while_totp_is_suspended() -> None
     assert admitted == Counters(1, 51, suspended=True)
 
 
+def test_a_suspension_outlasts_a_limit_that_is_raised() -> None:
+    """A wrong mailed code, or one that was used, is no way out of it."""
+    raised = Guard(suspend_after=80)
+    guessed = raised.reserve(SUSPENDED, NOW, FactorKind.MAIL)
+
+    assert guessed is not None
+    assert guessed.suspended
+    assert raised.given_back(guessed) == SUSPENDED
+
+
 def test_what_is_no_guess_is_admitted_and_not_counted() -> None:
     assert GUARD.admission(NOW, TOTP, None)(Counters(failures=3)) == Counters(failures=3)
     assert GUARD.admission(NOW, TOTP, None)(Counters(locked_until=NOW + 1)) is None
