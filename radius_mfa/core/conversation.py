@@ -253,7 +253,7 @@ class Conversation:
             barred = self._guard.barred(facts.counters, self._clock.wall(), kinds) or Outcome.LOCKED
             return self._refuse_barred(login, barred, facts.counters)
 
-        login = replace(login, username=spent.facts.username or login.username)
+        login = replace(login, username=login.username or spent.facts.username)
         if isinstance(answer, CodeAnswer):
             login = replace(login, factor=answer.kind.value)
         case = _Case(login, attempt, spent, deadline)
@@ -302,6 +302,7 @@ class Conversation:
         barred = self._guard.barred(counters, self._clock.wall(), login.factors)
         if barred:
             return Reject(wrong, login.told(barred, counters, self._clock.wall()))
+        login = replace(login, factors=self._guard.open(counters, login.factors))
         if not login.is_last_round:
             return self._challenge(replace(login, round=login.round + 1), wrong)
         return Reject(wrong, login.message(wrong if wrong is Outcome.CODE_USED else ROUNDS_OVER))

@@ -364,6 +364,18 @@ def test_whoever_is_suspended_meanwhile_is_told_how_to_go_on(it: House) -> None:
     assert waiting.message.key == "suspended_or_mail"
 
 
+def test_the_guess_that_suspends_the_app_leaves_the_mailed_code_to_be_asked_for(it: House) -> None:
+    it.reload(guard=replace(it.rules.guard, failures=10, suspend_after=2))
+    login = it.challenged("alice")
+    first, second = it.wrong_codes("alice", 2)
+    login.says(first)
+
+    assert login.says(second) == "challenge code_wrong"
+    assert login.message.key == "code_wrong_mail"
+    assert login.says("mail") == "challenge mail_sent"
+    assert login.says(it.mailed()) == "accept accepted"
+
+
 def test_a_lock_bars_mail_too(it: House) -> None:
     waiting = it.challenged("alice")
     for code in it.wrong_codes("alice", 10):
