@@ -14,6 +14,9 @@ import click
 
 if TYPE_CHECKING:
     from radius_mfa.config.load import Loaded
+    from radius_mfa.core.messages import User
+    from radius_mfa.core.outcomes import Outcome
+    from radius_mfa.core.ports import Directory
 
 DEFAULT_CONFIG = Path("/etc/radius-mfa/radius-mfa.yaml")
 REFUSED = 1
@@ -68,6 +71,15 @@ def told_to_end() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     return ended
+
+
+async def look_up(directory: Directory, username: str, deadline: float) -> User | Outcome:
+    """Whom an administrator means: names are read as for a client that keeps realms.  Raises DirectoryError."""
+    from radius_mfa.core.outcomes import Outcome
+    from radius_mfa.core.usernames import KEPT, looked_up
+
+    name = looked_up(username, KEPT)
+    return name if isinstance(name, Outcome) else await directory.find(name, deadline)
 
 
 def refuse(text: str) -> NoReturn:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from radius_mfa.cli.common import config_option, load_configuration, refuse, run
+from radius_mfa.cli.common import config_option, load_configuration, look_up, refuse, run
 
 if TYPE_CHECKING:
     from radius_mfa.assembly.backends import Backends
@@ -108,10 +108,10 @@ async def _add(backends: Backends, rows: list[_Row], offline: bool, problems: li
         from radius_mfa.core.messages import User
 
         if offline:
-            return Seed(row.username, row.username, row.secret)
+            return Seed(row.username, "", row.secret)
         async with looking:
             try:
-                found = await backends.directory.find(row.username, backends.soon(_PATIENCE))
+                found = await look_up(backends.directory, row.username, backends.soon(_PATIENCE))
             except DirectoryError as broken:
                 return str(broken)
         if isinstance(found, User):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from radius_mfa.cli.common import config_option, load_configuration, refuse, run
+from radius_mfa.cli.common import config_option, load_configuration, look_up, refuse, run
 
 if TYPE_CHECKING:
     from radius_mfa.assembly.backends import Backends
@@ -52,12 +52,13 @@ async def _enrol(username: str, by_id: bool, secret: str | None, label: str, con
     async with opened(load_configuration()) as backends:
         found = await _find(backends, username, by_id)
         if octets is not None or confirm is None:
-            seed = Seed(found.id, found.username, octets or backends.enrolment.new_seed(), label)
+            name = "" if by_id else found.username
+            seed = Seed(found.id, name, octets or backends.enrolment.new_seed(), label)
             (added,) = await backends.enrolment.add([seed], confirmed=False)
             if not added and confirm is None:
                 refuse(f"{found.username}: has this secret already; --confirm CODE completes it")
             if confirm is None:
-                _show_seed(seed, backends.issuer)
+                _show_seed(found.username, seed.octets, backends.issuer)
                 return
         done = await backends.enrolment.confirm(found.id, confirm, backends.soon(_PATIENCE))
     if done is Confirmation.WRONG:
@@ -67,15 +68,15 @@ async def _enrol(username: str, by_id: bool, secret: str | None, label: str, con
     click.echo(f"{found.username}: enrolled")
 
 
-def _show_seed(seed: Any, issuer: str) -> None:
+def _show_seed(username: str, seed: bytes, issuer: str) -> None:
     import segno
 
     from radius_mfa.factors.totp import base32, key_uri
 
-    uri = key_uri(seed.octets, seed.username, issuer)
+    uri = key_uri(seed, username, issuer)
     segno.make(uri, error="m").terminal(compact=True)
-    click.echo(f"{uri}\nsecret: {base32(seed.octets)}")
-    click.echo(f"Not yet valid: confirm with 'radius-mfa user enrol {seed.username} --confirm CODE'.")
+    click.echo(f"{uri}\nsecret: {base32(seed)}")
+    click.echo(f"Not yet valid: confirm with 'radius-mfa user enrol {username} --confirm CODE'.")
 
 
 @user.command()
@@ -197,14 +198,11 @@ def _time(seconds: float) -> str | None:
 
 
 async def _find(backends: Backends, username: str, by_id: bool) -> User:
-    from radius_mfa.core import usernames
     from radius_mfa.core.messages import User
-    from radius_mfa.core.outcomes import Outcome
 
     if by_id:
         return User(id=username, username=username, handle="")
-    name = usernames.looked_up(username, usernames.KEPT)
-    found = name if isinstance(name, Outcome) else await backends.directory.find(name, backends.soon(_PATIENCE))
+    found = await look_up(backends.directory, username, backends.soon(_PATIENCE))
     if not isinstance(found, User):
         refuse(f"{username}: {found.value.replace('_', ' ')}")
     if not found.active:

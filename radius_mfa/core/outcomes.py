@@ -20,8 +20,8 @@ class Outcome(StrEnum):
     # Nothing was looked up: the request itself cannot be served.
     METHOD_NOT_OFFERED = "method_not_offered"  # CHAP, MS-CHAP, EAP where it is not configured
     NO_PASSWORD = "no_password"  # no User-Password, or none that can be recovered (RFC 2865 §5.2)
-    NAME_UNREADABLE = "name_unreadable"  # no User-Name, empty, not UTF-8, or with control characters
-    REALM_MISSING = "realm_missing"  # the client demands `user@realm`
+    NAME_UNREADABLE = "name_unreadable"  # no User-Name, not UTF-8, with control characters, or no user in it
+    REALM_MISSING = "realm_missing"  # the client demands one: `user@realm`, `REALM\user`
     REALM_NOT_SERVED = "realm_not_served"  # a realm that is not among the client's
     PASSWORD_UNREADABLE = "password_unreadable"  # not UTF-8 or control octets: is the shared secret right?
 
@@ -45,7 +45,7 @@ class Outcome(StrEnum):
     # The password was right; the second factor cannot be asked for.
     UNENROLLED = "unenrolled"
     CODE_MISSING = "code_missing"  # one-field mode, and only a password in the field
-    MAIL_LIMIT = "mail_limit"  # no more codes are mailed to this user today
+    MAIL_LIMIT = "mail_limit"  # no more are mailed to this user today, or `mail` was typed too often
     LOCKED = "locked"
     SUSPENDED = "suspended"  # of TOTP: a mailed code, or staff, lifts it
 

@@ -142,7 +142,7 @@ class MailCode:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the store knows of one user, read in one go.  `username`: what the directory last called them.
+    """What the store knows of one user, read in one go.  `username`: as the directory last gave it to us.
 
     `mail_address`: verified, or empty.  `mail_codes`: of the last 24 hours and all that have not
     expired, used ones too, in the order they were issued.

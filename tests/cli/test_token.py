@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,13 @@ def test_good_rows_are_kept_and_bad_ones_named_by_their_line(config: Path) -> No
     assert GOOD not in ran.out + ran.err
 
 
+def test_names_are_read_as_everywhere(config: Path) -> None:
+    """With a realm before them, or in letters of another width (RFC 4518 §2.3)."""
+    imported(config, f"EXAMPLE\\alice,{GOOD}", f"\uff42\uff4f\uff42,{OTHER}").worked()
+    for name in ("alice", "bob"):
+        assert '"confirmed": true' in run_cli("--config", config, "user", "show", name, "--json").worked().out
+
+
 def test_the_same_file_again_adds_nothing(config: Path) -> None:
     lines = (f"Alice,{GOOD}", f"bob,{OTHER}")
     imported(config, *lines).worked()
@@ -87,6 +96,8 @@ def test_offline_names_are_the_directorys_ids(config: Path) -> None:
     imported(config, f"an id of the directory,{GOOD}", options=("--offline",)).worked()
     shown = run_cli("--config", config, "user", "show", "--id", "an id of the directory", "--json").worked()
     assert '"confirmed": true' in shown.out
+    with closing(sqlite3.connect(config.with_name("state.db"))) as db:
+        assert db.execute("SELECT username FROM user_counters").fetchall() == [("",)]
 
 
 @pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b""])

@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,9 @@ class TestEnrol:
         account = university.newcomer()
         found = university.show(account)["id"]
         user(university, "enrol", "--id", found, "--secret", BASE32, "--confirm", totp(SEED, now() - 1)).worked()
+        with closing(sqlite3.connect(university.folder / "state.db")) as db:
+            stored = db.execute("SELECT username FROM user_counters WHERE user_id = ?", (found,)).fetchone()
+        assert stored == ("",)
         assert log_in(university, account, totp(SEED, now())) == ACCEPT
 
     def test_a_label_is_kept(self, university: Site) -> None:
