@@ -197,7 +197,12 @@ async def probe_store(configuration: model.Configuration) -> str:
 
 
 async def probe_directory(configuration: model.Configuration, username: str, patience: float) -> str:
-    """Look a name up at every server, and the groups of who is not in any.  Raises DirectoryError."""
+    """Look a name up at every server, and the groups of who is not in any; open the static accounts.
+
+    Raises DirectoryError and ConfigurationError.
+    """
+    if configuration.directory.static is not None:
+        await _static(configuration.directory.static).close()
     ldap = configuration.directory.ldap
     failures = []
     for server in ldap.servers if ldap else ():
@@ -206,7 +211,8 @@ async def probe_directory(configuration: model.Configuration, username: str, pat
         deadline = SystemClock().monotonic() + patience
         try:
             await directory.find(username, deadline)
-            await directory.with_groups(User(username, username, ldap.base_dn), deadline)
+            if ldap.groups.by != "attribute":  # or there is nothing of its own that could be wrong
+                await directory.with_groups(User(username, username, ldap.base_dn), deadline)
         except DirectoryError as failure:
             failures.append(str(failure))
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -50,6 +51,19 @@ def test_errors_are_told_with_their_lines_all_at_once(config: Path) -> None:
 def test_what_this_version_has_no_feature_for_is_an_error(config: Path) -> None:
     changed(config, "key_file: key", "key_file: key\nworkers: 4")
     assert "workers: not available in this version" in run_cli("check", "--config", config).line(2)
+
+
+def test_a_number_that_no_machine_reads_is_one_line(config: Path) -> None:
+    changed(config, "name: here\n    address", f"name: here\n    retries: {'9' * 5000}\n    address")
+    assert "must be a whole number from 0 to 20" in run_cli("check", "--config", config).line(2)
+
+
+def test_a_probe_of_static_accounts_whose_passwords_cannot_be_verified(config: Path) -> None:
+    """Each of nine lanes wants 8 KiB (RFC 9106 §3.1)."""
+    config.write_text(re.sub(r"\bm=\d+,t=(\d+),p=\d+", r"m=64,t=\1,p=9", config.read_text()))
+    ran = run_cli("check", "--probe", "--config", config)
+    assert ran.status == 1
+    assert "directory: static user Alice: the password's argon2 hash: Memory cost is too small" in ran.err
 
 
 def test_the_key_and_the_store_are_not_needed_unless_probed(config: Path) -> None:
@@ -117,6 +131,11 @@ def test_a_probe_of_a_directory(config: Path) -> None:
         lost = "groups: {by: search, base_dn: 'ou=nowhere,dc=example,dc=org'}, bind_dn"
         config.write_text(text.replace(static, ldap(slapd.url, slapd.bind_password).replace("bind_dn", lost, 1)))
         groups = run_cli("check", "--probe", "--config", config)
+    # The service may search below the base without being shown the base itself.
+    with Slapd(users=1, access=f'access to dn.base="{Slapd.people}" by * search\n') as slapd:
+        nested = "groups: {nested: true}, bind_dn"
+        config.write_text(text.replace(static, ldap(slapd.url, slapd.bind_password).replace("bind_dn", nested, 1)))
+        run_cli("check", "--probe", "--config", config).worked()
     assert (second.status, groups.status) == (1, 1)
     assert f"directory: {nowhere}: no connection" in second.err
     assert "noSuchObject (32)" in groups.err

@@ -47,7 +47,7 @@ index objectClass,uid,mail eq
 overlay memberof
 access to attrs=userPassword
   by anonymous auth
-access to *
+{access}access to *
   by dn.exact="{service}" read
   by anonymous auth
 """
@@ -138,7 +138,8 @@ class Slapd:
     """A server from `start` to `stop`; as a context manager also its data, gone at the end.
 
     `users`: how many usual people.  `ldif`: further entries.  `options`: further lines of its
-    configuration.  `certificate`: PEM with its key: it speaks TLS as well.
+    configuration.  `certificate`: PEM with its key: it speaks TLS as well.  `access`: lines that come
+    before those by which the service may read everything.
     """
 
     base = BASE
@@ -146,13 +147,19 @@ class Slapd:
     bind_dn = BIND_DN
 
     def __init__(
-        self, users: int = 300, ldif: str = "", options: str = "", certificate: Path | None = None
+        self,
+        users: int = 300,
+        ldif: str = "",
+        options: str = "",
+        certificate: Path | None = None,
+        access: str = "",
     ) -> None:
         self.bind_password = secrets.token_urlsafe(12)
         self._admin_password = secrets.token_urlsafe(12)
         self._people = [*map(usual_person, range(users)), *ODD_PEOPLE.values()]
         self._further = ldif
         self._options = options
+        self._access = access
         self._folder = Path()
         self._process: subprocess.Popen[bytes] | None = None
         self._certificate = certificate
@@ -226,7 +233,12 @@ class Slapd:
     def _load(self) -> None:
         (self._folder / "data").mkdir()
         text = _CONFIGURATION.format(
-            folder=self._folder, base=BASE, admin=_ADMIN_DN, password=self._admin_password, service=BIND_DN
+            folder=self._folder,
+            base=BASE,
+            admin=_ADMIN_DN,
+            password=self._admin_password,
+            service=BIND_DN,
+            access=self._access,
         )
         if self._certificate is not None:
             tls = f"TLSCertificateFile {self._certificate}\nTLSCertificateKeyFile {self._certificate}\n"
