@@ -9,7 +9,7 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING
 
 from radius_mfa.config import model
-from radius_mfa.core.errors import BackendError
+from radius_mfa.core.errors import RadiusMfaError
 from radius_mfa.core.ports import Meter
 from radius_mfa.service.texts import Texts
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TIME_LIMIT = 60.0  # seconds that delivering one mail may take; four slow ones hold up all others as long
 
 
-class MailServerError(BackendError):
+class MailServerError(RadiusMfaError):
     """The mail server cannot be used as it is configured."""
 
 

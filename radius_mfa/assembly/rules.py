@@ -34,7 +34,10 @@ from radius_mfa.wire.dictionary import Dictionary
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Loaded:
-    """The configuration in `path`.  Raises ConfigurationError with every problem in it."""
+    """The configuration in `path`.  Raises ConfigurationError with every problem in it.
+
+    Those of the texts in `messages` come once there is no other.
+    """
     loaded = load_usable(path, environment, Dictionary.shipped())
     if loaded.configuration.messages is not None:
         messages_of(loaded.configuration)  # what is wrong in there is a problem of the configuration

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import ssl
 from collections.abc import Hashable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ def check(document: Document, dictionary: Dictionary | None) -> None:
     _listeners(document)
     _clients(document)
     _directory(document)
+    _tls(document)
     _factors(document)
     _policies(document)
     _budgets(document)
@@ -86,6 +88,10 @@ def _directory(document: Document) -> None:
     folded = ((path, usernames.fold(name)) for path, name in names)
     _unique(document, folded, "names another user (upper and lower case are the same)")
     _groups(document)
+
+
+def _tls(document: Document) -> None:
+    """Of those that TLS can be spoken to, the directory and the mail server."""
     for holder, key, scheme in (
         (("directory", "ldap"), "servers", "ldaps"),
         (("factors", "mail"), "smtp", "smtps"),
@@ -111,7 +117,7 @@ def _groups(document: Document) -> None:
         elif key == "base_dn" and by not in ("search", "in_chain"):
             document.report("belongs to by: search or in_chain", *holder, key)
         elif key == "nested" and by == "in_chain":
-            document.report("goes without saying with in_chain; remove it", *holder, key)
+            document.report("has no say with in_chain; remove it", *holder, key)
 
 
 def _factors(document: Document) -> None:
@@ -149,9 +155,9 @@ def _budgets(document: Document) -> None:
 def _window(timeout: object, retries: object) -> float:
     """Seconds; where one of the two is not to be read, as if it were the default."""
     default = Client.model_fields
-    tries = (
-        int(retries) + 1 if isinstance(retries, str) and retries.isdecimal() else default["retries"].default + 1
-    )
+    tries: int = default["retries"].default + 1
+    with suppress(ValueError):
+        tries = values.whole(0, 10**9)(retries) + 1
     try:
         return values.duration(timeout if isinstance(timeout, str) else "") * tries
     except ValueError:
@@ -230,9 +236,6 @@ def _unique(document: Document, found: Iterable[tuple[KeyPath, Hashable]], what:
             document.report(f"{document.written(path)} {what}, on line {line}; change one", *path)
 
 
-# --- warnings -----------------------------------------------------------------------------------
-
-
 def check_files(document: Document, folder: Path) -> None:
     """Report files that can be read and yet not be used."""
     for path in (("directory", "ldap", "ca_file"), ("factors", "mail", "ca_file")):
@@ -242,6 +245,9 @@ def check_files(document: Document, folder: Path) -> None:
                 ssl.create_default_context(cafile=folder / written)
             except OSError:  # of which SSLError is one
                 document.report(f"{document.written(path)} has no certificate in PEM form in it", *path)
+
+
+# --- warnings -----------------------------------------------------------------------------------
 
 
 def warn(document: Document, configuration: Configuration) -> None:

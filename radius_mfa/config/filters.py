@@ -40,12 +40,13 @@ def _comparing(written: str, placeholder: str, example: str) -> str:
     return _well_formed(written, placeholder)
 
 
-def _well_formed(written: str, placeholder: str = PLACEHOLDER) -> str:
+def _well_formed(written: str, placeholder: str | None = None) -> str:
     if len(written) > _LONGEST:
         raise ValueError(f"is longer than {_LONGEST} characters")
-    bare = written.replace(placeholder, "x")
+    bare = written.replace(placeholder, "x") if placeholder else written
     if "{" in bare or "}" in bare:
-        raise ValueError(f"only {placeholder} can stand in braces; write other braces as \\7b and \\7d")
+        only = f"only {placeholder} can stand in braces; write other braces" if placeholder else "write braces"
+        raise ValueError(f"{only} as \\7b and \\7d")
     if "\0" in bare:
         raise ValueError("has a NUL in it")
     if not bare.startswith("("):

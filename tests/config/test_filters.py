@@ -61,6 +61,8 @@ def test_an_active_filter_names_nobody() -> None:
     assert plain_filter("(accountStatus=active)") == "(accountStatus=active)"
     with pytest.raises(ValueError, match="is for user_filter"):
         plain_filter("(uid={username})")
+    with pytest.raises(ValueError, match=r"^write braces as \\7b and \\7d$"):
+        plain_filter("(uid={name})")
 
 
 def _around(inside: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

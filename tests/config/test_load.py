@@ -199,7 +199,7 @@ SLIPS = [
     (ldap("groups: {base_dn: ou=groups}"), "13: directory.ldap.groups.base_dn: belongs to by: search or in_chain"),
     (
         ldap("groups: {by: in_chain, nested: true}"),
-        "13: directory.ldap.groups.nested: goes without saying with in_chain; remove it",
+        "13: directory.ldap.groups.nested: has no say with in_chain; remove it",
     ),
     (
         ldap("groups: {by: search, filter: '(member=x)'}"),
