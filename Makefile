@@ -12,7 +12,7 @@ COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov-branch --cov-fail-un
 
 # `make test ARGS='-k conversation'` runs a part, and asks for no coverage.
 test:
-	@.ci/packages slapd ldap-utils freeradius-utils freeradius-common faketime \
+	@.ci/packages slapd ldap-utils freeradius-utils freeradius-common faketime postgresql \
 	    samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper
 	@.ci/venv test
 	.venv/bin/ruff check
@@ -21,7 +21,7 @@ test:
 	.venv/bin/python -m pytest -n 2 $(or $(ARGS),$(COVERED))
 
 bench:
-	@.ci/packages slapd ldap-utils
+	@.ci/packages slapd ldap-utils postgresql
 	@.ci/venv test
 	@.venv/bin/python -m bench $(ARGS)
 

@@ -7,6 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.end_to_end.site import Site, site
+from tests.peers.postgresql import end_shared
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _postgresql_ends() -> Iterator[None]:
+    """Whoever was first to need the shared PostgreSQL has started it."""
+    yield
+    end_shared()
 
 
 @pytest.fixture(scope="session")

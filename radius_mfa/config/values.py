@@ -12,7 +12,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import TypeVar
@@ -72,15 +72,6 @@ class Server(Endpoint):
     """A server to ask, by address or name.  `tls`: from the first octet on."""
 
     tls: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """Where the state is kept.  `path`: SQLite's file; None for PostgreSQL, whose URL may hold a password."""
-
-    kind: str
-    path: Path | None = None
-    url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,15 +305,6 @@ def private_file(file: Path) -> Path:
     if readable_file(file).stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
         raise ValueError("{it} is open to everyone on this machine; chmod o= it")
     return file
-
-
-def storage(written: str) -> Storage:
-    """`sqlite:///relative/path`, `sqlite:////absolute/path`, or `postgresql://…`."""
-    if written.startswith("sqlite:///") and len(written) > len("sqlite:///") and written.isprintable():
-        return Storage("sqlite", Path(written.removeprefix("sqlite:///")))
-    if re.fullmatch(r"postgresql://[!-~]+", written):
-        return Storage("postgresql", url=written)
-    raise ValueError("must be sqlite:////path/of/a/file or postgresql://user@host/database")
 
 
 # --- the rest -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The tables, schema version 2: what a migration has to arrive at.
+"""The tables, schema version 3: what a migration has to arrive at.
 
 For migrations, the command line and people; the way of a login speaks SQL of its own.  One schema for
 SQLite and PostgreSQL.  Times are wall seconds as floats, since that is what they are compared with.
@@ -21,11 +21,19 @@ from sqlalchemy import (
     false,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
 
 metadata = MetaData()
 
-# Every user who has a token or an address, or ever guessed: whatever is known of them is found by this row.
-# `username` is what the directory last called them.
+
+@compiles(Text, "postgresql")
+def _octet_by_octet(*_: object, **__: object) -> str:
+    """PostgreSQL compares texts as SQLite does, so that no index depends on the locales of its system."""
+    return 'TEXT COLLATE "C"'
+
+
+# Every user who has, or had, a factor, or ever guessed: whatever is known of them is found by this row.
+# `username` is what the directory last called them; `required`: never let in without a second factor again.
 user_counters = Table(
     "user_counters",
     metadata,
@@ -38,6 +46,7 @@ user_counters = Table(
     Column("suspended", Boolean, nullable=False, server_default=false()),
     Column("created", Double, nullable=False),
     Column("last_success", Double),
+    Column("required", Boolean, nullable=False, server_default=false()),
     sqlite_with_rowid=False,
 )
 
@@ -54,6 +63,7 @@ totp_token = Table(
     Column("last_step", BigInteger, nullable=False),
     Column("drift", Integer, nullable=False),
     Column("created", Double, nullable=False),
+    Column("told_step", BigInteger, nullable=False, server_default=text("0")),
     # Its index is also the one by which a user's tokens are found.
     UniqueConstraint("user_id", "fingerprint", name="totp_token_one_per_seed"),
     sqlite_with_rowid=False,
@@ -91,6 +101,7 @@ login = Table(
     Column("decision", Text, nullable=False),
     Index("login_by_user", "user_id", "time"),
     Index("login_by_time", "time"),
+    Index("login_by_station", "station", "time"),
 )
 
 # Where codes are mailed to; only a verified address is kept.
@@ -121,7 +132,64 @@ mail_code = Table(
     Index("mail_code_by_expiry", "expires"),
 )
 
-# Mails to be delivered: one for a code, and its id.  Whoever delivers one moves `due` ahead first.
+# Recovery codes, all of a user's at once; `code` is sealed.  A used one is kept, so that it is known again.
+recovery_code = Table(
+    "recovery_code",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("code", LargeBinary, nullable=False),
+    Column("used", Boolean, nullable=False),
+    Index("recovery_code_by_user", "user_id"),
+    sqlite_with_rowid=False,
+)
+
+# An address that nobody has confirmed yet; `code`, sealed, was mailed there.
+proposal = Table(
+    "proposal",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("address", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("code", LargeBinary, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("tries", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What the help desk has given a user to enrol with; `code` is sealed.
+voucher = Table(
+    "voucher",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("code", LargeBinary, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("tries", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Trusted devices: where (`scope`) a user needs no code from that station.
+trusted_device = Table(
+    "trusted_device",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("station", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    UniqueConstraint("user_id", "station", "scope", name="trusted_device_once"),
+    Index("trusted_device_by_expiry", "expires"),
+    sqlite_with_rowid=False,
+)
+
+# Mails to be delivered.  What carries a code has the id of that, in `mail_code` or `proposal`, by `kind`.
+# Whoever delivers one moves `due` ahead first.
 outbox = Table(
     "outbox",
     metadata,
@@ -131,7 +199,12 @@ outbox = Table(
     Column("client", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due", Double, nullable=False),
+    Column("kind", Text, nullable=False, server_default="code"),
+    Column("user_id", Text, nullable=False, server_default=""),
+    Column("created", Double, nullable=False, server_default=text("0")),
+    Column("expires", Double, nullable=False, server_default=text("0")),
     Index("outbox_by_due", "due"),
+    Index("outbox_by_user", "user_id"),
     sqlite_with_rowid=False,
 )
 
@@ -151,5 +224,16 @@ key_check = Table(
     metadata,
     Column("key_id", LargeBinary, primary_key=True),
     Column("proof", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The servers at this store.  `keys`: the ids of those it has, one after the other, first the one that seals.
+node = Table(
+    "node",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("keys", LargeBinary, nullable=False),
+    Column("seen", Double, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -48,6 +48,8 @@ def connect(url: str, *, wait: float) -> sqlite3.Connection:
     except FileExistsError:
         if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
             raise StoreError(f"{path}: is not a file that can be read and written") from None
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise StoreError(f"{path}: SQLite needs files beside it, and its folder cannot be written") from None
     except FileNotFoundError:
         raise StoreError(f"{path}: its folder does not exist") from None
     except OSError as error:

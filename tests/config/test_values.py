@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radius_mfa.config import values
-from radius_mfa.config.values import Endpoint, Hours, Secret, Server, Storage
+from radius_mfa.config.values import Endpoint, Hours, Secret, Server
 from tests.config.support import HASH
 
 
@@ -186,25 +186,6 @@ class TestWebAddresses:
         assert "must begin with https" in refused(values.web_address, "http://mfa.example.org")
 
 
-class TestStorage:
-    @pytest.mark.parametrize(
-        ("written", "path"), [("sqlite:////var/s.db", "/var/s.db"), ("sqlite:///state.db", "state.db")]
-    )
-    def test_is_a_file(self, written: str, path: str) -> None:
-        assert values.storage(written) == Storage("sqlite", Path(path))
-
-    def test_may_be_postgresql_whose_url_is_not_shown(self) -> None:
-        storage = values.storage("postgresql://radius:hunter2@db/radius")
-        assert storage.url == "postgresql://radius:hunter2@db/radius"
-        assert "hunter2" not in repr(storage)
-
-    @pytest.mark.parametrize(
-        "written", ["", "sqlite:///", "sqlite://", "state.db", "mysql://h", "postgresql://", "postgresql://a b"]
-    )
-    def test_is_nothing_else(self, written: str) -> None:
-        assert refused(values.storage, written).startswith("must be sqlite:")
-
-
 class TestPasswordHashes:
     def test_are_argon2id(self) -> None:
         assert values.argon2id(Secret(HASH)).reveal() == HASH
@@ -314,7 +295,6 @@ PARSERS: list[Callable[[str], object]] = [
     values.server("ldap", "ldaps"),
     values.web_address,
     values.path,
-    values.storage,
     values.mail_address,
     values.attribute_name,
     values.zone,

@@ -12,16 +12,24 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
 from radius_mfa.core.errors import StoreError
-from radius_mfa.core.guard import cleared
-from radius_mfa.core.ports import Store, TotpStep
+from radius_mfa.core.guard import Counters, cleared
+from radius_mfa.core.store import Store
+from radius_mfa.core.stored import Consumption, MailCodeUse, RecoveryCodeUse, TotpStep
+from radius_mfa.stores.postgresql import PostgresqlStore
 from radius_mfa.stores.sqlite import SqliteStore
 from radius_mfa.stores.sqlite_connection import path_of
 from tests.stores.support import PATIENCE, SystemClock, attempt, count, new_token, settlement
 
 CLOCK = SystemClock()
+CODES: dict[str, Consumption] = {
+    "totp": TotpStep("t1", 7, 0),
+    "mail": MailCodeUse("c1"),
+    "recovery": RecoveryCodeUse("r1"),
+}
 
 
 def say(word: str) -> None:
@@ -40,9 +48,16 @@ def tally(values: Iterable[object]) -> dict[str, int]:
     return dict(Counter(map(name_of, values)))
 
 
+async def opened(url: str) -> Store:
+    """The store there, of whatever engine."""
+    if url.startswith("sqlite"):
+        return SqliteStore.open(url, CLOCK)
+    return await PostgresqlStore.open(url, None, CLOCK)
+
+
 async def together(url: str, many: int, one: Callable[[Store, int], Awaitable[object]]) -> dict[str, int]:
     """`one`, so many times at once; how often it ended how."""
-    store = SqliteStore.open(url, CLOCK)
+    store = await opened(url)
     say("ready")
     wait_for_go()
     try:
@@ -60,16 +75,31 @@ async def spend(url: str, who: str, many: str) -> dict[str, int]:
     return await together(url, int(many), one)
 
 
-async def settle(url: str, who: str, many: str) -> dict[str, int]:
+async def settle(url: str, what: str, who: str, many: str) -> dict[str, int]:
     """The same code in different logins, each after having spent a State of its own."""
 
     async def one(store: Store, number: int) -> object:
         mine = attempt(1000 * int(who) + number)
         await store.spend(mine, lambda counters: counters, CLOCK.monotonic() + PATIENCE)
-        end = settlement(mine, TotpStep("t1", 7, 0), cleared)
+        end = settlement(mine, CODES[what], cleared)
         return await store.settle(end, CLOCK.monotonic() + PATIENCE)
 
     return await together(url, int(many), one)
+
+
+async def fail(url: str, who: str, many: str) -> dict[str, int]:
+    """A failure each, of different logins."""
+
+    async def one(store: Store, number: int) -> object:
+        mine = attempt(1000 * int(who) + number)
+        return await store.spend(mine, more, CLOCK.monotonic() + PATIENCE)
+
+    return await together(url, int(many), one)
+
+
+def more(counters: Counters) -> Counters:
+    """A failure more, and no lock."""
+    return replace(counters, failures=counters.failures + 1)
 
 
 async def add(url: str, who: str, many: str) -> dict[str, int]:
@@ -86,7 +116,7 @@ async def open_(url: str) -> dict[str, int]:
     """Open the store, whatever state it is in."""
     say("ready")
     wait_for_go()
-    store = SqliteStore.open(url, CLOCK)
+    store = await opened(url)
     facts = await store.facts("u-alice", CLOCK.monotonic() + PATIENCE)
     await store.close()
     return tally([facts])
@@ -94,7 +124,7 @@ async def open_(url: str) -> dict[str, int]:
 
 async def counters(url: str) -> dict[str, int]:
     """What another process has counted of the user."""
-    store = SqliteStore.open(url, CLOCK)
+    store = await opened(url)
     say("ready")
     wait_for_go()
     facts = await store.facts("u-alice", CLOCK.monotonic() + PATIENCE)
@@ -104,11 +134,25 @@ async def counters(url: str) -> dict[str, int]:
 
 async def spend_and_hang(url: str) -> dict[str, int]:
     """Spend a State, and be killed before anything comes of it."""
-    store = SqliteStore.open(url, CLOCK)
+    store = await opened(url)
     say("ready")
     await store.spend(attempt(), count, CLOCK.monotonic() + PATIENCE)
     say("spent")
     wait_for_go()
+    return {}
+
+
+async def stand_still(url: str) -> dict[str, int]:
+    """Begin a transaction, and let nothing happen in this process."""
+    store = await opened(url)
+    say("ready")
+    wait_for_go()
+
+    def rule(_: Counters) -> None:
+        say("inside")
+        wait_for_go()
+
+    await store.spend(attempt(), rule, CLOCK.monotonic() + PATIENCE)
     return {}
 
 
@@ -126,7 +170,7 @@ async def lock(url: str) -> dict[str, int]:
 
 async def fill(url: str) -> dict[str, int]:
     """Spend States where no file may grow any more; then only read."""
-    store = SqliteStore.open(url, CLOCK)
+    store = await opened(url)
     say("ready")
     wait_for_go()
     resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
@@ -146,10 +190,12 @@ async def fill(url: str) -> dict[str, int]:
 TASKS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, int]]]] = {
     "spend": spend,
     "settle": settle,
+    "fail": fail,
     "add": add,
     "open": open_,
     "counters": counters,
     "spend-and-hang": spend_and_hang,
+    "stand-still": stand_still,
     "lock": lock,
     "fill": fill,
 }

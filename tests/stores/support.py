@@ -17,10 +17,11 @@ import tests
 from radius_mfa.core.guard import Counters, Guard
 from radius_mfa.core.messages import AuditEvent, FactorKind
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.ports import (
+from radius_mfa.core.ports import Clock
+from radius_mfa.core.store import Store
+from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
-    Clock,
     Consumption,
     Facts,
     NewToken,
@@ -28,12 +29,12 @@ from radius_mfa.core.ports import (
     Reserved,
     Settled,
     Settlement,
-    Store,
 )
 from tests.adapters import NOON, FixedClock
 
 T = TypeVar("T")
 Rule = Callable[[Counters], Counters | None]
+Opened = Callable[[Clock], Store | Coroutine[Any, Any, Store]]
 
 ALICE, BOB = "u-alice", "u-bob"
 GUARD = Guard()
@@ -100,12 +101,17 @@ def new_token(number: int = 1, *, user_id: str = ALICE, confirmed: bool = True, 
 
 
 class Asked:
-    """A store, asked from plain tests."""
+    """A store, asked from plain tests; `opened` is what opens it, in the event loop in which it is asked."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self.store = store
+    def __init__(self, opened: Opened, clock: Clock) -> None:
         self.clock = clock
         self._runner = asyncio.Runner()
+        try:
+            store = opened(clock)
+            self.store = self.run(store) if isinstance(store, Coroutine) else store
+        except BaseException:
+            self._runner.close()
+            raise
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(main)
@@ -141,9 +147,8 @@ class Asked:
 
 
 @contextmanager
-def asked(opened: Callable[[Clock], Store], clock: Clock | None = None) -> Iterator[Asked]:
-    clock = clock or FixedClock()
-    it = Asked(opened(clock), clock)
+def asked(opened: Opened, clock: Clock | None = None) -> Iterator[Asked]:
+    it = Asked(opened, clock or FixedClock())
     try:
         yield it
     finally:

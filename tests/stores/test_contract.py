@@ -1,10 +1,11 @@
 """The contract of `core.ports.Store`, held by every engine there is: another one joins `ENGINES`."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,27 +14,30 @@ from hypothesis import strategies as st
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters, Guard, cleared
 from radius_mfa.core.messages import FactorKind
-from radius_mfa.core.ports import (
+from radius_mfa.core.ports import Clock
+from radius_mfa.core.store import Store
+from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
-    Clock,
     Facts,
     NewToken,
     Refusal,
     Reserved,
     Settled,
-    Store,
     Token,
     TotpStep,
 )
+from radius_mfa.stores.postgresql import PostgresqlStore
 from radius_mfa.stores.sqlite import SqliteStore
 from tests.adapters import NOON
+from tests.stores.postgresql import new_url
 from tests.stores.support import ALICE, BOB, GUARD, Asked, asked, attempt, count, new_token, settlement
 
 # How to open a new store of each engine; `folder` is empty and the test's own.
-ENGINES: dict[str, Callable[[Path, Clock], Store]] = {
+ENGINES: dict[str, Callable[[Path, Clock], Store | Coroutine[Any, Any, Store]]] = {
     "sqlite in memory": lambda _, clock: SqliteStore.open("sqlite://", clock),
     "sqlite file": lambda folder, clock: SqliteStore.open(f"sqlite:///{folder}/state.db", clock),
+    "postgresql": lambda _, clock: PostgresqlStore.open(new_url(), None, clock),
 }
 
 
@@ -346,17 +350,17 @@ def test_adding_a_token_leaves_the_counters_alone(it: Asked) -> None:
 def test_a_token_is_confirmed_once_and_its_code_is_used_by_that(it: Asked) -> None:
     it.add(new_token(confirmed=False))
 
-    assert it.run(it.store.confirm_token("t1", 7)) is True
+    assert it.run(it.store.confirm_token("t1", 7, 0)) is True
     assert it.facts().tokens == (replace(Token("t1", ALICE, "phone 1", b"sealed seed 1"), last_step=7),)
-    assert it.run(it.store.confirm_token("t1", 9)) is False
+    assert it.run(it.store.confirm_token("t1", 9, 0)) is False
     assert it.last_step() == 7
-    assert it.run(it.store.confirm_token("unknown", 7)) is False
+    assert it.run(it.store.confirm_token("unknown", 7, 0)) is False
 
 
 def test_confirming_never_takes_the_last_step_back(it: Asked) -> None:
     it.add(new_token(confirmed=False, last_step=9))
 
-    assert it.run(it.store.confirm_token("t1", 7)) is True
+    assert it.run(it.store.confirm_token("t1", 7, 0)) is True
     assert it.last_step() == 9
 
 

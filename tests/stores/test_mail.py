@@ -12,7 +12,7 @@ import pytest
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters, cleared
 from radius_mfa.core.messages import FactorKind
-from radius_mfa.core.ports import Mail, MailCode, MailCodeUse, NewMailCode, Refusal, Reserved, Settled
+from radius_mfa.core.stored import Mail, MailCode, MailCodeUse, NewMailCode, Refusal, Reserved, Settled
 from tests.adapters import NOON
 from tests.stores.support import ALICE, BOB, Asked, asked, attempt, count, settlement
 from tests.stores.test_contract import ENGINES

@@ -1,38 +1,29 @@
 """Schema versions: from nothing, from the newest, from the future."""
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from sqlite3 import Connection
+from typing import Any
 
 import pytest
-from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Column, Connection, MetaData, Table
 
 from radius_mfa.core.errors import StoreError
-from radius_mfa.stores.migrate import NEWEST, SCRIPTS
+from radius_mfa.core.guard import Counters
+from radius_mfa.core.stored import MailKind
+from radius_mfa.stores.migrate import NEWEST, SCRIPTS, VERSION
 from radius_mfa.stores.migrate import migrate as migrate_connection
+from radius_mfa.stores.schema import metadata
 from radius_mfa.stores.sqlite import SqliteStore
 from radius_mfa.stores.sqlite_connection import connect, name_of
-from tests.adapters import FixedClock
+from tests.adapters import NOON, FixedClock
+from tests.stores.schemas import NOTHING, bring_to, mark, opening, through
 from tests.stores.support import TOP, asked
-
-TABLES = {
-    "key_check",
-    "login",
-    "mail_address",
-    "mail_code",
-    "message_authenticator_seen",
-    "outbox",
-    "spent_state",
-    "totp_token",
-    "user_counters",
-}
 
 
 @pytest.fixture
@@ -41,7 +32,7 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def connection(url: str) -> Iterator[Connection]:
+def connection(url: str) -> Iterator[sqlite3.Connection]:
     with closing(connect(url, wait=0)) as connection:
         yield connection
 
@@ -49,26 +40,26 @@ def connection(url: str) -> Iterator[Connection]:
 def migrate(url: str) -> None:
     """Bring the store at `url` to the newest version, as opening it does."""
     with closing(connect(url, wait=30)) as connection:
-        migrate_connection(connection, name_of(url))
+        migrate_connection(connection, name_of(url), upgrade=True)
 
 
-def tables(connection: Connection) -> set[str]:
+def tables(connection: sqlite3.Connection) -> set[str]:
     return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
-def version(connection: Connection) -> str:
+def version(connection: sqlite3.Connection) -> str:
     ((version,),) = connection.execute("SELECT version_num FROM alembic_version")
     return str(version)
 
 
-def test_a_store_is_made_from_nothing(url: str, connection: Connection) -> None:
+def test_a_store_is_made_from_nothing(url: str, connection: sqlite3.Connection) -> None:
     migrate(url)
 
-    assert tables(connection) == {*TABLES, "alembic_version"}
+    assert tables(connection) == {*metadata.tables, "alembic_version"}
     assert version(connection) == NEWEST
 
 
-def test_migrating_again_changes_nothing(url: str, connection: Connection) -> None:
+def test_migrating_again_changes_nothing(url: str, connection: sqlite3.Connection) -> None:
     migrate(url)
     before = connection.execute("PRAGMA schema_version").fetchone()
     migrate(url)
@@ -83,16 +74,7 @@ def test_the_newest_version_is_the_last_of_the_scripts() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [NEWEST]
 
 
-def test_a_store_of_a_newer_version_is_refused_in_one_line(url: str, connection: Connection) -> None:
-    migrate(url)
-    connection.execute("UPDATE alembic_version SET version_num = '0999'")
-
-    for open_it in (migrate, lambda url: SqliteStore.open(url, FixedClock())):
-        with pytest.raises(StoreError, match=r"^/.*: was made by a newer radius-mfa \(schema 0999; [^\n]*$"):
-            open_it(url)
-
-
-def test_a_database_of_something_else_is_refused_and_left_alone(url: str, connection: Connection) -> None:
+def test_a_database_of_something_else_is_refused_and_left_alone(url: str, connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE poems (line TEXT)")
 
     with pytest.raises(StoreError, match="something else"):
@@ -101,7 +83,7 @@ def test_a_database_of_something_else_is_refused_and_left_alone(url: str, connec
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(url: str, connection: Connection) -> None:
+def test_a_migration_that_fails_leaves_nothing_behind(url: str, connection: sqlite3.Connection) -> None:
     """A table in the way of the last one, in a store that says it has no version yet."""
     connection.execute("CREATE TABLE key_check (lock TEXT)")
     connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
@@ -140,32 +122,139 @@ print(sorted({"alembic", "sqlalchemy"} & set(sys.modules)))
     assert run(program, url) == "[]\n"
 
 
-def test_what_a_store_of_the_first_version_holds_is_still_there(url: str, connection: Connection) -> None:
-    """A server that is brought up to date finds its users, their tokens and what was spent."""
-    _upgrade_to("0001", connection)
-    connection.execute(
-        "INSERT INTO user_counters (user_id, username, failures, created) VALUES ('u-alice', 'alice', 3, 1.0)"
-    )
-    connection.execute(
-        "INSERT INTO totp_token VALUES ('t1', 'u-alice', 'phone', x'00', x'01', TRUE, 58000000, 0, 1.0)"
-    )
-    connection.execute("INSERT INTO spent_state VALUES (x'02', 1, 'u-alice', x'03', NULL, 9e9)")
+def test_opening_a_database_that_is_current_imports_no_alembic() -> None:
+    url = NOTHING["postgresql"](Path())
+    program = """
+import asyncio, sys
+from radius_mfa.stores.postgresql import PostgresqlStore
+from tests.stores.support import SystemClock
+async def main():
+    await (await PostgresqlStore.open(sys.argv[1], None, SystemClock())).close()
+asyncio.run(main())
+print(sorted({"alembic", "sqlalchemy"} & set(sys.modules)))
+"""
+    assert run(program, url) == "['alembic', 'sqlalchemy']\n"
+    assert run(program, url) == "[]\n"
 
-    with asked(lambda clock: SqliteStore.open(url, clock)) as it:
+
+# --- every engine: what older servers have left, and newer ones -------------------------------------------
+
+
+@pytest.fixture(params=NOTHING)
+def nothing(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database."""
+    return NOTHING[request.param](tmp_path)
+
+
+def version_at(url: str) -> str:
+    return str(through(url, lambda there: there.exec_driver_sql(VERSION).scalar()))
+
+
+def write(url: str, *rows: tuple[str, dict[str, Any]]) -> None:
+    """Rows as an older version had them: the table, and its columns."""
+
+    def insert(there: Connection) -> None:
+        for name, row in rows:
+            there.execute(Table(name, MetaData(), *map(Column, row)).insert(), row)
+
+    through(url, insert)
+
+
+@pytest.mark.parametrize("newer", ["0004", "0999"])
+def test_a_store_of_a_newer_version_is_refused_in_one_line(nothing: str, newer: str) -> None:
+    with asked(opening(nothing, upgrade=True)):
+        pass
+    mark(nothing, newer)
+
+    for upgrade in (True, False):
+        with (
+            pytest.raises(StoreError, match=rf"was made by a newer radius-mfa \(schema {newer}; [^\n]*$"),
+            asked(opening(nothing, upgrade=upgrade)),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("older", ["0001", "0002"])
+def test_an_older_store_is_brought_up_to_date_by_the_server_alone(nothing: str, older: str) -> None:
+    bring_to(nothing, older)
+
+    said = rf"is of an older version \(schema {older}; this one has {NEWEST}\): start the server once, [^\n]*$"
+    with pytest.raises(StoreError, match=said), asked(opening(nothing, upgrade=False)):
+        pass
+    assert version_at(nothing) == older
+    with asked(opening(nothing, upgrade=True)):
+        pass
+    assert version_at(nothing) == NEWEST
+
+
+def counters(user: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    return "user_counters", {"user_id": f"u-{user}", "username": user, "failures": 3, "created": 1.0, **more}
+
+
+def token(user: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    who = {"id": f"t-{user}", "user_id": f"u-{user}", "label": "phone", "seed": b"sealed", "fingerprint": b"f"}
+    return "totp_token", {**who, "confirmed": True, "last_step": 58_000_000, "drift": 1, "created": 1.0, **more}
+
+
+LOGIN = ("login", "username", "client", "station", "source", "policy", "factor", "outcome", "decision")
+SPENT = ("spent_state", {"login": b"l", "round": 1, "user_id": "u-alice", "digest": b"d", "expires": NOON})
+
+
+def test_what_a_store_of_the_first_version_holds_is_still_there(nothing: str) -> None:
+    """A server that is brought up to date finds its users, their tokens and what was spent."""
+    bring_to(nothing, "0001")
+    write(nothing, counters("alice"), token("alice"), SPENT)
+
+    with asked(opening(nothing, upgrade=True)) as it:
         facts = it.facts("u-alice")
         assert (facts.username, facts.counters.failures, facts.mail_address) == ("alice", 3, "")
-        assert [(token.id, token.last_step) for token in facts.tokens] == [("t1", 58000000)]
+        assert [(token.id, token.last_step) for token in facts.tokens] == [("t-alice", 58_000_000)]
         it.run(it.store.set_mail_address("u-alice", "alice", "alice@example.net"))
         assert it.facts("u-alice").mail_address == "alice@example.net"
-    assert version(connection) == NEWEST
-    assert connection.execute("SELECT count(*) FROM spent_state").fetchone() == (1,)
+        assert it.purge(NOON + 1) == 1
 
 
-def _upgrade_to(revision: str, connection: Connection) -> None:
-    """As the server that knew no later version has done it."""
-    config = Config()
-    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
-    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
-    with engine.connect() as config.attributes["connection"]:
-        command.upgrade(config, revision)
-        connection.commit()
+def mailed(code: str, user: str) -> list[tuple[str, dict[str, Any]]]:
+    """A code and its mail, as they were."""
+    times = {"created": NOON, "expires": NOON + 60}
+    what = {"id": code, "user_id": f"u-{user}", "reference": "K7", "code": b"sealed code"}
+    where = {"id": code, "address": f"{user}@example.net", "language": "ja", "client": "vpn"}
+    return [
+        ("mail_code", {**what, **times, "tries": 2, "used": False}),
+        ("outbox", {**where, "attempts": 1, "due": NOON}),
+    ]
+
+
+def test_what_a_store_of_the_second_version_holds_is_still_there(nothing: str) -> None:
+    """Whoever has a factor is required to use it from now on, and mails that wait are still sent."""
+    bring_to(nothing, "0002")
+    write(
+        nothing,
+        counters("alice", since_success=9, locks=2, locked_until=NOON, suspended=True, last_success=5.0),
+        *map(counters, ("bob", "carol", "dan")),
+        token("alice"),
+        token("carol", confirmed=False),
+        ("mail_address", {"user_id": "u-bob", "address": "bob@example.net", "verified": 1.0}),
+        *mailed("c1", "bob"),
+        ("outbox", {**mailed("c2", "carol")[1][1]}),  # whose code is gone
+        SPENT,
+        ("login", dict.fromkeys(LOGIN, "x") | {"time": NOON, "user_id": "u-alice"}),
+        ("message_authenticator_seen", {"client": "vpn", "source": "192.0.2.1", "since": 1.0}),
+        ("key_check", {"key_id": b"key1", "proof": b"proof"}),
+    )
+
+    with asked(opening(nothing, upgrade=True)) as it:
+        required = {user: it.facts(f"u-{user}").required for user in ("alice", "bob", "carol", "dan")}
+        assert required == {"alice": True, "bob": True, "carol": False, "dan": False}
+        assert it.counters() == Counters(3, 9, 2, NOON, True)
+        (kept,) = it.facts().tokens
+        assert (kept.last_step, kept.drift, kept.confirmed, kept.told_step) == (58_000_000, 1, True, 0)
+        (code,) = it.facts("u-bob").mail_codes
+        assert (code.id, code.code, code.tries, code.used) == ("c1", b"sealed code", 2, False)
+        assert it.run(it.store.seen_message_authenticator()) == {("vpn", "192.0.2.1")}
+        assert it.run(it.store.key_proofs()) == {b"key1": b"proof"}
+        assert it.purge(NOON, NOON) == 1  # the mail without a code
+        (mail,) = it.run(it.store.claim_mails(NOON, NOON + 60, 10))
+        assert (mail.id, mail.user_id, mail.code, mail.kind) == ("c1", "u-bob", b"sealed code", MailKind.CODE)
+        assert (mail.address, mail.created, mail.expires, mail.attempts) == ("bob@example.net", NOON, NOON + 60, 2)
+        assert it.purge(NOON + 1, NOON + 1) == 2  # the State, the login

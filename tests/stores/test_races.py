@@ -1,4 +1,4 @@
-"""Several processes at one store file, and processes that die: what must be decided once is."""
+"""Several processes at one store, and processes that die: what must be decided once is."""
 
 import asyncio
 from collections import Counter
@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from radius_mfa.core.guard import Counters
-from radius_mfa.core.ports import Reserved, Settled
+from radius_mfa.core.stored import NewRecoveryCode, Reserved, Settled
 from radius_mfa.stores.sqlite import SqliteStore
+from tests.stores.postgresql import new_url
+from tests.stores.schemas import NOTHING, opening
 from tests.stores.support import (
+    ALICE,
     Asked,
     Contender,
     SystemClock,
@@ -21,16 +24,22 @@ from tests.stores.support import (
     new_token,
     settlement,
 )
+from tests.stores.test_mail import ADDRESS, new_code
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/state.db"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a store that is new."""
+    return file(tmp_path) if request.param == "sqlite" else new_url()
+
+
+def file(folder: Path) -> str:
+    return f"sqlite:///{folder}/state.db"
 
 
 @pytest.fixture
 def it(url: str) -> Iterator[Asked]:
-    with asked(lambda clock: SqliteStore.open(url, clock), SystemClock()) as it:
+    with asked(opening(url, upgrade=False), SystemClock()) as it:
         yield it
 
 
@@ -45,12 +54,25 @@ def test_of_a_thousand_answers_to_one_state_one_is_reserved_and_one_failure_coun
     assert it.counters() == Counters(1, 1)
 
 
-def test_one_code_sent_in_a_hundred_logins_lets_one_in(url: str, it: Asked) -> None:
+@pytest.mark.parametrize("what", ["totp", "mail", "recovery"])
+def test_one_code_sent_in_a_hundred_logins_lets_one_in(url: str, it: Asked, what: str) -> None:
     it.add(new_token())
-    with Contender("settle", url, 1, 50) as one, Contender("settle", url, 2, 50) as other:
+    it.run(it.store.set_mail_address(ALICE, "alice", ADDRESS))
+    it.run(it.store.issue_mail_code(new_code(), it.soon()))
+    it.run(it.store.set_recovery_codes(ALICE, "alice", [NewRecoveryCode("r1", b"sealed")]))
+
+    with Contender("settle", url, what, 1, 50) as one, Contender("settle", url, what, 2, 50) as other:
         assert together(*at_once(one, other)) == {"DONE": 1, "CODE_USED": 99}
 
-    assert it.last_step() == 7
+    used = (it.last_step() == 7, it.facts().mail_codes[0].used, it.facts().recovery_left == 0)
+    assert used == tuple(each == what for each in ("totp", "mail", "recovery"))
+
+
+def test_of_a_hundred_failures_at_once_every_one_is_counted(url: str, it: Asked) -> None:
+    with Contender("fail", url, 1, 50) as one, Contender("fail", url, 2, 50) as other:
+        assert together(*at_once(one, other)) == {"Reserved": 100}
+
+    assert it.counters() == Counters(100)
 
 
 def test_one_seed_added_by_two_processes_is_one_token(url: str, it: Asked) -> None:
@@ -60,7 +82,9 @@ def test_one_seed_added_by_two_processes_is_one_token(url: str, it: Asked) -> No
     assert len(it.facts().tokens) == 1
 
 
-def test_a_new_store_opened_by_several_processes_at_once_is_made_once(url: str) -> None:
+@pytest.mark.parametrize("engine", NOTHING)
+def test_a_new_store_opened_by_several_processes_at_once_is_made_once(engine: str, tmp_path: Path) -> None:
+    url = NOTHING[engine](tmp_path)
     contenders = [Contender("open", url) for _ in range(4)]
     try:
         assert at_once(*contenders) == [{"Facts": 1}] * 4
@@ -69,6 +93,7 @@ def test_a_new_store_opened_by_several_processes_at_once_is_made_once(url: str) 
             each.kill()
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_what_is_written_beside_a_process_that_comes_and_goes_is_seen_by_the_next(url: str, it: Asked) -> None:
     """A process that closes any descriptor of a file loses its locks on all of it (POSIX.1, fcntl).
 
@@ -95,6 +120,7 @@ def test_an_attempt_whose_judge_was_killed_is_reserved_again_and_counted_once(ur
     assert it.settle(settlement(attempt())) is Settled.DONE
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_full_disk_is_an_error_and_over_when_there_is_room_again(url: str, it: Asked) -> None:
     with Contender("fill", url) as contender:
         assert at_once(contender) == [{"StoreError": 2, "Facts": 1, "Reserved": 1}]

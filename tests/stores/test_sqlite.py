@@ -2,19 +2,34 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters, cleared
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.ports import Reserved, TotpStep
+from radius_mfa.core.stored import (
+    AnsweredBefore,
+    MailCodeUse,
+    MailKind,
+    NewDevice,
+    NewMailCode,
+    NewRecoveryCode,
+    Notice,
+    RecoveryCodeUse,
+    Reserved,
+    TotpStep,
+)
 from radius_mfa.stores.sqlite import SqliteStore
 from tests.adapters import NOON, FixedClock
 from tests.stores.support import (
@@ -28,6 +43,9 @@ from tests.stores.support import (
     new_token,
     settlement,
 )
+
+DEVICE = NewDevice("d1", ALICE, "02-00-00-00-00-01", ("vpns",), "vpn", NOON, NOON + 60)
+NOTICE = Notice("n1", ALICE, MailKind.SUSPENDED, "alice@example.net", "en", "vpn", NOON, NOON + 60)
 
 
 @pytest.fixture
@@ -92,6 +110,47 @@ def test_a_lock_held_by_another_process_never_stalls_the_loop(path: Path, it: As
     assert it.counters() == Counters()
 
 
+def test_fifty_logins_at_a_locked_store_and_what_is_durable_leave_the_loop_its_turn(path: Path, it: Asked) -> None:
+    """The best of three: the machine may be busy with something else, but not each time."""
+
+    async def write(number: int) -> tuple[list[object], float]:
+        until = time.monotonic() + 1
+        users = [f"u-{number}-{each}" for each in range(50)]
+        async with Ticker() as ticker:
+            logins = [it.store.spend(attempt(each, user_id=user), count, until) for each, user in enumerate(users)]
+            settling = it.store.settle(replace(settlement(attempt(99)), trust=DEVICE), until)
+            ended = await asyncio.gather(*logins, settling, return_exceptions=True)
+        return list(ended), ticker.longest
+
+    async def all_of_it(holder: Contender) -> tuple[list[float], list[object]]:
+        durable = [
+            asyncio.create_task(it.store.reset(ALICE)),
+            asyncio.create_task(it.store.add_tokens([new_token()])),
+            asyncio.create_task(it.store.revoke_devices(ALICE, None)),
+        ]
+        gaps = []
+        for number in range(3):
+            ended, longest = await write(number)
+            assert len(ended) == 51
+            assert {str(each) for each in ended} == {
+                f"{path}: could not be read or written in time",
+                f"{path}: could not be written in time",
+            }
+            gaps.append(longest)
+        assert not any(task.done() for task in durable)
+        holder.go()
+        return gaps, await asyncio.gather(*durable)
+
+    it.spend(attempt(99))
+    with Contender("lock", f"sqlite:///{path}") as holder:
+        holder.hear("locked")
+        gaps, done = it.run(all_of_it(holder))
+
+    print(f"the longest the loop was kept waiting, in three seconds: {[f'{1000 * gap:.1f} ms' for gap in gaps]}")
+    assert min(gaps) < 0.1
+    assert done == [True, [True], 0]
+
+
 def test_reading_goes_on_while_another_process_writes(path: Path, it: Asked) -> None:
     with Contender("lock", f"sqlite:///{path}") as holder:
         holder.hear("locked")
@@ -153,6 +212,109 @@ def test_what_was_written_is_there_after_opening_again(path: Path) -> None:
         with asked(lambda clock: SqliteStore.open(f"sqlite:///{path}", clock)) as it:
             assert it.counters() == expected
             it.spend(attempt(expected.failures))
+
+
+def on_disk(path: Path) -> list[dict[str, object]]:
+    """The users, as they would be found if all were lost that has not been synced: the log among it."""
+    lost = path.with_name("after a power cut.db")
+    shutil.copyfile(path, lost)
+    return query(lost, "SELECT user_id, failures, locks, suspended FROM user_counters")
+
+
+@pytest.fixture
+def synced(path: Path, it: Asked) -> Asked:
+    """A store with nothing left in its log."""
+    assert query(path, "PRAGMA wal_checkpoint(TRUNCATE)") == [{"busy": 0, "log": 0, "checkpointed": 0}]
+    return it
+
+
+@pytest.mark.parametrize("counters", [Counters(10, 10, 1, 2e9), Counters(0, 50, 0, 0.0, True)])
+def test_a_lock_or_a_suspension_has_reached_the_disk_once_it_is_spent(
+    path: Path, synced: Asked, counters: Counters
+) -> None:
+    """What brings it there also copies it into the file, after having synced the log."""
+    synced.spend(attempt(1))
+    assert on_disk(path) == []  # one more failure may get lost; else each guess would wait for the disk
+    synced.spend(attempt(2), lambda _: counters)
+
+    assert on_disk(path) == [
+        {
+            "user_id": ALICE,
+            "failures": counters.failures,
+            "locks": counters.locks,
+            "suspended": int(counters.suspended),
+        }
+    ]
+
+
+def test_a_lock_has_reached_the_disk_though_whoever_was_first_was_cut_off(path: Path, synced: Asked) -> None:
+    """The same answer comes again: it is told nothing before the lock is on the disk."""
+    with Contender("spend-and-hang", f"sqlite:///{path}") as other:
+        other.hear("spent")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE user_counters SET locked_until = 2e9, locks = 7")
+    assert on_disk(path) == []
+
+    assert isinstance(synced.spend(attempt()), Reserved)
+    assert [user["locks"] for user in on_disk(path)] == [7]
+
+
+def test_a_lock_reaches_the_disk_where_a_reader_is_in_the_way(path: Path, synced: Asked) -> None:
+    """Such as a backup: nothing is copied back meanwhile, and nothing synced.  A synced commit does that."""
+
+    def frames() -> int:
+        return int(str(query(path, "PRAGMA wal_checkpoint(PASSIVE)")[0]["log"]))
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM user_counters").fetchall()
+        log = []
+        for login, until in enumerate((0.0, 0.0, 2e9)):
+            synced.spend(attempt(login), partial(replace, failures=login + 1, locked_until=until))
+            log.append(frames())
+        assert on_disk(path) == []
+
+    # The same pages each time, and one more.
+    assert log[2] - log[1] == log[1] - log[0] + 1
+
+
+@pytest.mark.parametrize(
+    "about",
+    [{"trust": DEVICE}, {"notice": NOTICE}, {"consume": RecoveryCodeUse("r1")}, {"consume": MailCodeUse("c1")}],
+)
+def test_what_lasts_is_settled_by_the_connection_that_syncs(path: Path, it: Asked, about: dict[str, Any]) -> None:
+    """To be told by that it goes on waiting for the lock, and is done late."""
+    assert settled_at_a_locked_store(path, it, about) == "could not be written in time"
+    assert it.spend(attempt()) == AnsweredBefore(b"the decision")
+
+
+def test_a_step_is_settled_by_the_connection_that_does_not_wait(path: Path, it: Asked) -> None:
+    said = settled_at_a_locked_store(path, it, {"consume": TotpStep("t1", 7, 0)})
+
+    assert said == "could not be read or written in time"
+    assert isinstance(it.spend(attempt()), Reserved)
+    assert it.last_step() == 0
+
+
+def settled_at_a_locked_store(path: Path, it: Asked, about: dict[str, Any]) -> str:
+    """What a login is told that cannot be settled in time; then what waits for the lock is done."""
+    it.add(new_token())
+    it.run(it.store.set_mail_address(ALICE, "alice", "alice@example.net"))
+    it.run(it.store.set_recovery_codes(ALICE, "alice", [NewRecoveryCode("r1", b"sealed")]))
+    about_code = (b"sealed", NOON, NOON + 60, "alice@example.net", "en", "vpn", "")
+    assert it.run(it.store.issue_mail_code(NewMailCode("c1", ALICE, "K1", *about_code), it.soon()))
+    it.spend(attempt())
+
+    async def settle(holder: Contender) -> str:
+        with pytest.raises(StoreError) as late:
+            await it.store.settle(replace(settlement(attempt()), **about), it.clock.monotonic() + 0.2)
+        holder.go()
+        await it.store.unlock(ALICE)  # comes after whatever the thread has to do
+        return str(late.value).removeprefix(f"{path}: ")
+
+    with Contender("lock", f"sqlite:///{path}") as holder:
+        holder.hear("locked")
+        return it.run(settle(holder))
 
 
 def test_the_file_and_those_beside_it_are_for_the_owner_alone(path: Path, it: Asked) -> None:

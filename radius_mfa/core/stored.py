@@ -1,0 +1,389 @@
+"""What is remembered of users: the values that cross `core.store`.
+
+Times are wall seconds.  What is sealed is bound to the user's id and its own, under the purpose that is
+named with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum, auto
+
+from radius_mfa.core.guard import Counters
+from radius_mfa.core.messages import AuditEvent, FactorKind
+
+# --- what is known of one user ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A TOTP token as the store has it.  `seed` is sealed for `totp`.
+
+    `last_step`: the last step accepted, 0 when none.  `drift`: how many steps the device's clock
+    is ahead.  `confirmed`: a first code was seen; until then it is never accepted at a login.
+    `told_step`: a step not to be accepted any more, since its code was answered with advice; 0: none.
+    """
+
+    id: str
+    user_id: str
+    label: str
+    seed: bytes = field(repr=False)
+    last_step: int = 0
+    drift: int = 0
+    confirmed: bool = True
+    told_step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MailCode:
+    """A mailed code as the store has it.  `code` is sealed for `mail`.
+
+    `reference`: what prompt and mail both show.  `tries`: guesses made until it was used or expired,
+    counted before they were looked at.
+    """
+
+    id: str
+    user_id: str
+    reference: str
+    code: bytes = field(repr=False)
+    created: float
+    expires: float
+    tries: int = 0
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCode:
+    """A recovery code as the store has it.  `code` is sealed for `recovery_codes`."""
+
+    id: str
+    user_id: str
+    code: bytes = field(repr=False)
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the store knows of one user, read in one go.  `username`: as the directory last gave it to us.
+
+    `required`: some factor was set up once, or all were reset, so that the user is not let in without one.
+    `mail_address`: verified, or empty.  `mail_codes`: of the last 24 hours and all that have not
+    expired, used ones too, in the order they were issued.  `recovery_left`: how many are not used;
+    `recovery_codes`: the codes themselves, used ones too, only where one is about to be judged.
+    """
+
+    user_id: str
+    counters: Counters
+    tokens: tuple[Token, ...] = ()
+    username: str = ""
+    mail_address: str = ""
+    mail_codes: tuple[MailCode, ...] = ()
+    required: bool = False
+    recovery_left: int = 0
+    recovery_codes: tuple[RecoveryCode, ...] = ()
+
+
+# --- a right code -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TotpStep:
+    """A code that fits: accept `step` of `token_id`, unless that or a later one was accepted before.
+
+    `drift`: what the token's becomes with it.
+    """
+
+    token_id: str
+    step: int
+    drift: int
+
+
+@dataclass(frozen=True, slots=True)
+class MailCodeUse:
+    """A mailed code that fits: accept it, unless it was used before."""
+
+    code_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCodeUse:
+    """A recovery code that fits: accept it, unless it was used before."""
+
+    code_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A code that would fit at another time: the device's clock is `seconds` ahead, or behind if negative.
+
+    Nobody is told so twice of one `step`, and it is never accepted: what a guesser learns must be worth nothing.
+    """
+
+    step: TotpStep
+    seconds: float
+
+
+# What a right code uses up.
+Consumption = TotpStep | MailCodeUse | RecoveryCodeUse
+
+
+# --- mail ---------------------------------------------------------------------------------------
+
+
+class MailKind(StrEnum):
+    """What a mail is about."""
+
+    CODE = "code"  # to log in with
+    ADDRESS = "address"  # a code that shows whose address it is
+    SUSPENDED = "suspended"  # too many wrong codes: the user should know
+
+
+@dataclass(frozen=True, slots=True)
+class NewMailCode:
+    """A code to be mailed.  `after`: the id of the user's latest code when it was decided on, or empty.
+
+    `code` is sealed for `mail`.  `client`: where the user is logging in.
+    """
+
+    id: str
+    user_id: str
+    reference: str
+    code: bytes = field(repr=False)
+    created: float
+    expires: float
+    address: str
+    language: str
+    client: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A mail without a code, to the user's verified address as it was just now."""
+
+    id: str
+    user_id: str
+    kind: MailKind
+    address: str
+    language: str
+    client: str
+    created: float
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail in the outbox.  `attempts`: tries so far, this one too.
+
+    `reference` and `code` are of what it carries, the code sealed as that is (`mail`, `address`); both
+    empty for a mail without one.  `client`: where the user was logging in, empty where nowhere.
+    """
+
+    id: str
+    user_id: str
+    username: str
+    address: str
+    language: str
+    client: str
+    reference: str
+    code: bytes = field(repr=False)
+    created: float
+    expires: float
+    attempts: int
+    kind: MailKind = MailKind.CODE
+
+
+# --- an answer to a State -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An answer to a State, before it is looked at.
+
+    `login` and `round` name the State; `digest` (keyed) tells this answer from another to the same State,
+    and `other_digests` are the same under keys that others may still use; `expires`: until when the spent
+    State must be remembered.  `guess`: the factor whose code it is, None for what is no guess.
+    """
+
+    login: bytes
+    round: int
+    user_id: str
+    digest: bytes
+    expires: float
+    guess: FactorKind | None = None
+    other_digests: tuple[bytes, ...] = ()
+
+    def is_digest(self, digest: bytes) -> bool:
+        """Whether that is this very answer's."""
+        return digest == self.digest or digest in self.other_digests
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The State was fresh and is spent now, or the same answer is being judged: go on.
+
+    `facts` were read in the same transaction, after the reservation.  `tried`: ids of the mailed codes
+    that this reservation counted a try of; none where it was made before.
+    """
+
+    facts: Facts
+    tried: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredBefore:
+    """The identical answer was decided already: `decision` is what `settle` was given."""
+
+    decision: bytes
+
+
+class Refusal(Enum):
+    """Why an attempt was not reserved."""
+
+    SPENT = auto()  # another answer has used this State
+    BARRED = auto()  # `reserve` said no: locked or suspended
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """A device to trust.  `station`: as `core.trust` spells it; `scopes`: where it is trusted, a row each.
+
+    `client`: where the user asked for it.
+    """
+
+    id: str
+    user_id: str
+    station: str
+    scopes: tuple[str, ...]
+    client: str
+    created: float
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an attempt ended, written in one transaction.
+
+    `decision`: octets to give to whoever sends the identical answer again.  `consume`: what a
+    right code uses up.  `adjust`: what becomes of the counters.  `untried`: ids of the mailed codes
+    whose try is taken back.  `event`: the login's row.  `told`: a step that is not accepted any more
+    (`Token.told_step`).  `trust`: a device to trust from now on, in place of what was known of that
+    station.  `notice`: a mail to the user.
+    """
+
+    attempt: Attempt
+    decision: bytes
+    event: AuditEvent
+    consume: Consumption | None = None
+    adjust: Callable[[Counters], Counters] | None = None
+    untried: tuple[str, ...] = ()
+    told: TotpStep | None = None
+    trust: NewDevice | None = None
+    notice: Notice | None = None
+
+
+class Settled(Enum):
+    """What `settle` did, when it did not find a decision already there."""
+
+    DONE = auto()
+    CODE_USED = auto()  # nothing was written: another login consumed the code first
+
+
+# --- the life of a user's factors ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A TOTP token to add.  `fingerprint`: keyed digest of the seed: one seed is one token of a user.
+
+    `other_fingerprints`: the same under keys that others may still use.
+    """
+
+    id: str
+    user_id: str
+    username: str
+    label: str
+    seed: bytes = field(repr=False)
+    fingerprint: bytes = field(repr=False)
+    confirmed: bool = False
+    last_step: int = 0
+    drift: int = 0
+    other_fingerprints: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecoveryCode:
+    """A recovery code to keep.  `code` is sealed for `recovery_codes`."""
+
+    id: str
+    code: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An address that nobody has confirmed yet, one a user.  `code` is sealed for `address`.
+
+    `tries`: guesses at the code, this one too.
+    """
+
+    id: str
+    user_id: str
+    address: str
+    reference: str
+    code: bytes = field(repr=False)
+    created: float
+    expires: float
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """What the help desk lets a user enrol with, once; one a user.  `code` is sealed for `voucher`.
+
+    `tries`: guesses at the code, this one too.
+    """
+
+    id: str
+    user_id: str
+    code: bytes = field(repr=False)
+    created: float
+    expires: float
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A trusted device as the store has it, in one scope of those it is trusted in."""
+
+    id: str
+    user_id: str
+    username: str
+    station: str
+    scope: str
+    client: str
+    created: float
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class KnownUser:
+    """One line of the list of all users.  `tokens`: confirmed ones; `last_success`: None for never."""
+
+    user_id: str
+    username: str
+    counters: Counters
+    required: bool
+    tokens: int
+    mail_address: str
+    recovery_left: int
+    created: float
+    last_success: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """A token with its user's name, as an export has it."""
+
+    token: Token
+    username: str

@@ -1,0 +1,217 @@
+"""What a login does in the store: facts, the two transactions of an answer, and what is looked up beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from radius_mfa.core.errors import StoreError
+from radius_mfa.core.guard import Counters
+from radius_mfa.core.messages import AuditEvent, FactorKind
+from radius_mfa.core.stored import (
+    AnsweredBefore,
+    Attempt,
+    Consumption,
+    Facts,
+    MailCodeUse,
+    NewDevice,
+    RecoveryCode,
+    RecoveryCodeUse,
+    Refusal,
+    Reserved,
+    Settled,
+    Settlement,
+)
+from radius_mfa.stores import mail_work as mail
+from radius_mfa.stores.rows import COUNTERS, TOKEN, counters, token
+from radius_mfa.stores.work import Rows, Statement, Work
+
+_FACTS = Statement(f"""
+    SELECT c.failures, c.since_success, c.locks, c.locked_until, c.suspended,
+           c.username, c.required, m.address,
+           (SELECT count(*) FROM recovery_code r WHERE r.user_id = c.user_id AND NOT r.used),
+           {TOKEN}
+    FROM user_counters c LEFT JOIN mail_address m ON m.user_id = c.user_id
+        LEFT JOIN totp_token t ON t.user_id = c.user_id
+    WHERE c.user_id = ? ORDER BY t.created, t.id""")
+_COUNTERS = Statement(f"SELECT {COUNTERS} FROM user_counters WHERE user_id = ?")
+_WRITE_COUNTERS = Statement("""
+    INSERT INTO user_counters
+        (user_id, failures, since_success, locks, locked_until, suspended, username, created, last_success)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (user_id) DO UPDATE SET
+        failures = excluded.failures, since_success = excluded.since_success, locks = excluded.locks,
+        locked_until = excluded.locked_until, suspended = excluded.suspended,
+        username = coalesce(nullif(excluded.username, ''), user_counters.username),
+        last_success = coalesce(excluded.last_success, user_counters.last_success)""")
+
+_SPENT = Statement("SELECT digest, decision FROM spent_state WHERE login = ? AND round = ?")
+_SPEND = Statement("""
+    INSERT INTO spent_state (login, round, user_id, digest, expires) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (login, round) DO NOTHING RETURNING 1""")
+_DECIDE = Statement("UPDATE spent_state SET decision = ? WHERE login = ? AND round = ?")
+_WRITE_LOGIN = Statement("""
+    INSERT INTO login
+        (time, login, user_id, username, client, station, source, policy, factor, outcome, decision)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""")
+
+_TAKE_STEP = Statement("""
+    UPDATE totp_token SET last_step = ?, drift = ?
+    WHERE id = ? AND user_id = ? AND last_step < ? AND told_step <> ? AND confirmed RETURNING 1""")
+_TELL_STEP = Statement("UPDATE totp_token SET told_step = ? WHERE id = ? AND user_id = ?")
+_RECOVERY_CODES = Statement("SELECT id, code, used FROM recovery_code WHERE user_id = ? ORDER BY id")
+_USE_RECOVERY_CODE = Statement("""
+    UPDATE recovery_code SET used = TRUE WHERE id = ? AND user_id = ? AND NOT used RETURNING 1""")
+
+_DISTRUST = Statement("DELETE FROM trusted_device WHERE user_id = ? AND station = ? AND scope = ?")
+_TRUST = Statement("""
+    INSERT INTO trusted_device (id, scope, user_id, station, client, created, expires)
+    VALUES (?, ?, ?, ?, ?, ?, ?)""")
+_TRUSTED = Statement("SELECT scope, created, expires FROM trusted_device WHERE user_id = ? AND station = ?")
+_OTHERS = Statement("""
+    SELECT DISTINCT user_id FROM login
+    WHERE station = ? AND time >= ? AND client = ? AND user_id <> ? AND decision = 'accept' LIMIT ?""")
+
+
+def facts(user_id: str, guess: FactorKind | None = None) -> Work[Facts]:
+    """What is known of the user, with the recovery codes where one of them is guessed."""
+    rows = yield _FACTS(user_id)
+    if not rows:
+        return Facts(user_id, Counters())
+    # A user without a token is one row of which the token's part is NULL.
+    tokens = tuple(token(row[9:]) for row in rows if row[9] is not None)
+    username, required, address, left = rows[0][5:9]
+    codes = (yield from mail.codes(user_id)) if address else ()
+    recovery: tuple[RecoveryCode, ...] = ()
+    if guess is FactorKind.RECOVERY_CODES:
+        found = yield _RECOVERY_CODES(user_id)
+        recovery = tuple(RecoveryCode(row[0], user_id, row[1], bool(row[2])) for row in found)
+    return Facts(
+        user_id, counters(rows[0][:5]), tokens, username, address or "", codes, bool(required), left, recovery
+    )
+
+
+# --- an answer ------------------------------------------------------------------------------------
+
+
+def spend(
+    attempt: Attempt, reserve: Callable[[Counters], Counters | None], now: float
+) -> Work[tuple[Reserved | AnsweredBefore | Refusal, bool]]:
+    """What becomes of the attempt, and whether a lock or a suspension came of it, now or when it came before."""
+    known = yield from facts(attempt.user_id, attempt.guess)
+    rows = yield _SPENT(attempt.login, attempt.round)
+    if rows:
+        # Whoever was first may have been cut off before it was on the disk.
+        barred = known.counters.suspended or known.counters.locked_until > now
+        return _spent_before(attempt, rows, known), barred
+    after = reserve(known.counters)
+    if after is None:
+        return Refusal.BARRED, False
+    if not (yield _SPEND(attempt.login, attempt.round, attempt.user_id, attempt.digest, attempt.expires)):
+        return Refusal.SPENT, False  # just now, under the name of another user, who is not waited for
+    before = known.counters
+    if after != before:
+        yield from _write_counters(attempt.user_id, after, now)
+        known = replace(known, counters=after)
+    tried: tuple[str, ...] = ()
+    if attempt.guess is FactorKind.MAIL:
+        tried = yield from mail.count_try(attempt.user_id, now)
+        codes = yield from mail.codes(attempt.user_id)
+        known = replace(known, mail_codes=codes)
+    barred = (after.locked_until, after.suspended) != (before.locked_until, before.suspended)
+    return Reserved(known, tried), barred
+
+
+def is_spent(login: bytes, round: int) -> Work[bool]:
+    """Whether that State was answered already."""
+    return bool((yield _SPENT(login, round)))
+
+
+def _spent_before(attempt: Attempt, rows: Rows, known: Facts) -> Reserved | AnsweredBefore | Refusal:
+    digest, decision = rows[0]
+    if not attempt.is_digest(digest):
+        return Refusal.SPENT
+    return Reserved(known) if decision is None else AnsweredBefore(decision)
+
+
+def settle(settlement: Settlement, now: float) -> Work[Settled | AnsweredBefore]:
+    """Write the end of an attempt."""
+    attempt = settlement.attempt
+    rows = yield _SPENT(attempt.login, attempt.round)
+    if not rows or not attempt.is_digest(rows[0][0]):
+        raise StoreError("no State was spent by the attempt to settle, or it was purged")
+    if rows[0][1] is not None:
+        return AnsweredBefore(rows[0][1])
+    # Before anything is written: a code that is used ends the transaction with nothing in it.
+    if settlement.consume and not (yield from _consume(attempt.user_id, settlement.consume)):
+        return Settled.CODE_USED
+    if settlement.adjust:
+        yield from _adjust(attempt.user_id, settlement.adjust, settlement.event, now)
+    if settlement.untried:
+        yield from mail.take_tries_back(attempt.user_id, settlement.untried)
+    if told := settlement.told:
+        yield _TELL_STEP(told.step, told.token_id, attempt.user_id)
+    if settlement.trust:
+        yield from _trust(settlement.trust)
+    if settlement.notice:
+        yield from mail.post_notice(settlement.notice)
+    yield _DECIDE(settlement.decision, attempt.login, attempt.round)
+    yield from _write_login(settlement.event)
+    return Settled.DONE
+
+
+def _consume(user_id: str, what: Consumption) -> Work[bool]:
+    """Whether it was there to be used up, which it is now."""
+    match what:
+        case MailCodeUse():
+            return (yield from mail.use(user_id, what))
+        case RecoveryCodeUse(code_id):
+            return bool((yield _USE_RECOVERY_CODE(code_id, user_id)))
+    return bool((yield _TAKE_STEP(what.step, what.drift, what.token_id, user_id, what.step, what.step)))
+
+
+def _adjust(user_id: str, adjust: Callable[[Counters], Counters], event: AuditEvent, now: float) -> Work[None]:
+    rows = yield _COUNTERS(user_id)
+    before = counters(rows[0]) if rows else Counters()
+    after = adjust(before)
+    accepted = event.time if event.decision == "accept" else None
+    if after != before or accepted is not None:
+        yield from _write_counters(user_id, after, now, event.username, accepted)
+
+
+def _write_counters(
+    user_id: str, values: Counters, now: float, username: str = "", last_success: float | None = None
+) -> Work[None]:
+    """Where the user is known already, an empty name and a time of None leave what is there."""
+    failures, since_success = values.failures, values.since_success
+    lock = (values.locks, values.locked_until, values.suspended)
+    yield _WRITE_COUNTERS(user_id, failures, since_success, *lock, username, now, last_success)
+
+
+def _write_login(event: AuditEvent) -> Work[None]:
+    who = (event.time, event.login, event.user_id, event.username, event.client, event.station, event.source)
+    yield _WRITE_LOGIN(*who, event.policy, event.factor, event.outcome.value, event.decision)
+
+
+# --- trusted devices ------------------------------------------------------------------------------
+
+
+def _trust(device: NewDevice) -> Work[None]:
+    for scope in device.scopes:
+        yield _DISTRUST(device.user_id, device.station, scope)
+        who = (device.id, scope, device.user_id, device.station)
+        yield _TRUST(*who, device.client, device.created, device.expires)
+
+
+def is_trusted(user_id: str, station: str, scopes: Sequence[str], now: float) -> Work[bool]:
+    """Whether the user trusts that station in one of the scopes.
+
+    From the future is no better than from the past: the clock was wrong then, or is now.
+    """
+    rows = yield _TRUSTED(user_id, station)
+    return any(scope in scopes and created <= now < expires for scope, created, expires in rows)
+
+
+def others_at(user_id: str, client: str, station: str, since: float, most: int) -> Work[int]:
+    """How many other users have logged in there from that station."""
+    return len((yield _OTHERS(station, since, client, user_id, most)))

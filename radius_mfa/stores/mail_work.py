@@ -1,0 +1,210 @@
+"""What is kept of mail: the verified address of a user, the codes sent there, and the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from radius_mfa.core.mailing import DAY
+from radius_mfa.core.stored import Mail, MailCode, MailCodeUse, MailKind, NewMailCode, Notice, Proposal
+from radius_mfa.stores.work import Statement, Work
+
+_CODES = Statement("""
+    SELECT id, reference, code, created, expires, tries, used FROM mail_code
+    WHERE user_id = ? ORDER BY number""")
+_NEWEST = Statement("SELECT id FROM mail_code WHERE user_id = ? ORDER BY number DESC LIMIT 1")
+_ADDRESS = Statement("SELECT address FROM mail_address WHERE user_id = ?")
+_ADD_CODE = Statement("""
+    INSERT INTO mail_code (id, user_id, reference, code, created, expires, tries, used)
+    VALUES (?, ?, ?, ?, ?, ?, 0, FALSE)""")
+_COUNT_TRY = Statement("""
+    UPDATE mail_code SET tries = tries + 1 WHERE user_id = ? AND NOT used AND expires > ? RETURNING id""")
+_UNCOUNT_TRY = Statement("UPDATE mail_code SET tries = tries - 1 WHERE id = ? AND user_id = ? AND tries > 0")
+_USE = Statement("UPDATE mail_code SET used = TRUE WHERE id = ? AND user_id = ? AND NOT used RETURNING 1")
+
+_ADD_MAIL = Statement("""
+    INSERT INTO outbox (id, kind, user_id, address, language, client, created, expires, attempts, due)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)""")
+# What is due further ahead than any claim or pause goes was written before the clock was set back.
+_AHEAD = 3600.0
+_DUE = Statement("SELECT id FROM outbox WHERE due <= ? OR due > ? ORDER BY due, id LIMIT ?")
+_CLAIM = Statement("UPDATE outbox SET due = ?, attempts = attempts + 1 WHERE id = ? RETURNING 1")
+_MAIL = Statement("""
+    SELECT o.id, o.user_id, coalesce(u.username, ''), o.address, o.language, o.client,
+           coalesce(c.reference, p.reference, ''), coalesce(c.code, p.code), o.created, o.expires,
+           o.attempts, o.kind
+    FROM outbox o LEFT JOIN mail_code c ON c.id = o.id LEFT JOIN proposal p ON p.id = o.id
+        LEFT JOIN user_counters u ON u.user_id = o.user_id
+    WHERE o.id = ?""")
+_POSTPONE = Statement("UPDATE outbox SET due = ? WHERE id = ?")
+_DROP = Statement("DELETE FROM outbox WHERE id = ?")
+
+_VOID_ELSEWHERE = Statement(
+    "DELETE FROM mail_code WHERE user_id = ? AND ? NOT IN (SELECT address FROM mail_address WHERE user_id = ?)"
+)
+_DROP_MAILS_ELSEWHERE = Statement("DELETE FROM outbox WHERE user_id = ? AND (address <> ? OR kind = 'address')")
+_SET_ADDRESS = Statement("""
+    INSERT INTO mail_address (user_id, address, verified) VALUES (?, ?, ?)
+    ON CONFLICT (user_id) DO UPDATE SET address = excluded.address, verified = excluded.verified""")
+_REMOVE_ADDRESS = Statement("DELETE FROM mail_address WHERE user_id = ?")
+
+_PROPOSAL = """id, user_id, address, reference, code, created, expires, tries"""
+_DROP_PROPOSAL_MAIL = Statement("DELETE FROM outbox WHERE user_id = ? AND kind = 'address'")
+_DROP_PROPOSAL = Statement("DELETE FROM proposal WHERE user_id = ?")
+_ADD_PROPOSAL = Statement(f"INSERT INTO proposal ({_PROPOSAL}) VALUES (?, ?, ?, ?, ?, ?, ?, 0)")
+_FIND_PROPOSAL = Statement(f"SELECT {_PROPOSAL} FROM proposal WHERE user_id = ? AND expires > ?")
+_TRY_PROPOSAL = Statement("UPDATE proposal SET tries = tries + 1 WHERE user_id = ?")
+_TAKE_PROPOSAL = Statement("DELETE FROM proposal WHERE id = ? AND user_id = ? RETURNING address")
+
+
+def codes(user_id: str) -> Work[tuple[MailCode, ...]]:
+    """The user's codes, in the order they were issued."""
+    rows = yield _CODES(user_id)
+    return tuple(_code(user_id, row) for row in rows)
+
+
+def _code(user_id: str, row: Sequence[Any]) -> MailCode:
+    code_id, reference, code, created, expires, tries, used = row
+    return MailCode(code_id, user_id, reference, code, created, expires, tries, bool(used))
+
+
+def count_try(user_id: str, now: float) -> Work[tuple[str, ...]]:
+    """A guess is a try of every code it might be: their ids."""
+    rows = yield _COUNT_TRY(user_id, now)
+    return tuple(row[0] for row in rows)
+
+
+def take_tries_back(user_id: str, code_ids: Iterable[str]) -> Work[None]:
+    for code_id in code_ids:
+        yield _UNCOUNT_TRY(code_id, user_id)
+
+
+def use(user_id: str, code: MailCodeUse) -> Work[bool]:
+    """Whether the code was there to be used up, which it is now; if its mail is still to leave, it need not."""
+    used = yield _USE(code.code_id, user_id)
+    if used:
+        yield _DROP(code.code_id)
+    return bool(used)
+
+
+def issue(code: NewMailCode) -> Work[bool]:
+    """Code and mail, unless a newer code than `after` is there, or another address."""
+    newest = yield _NEWEST(code.user_id)
+    address = yield _ADDRESS(code.user_id)
+    if newest and newest[0][0] == code.id:
+        return True  # done before, by whom the answer did not reach
+    if (newest[0][0] if newest else "") != code.after or not address or address[0][0] != code.address:
+        return False
+    yield _ADD_CODE(code.id, code.user_id, code.reference, code.code, code.created, code.expires)
+    where = (code.address, code.language, code.client)
+    yield _ADD_MAIL(code.id, MailKind.CODE.value, code.user_id, *where, code.created, code.expires, code.created)
+    return True
+
+
+def post_notice(notice: Notice) -> Work[None]:
+    """A mail without a code, unless its address is the user's no longer."""
+    address = yield _ADDRESS(notice.user_id)
+    if not address or address[0][0] != notice.address:
+        return
+    where = (notice.address, notice.language, notice.client)
+    times = (notice.created, notice.expires, notice.created)
+    yield _ADD_MAIL(notice.id, notice.kind.value, notice.user_id, *where, *times)
+
+
+# --- the outbox -----------------------------------------------------------------------------------
+
+
+def any_due(now: float) -> Work[bool]:
+    """Whether there is anything to claim.  Mostly there is nothing: then no lock need be taken."""
+    rows = yield _DUE(now, now + _AHEAD, 1)
+    return bool(rows)
+
+
+def claim(now: float, until: float, most: int) -> Work[Sequence[Mail]]:
+    """What is due, and not due again before `until`."""
+    mails = []
+    for (mail_id,) in (yield _DUE(now, now + _AHEAD, most)):
+        # Its user may have dropped it meanwhile, which waits for nobody at the outbox.
+        if (yield _CLAIM(until, mail_id)):
+            (row,) = yield _MAIL(mail_id)
+            mails.append(_mail(row))
+    return mails
+
+
+def _mail(row: Sequence[Any]) -> Mail:
+    mail_id, user_id, username, address, language, client, reference, code, created, expires, attempts, kind = row
+    where = (address, language, client)
+    times = (created, expires, attempts)
+    return Mail(mail_id, user_id, username, *where, reference, code or b"", *times, MailKind(kind))
+
+
+def postpone(mail_id: str, due: float) -> Work[None]:
+    yield _POSTPONE(due, mail_id)
+
+
+def drop(mail_id: str) -> Work[None]:
+    yield _DROP(mail_id)
+
+
+# --- addresses ------------------------------------------------------------------------------------
+
+
+def set_address(user_id: str, address: str, now: float) -> Work[None]:
+    """What was sent elsewhere is void, and what is not sent yet never will be."""
+    yield _VOID_ELSEWHERE(user_id, address, user_id)
+    yield _DROP_MAILS_ELSEWHERE(user_id, address)
+    yield _DROP_PROPOSAL(user_id)
+    if address:
+        yield _SET_ADDRESS(user_id, address, now)
+    else:
+        yield _REMOVE_ADDRESS(user_id)
+
+
+def propose(proposal: Proposal, language: str) -> Work[None]:
+    """An address in place of any other that waits, and the mail that asks whose it is."""
+    yield _DROP_PROPOSAL_MAIL(proposal.user_id)
+    yield _DROP_PROPOSAL(proposal.user_id)
+    who = (proposal.id, proposal.user_id, proposal.address)
+    yield _ADD_PROPOSAL(*who, proposal.reference, proposal.code, proposal.created, proposal.expires)
+    where = (proposal.address, language, "")
+    times = (proposal.created, proposal.expires, proposal.created)
+    yield _ADD_MAIL(proposal.id, MailKind.ADDRESS.value, proposal.user_id, *where, *times)
+
+
+def proposal_of(user_id: str, now: float) -> Work[Proposal | None]:
+    """What waits to be confirmed."""
+    rows = yield _FIND_PROPOSAL(user_id, now)
+    return Proposal(*rows[0]) if rows else None
+
+
+def try_proposal(user_id: str, now: float) -> Work[Proposal | None]:
+    """The same with a guess more."""
+    yield _TRY_PROPOSAL(user_id)
+    return (yield from proposal_of(user_id, now))
+
+
+def accept_proposal(proposal_id: str, user_id: str, now: float) -> Work[bool]:
+    """Make the proposed address the verified one."""
+    rows = yield _TAKE_PROPOSAL(proposal_id, user_id)
+    if rows:
+        yield from set_address(user_id, rows[0][0], now)
+    return bool(rows)
+
+
+# --- what is past its time ------------------------------------------------------------------------
+
+PURGE_OUTBOX = Statement("""
+    DELETE FROM outbox WHERE id IN
+        (SELECT o.id FROM outbox o LEFT JOIN mail_code c ON c.id = o.id
+         WHERE o.expires < ? OR (o.kind = 'code' AND c.id IS NULL) LIMIT ?) RETURNING 1""")
+PURGE_CODES = Statement("""
+    DELETE FROM mail_code WHERE id IN
+        (SELECT id FROM mail_code WHERE expires < ? AND created < ? ORDER BY expires LIMIT ?) RETURNING 1""")
+PURGE_PROPOSALS = Statement("""
+    DELETE FROM proposal WHERE id IN
+        (SELECT id FROM proposal WHERE expires < ? ORDER BY expires LIMIT ?) RETURNING 1""")
+
+
+def forgettable(now: float) -> tuple[float, float]:
+    """The parameters of PURGE_CODES: expired, and not counted by `per_day` any more."""
+    return now, now - DAY

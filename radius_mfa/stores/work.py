@@ -1,0 +1,51 @@
+"""Transactions, written once for every engine.
+
+A piece of work is a generator: it yields a statement with its parameters, is sent the rows, and returns
+its result.  Whether an engine runs it on the event loop, in a thread or over a network is not its
+business; nor is when it begins and commits.  It may be run again from the start, so it changes nothing
+but through its statements.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Sequence
+from functools import cache
+from itertools import count
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Statement:
+    """SQL that SQLite and PostgreSQL both understand, with a `?` for each parameter.
+
+    Whoever wants to know how many rows were changed has it say `RETURNING 1`.
+    """
+
+    __slots__ = ("postgresql", "sqlite")
+
+    def __init__(self, text: str) -> None:
+        numbers = count(1)
+        self.sqlite = text
+        self.postgresql = re.sub(r"\?", lambda _: f"${next(numbers)}", text)
+
+    def __call__(self, *parameters: Any) -> Step:
+        """What a piece of work yields."""
+        return self, parameters
+
+
+def of_many(text: str, columns: int) -> Callable[[int], Statement]:
+    """A statement for so many rows at once, by how many: `{rows}` becomes a `(?, …)` of the columns for each."""
+    row = f"({', '.join('?' * columns)})"
+
+    @cache
+    def statement(count: int) -> Statement:
+        return Statement(text.replace("{rows}", ", ".join([row] * count)))
+
+    return statement
+
+
+Step = tuple[Statement, tuple[Any, ...]]
+Rows = Sequence[Sequence[Any]]
+Work = Generator[Step, Rows, T]
