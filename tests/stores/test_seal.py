@@ -1,15 +1,9 @@
-"""The seal and the key file, against a second reading of the format and against whatever comes."""
+"""The seal, against a second reading of the format, and whose key file it is."""
 
 import asyncio
-import base64
 import hashlib
 import hmac
-import os
-import stat
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,25 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radius_mfa.core.errors import KeyFileError
-from radius_mfa.stores.seal import (
-    AeadSealer,
-    Key,
-    KeyFile,
-    create_key_file,
-    parse_key_file,
-    read_key_file,
-    verify_key,
-)
+from radius_mfa.stores.key_file import Key, KeyFile
+from radius_mfa.stores.seal import AeadSealer, check_opens, proof_of, verify_key
 from radius_mfa.stores.sqlite import SqliteStore
-from tests.stores.support import TOP, Asked, asked
+from tests.stores.support import Asked, asked
 
 ONE = Key(b"\x00\x00\x00\x01", bytes(range(32)))
 TWO = Key(b"\x00\x00\x00\x02", bytes(range(32, 64)))
+THREE = Key(b"\x00\x00\x00\x03", bytes(range(64, 96)))
 SEALER = AeadSealer(KeyFile(ONE))
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 bound = st.lists(names, max_size=3)
-keys = st.builds(Key, st.binary(min_size=4, max_size=4), st.binary(min_size=32, max_size=32))
 
 
 # --- the seal -----------------------------------------------------------------------------------
@@ -143,167 +130,16 @@ def test_a_digest_is_of_its_key_purpose_and_parts() -> None:
     assert len({SEALER.digest("answer", b"ab", b"c"), *others}) == 5
 
 
-# --- the key file -------------------------------------------------------------------------------
+def test_other_digests_are_those_of_the_keys_that_do_not_seal() -> None:
+    one, two, three = (AeadSealer(KeyFile(key)) for key in (ONE, TWO, THREE))
+    all_of_them = AeadSealer(KeyFile(TWO, (ONE, THREE)))
 
-
-def line(key: Key, use: str = "primary") -> str:
-    return f"{key.id.hex()} {use} {base64.b64encode(key.secret).decode()}"
-
-
-@given(st.lists(keys, min_size=1, max_size=4, unique_by=lambda key: key.id))
-def test_a_key_file_reads_back_as_it_was_written(some: list[Key]) -> None:
-    written = KeyFile(some[0], tuple(some[1:]))
-
-    assert parse_key_file(written.text(), "key") == written
-
-
-def test_comments_empty_lines_and_carriage_returns_are_nothing() -> None:
-    text = f"# note\r\n\r\n{line(ONE, 'accepted')}\r\n  \n{line(TWO)}  \n#{line(ONE)}"
-
-    assert parse_key_file(text, "key") == KeyFile(TWO, (ONE,))
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "key: has no primary keys; it needs exactly one"),
-        (line(ONE, "accepted"), "key: has no primary keys; it needs exactly one"),
-        (f"{line(ONE)}\n{line(TWO)}", "key: has 2 primary keys; it needs exactly one"),
-        (f"{line(ONE)}\n{line(ONE, 'accepted')}", "key:2: key 00000001 is there twice"),
-        (f"# note\n{line(ONE)[:-2]}", "key:2: not a key; a line is ID, `primary` or `accepted`, and the key"),
-        (line(ONE, "secondary"), "key:1: not a key; a line is ID, `primary` or `accepted`, and the key"),
-        (line(ONE).replace(" ", ""), "key:1: not a key; a line is ID, `primary` or `accepted`, and the key"),
-        (line(ONE)[:-2] + "9=", "key:1: not a key; it was changed"),
-    ],
-)
-def test_a_key_file_that_is_wrong_is_refused_in_one_line(text: str, said: str) -> None:
-    with pytest.raises(KeyFileError) as refused:
-        parse_key_file(text, "key")
-    assert str(refused.value) == said
-
-
-lines = st.one_of(
-    st.text(max_size=80),
-    st.from_regex(r"[0-9a-f]{7,9} (primary|accepted|other) [A-Za-z0-9+/]{40,44}=?", fullmatch=True),
-    st.builds(line, keys, st.sampled_from(["primary", "accepted"])),
-)
-
-
-@given(st.lists(lines, max_size=5))
-def test_any_text_is_a_key_file_or_refused_without_quoting_it(some: list[str]) -> None:
-    read = read_or_refused("\n".join(some))
-
-    if isinstance(read, KeyFile):
-        assert (len(read.primary.id), len(read.primary.secret)) == (4, 32)
-    else:
-        assert "\n" not in read
-        assert not any(word in read for each in some for word in each.split() if len(word) > 9)
-
-
-def read_or_refused(text: str) -> KeyFile | str:
-    try:
-        return parse_key_file(text, "key")
-    except KeyFileError as refused:
-        return str(refused)
-
-
-def test_no_secret_is_in_a_repr() -> None:
-    both = KeyFile(ONE, (TWO,))
-
-    for secret in (ONE.secret, TWO.secret):
-        for form in (repr(secret), secret.hex(), base64.b64encode(secret).decode()):
-            assert form not in repr(both) + str(both) + repr(AeadSealer(both))
-
-
-def test_a_new_key_file_is_the_owners_alone_and_never_the_same(tmp_path: Path) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
-    create_key_file(one)
-    create_key_file(other)
-
-    assert stat.S_IMODE(one.stat().st_mode) == 0o600
-    assert read_key_file(one).primary != read_key_file(other).primary
-    assert read_key_file(one).accepted == ()
-
-
-def test_a_key_file_is_never_put_in_place_of_another(tmp_path: Path) -> None:
-    path = tmp_path / "key"
-    path.write_text("precious")
-
-    with pytest.raises(KeyFileError, match="is there already"):
-        create_key_file(path)
-    assert path.read_text() == "precious"
-
-
-def test_a_key_file_is_not_made_through_a_dangling_link(tmp_path: Path) -> None:
-    (tmp_path / "key").symlink_to(tmp_path / "elsewhere")
-
-    with pytest.raises(KeyFileError, match="is there already"):
-        create_key_file(tmp_path / "key")
-    assert not (tmp_path / "elsewhere").exists()
-
-
-def test_a_key_file_that_cannot_be_made_says_why(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-
-    with pytest.raises(KeyFileError, match="its folder does not exist"):
-        create_key_file(tmp_path / "missing" / "key")
-    with pytest.raises(KeyFileError, match="Not a directory"):
-        create_key_file(tmp_path / "file" / "key")
-
-
-def test_half_a_key_file_is_not_left_behind(tmp_path: Path) -> None:
-    """Where no file may grow, as on a full disk."""
-    program = """
-import resource, sys
-from pathlib import Path
-from radius_mfa.core.errors import KeyFileError
-from radius_mfa.stores.seal import create_key_file
-resource.setrlimit(resource.RLIMIT_FSIZE, (5, resource.RLIM_INFINITY))
-try:
-    create_key_file(Path(sys.argv[1]))
-except KeyFileError as refused:
-    sys.exit(str(refused))
-"""
-    path = tmp_path / "key"
-    done = subprocess.run([sys.executable, "-c", program, path], cwd=TOP, capture_output=True, text=True)
-
-    assert done.stderr == f"{path}: File too large\n"
-    assert not path.exists()
-
-
-def test_a_missing_key_file_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(KeyFileError, match="`radius-mfa keys init`"):
-        read_key_file(tmp_path / "key")
-
-
-@pytest.mark.parametrize("mode", [0o640, 0o620, 0o604, 0o602, 0o610, 0o777])
-def test_a_key_file_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
-    path = tmp_path / "key"
-    create_key_file(path)
-    path.chmod(mode)
-
-    with pytest.raises(KeyFileError, match="chmod 600"):
-        read_key_file(path)
-
-
-def test_what_is_no_file_is_no_key_file(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe", 0o600)
-
-    with pytest.raises(KeyFileError, match="is not a file"):
-        read_key_file(tmp_path / "pipe")
-    with pytest.raises(KeyFileError, match="Is a directory"):
-        read_key_file(tmp_path)
-    with pytest.raises(KeyFileError, match="Not a directory"):
-        read_key_file(Path("/dev/null/key"))
-
-
-def test_a_key_file_of_octets_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "key"
-    create_key_file(path)
-    path.write_bytes(os.urandom(100).replace(b"#", b"") + b"\n")
-
-    with pytest.raises(KeyFileError, match="not a key"):
-        read_key_file(path)
+    assert two.other_digests("fingerprint", b"a") == ()
+    assert all_of_them.digest("fingerprint", b"a") == two.digest("fingerprint", b"a")
+    assert all_of_them.other_digests("fingerprint", b"a") == (
+        one.digest("fingerprint", b"a"),
+        three.digest("fingerprint", b"a"),
+    )
 
 
 # --- whose key file it is -----------------------------------------------------------------------
@@ -320,19 +156,51 @@ def verify(it: Asked, keys: KeyFile) -> None:
     it.run(verify_key(it.store, AeadSealer(keys)))
 
 
+def refused(it: Asked, keys: KeyFile) -> str:
+    with pytest.raises(KeyFileError) as wrong:
+        verify(it, keys)
+    return str(wrong.value)
+
+
 def test_a_new_store_takes_the_key_file_for_its_own(it: Asked) -> None:
     for _ in range(2):
         verify(it, KeyFile(ONE))
-    verify(it, KeyFile(TWO, (ONE,)))
+    verify(it, KeyFile(ONE, (TWO,)))
 
 
-def test_another_key_file_than_the_stores_is_refused(it: Asked) -> None:
+def test_a_key_file_without_the_stores_key_is_refused_by_the_id_it_lacks(it: Asked) -> None:
     verify(it, KeyFile(ONE))
 
-    for other in (KeyFile(TWO), KeyFile(Key(ONE.id, TWO.secret))):
-        with pytest.raises(KeyFileError, match="not the one the store was sealed with"):
-            verify(it, other)
+    lacks = "this key file lacks key 00000001, which the store was sealed with: put it back, or bring it"
+    assert refused(it, KeyFile(TWO)).startswith(lacks)
+    assert "`radius-mfa keys add --from FILE`" in refused(it, KeyFile(TWO))
     verify(it, KeyFile(ONE))
+
+
+def test_another_key_under_the_same_id_is_refused(it: Asked) -> None:
+    verify(it, KeyFile(ONE))
+
+    assert refused(it, KeyFile(Key(ONE.id, TWO.secret))).startswith("this key file has another key 00000001 than")
+
+
+def test_every_key_of_the_store_must_be_in_the_file(it: Asked) -> None:
+    verify(it, KeyFile(ONE))
+    it.run(it.store.add_key_proof(TWO.id, proof_of(TWO)))
+    it.run(it.store.add_key_proof(THREE.id, proof_of(THREE)))
+
+    assert "lacks keys 00000002, 00000003, which" in refused(it, KeyFile(ONE))
+    assert "lacks key 00000003, which" in refused(it, KeyFile(TWO, (ONE,)))
+    verify(it, KeyFile(TWO, (THREE, ONE)))
+
+
+def test_a_key_the_store_does_not_know_may_open_but_not_seal(it: Asked) -> None:
+    """It was retired, or put there by hand: others could not open what it seals."""
+    verify(it, KeyFile(ONE))
+
+    said = refused(it, KeyFile(TWO, (ONE,)))
+    assert said.startswith("this key file would seal with key 00000002, which the store knows nothing of: ")
+    assert said.endswith("run `radius-mfa keys promote 00000001`")
+    check_opens(it.run(it.store.key_proofs()), AeadSealer(KeyFile(TWO, (ONE,))))
 
 
 def test_of_two_key_files_at_a_new_store_one_is_refused(it: Asked) -> None:
