@@ -24,7 +24,7 @@ from typing import Any, TypeVar, cast
 import pyotp
 
 from radius_mfa.core.conversation import Conversation, Ports, Rules
-from radius_mfa.core.enrolment import Enrolment, Seed
+from radius_mfa.core.enrolment import ADDRESS, Enrolment, EnrolmentRules, Seed
 from radius_mfa.core.guard import Counters, Guard
 from radius_mfa.core.login import Conclusion
 from radius_mfa.core.mailing import Mailing
@@ -41,10 +41,15 @@ from radius_mfa.core.messages import (
 )
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy
-from radius_mfa.core.ports import Facts, Mail, Password, Store
+from radius_mfa.core.ports import Factor, Password
+from radius_mfa.core.store import Store
+from radius_mfa.core.stored import Facts, Mail, MailKind
+from radius_mfa.core.trust import TrustedDevices
 from radius_mfa.factors.mail import PURPOSE, MailFactor, MailRules
+from radius_mfa.factors.recovery import RecoveryFactor
 from radius_mfa.factors.totp import TotpFactor, base32
-from radius_mfa.stores.seal import AeadSealer, KeyFile
+from radius_mfa.stores.key_file import KeyFile
+from radius_mfa.stores.seal import AeadSealer
 from radius_mfa.stores.sqlite import SqliteStore
 
 T = TypeVar("T")
@@ -236,23 +241,32 @@ class House:
         self.clock = FixedClock()
         self.entropy = SeededEntropy()
         self.directory = Accounts({user.username: user for user in USERS})
-        self.sealer = new_sealer()
         self.store = SqliteStore.open("sqlite://", self.clock)
+        self.doorbell = Doorbell()
+        self.seeds: dict[str, list[bytes]] = {}
+        self._keys = KeyFile.new()
+        self._seal_with(self._keys)
+        self._runner = asyncio.Runner()
+
+    def _seal_with(self, keys: KeyFile) -> None:
+        """All that seals or opens anything, and so the conversation."""
+        self.sealer = AeadSealer(keys)
         self.totp = TotpFactor(self.sealer, window=1)
         self.mail = MailFactor(self.sealer, self.entropy, MailRules(86400.0, per_day=5, cooldown=60.0))
-        self.doorbell = Doorbell()
-        self.enrolment = Enrolment(self.store, self.sealer, self.totp, self.clock, self.entropy)
-        self.seeds: dict[str, list[bytes]] = {}
-        self.conversation = self._conversation(rules)
-        self._runner = asyncio.Runner()
+        self.recovery = RecoveryFactor(self.sealer)
+        life = EnrolmentRules()
+        self.enrolment = Enrolment(self.store, self.sealer, self.totp, self.clock, self.entropy, life)
+        self.conversation = self._conversation(self.rules)
 
     def _conversation(self, rules: Rules, fuse: Fuse | None = None, store: Store | None = None) -> Conversation:
         store = store or fused(self.store, fuse)
+        factors: tuple[Factor, ...] = (self.totp, self.mail, self.recovery)
         ports = Ports(
             directory=fused(self.directory, fuse),
             store=store,
-            factors={self.totp.kind: fused(self.totp, fuse), self.mail.kind: fused(self.mail, fuse)},
-            mailing=Mailing(fused(self.mail, fuse), self.doorbell, store, self.clock),
+            factors={each.kind: fused(each, fuse) for each in factors},
+            mailing=Mailing(fused(self.mail, fuse), self.doorbell, store, self.clock, self.entropy),
+            trusted=TrustedDevices(store, fused(self.clock, fuse), self.entropy, 7 * 86400.0),
             sealer=fused(self.sealer, fuse),
             clock=fused(self.clock, fuse),
             entropy=fused(self.entropy, fuse),
@@ -300,7 +314,7 @@ class House:
         self.run(self.store.set_mail_address(user.id, user.username, address or f"{username}@example.net"))
 
     def mails(self) -> list[tuple[Mail, str]]:
-        """What has come into the outbox since the last time, each with its code."""
+        """What has come into the outbox since the last time, each with its code, "" for none."""
         now = self.clock.wall()
         mails = self.run(self.store.claim_mails(now, now + 60, 100))
         for mail in mails:
@@ -308,12 +322,15 @@ class House:
         return [(mail, self._opened(mail)) for mail in mails]
 
     def mailed(self) -> str:
-        """The code of the one mail that has come since the last time."""
-        ((_, code),) = self.mails()
+        """The login code of the one mail with such that has come since the last time."""
+        (code,) = [code for mail, code in self.mails() if mail.kind is MailKind.CODE]
         return code
 
     def _opened(self, mail: Mail) -> str:
-        code = self.sealer.open(PURPOSE, mail.code, mail.user_id, mail.id)
+        if mail.kind is MailKind.SUSPENDED:
+            return ""
+        purpose = PURPOSE if mail.kind is MailKind.CODE else ADDRESS
+        code = self.sealer.open(purpose, mail.code, mail.user_id, mail.id)
         assert code is not None
         return code.decode()
 
@@ -337,6 +354,22 @@ class House:
     def counters(self, username: str) -> Counters:
         return self.facts(username).counters
 
+    def user(self, username: str) -> User:
+        """The directory's entry."""
+        found = self.directory.users[username]
+        assert isinstance(found, User)
+        return found
+
+    def rotate_keys(self) -> None:
+        """From now on another key seals, and the old one still opens."""
+        self._keys = KeyFile(KeyFile.new().primary, self._keys.all)
+        self._seal_with(self._keys)
+
+    def spoil_seeds(self) -> None:
+        """From now on nothing that was sealed opens, as with another key file."""
+        self.totp = TotpFactor(new_sealer(), window=1)
+        self.conversation = self._conversation(self.rules)
+
     # --- logins ---
 
     async def answer(self, request: AccessRequest) -> Conclusion:
@@ -353,6 +386,12 @@ class House:
 
     def login(self, user_name: str | bytes | None = "alice", nas: Nas = VPN) -> Visitor:
         return Visitor(self.ask, nas, user_name)
+
+    def challenged_by_mail(self, user_name: str = "alice", nas: Nas = VPN) -> Visitor:
+        """A login whose password was right, and which waits for the code of a mail."""
+        login = self.login(user_name, nas)
+        assert login.says(PASSWORD) == "challenge mail_sent"
+        return login
 
     def challenged(self, user_name: str = "alice", nas: Nas = VPN) -> Visitor:
         """A login whose password was right."""

@@ -20,10 +20,12 @@ _LANGUAGE = re.compile("[a-z]{2,8}")  # as `core.challenge.primary_language` has
 _LARGEST = 1 << 18  # octets
 _LONGEST_REPLY = 1000  # octets
 _EVERYWHERE = frozenset({"contact"})
-_MAILED = ("mail_subject", "mail_body")
+_MAILED = ("_subject", "_body")  # what the keys of a mail's texts end with
 _NEEDED = {
     "mail_body": ("code", "reference"),
     "mail_subject": ("reference",),
+    "mail_address_body": ("code", "reference"),
+    "mail_address_subject": ("reference",),
     "mail_sent": ("reference",),
     "mail_sent_log_in_again": ("reference",),
     "change_password": ("password_url",),
@@ -114,7 +116,7 @@ def _wrong_text(key: str, text: str) -> Iterator[str]:
         yield "must say something besides what is put in"
     if any(unicodedata.category(each) == "Cc" and each != "\n" for each in text):
         yield "has control characters in it"
-    if key not in _MAILED and len(text.encode()) > _LONGEST_REPLY:
+    if not key.endswith(_MAILED) and len(text.encode()) > _LONGEST_REPLY:
         yield f"is longer than {_LONGEST_REPLY} octets; a gateway shows about 253"
 
 

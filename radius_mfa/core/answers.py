@@ -1,7 +1,8 @@
 """What was typed into the password field: a password, an answer to a challenge, or both in one field.
 
-A code says by its form which factor it is: 6 digits TOTP, 8 digits a mailed code.  People copy
-codes from screens and mails, so full-width digits, spaces and hyphens are read as they are meant.
+A code says by its form which factor it is: 6 digits TOTP, 8 digits a mailed code, 12 letters a recovery
+code.  People copy codes from screens, mails and paper, so full-width characters, spaces and hyphens are
+read as they are meant.
 A password is taken to the octet.
 """
 
@@ -10,17 +11,17 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, field
 
+from radius_mfa.core.codes import compact, is_letters
 from radius_mfa.core.messages import FactorKind
 
 _BY_LENGTH = {6: FactorKind.TOTP, 8: FactorKind.MAIL}
 _MAIL = "mail"
 _TRUST = " trust"
-_DASHES_AND_SPACES = frozenset({"Pd", "Zs"})
 
 
 @dataclass(frozen=True, slots=True)
 class CodeAnswer:
-    """A code of factor `kind`, digits only; `trust`: the user asks to trust this device."""
+    """A code of factor `kind`, without what people put between; `trust`: they ask to trust this device."""
 
     kind: FactorKind
     code: str = field(repr=False)
@@ -57,23 +58,23 @@ def read_answer(text: str) -> Answer:
     """What `text` is as an answer to a challenge."""
     plain = unicodedata.normalize("NFKC", text).strip().casefold()
     trust = plain.endswith(_TRUST)
-    compact = "".join(
-        each for each in plain.removesuffix(_TRUST) if unicodedata.category(each) not in _DASHES_AND_SPACES
-    )
-    if compact == _MAIL and not trust:
+    code = compact(plain.removesuffix(_TRUST))
+    if code == _MAIL and not trust:
         return MailAsked()
-    kind = _BY_LENGTH.get(len(compact))
-    if kind is None or not (compact.isascii() and compact.isdigit()):
+    if is_letters(code):
+        return CodeAnswer(FactorKind.RECOVERY_CODES, code, trust)
+    kind = _BY_LENGTH.get(len(code))
+    if kind is None or not (code.isascii() and code.isdigit()):
         return Unreadable()
-    return CodeAnswer(kind, compact, trust)
+    return CodeAnswer(kind, code, trust)
 
 
 def split(text: str, suffix: str | int) -> tuple[str, Answer | None]:
     """One-field mode: the password and the answer that one text holds, by the one rule `suffix` fixes.
 
     A separator splits at its last occurrence if an answer follows; a number takes that many digits
-    off the end, or an ending of a comma and `mail` or a mailed code, whose digits would not be known
-    from the password's.  Without such an ending the whole text is the password.
+    off the end, or an ending of a comma and any answer that has more to it than those digits.  Without
+    such an ending the whole text is the password.
     """
     if isinstance(suffix, str):
         password, found, ending = text.rpartition(suffix)
@@ -82,8 +83,8 @@ def split(text: str, suffix: str | int) -> tuple[str, Answer | None]:
     password, found, ending = text.rpartition(",")
     if found:
         answer = read_answer(ending)
-        mailed = isinstance(answer, CodeAnswer) and answer.kind is FactorKind.MAIL
-        if mailed or isinstance(answer, MailAsked):
+        other = isinstance(answer, CodeAnswer) and (answer.kind is not FactorKind.TOTP or answer.trust)
+        if other or isinstance(answer, MailAsked):
             return password, answer
     digits = unicodedata.normalize("NFKC", text[-suffix:])
     answer = read_answer(digits)

@@ -22,7 +22,9 @@ know again.  In every later round it sends that State and what the user typed.  
     whichever worker or node it arrives, because the decision is kept with the spent State
     (RFC 5080 §2.2.2 asks for no less).  Later it is an answer to a spent State like any other.
  8. **The current configuration decides.**  A policy that is gone since round one is a refusal.
- 9. **A code is mailed only after the right password**, once in a while, and no answer waits for it.  It
+ 9. **A device is trusted only once a code was given there**, for a time that is never renewed, where client
+    and policy allow it.  The password is asked all the same.
+10. **A code is mailed only after the right password**, once in a while, and no answer waits for it.  It
     is good at any challenge of its user, so that a gateway that timed out costs nothing.
 """
 
@@ -34,6 +36,7 @@ from datetime import tzinfo
 
 from radius_mfa.core import answers, challenge, decisions, usernames
 from radius_mfa.core.answers import Answer, CodeAnswer, MailAsked, Unreadable
+from radius_mfa.core.asking import Asking
 from radius_mfa.core.errors import BackendError, DirectoryError
 from radius_mfa.core.guard import Counters, Guard, cleared
 from radius_mfa.core.login import Conclusion, Login, conclude
@@ -48,49 +51,45 @@ from radius_mfa.core.messages import (
     FactorKind,
     Reject,
 )
-from radius_mfa.core.outcomes import MAIL_SENT_LOG_IN_AGAIN, ROUNDS_OVER, Outcome
+from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy, SecondFactor, Situation, evaluate
-from radius_mfa.core.ports import (
+from radius_mfa.core.ports import Clock, Directory, Entropy, Factor, Password, Sealer
+from radius_mfa.core.store import LoginStore
+from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
-    Clock,
     Consumption,
-    Directory,
-    Entropy,
-    Factor,
     Facts,
-    Password,
+    NearMiss,
+    NewDevice,
+    Notice,
     Refusal,
     Reserved,
-    Sealer,
     Settled,
     Settlement,
-    Store,
+    TotpStep,
 )
+from radius_mfa.core.trust import TrustedDevices
 
-_NOT_RIGHT = {
-    Password.WRONG: Outcome.WRONG_PASSWORD,
-    Password.EXPIRED: Outcome.PASSWORD_EXPIRED,
-    Password.MUST_CHANGE: Outcome.PASSWORD_MUST_CHANGE,
-    Password.LOCKED: Outcome.ACCOUNT_LOCKED,
-    Password.DISABLED: Outcome.ACCOUNT_DISABLED,
-    Password.RESTRICTED: Outcome.ACCOUNT_RESTRICTED,
-    Password.WRONG_AGAIN: Outcome.WRONG_PASSWORD_AGAIN,
-    Password.TOO_MANY_WRONG: Outcome.TOO_MANY_WRONG_PASSWORDS,
-}
+# What an answer may turn out to be without anybody having guessed.
+_NO_GUESS = frozenset({Outcome.CODE_USED, Outcome.SECRET_UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the conversation asks of the world.  `mailing`: None where no code is mailed to anybody."""
+    """What the conversation asks of the world.
+
+    `mailing`: None where nothing is mailed to anybody.  `trusted`: None where no device ever is.
+    """
 
     directory: Directory
-    store: Store
+    store: LoginStore
     factors: Mapping[FactorKind, Factor]
     sealer: Sealer
     clock: Clock
     entropy: Entropy
     mailing: Mailing | None = None
+    trusted: TrustedDevices | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +112,25 @@ class _Case:
     spent: Reserved
     deadline: float
 
+    @property
+    def wrong_before(self) -> str:
+        """For staff: how many wrong codes a right one follows, which is how guessing shows."""
+        count = self.spent.facts.counters.since_success - 1  # the last one counted is this answer
+        return f"wrong codes before: {count}" if count > 0 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How an answer ended: the fields are those of `Settlement`, and what staff read of it."""
+
+    decision: Accept | Reject | Challenge
+    consume: Consumption | None = None
+    adjust: Callable[[Counters], Counters] | None = None
+    told: TotpStep | None = None
+    trust: NewDevice | None = None
+    notice: Notice | None = None
+    detail: str = ""
+
 
 class Conversation:
     """Decides Access-Requests; keeps nothing between them."""
@@ -125,8 +143,10 @@ class Conversation:
         self._clock = ports.clock
         self._entropy = ports.entropy
         self._mailing = ports.mailing
+        self._trusted = ports.trusted
         self._rules = rules
         self._guard = rules.guard
+        self._asking = Asking(ports.sealer, ports.clock, rules.guard, rules.challenge_lifetime)
         self._policy_named = {policy.name: policy for policy in rules.policies}
 
     async def answer(self, request: AccessRequest, deadline: float) -> Conclusion:
@@ -141,6 +161,12 @@ class Conversation:
             return await self._later_round(login, states[0], deadline)
         except BackendError as broken:
             return self._broken(login, broken)
+
+    async def is_open(self, state: bytes, deadline: float) -> bool:
+        """Whether a State of ours was answered nowhere yet.  Raises StoreError."""
+        opened = self._sealer.open("state", state)
+        content = challenge.unpack(opened) if opened is not None else None
+        return content is not None and not await self._store.is_spent(content.login, content.round, deadline)
 
     # --- round one: a name and a password ---------------------------------------------------------
 
@@ -167,7 +193,7 @@ class Conversation:
             return self._refuse(login, Outcome.NOT_ACTIVATED)
         verdict = await self._directory.check_password(user, password, deadline)
         if verdict is not Password.RIGHT:
-            return self._refuse(login, _NOT_RIGHT[verdict])
+            return self._refuse(login, verdict.outcome)
 
         # Only now: groups may take many questions, which nobody is asked for who has merely a name.
         user = await self._directory.with_groups(user, deadline)
@@ -180,15 +206,18 @@ class Conversation:
     async def _ask(self, login: Login, policy: Policy, answer: Answer | None, deadline: float) -> Conclusion:
         """The password was right: ask for the second factor, or judge it where it came along."""
         if policy.second_factor is SecondFactor.NEVER:
-            return self._accept_by_password(login, policy)
+            return self._accept_without(login, policy, Outcome.ACCEPTED_BY_PASSWORD)
+        if answer is None and self._trusted and await self._trusted.knows(login, deadline):
+            return self._accept_without(login, policy, Outcome.ACCEPTED_BY_DEVICE)
 
         facts = await self._store.facts(login.user_id, deadline)
         expires = self._clock.wall() + self._rules.challenge_lifetime
         login = replace(login, factors=self._usable(facts) & policy.factors, round=1, expires=expires)
         if not login.factors:
-            # Whoever holds any factor is enrolled, even where this policy takes another.
-            if policy.second_factor is SecondFactor.WHEN_ENROLLED and not self._usable(facts):
-                return self._accept_by_password(login, policy)
+            # Whoever holds any factor is enrolled, even where this policy takes another; so is who has held one.
+            enrolled = facts.required or self._usable(facts)
+            if policy.second_factor is SecondFactor.WHEN_ENROLLED and not enrolled:
+                return self._accept_without(login, policy, Outcome.ACCEPTED_BY_PASSWORD)
             return self._refuse(login, Outcome.UNENROLLED)
         barred = self._guard.barred(facts.counters, self._clock.wall(), login.factors)
         if barred:
@@ -196,10 +225,11 @@ class Conversation:
         login = replace(login, factors=self._guard.open(facts.counters, login.factors))
 
         typed = answer.kind if isinstance(answer, CodeAnswer) else None
-        if login.factors == {FactorKind.MAIL} and typed is not FactorKind.MAIL:  # nothing else can be waited for
+        if login.factors - {FactorKind.RECOVERY_CODES} == {FactorKind.MAIL} and typed not in login.factors:
+            # Nothing else can be waited for.
             return await self._ask_by_mail(login, facts, deadline)
         if not login.asks_in_one_field:
-            return self._conclude(login, self._challenge(login, Outcome.CHALLENGED))
+            return self._conclude(login, self._asking.challenge(login, Outcome.CHALLENGED))
         if answer is None:
             return self._conclude(login, Reject(Outcome.CODE_MISSING, login.how_to_type()))
         return await self._judge(login, answer, deadline)
@@ -207,7 +237,7 @@ class Conversation:
     async def _ask_by_mail(self, login: Login, facts: Facts, deadline: float) -> Conclusion:
         """Ask for a code that leaves by mail at the same time."""
         reference = await self._mailed(login, facts, deadline)
-        return self._conclude(login, self._after_mail(login, reference), reference)
+        return self._conclude(login, self._asking.after_mail(login, reference), reference)
 
     # --- later rounds: a State and an answer --------------------------------------------------------
 
@@ -262,27 +292,41 @@ class Conversation:
         judged = self._look_at(answer, login.factors, spent.facts)
         if isinstance(judged, Outcome):
             return await self._settle_wrong(case, judged)
-        return await self._settle_right(case, judged)
+        if isinstance(judged, NearMiss):
+            return await self._settle_wrong(case, Outcome.CLOCK_WRONG, judged)
+        return await self._settle_right(case, judged, wants_trust=isinstance(answer, CodeAnswer) and answer.trust)
 
-    def _look_at(self, answer: Answer, allowed: frozenset[FactorKind], facts: Facts) -> Consumption | Outcome:
+    def _look_at(
+        self, answer: Answer, allowed: frozenset[FactorKind], facts: Facts
+    ) -> Consumption | NearMiss | Outcome:
         if isinstance(answer, Unreadable):
             return Outcome.ANSWER_UNREADABLE
         if isinstance(answer, MailAsked) or answer.kind not in allowed:
             return Outcome.FACTOR_NOT_ALLOWED
         return self._factors[answer.kind].judge(facts, answer.code, self._clock.wall())
 
-    async def _settle_right(self, case: _Case, consume: Consumption) -> Conclusion:
+    async def _settle_right(self, case: _Case, consume: Consumption, *, wants_trust: bool) -> Conclusion:
         assert case.login.policy is not None  # or nothing would have been asked
         accept = Accept(Outcome.ACCEPTED, case.login.policy.reply)
-        settled = await self._settle(case, accept, consume=consume, adjust=cleared)
+        device = await self._trusted.asked(case.login, case.deadline) if wants_trust and self._trusted else ""
+        trust, refused = (device, "") if isinstance(device, NewDevice) else (None, device)
+        detail = "; ".join(filter(None, (refused, case.wrong_before)))
+        end = _End(accept, consume=consume, adjust=cleared, trust=trust, detail=detail)
+        settled = await self._settle(case, end)
         return settled or await self._settle_wrong(case, Outcome.CODE_USED)
 
-    async def _settle_wrong(self, case: _Case, wrong: Outcome) -> Conclusion:
-        """Another round if there is one; the failure stays counted unless the code was merely used before."""
-        adjust = self._guard.given_back if wrong is Outcome.CODE_USED else None
+    async def _settle_wrong(self, case: _Case, wrong: Outcome, near: NearMiss | None = None) -> Conclusion:
+        """Another round if there is one; the failure stays counted unless the guess was none."""
+        adjust = self._guard.given_back if wrong in _NO_GUESS else None
         counters = case.spent.facts.counters
         counters = adjust(counters) if adjust else counters
-        settled = await self._settle(case, self._after(wrong, case.login, counters), adjust=adjust)
+        said = {"minutes": str(max(1, round(abs(near.seconds) / 60)))} if near else {}
+        decision = self._asking.after_wrong(wrong, case.login, counters, **said)
+        notice = None
+        if self._mailing and case.attempt.guess and self._guard.has_just_suspended(counters):
+            notice = self._mailing.suspended(case.spent.facts, case.login.language, case.login.request.nas.name)
+        end = _End(decision, adjust=adjust, told=near.step if near else None, notice=notice)
+        settled = await self._settle(case, end)
         assert settled is not None  # there was no code to be used
         return settled
 
@@ -293,51 +337,33 @@ class Conversation:
             return await self._settle_wrong(case, Outcome.MAIL_LIMIT)
         reference = await self._mailed(login, case.spent.facts, case.deadline)
         login = replace(login, round=login.round + 1, mails=min(login.mails + 1, challenge.MOST_MAILS))
-        settled = await self._settle(case, self._after_mail(login, reference), detail=reference)
+        settled = await self._settle(case, _End(self._asking.after_mail(login, reference), detail=reference))
         assert settled is not None  # there was no code to be used
         return settled
-
-    def _after(self, wrong: Outcome, login: Login, counters: Counters) -> Reject | Challenge:
-        """What a wrong answer is answered with."""
-        barred = self._guard.barred(counters, self._clock.wall(), login.factors)
-        if barred:
-            return Reject(wrong, login.told(barred, counters, self._clock.wall()))
-        login = replace(login, factors=self._guard.open(counters, login.factors))
-        if not login.is_last_round:
-            return self._challenge(replace(login, round=login.round + 1), wrong)
-        return Reject(wrong, login.message(wrong if wrong is Outcome.CODE_USED else ROUNDS_OVER))
-
-    def _after_mail(self, login: Login, reference: str) -> Reject | Challenge:
-        """What is asked once the code is on its way; `login` is already in the round that brings it."""
-        outcome = Outcome.MAIL_SENT if reference else Outcome.MAIL_LIMIT
-        if login.asks_in_one_field:
-            key = MAIL_SENT_LOG_IN_AGAIN if reference else outcome
-            return Reject(outcome, login.message(key, reference=reference))
-        if not reference and FactorKind.TOTP not in login.factors:
-            return Reject(outcome, login.message(outcome))
-        return self._challenge(login, outcome, reference=reference)
 
     async def _mailed(self, login: Login, facts: Facts, deadline: float) -> str:
         assert self._mailing is not None  # or nobody could use a mailed code
         return await self._mailing.send(facts, login.language, login.request.nas.name, deadline)
 
-    async def _settle(
-        self,
-        case: _Case,
-        decision: Accept | Reject | Challenge,
-        *,
-        consume: Consumption | None = None,
-        adjust: Callable[[Counters], Counters] | None = None,
-        detail: str = "",
-    ) -> Conclusion | None:
-        """Write the decision down; None, and nothing written, where another login consumed the code first."""
-        conclusion = self._conclude(case.login, decision, detail)
-        packed = decisions.pack(decision, conclusion.event.time)
-        untried = case.spent.tried if adjust else ()
-        settlement = Settlement(case.attempt, packed, conclusion.event, consume, adjust, untried)
+    async def _settle(self, case: _Case, end: _End) -> Conclusion | None:
+        """Write the end down; None, and nothing written, where another login consumed the code first."""
+        conclusion = self._conclude(case.login, end.decision, end.detail)
+        settlement = Settlement(
+            attempt=case.attempt,
+            decision=decisions.pack(end.decision, conclusion.event.time),
+            event=conclusion.event,
+            consume=end.consume,
+            adjust=end.adjust,
+            untried=case.spent.tried if end.adjust else (),
+            told=end.told,
+            trust=end.trust,
+            notice=end.notice,
+        )
         settled = await self._store.settle(settlement, case.deadline)
         if isinstance(settled, AnsweredBefore):
             return self._repeat(case.login, settled)
+        if end.notice and self._mailing:
+            self._mailing.mailer.wake()
         return None if settled is Settled.CODE_USED else conclusion
 
     def _usable(self, facts: Facts) -> frozenset[FactorKind]:
@@ -345,26 +371,8 @@ class Conversation:
 
     # --- how a round ends ---------------------------------------------------------------------------
 
-    def _accept_by_password(self, login: Login, policy: Policy) -> Conclusion:
-        return self._conclude(login, Accept(Outcome.ACCEPTED_BY_PASSWORD, policy.reply))
-
-    def _challenge(self, login: Login, outcome: Outcome, **said: str) -> Challenge:
-        """A Challenge for `login.round`, its State sealed."""
-        expires = self._clock.wall() + self._rules.challenge_lifetime
-        content = challenge.Content(
-            login=login.id,
-            expires=expires,
-            round=login.round,
-            factors=login.factors,
-            client=challenge.client_digest(login.request.nas.name),
-            name=challenge.name_digest(login.request.first(Attribute.USER_NAME) or b""),
-            user_id=login.user_id,
-            policy=login.policy.name if login.policy else "",
-            language=login.language,
-            mails=login.mails,
-        )
-        state = self._sealer.seal("state", challenge.pack(content))
-        return Challenge(outcome, state, login.message(outcome, **said))
+    def _accept_without(self, login: Login, policy: Policy, outcome: Outcome) -> Conclusion:
+        return self._conclude(login, Accept(outcome, policy.reply))
 
     def _refuse(self, login: Login, outcome: Outcome, detail: str = "") -> Conclusion:
         return self._conclude(login, Reject(outcome, login.message(outcome)), detail)

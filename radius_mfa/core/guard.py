@@ -77,6 +77,10 @@ class Guard:
         suspended = counters.suspended or since_success >= self.suspend_after
         return Counters(failures, since_success, locks, locked_until, suspended)
 
+    def has_just_suspended(self, counters: Counters) -> bool:
+        """Whether the failure that was counted last is the one that led to the suspension."""
+        return counters.suspended and counters.since_success == self.suspend_after
+
     def given_back(self, counters: Counters) -> Counters:
         """The counters with one reservation undone, after a code that must not count (a used one, resent).
 

@@ -24,23 +24,25 @@ from radius_mfa.core.messages import (
 )
 from radius_mfa.core.outcomes import CODE_MISSING_ATTACHED, REFUSED, ROUNDS_OVER, Outcome, told_to_user
 from radius_mfa.core.policy import Policy
-from radius_mfa.core.ports import Attempt, Sealer
+from radius_mfa.core.ports import Sealer
+from radius_mfa.core.stored import Attempt
 
 _MICROSOFT, _MS_CHAP_RESPONSE, _MS_CHAP2_RESPONSE = 311, 1, 25
 _LONGEST_SHOWN = 128
-# Texts that are put otherwise where a code may come by mail as well, or by mail only.
-_OR_MAIL, _BY_MAIL = "_or_mail", "_mail"
+# Texts that are put otherwise where a code may come by mail as well, by mail only, or from a list on paper.
+_OR_MAIL, _BY_MAIL, _RECOVERY = "_or_mail", "_mail", "_recovery"
 PUT_OTHERWISE = {
-    Outcome.CHALLENGED: {_OR_MAIL},
-    Outcome.CODE_MISSING: {_OR_MAIL},
-    CODE_MISSING_ATTACHED: {_OR_MAIL},
+    Outcome.CHALLENGED: {_OR_MAIL, _RECOVERY},
+    Outcome.CODE_MISSING: {_OR_MAIL, _RECOVERY},
+    CODE_MISSING_ATTACHED: {_OR_MAIL, _RECOVERY},
     Outcome.SUSPENDED: {_OR_MAIL},
-    Outcome.CODE_WRONG: {_OR_MAIL, _BY_MAIL},
-    Outcome.CODE_USED: {_OR_MAIL, _BY_MAIL},
-    Outcome.ANSWER_UNREADABLE: {_OR_MAIL, _BY_MAIL},
-    Outcome.FACTOR_NOT_ALLOWED: {_OR_MAIL, _BY_MAIL},
+    Outcome.CODE_WRONG: {_OR_MAIL, _BY_MAIL, _RECOVERY},
+    Outcome.CODE_USED: {_OR_MAIL, _BY_MAIL, _RECOVERY},
+    Outcome.ANSWER_UNREADABLE: {_OR_MAIL, _BY_MAIL, _RECOVERY},
+    Outcome.FACTOR_NOT_ALLOWED: {_OR_MAIL, _BY_MAIL, _RECOVERY},
+    Outcome.CLOCK_WRONG: {_OR_MAIL},
     Outcome.MAIL_LIMIT: {_OR_MAIL},
-    ROUNDS_OVER: {_OR_MAIL, _BY_MAIL},
+    ROUNDS_OVER: {_OR_MAIL, _BY_MAIL, _RECOVERY},
 }
 _DECISIONS = {Accept: "accept", Reject: "reject", Challenge: "challenge", Discard: "discard"}
 
@@ -126,11 +128,12 @@ class Login:
         from a password leaves this process.
         """
         request = self.request
-        said = answer.code if isinstance(answer, CodeAnswer) else type(answer).__name__
+        said = f"{answer.code} {answer.trust}" if isinstance(answer, CodeAnswer) else type(answer).__name__
         asked = [value for value in request.attributes if value[0] not in DIFFERS]
-        digest = sealer.digest("answer", request.nas.name.encode(), repr(asked).encode(), said.encode())
+        parts = (request.nas.name.encode(), repr(asked).encode(), said.encode())
+        digest, others = sealer.digest("answer", *parts), sealer.other_digests("answer", *parts)
         # The State may be answered until it expires, and that answer be repeated for a window after.
-        return Attempt(self.id, self.round, self.user_id, digest, self.expires + request.nas.window, guess)
+        return Attempt(self.id, self.round, self.user_id, digest, self.expires + request.nas.window, guess, others)
 
     def message(self, what: Outcome | str, **parameters: str) -> Message:
         """What this user is told of an outcome, or by the text of that key."""
@@ -152,11 +155,14 @@ class Login:
 
     def _otherwise(self, key: str) -> str:
         """What is added to the key of a text because of the factors that may answer."""
+        allowed = PUT_OTHERWISE.get(key, ())
+        if self.factors == {FactorKind.RECOVERY_CODES} and _RECOVERY in allowed:
+            return _RECOVERY
         if FactorKind.MAIL not in self.factors:
             return ""
         by_mail = self.factor == FactorKind.MAIL or FactorKind.TOTP not in self.factors
         suffix = _BY_MAIL if by_mail else _OR_MAIL
-        return suffix if suffix in PUT_OTHERWISE.get(key, ()) else ""
+        return suffix if suffix in allowed else ""
 
 
 @dataclass(frozen=True, slots=True)

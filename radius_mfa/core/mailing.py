@@ -1,14 +1,17 @@
-"""A code by e-mail, once it was asked for: one that is on its way already, or a new one.
+"""Mail to a user: a code, once it was asked for, and what they should know.
 
-The answer never waits for the mail: the code and its mail are written to the store, and somebody else
-delivers it.  Who asks twice, at another worker or node as well, finds the first one's code there.
+The code is one that is on its way already, or a new one.  The answer never waits for the mail: the code
+and its mail are written to the store, and somebody else delivers it.  Who asks twice, at another worker or
+node as well, finds the first one's code there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from radius_mfa.core.ports import Clock, Facts, MailCode, MailedFactor, Mailer, Store
+from radius_mfa.core.ports import Clock, Entropy, MailedFactor, Mailer
+from radius_mfa.core.store import LoginStore
+from radius_mfa.core.stored import Facts, MailCode, MailKind, Notice
 
 DAY = 86400.0  # seconds: what a user's mails are counted over
 
@@ -19,8 +22,18 @@ class Mailing:
 
     factor: MailedFactor
     mailer: Mailer
-    store: Store
+    store: LoginStore
     clock: Clock
+    entropy: Entropy
+
+    def suspended(self, facts: Facts, language: str, client: str) -> Notice | None:
+        """What tells a user that too many codes were wrong; None where nobody knows their address."""
+        now = self.clock.wall()
+        if not facts.mail_address:
+            return None
+        notice_id = self.entropy.octets(8).hex()
+        where = (facts.mail_address, language, client)
+        return Notice(notice_id, facts.user_id, MailKind.SUSPENDED, *where, now, now + DAY)
 
     async def send(self, facts: Facts, language: str, client: str, deadline: float) -> str:
         """The reference of the code to type; empty when no more are mailed to this user today.

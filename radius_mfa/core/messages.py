@@ -32,6 +32,7 @@ class Attribute(IntEnum):
     EAP_MESSAGE = 79
     MESSAGE_AUTHENTICATOR = 80
     NAS_PORT_ID = 87
+    NAS_IPV6_ADDRESS = 95
 
 
 # What differs from one sending of a request to the next: Proxy-State is each proxy's own (RFC 2865 §5.33),

@@ -14,6 +14,7 @@ class Outcome(StrEnum):
     # The login went on, or ended well.
     ACCEPTED = "accepted"
     ACCEPTED_BY_PASSWORD = "accepted_by_password"  # the policy asks for no second factor here
+    ACCEPTED_BY_DEVICE = "accepted_by_device"  # a trusted device: the user gave a code from there some days ago
     CHALLENGED = "challenged"
     MAIL_SENT = "mail_sent"  # a code is on its way, or was already: the event's `detail` is its reference
 
@@ -62,6 +63,8 @@ class Outcome(StrEnum):
     FACTOR_NOT_ALLOWED = "factor_not_allowed"  # a code of a factor this policy or this user does not have
     CODE_WRONG = "code_wrong"
     CODE_USED = "code_used"
+    CLOCK_WRONG = "clock_wrong"  # the code is of a time just outside what is accepted
+    SECRET_UNREADABLE = "secret_unreadable"  # what is stored to judge it by opens under none of our keys
 
     # Something is broken.
     DIRECTORY_FAILED = "directory_failed"
@@ -105,4 +108,6 @@ MAIL_SENT_LOG_IN_AGAIN = "mail_sent_log_in_again"  # in one-field mode, where no
 
 def told_to_user(outcome: Outcome) -> str:
     """The key of the text the user sees for `outcome`: its own, or `refused` where it would tell too much."""
+    if outcome is Outcome.SECRET_UNREADABLE:
+        return Outcome.STORE_FAILED.value  # the same to a user
     return REFUSED if outcome in _BEFORE_THE_PASSWORD else outcome.value

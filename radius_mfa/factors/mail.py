@@ -5,19 +5,16 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 
+from radius_mfa.core.codes import new_digits, new_reference
 from radius_mfa.core.mailing import DAY
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.ports import Entropy, Facts, MailCode, MailCodeUse, NewMailCode, Sealer
+from radius_mfa.core.ports import Entropy, Sealer
+from radius_mfa.core.stored import Facts, MailCode, MailCodeUse, NewMailCode
 
 PURPOSE = "mail"  # what codes are sealed for
 DIGITS = 8
 MOST_TRIES = 3
-
-# Of what looks or sounds like something else, one of the two or neither.
-_LETTERS = "ACDEFHJKLMNPRTVWXY"
-_NUMERALS = "23456789"
-_REFERENCES = tuple(letter + numeral for letter in _LETTERS for numeral in _NUMERALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +53,19 @@ class MailFactor:
         The guess has been counted, so a third one is still looked at.  Every code is opened and
         compared, so that the time taken says nothing of which one fits.
         """
-        fits = [each for each in facts.mail_codes if self._is(each, code)]
+        opened = [
+            (each, self._sealer.open(PURPOSE, each.code, each.user_id, each.id)) for each in facts.mail_codes
+        ]
+        fits = [each for each, plain in opened if plain is not None and hmac.compare_digest(plain, code.encode())]
         current = [each for each in fits if self._current(each, now)]
         for each in current:
             if not each.used and each.tries <= MOST_TRIES:
                 return MailCodeUse(each.id)
-        return Outcome.CODE_USED if any(each.used for each in current) else Outcome.CODE_WRONG
+        if any(each.used for each in current):
+            return Outcome.CODE_USED
+        # With one to compare with, it was a guess like any other.
+        unreadable = opened and all(plain is None for _, plain in opened)
+        return Outcome.SECRET_UNREADABLE if unreadable else Outcome.CODE_WRONG
 
     def ask(self, facts: Facts, language: str, client: str, now: float) -> MailCode | NewMailCode | None:
         """The code to type: a good one younger than the cooldown, else a new one, else whichever is good.
@@ -87,17 +91,13 @@ class MailFactor:
     def _current(self, code: MailCode, now: float) -> bool:
         return code.created - self._rules.lifetime <= now < code.expires
 
-    def _is(self, kept: MailCode, code: str) -> bool:
-        plain = self._sealer.open(PURPOSE, kept.code, kept.user_id, kept.id)
-        return hmac.compare_digest(plain or b"", code.encode()) and plain is not None
-
     def _new(self, facts: Facts, language: str, client: str, now: float) -> NewMailCode:
         code_id = self._entropy.octets(8).hex()
-        digits = f"{self._below(10**DIGITS):0{DIGITS}}"
+        digits = new_digits(self._entropy, DIGITS)
         return NewMailCode(
             id=code_id,
             user_id=facts.user_id,
-            reference=self._reference(facts),
+            reference=new_reference(self._entropy, {each.reference for each in facts.mail_codes}),
             code=self._sealer.seal(PURPOSE, digits.encode(), facts.user_id, code_id),
             created=now,
             expires=now + self._rules.lifetime,
@@ -106,16 +106,3 @@ class MailFactor:
             client=client,
             after=facts.mail_codes[-1].id if facts.mail_codes else "",
         )
-
-    def _reference(self, facts: Facts) -> str:
-        """One that none of the user's other mails has, as long as there is one left."""
-        taken = {each.reference for each in facts.mail_codes}
-        free = [each for each in _REFERENCES if each not in taken] or _REFERENCES
-        return free[self._below(len(free))]
-
-    def _below(self, limit: int) -> int:
-        """A number from 0 on, each as likely: what would make the first ones likelier is drawn again."""
-        fair = 2**32 - 2**32 % limit
-        while (number := int.from_bytes(self._entropy.octets(4), "big")) >= fair:
-            pass
-        return number % limit

@@ -17,9 +17,12 @@ from datetime import datetime, tzinfo
 
 import structlog
 
+from radius_mfa.core.enrolment import ADDRESS
 from radius_mfa.core.errors import BackendError
 from radius_mfa.core.messages import FALLBACK, Message
-from radius_mfa.core.ports import Clock, Mail, Meter, Sealer, Store
+from radius_mfa.core.ports import Clock, Meter, Sealer
+from radius_mfa.core.store import Store
+from radius_mfa.core.stored import Mail, MailKind
 from radius_mfa.factors.mail import PURPOSE
 
 _AT_ONCE = 4  # connections to the mail server
@@ -27,6 +30,10 @@ _PAUSES = (5.0, 15.0, 60.0, 300.0)  # seconds after one failure after another, t
 _MOST_COPIES = 5  # times that a mail of ours may have been delivered, after which it is taken for it
 _MARGIN = 30.0  # seconds by which a claim outlasts a try: the store has to be told of its end
 _LONGEST_REASON = 200  # characters
+
+# By what a mail is about: what its code is sealed for, and what the keys of its texts begin with.
+_PURPOSES = {MailKind.CODE: PURPOSE, MailKind.ADDRESS: ADDRESS}
+_TEXTS = {MailKind.CODE: "mail", MailKind.ADDRESS: "mail_address", MailKind.SUSPENDED: "mail_suspended"}
 
 log = structlog.get_logger()
 
@@ -173,12 +180,11 @@ class Outbox:
         self._meter.count("mails", outcome=outcome)
 
     async def _try(self, mail: Mail) -> str:
-        code = self._sealer.open(PURPOSE, mail.code, mail.user_id, mail.id)
-        if code is None:
+        digits = self._code_in(mail)
+        if digits is None:
             return await self._drop(mail, "unreadable", "the code does not open under our keys")
         if mail.expires <= self._clock.wall():
-            return await self._drop(mail, "expired", "the code has expired")
-        digits = code.decode()
+            return await self._drop(mail, "expired", "it has expired")
         said = await self._send(self._letter(mail, digits))
         if said is None:
             del self._copies[mail.id]
@@ -205,7 +211,16 @@ class Outbox:
         await self._store.drop_mail(mail.id)
         return outcome
 
+    def _code_in(self, mail: Mail) -> str | None:
+        """The code that the mail is to carry, "" for none; None where there should be one and none opens."""
+        purpose = _PURPOSES.get(mail.kind)
+        if purpose is None:
+            return ""
+        code = self._sealer.open(purpose, mail.code, mail.user_id, mail.id)
+        return None if code is None else code.decode()
+
     def _letter(self, mail: Mail, code: str) -> Letter:
+        text = _TEXTS[mail.kind]
         until = datetime.fromtimestamp(mail.expires, self._zone)
         parameters = (
             ("code", f"{code[:4]} {code[4:]}"),
@@ -214,14 +229,14 @@ class Outbox:
             ("client", one_line(mail.client)),
             ("until", f"{until:%Y-%m-%d %H:%M %Z}"),
         )
-        body = self._words(Message("mail_body", mail.language, parameters))
+        body = self._words(Message(f"{text}_body", mail.language, parameters))
         # Where there are no words in a language, they are in another one.
-        as_asked = body != self._words(Message("mail_body", FALLBACK, parameters))
+        as_asked = body != self._words(Message(f"{text}_body", FALLBACK, parameters))
         return Letter(
             id=mail.id,
             address=mail.address,
             language=mail.language if as_asked else FALLBACK,
-            subject=self._words(Message("mail_subject", mail.language, parameters)),
+            subject=self._words(Message(f"{text}_subject", mail.language, parameters)),
             body=body,
             written=mail.created,
         )
@@ -234,9 +249,10 @@ def one_line(text: str) -> str:
 
 def shown(reason: str, address: str, code: str) -> str:
     """What a server said, in one short line, without the code and the name before the address's `@`."""
-    name, digits = re.escape(address.partition("@")[0]), "[ -]?".join(code)
-    secrets = rf"{digits}|(?<![A-Za-z0-9]){name}(?![A-Za-z0-9])" if name else digits
-    return re.sub(secrets, "…", one_line(reason), flags=re.IGNORECASE)[:_LONGEST_REASON]
+    told, name = one_line(reason), re.escape(address.partition("@")[0])
+    for secret in ("[ -]?".join(code), name and rf"(?<![A-Za-z0-9]){name}(?![A-Za-z0-9])"):
+        told = re.sub(secret, "…", told, flags=re.IGNORECASE) if secret else told
+    return told[:_LONGEST_REASON]
 
 
 def _about(mail: Mail) -> dict[str, str]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyotp
 
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.ports import Facts, Sealer, Token, TotpStep
+from radius_mfa.core.ports import Sealer
+from radius_mfa.core.stored import Facts, NearMiss, Token, TotpStep
 
 PERIOD = 30
 DIGITS = 6
+_NEAR = 4  # steps beyond the window: two minutes
+_MOST_DRIFT = 10  # steps that are learnt from logins; resynchronising goes further
+_RESYNC = 120  # steps: an hour, as of a device in the next time zone
 SHORTEST = 10  # octets; what many existing tokens have.  New seeds have 20 (RFC 4226 §4)
 
 
@@ -21,7 +25,8 @@ class TotpFactor:
     """Judges codes against the tokens of a user.
 
     `window`: steps before and after the current one that are accepted too: 1 bears a clock that is
-    30 s off (RFC 6238 §5.2).
+    30 s off (RFC 6238 §5.2).  A code of the steps just around them is never accepted, but known, so that the
+    user can be told of the clock.
     """
 
     kind = FactorKind.TOTP
@@ -34,36 +39,99 @@ class TotpFactor:
         """Whether the user has a confirmed token."""
         return any(token.confirmed for token in facts.tokens)
 
-    def judge(self, facts: Facts, code: str, now: float) -> TotpStep | Outcome:
+    def judge(self, facts: Facts, code: str, now: float) -> TotpStep | NearMiss | Outcome:
         """The step the code is for, of whichever confirmed token; CODE_USED for one that was accepted before.
 
-        Every step of every token is computed, so that the time taken says nothing of which one fits.
+        Every step of every token is computed, so that the time taken says nothing of which one fits; those
+        that are only near are looked at once none does, which the answer says anyway.
         """
+        tokens = [(token, self._opened(token)) for token in facts.tokens if token.confirmed]
+        readable = [(token, seed) for token, seed in tokens if seed is not None]
         fits = [
-            TotpStep(token.id, step, token.drift)
-            for token in facts.tokens
-            if token.confirmed
-            for step in self._steps_of(token, code, now)
+            (token, step)
+            for token, seed in readable
+            for step in _matching(seed, code, _around(_local(token, now), self._window))
         ]
-        last = {token.id: token.last_step for token in facts.tokens}
-        fresh = [each for each in fits if each.step > last[each.token_id]]
+        fresh = [(token, step) for token, step in fits if step > token.last_step and step != token.told_step]
         if fresh:
-            return fresh[-1]
-        return Outcome.CODE_USED if fits else Outcome.CODE_WRONG
+            token, step = fresh[-1]
+            return _accepting(token, step, now)
+        if fits:
+            return Outcome.CODE_USED
+        near = [miss for token, seed in readable for miss in self._near(token, seed, code, now)]
+        if near:
+            return near[0]
+        # With one to compare with, it was a guess like any other.
+        return Outcome.SECRET_UNREADABLE if tokens and not readable else Outcome.CODE_WRONG
 
-    def step_of(self, token: Token, code: str, now: float) -> int | None:
-        """The step of `code`, confirmed or not: what a first code confirms a token with."""
-        return next(self._steps_of(token, code, now), None)
+    def first_code(self, token: Token, code: str, now: float) -> TotpStep | NearMiss | None:
+        """The step of `code`, be the token confirmed or not: what a first code confirms it with.
 
-    def _steps_of(self, token: Token, code: str, now: float) -> Iterator[int]:
-        seed = self._sealer.open("totp", token.seed, token.user_id, token.id)
+        Nothing is learnt of the clock: a first code may have come by telephone, and late.
+        """
+        seed = self._opened(token)
         if seed is None:
-            return
-        generator = _Generator(seed)
-        current = int(now // PERIOD) + token.drift
-        for step in range(current - self._window, current + self._window + 1):
-            if hmac.compare_digest(generator.generate_otp(step), code):
-                yield step
+            return None
+        for step in _matching(seed, code, _around(_local(token, now), self._window)):
+            return TotpStep(token.id, step, token.drift)
+        near = self._near(token, seed, code, now)
+        return near[0] if near and isinstance(near[0], NearMiss) else None
+
+    def resynced(self, token: Token, first: str, second: str, now: float) -> TotpStep | None:
+        """The step of `second` where the two codes follow each other, up to an hour away (RFC 6238 §6)."""
+        seed = self._opened(token)
+        if seed is None:
+            return None
+        current = int(now // PERIOD)
+        for step in _matching(seed, first, _around(current, _RESYNC)):
+            if list(_matching(seed, second, [step + 1])):
+                return TotpStep(token.id, step + 1, step + 1 - current)
+        return None
+
+    def _near(self, token: Token, seed: bytes, code: str, now: float) -> list[NearMiss | Outcome]:
+        """What a code comes to that is only near: of a used step CODE_USED, of another its distance."""
+        local = _local(token, now)
+        steps = [step for step in _around(local, self._window + _NEAR) if abs(step - local) > self._window]
+        return [
+            Outcome.CODE_USED
+            if step <= token.last_step or step == token.told_step
+            else NearMiss(TotpStep(token.id, step, token.drift), _middle(step) - now)
+            for step in _matching(seed, code, steps)
+        ]
+
+    def _opened(self, token: Token) -> bytes | None:
+        return self._sealer.open(self.kind, token.seed, token.user_id, token.id)
+
+
+def _local(token: Token, now: float) -> int:
+    """The step that the token's device shows, as far as its clock is known."""
+    return int(now // PERIOD) + token.drift
+
+
+def _middle(step: int) -> float:
+    return (step + 0.5) * PERIOD
+
+
+def _around(step: int, reach: int) -> range:
+    return range(step - reach, step + reach + 1)
+
+
+def _matching(seed: bytes, code: str, steps: Iterable[int]) -> Iterator[int]:
+    generator = _Generator(seed)
+    for step in steps:
+        if hmac.compare_digest(generator.generate_otp(step), code):
+            yield step
+
+
+def _accepting(token: Token, step: int, now: float) -> TotpStep:
+    """Accept the step, and learn from it how far the device's clock is off.
+
+    A code is shown for a whole step and takes some seconds to type, so one that is half a step
+    late or early says nothing yet.  What is learnt goes a step at a time, and not beyond `_MOST_DRIFT`.
+    """
+    off = _middle(step) - (now + token.drift * PERIOD)
+    drift = token.drift + (1 if off > PERIOD else -1 if off < -PERIOD else 0)
+    return TotpStep(token.id, step, drift if abs(drift) <= max(_MOST_DRIFT, abs(token.drift)) else token.drift)
 
 
 class _Generator(pyotp.TOTP):

@@ -3,7 +3,8 @@
 A NAS that waits too long sends the request again, often with a new Identifier or from another
 port, which the wire cannot know for a duplicate (RFC 5080 §2.2.2).  To the user it is one login: one
 password check, one challenge.  What is asked with a State needs no memory here: the store gives the
-identical answer its decision.
+identical answer its decision.  A challenge may have been answered at another node meanwhile: before one
+is given again the store is asked, lest whoever logs in anew be given a State that is spent.
 
 Only a request that says which session it is for can be told from another session's.  Where a NAS says
 nothing of the kind, two people at two screens would share a State and then an Access-Accept; so
@@ -51,8 +52,10 @@ class SameLogin:
     derived from one leaves this process.  Beyond the bound the newest is not remembered.
     """
 
-    def __init__(self, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, clock: Clock, entropy: Entropy, is_open: Callable[[bytes], Awaitable[bool]]) -> None:
+        """`is_open`: whether a State was answered nowhere yet."""
         self._clock = clock
+        self._is_open = is_open
         self._key = entropy.octets(32)
         self._running: dict[bytes, asyncio.Future[Reply | None]] = {}
         self._answered: OrderedDict[bytes, _Answered] = OrderedDict()
@@ -66,14 +69,14 @@ class SameLogin:
         running = self._running.get(key)
         if running is not None:
             return await asyncio.shield(running)
-        known = self._known(request, key)
-        if known is not None:
-            return known
         self._running[key] = outcome = asyncio.get_running_loop().create_future()
         reply = None
         try:
-            reply = await decide()
-            self._remember(request, key, reply)
+            reply = self._known(request, key)
+            if reply is None or not await self._is_good(reply, key):
+                reply = None
+                reply = await decide()
+                self._remember(request, key, reply)
         finally:
             del self._running[key]
             outcome.set_result(reply)
@@ -91,6 +94,14 @@ class SameLogin:
             self._forget(key)
             return None
         return known.reply if known is not None else None
+
+    async def _is_good(self, reply: Reply, key: bytes) -> bool:
+        """Whether it is still to be given; forgotten if not."""
+        if reply.state is None or await self._is_open(reply.state):
+            return True
+        if key in self._answered:
+            self._forget(key)
+        return False
 
     def _forget(self, key: bytes) -> None:
         known = self._answered.pop(key)

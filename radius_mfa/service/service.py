@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 
 from radius_mfa.core.conversation import Conversation
+from radius_mfa.core.errors import BackendError
 from radius_mfa.core.login import Conclusion, Login, conclude
 from radius_mfa.core.messages import (
     Accept,
@@ -28,11 +29,13 @@ from radius_mfa.service.texts import Texts
 
 # What is kept of the NAS's window for the way back.
 _RESERVE = 0.1
+_LOOK = 1.0  # seconds that may go into finding out whether a challenge is still open
 _SAY_EVERY = 60.0  # seconds between two lines of the log about the same failure
 # What an administrator has to know soon, and nobody reads in the audit file while all logins fail.
 _SAID = {
     Outcome.DIRECTORY_FAILED: "",
     Outcome.STORE_FAILED: "",
+    Outcome.SECRET_UNREADABLE: "what is stored opens under no key of the key file",
     Outcome.PASSWORD_UNREADABLE: "no text anybody typed: the shared secret is probably wrong (RFC 2865 §5.2)",
 }
 # An Access-Challenge that leaves at once: nobody has guessed.
@@ -58,12 +61,19 @@ class Service:
         self._audit = audit
         self._clock = clock
         self._meter = meter
-        self._same_login = SameLogin(clock, entropy)
+        self._same_login = SameLogin(clock, entropy, self._is_open)
         self._quiet_until: dict[tuple[Outcome, str], float] = {}
 
     async def answer(self, request: AccessRequest) -> Reply | None:
         """What to send back, None for nothing."""
         return await self._same_login.once(request, lambda: self._decide(request))
+
+    async def _is_open(self, state: bytes) -> bool:
+        """Whether the State of a challenge may be given once more; where that cannot be known, it may not."""
+        try:
+            return await self._conversation.is_open(state, self._clock.monotonic() + _LOOK)
+        except BackendError:
+            return False
 
     async def _decide(self, request: AccessRequest) -> Reply | None:
         deadline = request.arrived + request.nas.window * (1 - _RESERVE)

@@ -9,6 +9,7 @@ from radius_mfa.core.messages import FactorKind
 
 TOTP = CodeAnswer(FactorKind.TOTP, "123456")
 MAILED = CodeAnswer(FactorKind.MAIL, "12345678")
+RECOVERY = CodeAnswer(FactorKind.RECOVERY_CODES, "abcdefghjkmn")
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,14 @@ def test_a_code_is_read_as_it_is_meant(text: str) -> None:
 @pytest.mark.parametrize("text", ["12345678", "1234 5678", "1234-5678", "１２３４５６７８"])
 def test_eight_digits_are_a_mailed_code(text: str) -> None:
     assert read_answer(text) == MAILED
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["abcdefghjkmn", "abcd-efgh-jkmn", "ABCD EFGH JKMN", "ａｂｃｄ－ｅｆｇｈ－ｊｋｍｎ", " abcd–efgh–jkmn "],
+)
+def test_twelve_of_our_letters_are_a_recovery_code(text: str) -> None:
+    assert read_answer(text) == RECOVERY
 
 
 @pytest.mark.parametrize("text", ["mail", "MAIL", " mail ", "ｍａｉｌ", "Mail"])
@@ -59,6 +68,10 @@ def test_trust_after_a_code_is_a_wish_of_its_own(text: str) -> None:
         " trust",
         "mails",
         "hunter2",
+        "abcd-efgh-jkm",
+        "abcd-efgh-jkmnp",
+        "abcd-efgh-ijlo",  # letters that no code of ours has
+        "abcd-efgh-jkm1",
         "12.3456",
         "+123456",
         "١٢٣٤٥٦",  # digits, but of a keyboard no authenticator app shows
@@ -72,7 +85,10 @@ def test_all_else_is_no_answer(text: str) -> None:
 def test_whatever_is_typed_is_some_answer(text: str) -> None:
     answer = read_answer(text)
 
-    assert not isinstance(answer, CodeAnswer) or (answer.code.isascii() and answer.code.isdigit())
+    assert not isinstance(answer, CodeAnswer) or answer.code.isascii()
+    assert not isinstance(answer, CodeAnswer) or answer.code.isdigit() != (
+        answer.kind is FactorKind.RECOVERY_CODES
+    )
 
 
 def test_a_code_is_not_in_a_repr() -> None:
@@ -100,6 +116,7 @@ def test_octets_nobody_types_are_no_password(octets: bytes) -> None:
         ("se,cret,123456", "se,cret", TOTP),
         ("secret,,123456", "secret,", TOTP),
         ("secret654321,123456", "secret654321", TOTP),
+        ("secret,abcd-efgh-jkmn", "secret", RECOVERY),
         ("secret", "secret", None),
         ("secret123456", "secret123456", None),
         ("se,cret", "se,cret", None),
@@ -128,6 +145,10 @@ def test_a_separator_may_be_longer_than_one_character() -> None:
         ("secret,123456", "secret,", TOTP),
         ("secret,mail", "secret", MailAsked()),
         ("secret,MAIL", "secret", MailAsked()),
+        ("secret,abcd-efgh-jkmn", "secret", RECOVERY),
+        ("secretabcdefghjkmn", "secretabcdefghjkmn", None),
+        ("secret,12345678", "secret", MAILED),
+        ("secret,123456 trust", "secret", CodeAnswer(FactorKind.TOTP, "123456", trust=True)),
         ("secretmail", "secretmail", None),
         ("secret12345", "secret12345", None),
         ("secret123 456", "secret123 456", None),

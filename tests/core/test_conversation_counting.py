@@ -52,6 +52,19 @@ def test_a_success_clears_what_was_counted(it: House) -> None:
     assert it.counters("alice") == Counters()
 
 
+def test_staff_see_how_many_wrong_codes_a_right_one_follows(it: House) -> None:
+    it.challenged("alice").says(it.wrong_codes("alice", 1)[0])
+    it.challenged("alice").says(it.wrong_codes("alice", 2)[1])
+    login = it.challenged("alice")
+
+    assert login.says(it.code("alice")) == "accept accepted"
+    assert login.last.event.detail == "wrong codes before: 2"
+    it.clock.advance(PERIOD)
+    login = it.challenged("alice")
+    assert login.says(it.code("alice")) == "accept accepted"
+    assert login.last.event.detail == ""
+
+
 def test_a_right_password_alone_clears_nothing(it: House) -> None:
     guess(it, 2)
     it.challenged("alice")
@@ -130,7 +143,7 @@ def test_the_next_code_works_after_an_accepted_one(it: House) -> None:
     assert it.challenged("alice").says(it.code("alice")) == "accept accepted"
 
 
-@pytest.mark.parametrize(("steps", "heard"), [(-2, "challenge code_wrong"), (2, "challenge code_wrong")])
+@pytest.mark.parametrize(("steps", "heard"), [(-2, "challenge clock_wrong"), (2, "challenge clock_wrong")])
 def test_a_code_two_steps_away_is_wrong(it: House, steps: int, heard: str) -> None:
     assert it.challenged("alice").says(it.code("alice", steps)) == heard
 

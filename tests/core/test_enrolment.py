@@ -2,11 +2,23 @@
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from radius_mfa.core.enrolment import SEED_OCTETS, AddressRefusal, Confirmation, Enrolment, Seed
-from tests.adapters import PASSWORD, PERIOD, House, house
+from radius_mfa.core.enrolment import (
+    SEED_OCTETS,
+    AddressRefusal,
+    Confirmation,
+    Enrolment,
+    EnrolmentRules,
+    Resync,
+    Seed,
+)
+from radius_mfa.core.guard import Counters
+from radius_mfa.core.messages import FactorKind
+from radius_mfa.core.stored import Facts, MailKind, Proposal, Token
+from tests.adapters import MAIL_POLICY, PASSWORD, PERIOD, House, house
 
 
 @pytest.fixture
@@ -141,7 +153,241 @@ def test_an_address_is_kept_in_its_readable_form() -> None:
 def test_an_address_that_is_refused_changes_nothing(address: str, refusal: AddressRefusal) -> None:
     with house() as it:
         it.register("alice")
-        strict = Enrolment(it.store, it.sealer, it.totp, it.clock, it.entropy, ["example.org"])
+        rules = EnrolmentRules(blocked_domains=["example.org"])
+        strict = Enrolment(it.store, it.sealer, it.totp, it.clock, it.entropy, rules)
 
         assert it.run(strict.set_address("u-alice", "alice", address)) is refusal
         assert it.facts("alice").mail_address == "alice@example.net"
+
+
+# --- a clock that is wrong ------------------------------------------------------------------------
+
+
+def test_a_first_code_of_another_time_names_the_clock_and_confirms_nothing(it: House) -> None:
+    it.enrol("alice", confirmed=False)
+
+    assert confirm(it, it.code("alice", 4)) is Confirmation.CLOCK_WRONG
+    assert confirm(it, it.code("alice", 40)) is Confirmation.WRONG
+    assert not it.facts("alice").tokens[0].confirmed
+
+
+def test_nothing_is_learnt_of_the_clock_from_a_first_code_which_may_have_come_by_telephone(it: House) -> None:
+    it.enrol("alice", confirmed=False)
+    it.clock.advance(29)
+    assert confirm(it, it.code("alice", -1)) is Confirmation.CONFIRMED
+
+    assert it.facts("alice").tokens[0].drift == 0
+    it.clock.advance(1)
+    assert it.challenged().says(it.code("alice", 1)) == "accept accepted"
+
+
+def resync(it: House, first: str, second: str) -> Resync:
+    return it.run(it.enrolment.resync("u-alice", first, second, it.clock.monotonic() + 5))
+
+
+@pytest.mark.parametrize("off", [-100, 3, 100])
+def test_two_codes_in_a_row_bring_a_clock_that_is_far_off_back_in(it: House, off: int) -> None:
+    """RFC 6238 §6."""
+    it.enrol("alice")
+    assert it.challenged().says(it.code("alice", off)) != "accept accepted"
+
+    assert resync(it, it.code("alice", off), it.code("alice", off + 1)) is Resync.DONE
+    assert it.challenged().says(it.code("alice", off + 2)) == "accept accepted"
+
+
+def test_both_codes_are_used_up_by_it(it: House) -> None:
+    it.enrol("alice")
+    resync(it, it.code("alice", 50), it.code("alice", 51))
+
+    assert it.challenged().says(it.code("alice", 51)) == "challenge code_used"
+    assert resync(it, it.code("alice", 50), it.code("alice", 51)) is Resync.USED
+
+
+def test_what_does_not_follow_resynchronises_nothing(it: House) -> None:
+    assert resync(it, "123456", "234567") is Resync.NO_TOKEN
+    it.enrol("alice", confirmed=False)
+    assert resync(it, it.code("alice", 50), it.code("alice", 51)) is Resync.NO_TOKEN
+    confirm(it, it.code("alice"))
+
+    for first, second in ((50, 52), (50, 50), (51, 50), (300, 301)):
+        assert resync(it, it.code("alice", first), it.code("alice", second)) is Resync.WRONG
+    assert resync(it, "mail", "") is Resync.WRONG
+
+
+def test_the_codes_say_which_token_they_resynchronise(it: House) -> None:
+    it.enrol("alice")
+    it.enrol("alice")
+    assert resync(it, it.code("alice", 50, token=1), it.code("alice", 51, token=1)) is Resync.DONE
+
+    drifts = {token.drift for token in it.facts("alice").tokens}
+    assert drifts == {0, 51}
+
+
+# --- tokens end -----------------------------------------------------------------------------------
+
+
+def test_one_of_several_tokens_ends_and_the_others_go_on(it: House) -> None:
+    it.enrol("alice")
+    it.enrol("alice")
+    first = next(token for token in it.facts("alice").tokens if opens(it, token, it.seeds["alice"][0]))
+
+    assert not it.run(it.enrolment.remove_token("u-bob", first.id))
+    assert it.run(it.enrolment.remove_token("u-alice", first.id))
+    assert not it.run(it.enrolment.remove_token("u-alice", first.id))
+    assert it.challenged().says(it.code("alice", token=0)) == "challenge code_wrong"
+    assert it.challenged().says(it.code("alice", token=1)) == "accept accepted"
+
+
+def opens(it: House, token: Token, seed: bytes) -> bool:
+    return it.sealer.open("totp", token.seed, token.user_id, token.id) == seed
+
+
+def test_a_reset_ends_everything_and_a_new_token_begins_anew(it: House) -> None:
+    it.enrol("alice")
+    it.register("alice")
+    it.run(it.enrolment.new_recovery_codes("u-alice", "alice"))
+    it.challenged().says(it.wrong_code("alice"))
+    assert it.run(it.enrolment.reset("u-alice"))
+
+    assert it.facts("alice") == Facts("u-alice", Counters(), username="alice", required=True)
+    assert not it.run(it.enrolment.reset("u-bob"))
+
+
+# --- addresses that users confirm -----------------------------------------------------------------
+
+
+def with_rules(it: House, **rules: Any) -> Enrolment:
+    return Enrolment(it.store, it.sealer, it.totp, it.clock, it.entropy, EnrolmentRules(**rules))
+
+
+def propose(
+    it: House, address: str = "alice@example.net", life: Enrolment | None = None
+) -> Proposal | AddressRefusal:
+    life = life or it.enrolment
+    return it.run(life.propose_address("u-alice", "alice", address, "ja", it.clock.monotonic() + 5))
+
+
+def test_an_address_counts_once_the_code_that_was_mailed_there_was_shown(it: House) -> None:
+    proposal = propose(it, "Alice@EXAMPLE.net")
+    assert isinstance(proposal, Proposal)
+    ((mail, code),) = it.mails()
+    assert (mail.kind, mail.address, mail.language, mail.username) == (
+        MailKind.ADDRESS,
+        "Alice@example.net",
+        "ja",
+        "alice",
+    )
+    assert mail.reference == proposal.reference
+    assert it.facts("alice").mail_address == ""
+
+    assert it.run(it.enrolment.confirm_address("u-bob", code)) is None
+    assert it.run(it.enrolment.confirm_address("u-alice", f"{code[:4]} {code[4:]}")) == "Alice@example.net"
+    assert it.facts("alice").mail_address == "Alice@example.net"
+    assert it.facts("alice").required
+    assert it.run(it.enrolment.confirm_address("u-alice", code)) is None
+
+
+def test_of_two_proposals_the_newer_counts(it: House) -> None:
+    propose(it, "old@example.net")
+    old = it.mails()[0][1]
+    propose(it, "new@example.net")
+    ((mail, new),) = it.mails()
+
+    assert mail.address == "new@example.net"
+    assert it.run(it.enrolment.confirm_address("u-alice", old)) is None
+    assert it.run(it.enrolment.confirm_address("u-alice", new)) == "new@example.net"
+
+
+def test_the_code_of_an_address_bears_five_guesses_and_a_day(it: House) -> None:
+    propose(it)
+    code = it.mails()[0][1]
+    wrong = "00000000" if code != "00000000" else "11111111"
+    for _ in range(5):
+        assert it.run(it.enrolment.confirm_address("u-alice", wrong)) is None
+    assert it.run(it.enrolment.confirm_address("u-alice", code)) is None
+
+    propose(it)
+    code = it.mails()[0][1]
+    it.clock.advance(86400.0)
+    assert it.run(it.enrolment.confirm_address("u-alice", code)) is None
+    assert it.facts("alice").mail_address == ""
+
+
+def test_the_code_of_an_address_is_no_login_code(it: House) -> None:
+    with house((MAIL_POLICY,)) as it:
+        it.enrol("alice")
+        it.register("alice", "old@example.net")
+        propose(it)
+        code = it.mails()[0][1]
+
+        assert it.challenged().says(code) == "challenge code_wrong"
+
+
+def test_a_proposal_is_refused_as_an_address_is(it: House) -> None:
+    strict = with_rules(it, blocked_domains=["example.org"])
+
+    assert propose(it, "alice@example.org", strict) is AddressRefusal.BLOCKED
+    assert propose(it, "a@example.net\nBcc: all@example.net", strict) is AddressRefusal.UNREADABLE
+    assert it.mails() == []
+
+
+def test_the_app_comes_first_where_it_is_to_be(it: House) -> None:
+    totp_first = with_rules(it, first=FactorKind.TOTP)
+    it.enrol("alice", confirmed=False)
+    assert propose(it, life=totp_first) is AddressRefusal.OUT_OF_ORDER
+    assert not totp_first.is_out_of_order(it.facts("alice"), FactorKind.TOTP)
+
+    confirm(it, it.code("alice"))
+    assert isinstance(propose(it, life=totp_first), Proposal)
+
+
+def test_the_address_comes_first_where_it_is_to_be(it: House) -> None:
+    mail_first = with_rules(it, first=FactorKind.MAIL)
+    assert mail_first.is_out_of_order(it.facts("alice"), FactorKind.TOTP)
+    assert isinstance(propose(it, life=mail_first), Proposal)
+
+    it.register("alice")
+    assert not mail_first.is_out_of_order(it.facts("alice"), FactorKind.TOTP)
+
+
+# --- recovery codes and vouchers ------------------------------------------------------------------
+
+
+def test_as_many_recovery_codes_are_made_as_is_configured(it: House) -> None:
+    three = with_rules(it, recovery_codes=3)
+
+    assert len(it.run(three.new_recovery_codes("u-alice", "alice"))) == 3
+    assert it.facts("alice").recovery_left == 3
+    assert it.facts("alice").required
+
+
+def test_a_voucher_is_good_once_for_its_user_for_a_week(it: House) -> None:
+    shown, until = it.run(it.enrolment.issue_voucher("u-alice", "alice"))
+    assert until == it.clock.wall() + 7 * 86400
+
+    assert not it.run(it.enrolment.redeem_voucher("u-bob", shown))
+    assert it.run(it.enrolment.redeem_voucher("u-alice", shown.upper().replace("-", " ")))
+    assert not it.run(it.enrolment.redeem_voucher("u-alice", shown))
+    shown, _ = it.run(it.enrolment.issue_voucher("u-alice", "alice"))
+    it.clock.advance(7 * 86400)
+    assert not it.run(it.enrolment.redeem_voucher("u-alice", shown))
+
+
+def test_a_new_voucher_takes_the_place_of_the_other(it: House) -> None:
+    old, _ = it.run(it.enrolment.issue_voucher("u-alice", "alice"))
+    new, _ = it.run(it.enrolment.issue_voucher("u-alice", "alice"))
+
+    assert not it.run(it.enrolment.redeem_voucher("u-alice", old))
+    assert it.run(it.enrolment.redeem_voucher("u-alice", new))
+
+
+def test_a_voucher_bears_five_guesses(it: House) -> None:
+    shown, _ = it.run(it.enrolment.issue_voucher("u-alice", "alice"))
+    for _ in range(4):
+        assert not it.run(it.enrolment.redeem_voucher("u-alice", "aaaa-aaaa-aaaa"))
+    assert it.run(it.enrolment.redeem_voucher("u-alice", shown))
+
+    shown, _ = it.run(it.enrolment.issue_voucher("u-alice", "alice"))
+    for _ in range(5):
+        assert not it.run(it.enrolment.redeem_voucher("u-alice", "aaaa-aaaa-aaaa"))
+    assert not it.run(it.enrolment.redeem_voucher("u-alice", shown))

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tests
 from radius_mfa.core.guard import Counters, Guard, cleared
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
 
 GUARD = Guard()
+TOP = Path(tests.__file__).parents[1]
 NOW = 1_000_000.0
 
 
@@ -221,3 +224,39 @@ def test_a_suspension_outlasts_a_limit_that_is_raised() -> None:
 def test_what_is_no_guess_is_admitted_and_not_counted() -> None:
     assert GUARD.admission(NOW, TOTP, None)(Counters(failures=3)) == Counters(failures=3)
     assert GUARD.admission(NOW, TOTP, None)(Counters(locked_until=NOW + 1)) is None
+
+
+# --- what it leaves to a guesser ------------------------------------------------------------------
+
+_DAY = 86400.0
+_RIGHT = 3e-6  # of a million codes, those that are right at a time, with a window of one step
+
+
+def most_guesses(until: float, *, locked_at_the_end: bool) -> int:
+    """How often somebody can guess within so many seconds; whether the user may be locked out at their end."""
+    counters, now, made = Counters(), 0.0, 0
+    while True:
+        now = max(now, counters.locked_until)
+        reserved = GUARD.reserve(counters, now, FactorKind.TOTP) if now < until else None
+        if reserved is None or (reserved.locked_until > until and not locked_at_the_end):
+            return made
+        counters, made = reserved, made + 1
+
+
+def odds(guesses: int) -> float:
+    return 1 - (1 - _RIGHT) ** guesses
+
+
+def test_the_odds_of_guessing_are_those_of_docs_security() -> None:
+    text = (TOP / "docs" / "security.md").read_text()
+    first_day = most_guesses(_DAY, locked_at_the_end=True)
+    ever = most_guesses(365 * _DAY, locked_at_the_end=True)
+    assert f"| never | {first_day}, and {ever} in all | {one_in(first_day)} | {one_in(ever)} |" in text
+
+    for who, logins in (("once a day", 1), ("twice a day", 2), ("4 times a day", 4)):
+        a_day = logins * most_guesses(_DAY / logins, locked_at_the_end=False)
+        assert f"| {who} | {a_day} | {one_in(a_day)} | {odds(365 * a_day):.1%} |".replace("%", " %") in text
+
+
+def one_in(guesses: int) -> str:
+    return f"1 in {1 / (guesses * _RIGHT):,.0f}"

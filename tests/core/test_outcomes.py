@@ -17,7 +17,7 @@ from radius_mfa.core.outcomes import (
 from radius_mfa.data import CONFIG
 
 # No reply with words: accepted, or asked without a text of its own.
-SILENT = {Outcome.ACCEPTED, Outcome.ACCEPTED_BY_PASSWORD}
+SILENT = {Outcome.ACCEPTED, Outcome.ACCEPTED_BY_PASSWORD, Outcome.ACCEPTED_BY_DEVICE}
 TELL_NOTHING = {
     Outcome.METHOD_NOT_OFFERED,
     Outcome.NO_PASSWORD,
@@ -47,9 +47,13 @@ def test_before_the_password_was_right_there_is_one_text(outcome: Outcome) -> No
     assert told_to_user(outcome) == REFUSED
 
 
-@pytest.mark.parametrize("outcome", sorted(set(Outcome) - TELL_NOTHING))
+@pytest.mark.parametrize("outcome", sorted(set(Outcome) - TELL_NOTHING - {Outcome.SECRET_UNREADABLE}))
 def test_afterwards_each_reason_has_its_own(outcome: Outcome) -> None:
     assert told_to_user(outcome) == outcome.value
+
+
+def test_a_secret_that_does_not_open_is_to_the_user_a_store_that_fails() -> None:
+    assert told_to_user(Outcome.SECRET_UNREADABLE) == Outcome.STORE_FAILED.value
 
 
 @pytest.mark.parametrize("path", sorted((CONFIG / "messages").glob("*.yaml")), ids=lambda path: str(path.stem))
@@ -64,5 +68,9 @@ def test_every_text_a_user_may_be_told_exists_in_every_language(path: Path) -> N
         "change_password",
         "mail_subject",
         "mail_body",
+        "mail_address_subject",
+        "mail_address_body",
+        "mail_suspended_subject",
+        "mail_suspended_body",
     }
     assert {told_to_user(outcome) for outcome in set(Outcome) - SILENT} | otherwise | beside == set(texts)

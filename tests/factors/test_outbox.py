@@ -14,7 +14,8 @@ import structlog.testing
 
 from radius_mfa.config.messages import load_messages
 from radius_mfa.core.errors import StoreError
-from radius_mfa.core.ports import Facts, Mail, MailCodeUse, NewMailCode, Store
+from radius_mfa.core.store import Store
+from radius_mfa.core.stored import Facts, Mail, MailCodeUse, NewMailCode
 from radius_mfa.data import CONFIG
 from radius_mfa.factors.mail import MailFactor, MailRules
 from radius_mfa.factors.outbox import Letter, Outbox, Ports, Postponed, Refused, Send, one_line, shown
@@ -452,7 +453,7 @@ def test_after_the_code_has_expired_nothing_is_sent() -> None:
                 await it.heard.until("expired")
                 assert await it.left() == []
             assert server.heard == []
-        assert [(each["event"], each["reason"]) for each in logged] == [("mail_expired", "the code has expired")]
+        assert [(each["event"], each["reason"]) for each in logged] == [("mail_expired", "it has expired")]
 
     run(play)
 

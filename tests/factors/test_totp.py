@@ -2,6 +2,7 @@
 
 import hmac
 from dataclasses import replace
+from typing import Any
 
 import pyotp
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.ports import Facts, Token, TotpStep
+from radius_mfa.core.stored import Facts, NearMiss, Token, TotpStep
 from radius_mfa.factors.totp import PERIOD, SHORTEST, TotpFactor, base32, code_of, key_uri, read_base32
 from tests.adapters import NOON, new_sealer
 
@@ -19,13 +20,12 @@ SEALER = new_sealer()
 TOTP = TotpFactor(SEALER, window=1)
 SEED = b"12345678901234567890"  # RFC 6238 appendix B, for SHA-1
 NOW_STEP = int(NOON // PERIOD)
+OTHER = b"another seed of twenty octets"[:20]
 
 
-def token(
-    seed: bytes = SEED, token_id: str = "t1", last_step: int = 0, drift: int = 0, confirmed: bool = True
-) -> Token:
+def token(seed: bytes = SEED, token_id: str = "t1", last_step: int = 0, drift: int = 0, **more: Any) -> Token:
     sealed = SEALER.seal("totp", seed, "u-alice", token_id)
-    return Token(token_id, "u-alice", "phone", sealed, last_step, drift, confirmed)
+    return Token(token_id, "u-alice", "phone", sealed, last_step, drift, **more)
 
 
 def facts(*tokens: Token) -> Facts:
@@ -58,12 +58,34 @@ def test_the_values_of_the_rfc(seconds: int, eight_digits: str) -> None:
 @pytest.mark.parametrize("into", [0.0, 15.0, 29.999])
 def test_a_code_within_the_window_fits_its_own_step(steps: int, into: float) -> None:
     """RFC 6238 §5.2."""
-    assert TOTP.judge(facts(token()), code(steps=steps), NOON + into) == TotpStep("t1", NOW_STEP + steps, 0)
+    judged = TOTP.judge(facts(token()), code(steps=steps), NOON + into)
+
+    assert isinstance(judged, TotpStep)
+    assert (judged.token_id, judged.step) == ("t1", NOW_STEP + steps)
 
 
-@pytest.mark.parametrize("steps", [-3, -2, 2, 3])
-def test_a_code_outside_the_window_is_wrong(steps: int) -> None:
+@pytest.mark.parametrize(("steps", "seconds"), [(-5, -135), (-2, -45), (2, 75), (5, 165)])
+def test_a_code_just_outside_the_window_says_how_far_the_clock_is_off(steps: int, seconds: float) -> None:
+    """RFC 6238 §6.  From the middle of the step that the device shows."""
+    near = NearMiss(TotpStep("t1", NOW_STEP + steps, 0), seconds)
+
+    assert TOTP.judge(facts(token()), code(steps=steps), NOON) == near
+    assert TOTP.first_code(token(confirmed=False), code(steps=steps), NOON) == near
+
+
+@pytest.mark.parametrize("steps", [-6, 6, 1000])
+def test_a_code_further_outside_is_wrong(steps: int) -> None:
     assert TOTP.judge(facts(token()), code(steps=steps), NOON) is Outcome.CODE_WRONG
+    assert TOTP.first_code(token(confirmed=False), code(steps=steps), NOON) is None
+
+
+def test_a_step_that_was_told_of_is_never_accepted() -> None:
+    """Or a guesser would be told which code is going to be right, and had only to wait."""
+    told = token(told_step=NOW_STEP + 2)
+
+    assert TOTP.judge(facts(told), code(steps=2), NOON) is Outcome.CODE_USED
+    assert TOTP.judge(facts(told), code(steps=2), NOON + 2 * PERIOD) is Outcome.CODE_USED
+    assert isinstance(TOTP.judge(facts(told), code(steps=3), NOON + 2 * PERIOD), TotpStep)
 
 
 @pytest.mark.parametrize(("now", "fits"), [(NOON - PERIOD, True), (NOON - PERIOD - 0.001, False)])
@@ -90,8 +112,65 @@ def test_a_device_whose_clock_drifts_is_followed(drift: int) -> None:
     """RFC 6238 §6."""
     drifting = facts(token(drift=drift))
 
-    assert TOTP.judge(drifting, code(steps=drift), NOON) == TotpStep("t1", NOW_STEP + drift, drift)
-    assert TOTP.judge(drifting, code(), NOON) is Outcome.CODE_WRONG
+    assert TOTP.judge(drifting, code(steps=drift), NOON + 5) == TotpStep("t1", NOW_STEP + drift, drift)
+    assert isinstance(TOTP.judge(drifting, code(), NOON), NearMiss)
+
+
+@pytest.mark.parametrize(
+    ("steps", "into", "drift"),
+    [
+        (0, 0, 0),
+        (0, 29, 0),
+        (-1, 10, 0),  # typed slowly
+        (-1, 15, 0),
+        (-1, 16, -1),  # half a step late
+        (1, 14, 1),  # half a step early
+        (1, 15, 0),
+        (1, 29, 0),
+    ],
+)
+def test_drift_is_learnt_from_a_code_half_a_step_early_or_late(steps: int, into: float, drift: int) -> None:
+    """RFC 6238 §6."""
+    judged = TOTP.judge(facts(token()), code(steps=steps), NOON + into)
+
+    assert judged == TotpStep("t1", NOW_STEP + steps, drift)
+
+
+@pytest.mark.parametrize("ahead", [-200.0, -40.0, 0.0, 40.0, 200.0])
+def test_a_clock_that_loses_or_gains_a_little_every_day_is_followed_and_never_refused(ahead: float) -> None:
+    """A second a day from right; `ahead`: how far it is off in the end, in seconds."""
+    known = token()
+    for day in range(int(abs(ahead)) + 1):
+        now = NOON + 86400.0 * day + 7.0 * (day % 5)
+        off = day if ahead > 0 else -day
+        judged = TOTP.judge(facts(known), code(at=now + off), now + 6)
+        assert isinstance(judged, TotpStep), day
+        known = replace(known, drift=judged.drift, last_step=judged.step)
+
+    assert abs(known.drift * PERIOD - ahead) <= 1.5 * PERIOD
+
+
+def test_drift_is_learnt_only_so_far_and_kept_where_staff_have_set_it_further() -> None:
+    at_the_edge, beyond = token(drift=10), token(drift=40)
+
+    assert TOTP.judge(facts(at_the_edge), code(steps=11), NOON) == TotpStep("t1", NOW_STEP + 11, 10)
+    assert TOTP.judge(facts(beyond), code(steps=41), NOON) == TotpStep("t1", NOW_STEP + 41, 40)
+    assert TOTP.judge(facts(beyond), code(steps=39), NOON + 29) == TotpStep("t1", NOW_STEP + 39, 39)
+
+
+@pytest.mark.parametrize("off", [-119, -3, 0, 50, 119])
+def test_two_codes_in_a_row_say_how_far_the_clock_is_off_up_to_an_hour(off: int) -> None:
+    """RFC 6238 §6."""
+    first, second = code(steps=off), code(steps=off + 1)
+
+    assert TOTP.resynced(token(), first, second, NOON) == TotpStep("t1", NOW_STEP + off + 1, off + 1)
+
+
+def test_two_codes_that_do_not_follow_each_other_say_nothing() -> None:
+    for first, second in ((0, 2), (1, 0), (0, 0), (-122, -121), (121, 122)):
+        assert TOTP.resynced(token(), code(steps=first), code(steps=second), NOON) is None
+    assert TOTP.resynced(token(), code(), code(OTHER, steps=1), NOON) is None
+    assert TOTP.resynced(replace(token(), id="t2"), code(), code(steps=1), NOON) is None
 
 
 @pytest.mark.parametrize("steps", [0, -1])
@@ -100,11 +179,14 @@ def test_the_accepted_step_and_those_before_are_used(steps: int) -> None:
 
 
 def test_the_step_after_the_accepted_one_is_fresh() -> None:
-    assert TOTP.judge(facts(token(last_step=NOW_STEP)), code(steps=1), NOON) == TotpStep("t1", NOW_STEP + 1, 0)
+    judged = TOTP.judge(facts(token(last_step=NOW_STEP)), code(steps=1), NOON + 20)
+
+    assert judged == TotpStep("t1", NOW_STEP + 1, 0)
 
 
-def test_a_used_code_out_of_the_window_is_merely_wrong() -> None:
-    assert TOTP.judge(facts(token(last_step=NOW_STEP - 2)), code(steps=-2), NOON) is Outcome.CODE_WRONG
+def test_a_used_code_is_known_for_a_while_out_of_the_window() -> None:
+    assert TOTP.judge(facts(token(last_step=NOW_STEP - 2)), code(steps=-2), NOON) is Outcome.CODE_USED
+    assert TOTP.judge(facts(token(last_step=NOW_STEP - 6)), code(steps=-6), NOON) is Outcome.CODE_WRONG
 
 
 def test_a_code_that_fits_a_used_and_a_fresh_step_is_fresh() -> None:
@@ -112,11 +194,9 @@ def test_a_code_that_fits_a_used_and_a_fresh_step_is_fresh() -> None:
     seed = b"seed 000000000344878"
     assert code(seed) == code(seed, steps=1)
 
-    assert TOTP.judge(facts(token(seed, last_step=NOW_STEP)), code(seed), NOON) == TotpStep("t1", NOW_STEP + 1, 0)
-    assert TOTP.judge(facts(token(seed, last_step=NOW_STEP + 1)), code(seed), NOON) is Outcome.CODE_USED
-
-
-OTHER = b"another seed of twenty octets"[:20]
+    fresh, used = token(seed, last_step=NOW_STEP), token(seed, last_step=NOW_STEP + 1)
+    assert TOTP.judge(facts(fresh), code(seed), NOON + 20) == TotpStep("t1", NOW_STEP + 1, 0)
+    assert TOTP.judge(facts(used), code(seed), NOON + 20) is Outcome.CODE_USED
 
 
 def test_the_code_says_which_of_several_tokens_it_is_of() -> None:
@@ -139,11 +219,12 @@ def test_an_unconfirmed_token_is_never_accepted() -> None:
     assert not TOTP.usable(facts(unconfirmed))
     assert TOTP.judge(facts(unconfirmed), code(), NOON) is Outcome.CODE_WRONG
     assert TOTP.judge(facts(unconfirmed, token(OTHER, "t2")), code(), NOON) is Outcome.CODE_WRONG
-    assert TOTP.step_of(unconfirmed, code(), NOON) == NOW_STEP
+    assert TOTP.first_code(unconfirmed, code(), NOON) == TotpStep("t1", NOW_STEP, 0)
 
 
 def test_a_wrong_first_code_is_no_step() -> None:
-    assert TOTP.step_of(token(confirmed=False), code(OTHER), NOON) is None
+    assert TOTP.first_code(token(confirmed=False), code(OTHER), NOON) is None
+    assert TOTP.first_code(replace(token(), id="t2"), code(), NOON) is None
 
 
 def test_a_user_is_able_with_one_confirmed_token() -> None:
@@ -153,10 +234,11 @@ def test_a_user_is_able_with_one_confirmed_token() -> None:
 
 
 def test_a_seed_of_another_user_or_token_does_not_open() -> None:
-    """A row that was copied to another user is worth nothing."""
-    assert TOTP.judge(facts(replace(token(), user_id="u-eve")), code(), NOON) is Outcome.CODE_WRONG
-    assert TOTP.judge(facts(replace(token(), id="t2")), code(), NOON) is Outcome.CODE_WRONG
-    assert TOTP.judge(facts(replace(token(), seed=b"")), code(), NOON) is Outcome.CODE_WRONG
+    """A row that was copied to another user is worth nothing, and is no one's wrong guess."""
+    for moved in (replace(token(), user_id="u-eve"), replace(token(), id="t2"), replace(token(), seed=b"")):
+        assert TOTP.judge(facts(moved), code(), NOON) is Outcome.SECRET_UNREADABLE
+        # Else whoever can make one unreadable could guess at the others for ever.
+        assert TOTP.judge(facts(moved, token(OTHER, "t3")), code(), NOON) is Outcome.CODE_WRONG
 
 
 def test_a_token_that_does_not_open_stands_in_no_other_tokens_way() -> None:

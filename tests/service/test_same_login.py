@@ -21,9 +21,14 @@ class Desk:
 
     def __init__(self, reply: Reply | None = None) -> None:
         self.clock = FixedClock()
-        self.same_login = SameLogin(self.clock, SeededEntropy())
+        self.same_login = SameLogin(self.clock, SeededEntropy(), self.is_open)
         self.decided = 0
+        self.spent: set[bytes] = set()
         self._reply = reply
+
+    async def is_open(self, state: bytes) -> bool:
+        await asyncio.sleep(0)
+        return state not in self.spent
 
     async def decide(self) -> Reply | None:
         await asyncio.sleep(0)
@@ -58,6 +63,19 @@ def test_a_joined_login_gets_whatever_the_first_one_gets(reply: Reply) -> None:
 
     assert desk.ask(REQUEST, REQUEST, REQUEST) == [reply] * 3
     assert desk.decided == 1
+
+
+def test_a_challenge_that_was_answered_at_another_node_is_not_given_again() -> None:
+    desk = Desk()
+    (first,) = desk.ask(REQUEST)
+    assert first is not None
+    assert first.state is not None
+    desk.spent.add(first.state)
+
+    second, again = desk.ask(REQUEST, replace(REQUEST, source="192.0.2.1:40000"))
+    assert second == again != first
+    assert desk.decided == 2
+    assert desk.ask(REQUEST) == [second]
 
 
 def test_a_challenge_is_given_again_while_the_nas_may_ask() -> None:

@@ -1,0 +1,67 @@
+"""What an answer is answered with: another Access-Challenge, or the Access-Reject that ends the login."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from radius_mfa.core import challenge
+from radius_mfa.core.guard import Counters, Guard
+from radius_mfa.core.login import Login
+from radius_mfa.core.messages import Attribute, Challenge, FactorKind, Reject
+from radius_mfa.core.outcomes import MAIL_SENT_LOG_IN_AGAIN, ROUNDS_OVER, Outcome
+from radius_mfa.core.ports import Clock, Sealer
+
+# Told with the last wrong answer as well: what to do next is more than that the rounds are over.
+_TOLD_TO_THE_END = frozenset({Outcome.CODE_USED, Outcome.CLOCK_WRONG, Outcome.SECRET_UNREADABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Puts questions.  `lifetime`: seconds a State is good for."""
+
+    sealer: Sealer
+    clock: Clock
+    guard: Guard
+    lifetime: float
+
+    def challenge(self, login: Login, outcome: Outcome, **said: str) -> Challenge:
+        """A Challenge for `login.round`, its State sealed."""
+        content = challenge.Content(
+            login=login.id,
+            expires=self.clock.wall() + self.lifetime,
+            round=login.round,
+            factors=login.factors,
+            client=challenge.client_digest(login.request.nas.name),
+            name=challenge.name_digest(login.request.first(Attribute.USER_NAME) or b""),
+            user_id=login.user_id,
+            policy=login.policy.name if login.policy else "",
+            language=login.language,
+            mails=login.mails,
+        )
+        state = self.sealer.seal("state", challenge.pack(content))
+        return Challenge(outcome, state, login.message(outcome, **said))
+
+    def after_wrong(self, wrong: Outcome, login: Login, counters: Counters, **said: str) -> Reject | Challenge:
+        """What a wrong answer is answered with."""
+        barred = self.guard.barred(counters, self.clock.wall(), login.factors)
+        if barred:
+            return Reject(wrong, login.told(barred, counters, self.clock.wall()))
+        login = replace(login, factors=self.guard.open(counters, login.factors))
+        if not login.is_last_round:
+            return self.challenge(replace(login, round=login.round + 1), wrong, **said)
+        if wrong in _TOLD_TO_THE_END:
+            return Reject(wrong, login.message(wrong, **said))
+        return Reject(wrong, login.message(ROUNDS_OVER))
+
+    def after_mail(self, login: Login, reference: str) -> Reject | Challenge:
+        """What is asked once a code is on its way; `login` is already in the round that brings it.
+
+        `reference`: empty where no more are mailed today.
+        """
+        outcome = Outcome.MAIL_SENT if reference else Outcome.MAIL_LIMIT
+        if login.asks_in_one_field:
+            key = MAIL_SENT_LOG_IN_AGAIN if reference else outcome
+            return Reject(outcome, login.message(key, reference=reference))
+        if not reference and not login.factors - {FactorKind.MAIL}:
+            return Reject(outcome, login.message(outcome))
+        return self.challenge(login, outcome, reference=reference)

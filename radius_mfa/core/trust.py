@@ -1,0 +1,135 @@
+"""Trusted devices: where a user gave a code some days ago, and asked not to be asked again.
+
+What is trusted is a user at a station at a client, or at any client that shares a group with it.  The
+password is still asked.  A station is what the NAS says in Calling-Station-Id (RFC 2865 §5.31), so it is
+worth what the administrator says it is worth there (`station: mac` or `ip`), and never
+anything where it cannot be one device: an address of the NAS's own, one that stands for none or for many,
+or one from which others have just logged in as well.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from radius_mfa.core.login import Login, shown
+from radius_mfa.core.messages import AccessRequest, Attribute, Nas
+from radius_mfa.core.ports import Clock, Entropy
+from radius_mfa.core.store import LoginStore
+from radius_mfa.core.stored import NewDevice
+
+MOST_OTHERS = 3  # users who may share a device with one who trusts it
+_LOOK_BACK = 7 * 86400.0  # seconds in which others count
+_MAC = re.compile(r"(?:[0-9a-f]{2}([-:. ]?)(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})")
+_NO_DEVICE = frozenset({"0" * 12, "f" * 12})
+
+
+def station_of(request: AccessRequest) -> str | None:
+    """The device the request comes from, `mac:…` or `ip:…` in one spelling; None for what cannot be trusted."""
+    said = (request.first(Attribute.CALLING_STATION_ID) or b"").decode("ascii", "replace").strip().lower()
+    match request.nas.station:
+        case "mac":
+            return _mac_of(said, request)
+        case "ip":
+            return _ip_of(said, request)
+    return None
+
+
+def _mac_of(said: str, request: AccessRequest) -> str | None:
+    called = (request.first(Attribute.CALLED_STATION_ID) or b"").decode("ascii", "replace").lower()
+    mac = _bare(said)
+    if not _MAC.fullmatch(said) or mac in _NO_DEVICE:
+        return None
+    if int(mac[:2], 16) & 1:  # to a group of devices (IEEE 802, the I/G bit)
+        return None
+    own = _MAC.match(called)  # an access point's own address, and then perhaps its network's name
+    return None if own and _bare(own[0]) == mac else f"mac:{mac}"
+
+
+def _bare(mac: str) -> str:
+    return re.sub(r"[^0-9a-f]", "", mac)
+
+
+def _ip_of(said: str, request: AccessRequest) -> str | None:
+    address = _address(re.sub(r"\[\d{1,5}\]$", "", said))  # strongSwan adds the port
+    if address is None or address.is_unspecified or address.is_loopback or address.is_multicast:
+        return None
+    if address.is_link_local or address == ip_address("255.255.255.255"):
+        return None
+    return None if address in _own_addresses(request) else f"ip:{address}"
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _own_addresses(request: AccessRequest) -> list[IPv4Address | IPv6Address | None]:
+    """The NAS's, as far as the packet says: where it came from, NAS-IP(v6)-Address, Called-Station-Id."""
+    own: list[IPv4Address | IPv6Address | None] = [_address(request.source.rpartition(":")[0].strip("[]"))]
+    for number in (Attribute.NAS_IP_ADDRESS, Attribute.NAS_IPV6_ADDRESS):
+        value = request.first(number)
+        if value is not None and len(value) in (4, 16):
+            own.append(_address(str(ip_address(value))))
+    called = (request.first(Attribute.CALLED_STATION_ID) or b"").decode("ascii", "replace").strip().lower()
+    own.append(_address(re.sub(r"\[\d{1,5}\]$", "", called)))
+    return own
+
+
+def scopes_of(nas: Nas) -> tuple[str, ...]:
+    """Where trust given at this client holds: in each of its groups, or at itself only."""
+    return tuple(f"group:{group}" for group in sorted(nas.groups)) or (f"client:{nas.name}",)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedDevices:
+    """Knows the trusted devices, and says which become so.  `lifetime`: seconds from the code on, not renewed."""
+
+    store: LoginStore
+    clock: Clock
+    entropy: Entropy
+    lifetime: float
+
+    async def knows(self, login: Login, deadline: float) -> bool:
+        """Whether no code need be asked.  Raises StoreError."""
+        station = self._station(login)
+        if station is None:
+            return False
+        scopes = scopes_of(login.request.nas)
+        trusted = await self.store.is_trusted(login.user_id, station, scopes, self.clock.wall(), deadline)
+        # A station that others have come to share is one device no more.
+        return trusted and not await self._is_shared(login, deadline)
+
+    async def asked(self, login: Login, deadline: float) -> NewDevice | str:
+        """The device to trust from now on, or why it is not trusted.  Raises StoreError."""
+        if login.policy is None or not login.policy.trust_device:
+            return "not trusted: the policy does not allow it"
+        station = self._station(login)
+        if station is None:
+            return "not trusted: no station that is worth it"
+        if await self._is_shared(login, deadline):
+            return "not trusted: others have logged in from this station"
+        nas, now = login.request.nas, self.clock.wall()
+        return NewDevice(
+            id=self.entropy.octets(8).hex(),
+            user_id=login.user_id,
+            station=station,
+            scopes=scopes_of(nas),
+            client=nas.name,
+            created=now,
+            expires=now + self.lifetime,
+        )
+
+    def _station(self, login: Login) -> str | None:
+        return station_of(login.request) if login.policy and login.policy.trust_device else None
+
+    async def _is_shared(self, login: Login, deadline: float) -> bool:
+        said = shown(login.request.first(Attribute.CALLING_STATION_ID))
+        client, since = login.request.nas.name, self.clock.wall() - _LOOK_BACK
+        most = MOST_OTHERS + 1
+        return await self.store.others_at(login.user_id, client, said, since, most, deadline) == most
