@@ -8,19 +8,24 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from radius_mfa.assembly.rules import enrolment_rules_of
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
 from radius_mfa.config.values import Server
 from radius_mfa.core.enrolment import Enrolment
 from radius_mfa.core.errors import DirectoryError, KeyFileError, StoreError
 from radius_mfa.core.messages import FactorKind, User
-from radius_mfa.core.ports import Clock, Entropy, Factor, MailedFactor, Sealer, Store
+from radius_mfa.core.ports import Clock, Entropy, Factor, MailedFactor, Sealer
+from radius_mfa.core.store import Store
+from radius_mfa.core.trust import TrustedDevices
 from radius_mfa.directories.chain import ChainedDirectory, OpenDirectory
 from radius_mfa.directories.shield import ShieldedDirectory, WrongPasswords
 from radius_mfa.factors.mail import MailFactor, MailRules
+from radius_mfa.factors.recovery import RecoveryFactor
 from radius_mfa.factors.totp import TotpFactor
+from radius_mfa.stores.key_file import FollowedKeyFile, read_key_file
 from radius_mfa.stores.migrate import look
-from radius_mfa.stores.seal import AeadSealer, check_proofs, read_key_file, verify_key
+from radius_mfa.stores.seal import AeadSealer, check_proofs, verify_key
 from radius_mfa.stores.sqlite import SqliteStore
 
 
@@ -50,6 +55,7 @@ class Backends:
     sealer: Sealer
     factors: Mapping[FactorKind, Factor]
     mailed: MailedFactor | None
+    trusted: TrustedDevices
     enrolment: Enrolment
     issuer: str
     clock: Clock
@@ -64,7 +70,7 @@ class Backends:
 async def opened(loaded: Loaded) -> AsyncIterator[Backends]:
     """Open the store and the directory; close them in the end.  Raises KeyFileError and StoreError."""
     async with AsyncExitStack() as stack:
-        store, sealer = await open_store(loaded.configuration, stack)
+        store, sealer = await open_store(loaded.configuration, stack, upgrade=False)
         directory = open_directory(loaded.configuration, Shields())
         stack.push_async_callback(directory.close)
         yield backends_of(loaded.configuration, store, sealer, directory)
@@ -83,29 +89,54 @@ def backends_of(
     factors: dict[FactorKind, Factor] = {FactorKind.TOTP: totp} if configuration.factors.totp else {}
     if mailed:
         factors[FactorKind.MAIL] = mailed
+    if configuration.factors.recovery_codes:
+        factors[FactorKind.RECOVERY_CODES] = RecoveryFactor(sealer)
+    lifetime = configuration.trusted_devices.lifetime
     return Backends(
         directory=directory,
         store=store,
         sealer=sealer,
         factors=factors,
         mailed=mailed,
-        enrolment=Enrolment(store, sealer, totp, clock, entropy, mail.blocked_domains if mail else ()),
+        trusted=TrustedDevices(store, clock, entropy, lifetime),
+        enrolment=Enrolment(store, sealer, totp, clock, entropy, enrolment_rules_of(configuration)),
         issuer=totp_settings.issuer,
         clock=clock,
         entropy=entropy,
     )
 
 
-async def open_store(configuration: model.Configuration, stack: AsyncExitStack) -> tuple[Store, Sealer]:
-    """The store, in the newest schema version, and the seal that is the store's own."""
-    sealer = AeadSealer(read_key_file(configuration.key_file))
-    store = SqliteStore.open(f"sqlite:///{configuration.storage.path}", SystemClock())
+async def open_store(
+    configuration: model.Configuration, stack: AsyncExitStack, *, upgrade: bool
+) -> tuple[Store, AeadSealer]:
+    """The store, in the newest schema version, and the seal that is the store's own.
+
+    `upgrade`: bring an older one up to date, which is for the server to do.
+    """
+    keys = FollowedKeyFile(configuration.key_file, SystemClock(), configuration.challenge_lifetime)
+    sealer = AeadSealer(keys)
+    store = await store_of(configuration, upgrade=upgrade)
     stack.push_async_callback(store.close)
     try:
         await verify_key(store, sealer)
     except KeyFileError as wrong:
         raise KeyFileError(f"{configuration.key_file}: {wrong}") from None
     return store, sealer
+
+
+async def store_of(configuration: model.Configuration, *, upgrade: bool) -> Store:
+    """The store alone; asyncpg is imported where it is needed.  Raises StoreError."""
+    storage = configuration.storage
+    if storage.path is not None:
+        return SqliteStore.open(f"sqlite:///{storage.path}", SystemClock(), upgrade=upgrade)
+    from radius_mfa.stores.postgresql import PostgresqlStore
+
+    return await PostgresqlStore.open(storage.url, _password(configuration), SystemClock(), upgrade=upgrade)
+
+
+def _password(configuration: model.Configuration) -> str | None:
+    secret = configuration.storage_password or configuration.storage.password
+    return secret.reveal() if secret else None
 
 
 class Shields:
@@ -184,12 +215,16 @@ async def probe_store(configuration: model.Configuration) -> str:
     Nothing is made or migrated: it would belong to whoever asks, and a running server may be older.
     """
     path = configuration.storage.path
-    assert path is not None  # other engines are refused when loading
-    if not path.exists():
-        if not path.parent.is_dir():
-            raise StoreError(f"{path}: its folder does not exist")
+    if path is None:
+        from radius_mfa.stores.postgresql import look as look_there
+
+        proofs = await look_there(configuration.storage.url, _password(configuration))
+    elif path.exists():
+        proofs = look(path)
+    elif path.parent.is_dir():
         return f"{path} is not there yet; the server makes it"
-    proofs = look(path)
+    else:
+        raise StoreError(f"{path}: its folder does not exist")
     if proofs is None:
         return "ok; the server will bring it to its schema"
     check_proofs(proofs, AeadSealer(read_key_file(configuration.key_file)))

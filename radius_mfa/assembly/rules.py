@@ -12,9 +12,10 @@ from radius_mfa.config.load import Loaded, load_usable
 from radius_mfa.config.messages import Languages, load_messages
 from radius_mfa.core import usernames
 from radius_mfa.core.conversation import Rules
+from radius_mfa.core.enrolment import EnrolmentRules
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.guard import Guard
-from radius_mfa.core.messages import Nas
+from radius_mfa.core.messages import FactorKind, Nas
 from radius_mfa.core.policy import (
     ClientGroupIs,
     ClientIs,
@@ -124,6 +125,17 @@ def rules_of(configuration: model.Configuration) -> Rules:
         challenge_lifetime=configuration.challenge_lifetime,
         zone=configuration.timezone,
         discard_when_broken=configuration.when_directory_fails == "discard",
+    )
+
+
+def enrolment_rules_of(configuration: model.Configuration) -> EnrolmentRules:
+    """What the life of a factor goes by."""
+    mail, recovery = configuration.factors.mail, configuration.factors.recovery_codes
+    first = FactorKind.MAIL if configuration.enrolment.order == "mail-first" else FactorKind.TOTP
+    return EnrolmentRules(
+        blocked_domains=mail.blocked_domains if mail else (),
+        first=first if first in configuration.factors.kinds else None,
+        recovery_codes=recovery.count if recovery else 0,
     )
 
 

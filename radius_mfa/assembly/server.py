@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from radius_mfa.assembly.backends import Backends, Shields, backends_of, open_directory, open_store
+from radius_mfa.assembly.backends import Backends, Shields, SystemClock, backends_of, open_directory, open_store
 from radius_mfa.assembly.mail import open_outbox
 from radius_mfa.assembly.rules import clients_of, rules_of, texts_of
 from radius_mfa.config import model
@@ -19,10 +19,12 @@ from radius_mfa.config.load import Loaded
 from radius_mfa.core.conversation import Conversation, Ports
 from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
 from radius_mfa.core.mailing import Mailing
-from radius_mfa.core.ports import Sealer, Store
+from radius_mfa.core.store import Store
 from radius_mfa.observe.audit import AuditFile, AuditLog
 from radius_mfa.observe.metrics import Counts
 from radius_mfa.service.service import Service
+from radius_mfa.stores.node import Presence
+from radius_mfa.stores.seal import AeadSealer
 from radius_mfa.transports.udp import UdpListener, open_socket
 from radius_mfa.wire.dictionary import Dictionary
 from radius_mfa.wire.exchange import Exchange, Send
@@ -61,10 +63,11 @@ class Server:
     `addresses`: what is listened on.  `dictionary`: the attributes by name.
     """
 
-    def __init__(self, loaded: Loaded, store: Store, sealer: Sealer, dictionary: Dictionary) -> None:
+    def __init__(self, loaded: Loaded, store: Store, sealer: AeadSealer, dictionary: Dictionary) -> None:
         self._started = self._loaded = loaded
         self._store = store
         self._sealer = sealer
+        self._presence = Presence(store, sealer, SystemClock())
         self._meter = Counts()
         self._shields = Shields()
         self._listeners: list[UdpListener] = []
@@ -76,7 +79,7 @@ class Server:
     async def start(cls, loaded: Loaded) -> Server:
         """Open everything and listen.  Raises ConfigurationError, KeyFileError, StoreError."""
         async with AsyncExitStack() as stack:
-            store, sealer = await open_store(loaded.configuration, stack)
+            store, sealer = await open_store(loaded.configuration, stack, upgrade=True)
             server = cls(loaded, store, sealer, Dictionary.shipped())
             server._working = await server._work(loaded)
             stack.push_async_callback(server._working.finish)
@@ -84,6 +87,8 @@ class Server:
                 assert listener.udp is not None  # the others are refused when loading
                 server._listen(loaded, number, listener.udp.host, listener.udp.port)
             server._in_background(server._purge())
+            server._in_background(server._presence.keep())
+            await server._presence.known()
             stack.pop_all()
         log.info("ready", listen=server.addresses, policies=len(loaded.configuration.policies))
         return server
@@ -100,7 +105,7 @@ class Server:
         before, self._working = self._working, await self._work(loaded)
         self._loaded = loaded
         self._in_background(before.finish())
-        for key in ("listen", "storage", "key_file"):
+        for key in ("listen", "storage", "storage_password", "key_file"):
             if getattr(loaded.configuration, key) != getattr(self._started.configuration, key):
                 log.warning("restart_needed", key=key, note="stays as it was until then")
         log.info("reloaded", policies=len(loaded.configuration.policies))
@@ -113,6 +118,7 @@ class Server:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self._presence.leave()
         await self._store.close()
         log.info("stopped", discarded=self._meter.total("discarded"))
 
@@ -175,7 +181,7 @@ class Server:
 def _conversation(configuration: model.Configuration, backends: Backends, outbox: Outbox | None) -> Conversation:
     mailing = None
     if outbox is not None and backends.mailed is not None:
-        mailing = Mailing(backends.mailed, outbox, backends.store, backends.clock)
+        mailing = Mailing(backends.mailed, outbox, backends.store, backends.clock, backends.entropy)
     ports = Ports(
         backends.directory,
         backends.store,
@@ -184,5 +190,6 @@ def _conversation(configuration: model.Configuration, backends: Backends, outbox
         backends.clock,
         backends.entropy,
         mailing,
+        backends.trusted,
     )
     return Conversation(ports, rules_of(configuration))

@@ -6,13 +6,16 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+import unicodedata
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from radius_mfa.assembly.backends import Backends
     from radius_mfa.config.load import Loaded
     from radius_mfa.core.messages import User
     from radius_mfa.core.outcomes import Outcome
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = Path("/etc/radius-mfa/radius-mfa.yaml")
 REFUSED = 1
 UNUSABLE = 2
+PATIENCE = 10.0  # seconds a command waits for the directory or the store
+_LONGEST_ID = 64  # octets, as of every id of a directory
 
 Result = TypeVar("Result")
 
@@ -39,6 +44,9 @@ config_option = click.option(
     callback=_keep,
     help=f"The configuration; else $RADIUS_MFA_CONFIG, else {DEFAULT_CONFIG}.",
 )
+
+by_id_option = click.option("--id", "by_id", is_flag=True, help="USER is the directory's id, not a name.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def config_path() -> Path:
@@ -80,6 +88,75 @@ async def look_up(directory: Directory, username: str, deadline: float) -> User 
 
     name = looked_up(username, KEPT)
     return name if isinstance(name, Outcome) else await directory.find(name, deadline)
+
+
+async def find_user(backends: Backends, username: str, by_id: bool) -> User:
+    """Whom a command is about; it ends where there is nobody.  By the directory's id nobody is looked up."""
+    found = await _find(backends, username, by_id, "; --id takes the directory's id, which 'user list' shows")
+    if not found.active:
+        warn(f"{found.username} is not activated and cannot log in")
+    return found
+
+
+async def find_activated(backends: Backends, username: str, by_id: bool) -> User:
+    """The same, for a command that sets a factor up: it ends where the account is not activated, too."""
+    found = await _find(backends, username, by_id, "")
+    if not found.active:
+        refuse(f"{found.username}: not activated; a second factor is set up once the account is")
+    return found
+
+
+async def _find(backends: Backends, username: str, by_id: bool, hint: str) -> User:
+    from radius_mfa.config.document import printable
+    from radius_mfa.core.messages import User
+    from radius_mfa.core.outcomes import Outcome
+
+    if by_id:
+        if not is_one_line(username) or not 1 <= len(username.encode()) <= _LONGEST_ID:
+            refuse(f"{printable(username)}: not an id of a directory")
+        return User(id=username, username=username, handle="")
+    found = await look_up(backends.directory, username, backends.soon(PATIENCE))
+    if not isinstance(found, User):
+        more = hint if found is Outcome.UNKNOWN_USER else ""
+        refuse(f"{printable(username)}: {found.value.replace('_', ' ')}{more}")
+    return found
+
+
+def is_one_line(text: str) -> bool:
+    """Whether there is nothing in it that people cannot have meant: control characters, or no UTF-8."""
+    return not any(unicodedata.category(each) in ("Cc", "Cs") for each in text)
+
+
+def utf8(text: str) -> str:
+    """The text, with something that is nobody's code or id in place of octets that are no UTF-8."""
+    return text.encode(errors="replace").decode()
+
+
+def named(username: str, by_id: bool) -> str:
+    """USER as it has to be given to the next command."""
+    return f"--id {username}" if by_id else username
+
+
+def time_of(seconds: float | None) -> str | None:
+    """Wall seconds as they are printed; None for never."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
+
+
+def table_line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """A line of a table; `widths`: of the columns, in those of a terminal, where the last may be any."""
+    from radius_mfa.config.document import printable
+
+    return "  ".join(_padded(printable(cell) or "-", width) for cell, width in zip(cells, widths, strict=True))
+
+
+def _padded(text: str, width: int) -> str:
+    taken = sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
+    return text + " " * (width - taken)
+
+
+def warn(text: str) -> None:
+    """Say on stderr what is done and yet should not be so."""
+    click.echo(f"warning: {text}", err=True)
 
 
 def refuse(text: str) -> NoReturn:

@@ -73,7 +73,7 @@ def _configuration(folder: Path, secret: str, smtp_port: int) -> Loaded:
     from radius_mfa.assembly.rules import load
     from radius_mfa.data import CONFIG
     from radius_mfa.directories.static import hash_password
-    from radius_mfa.stores.seal import create_key_file
+    from radius_mfa.stores.key_file import create_key_file
 
     create_key_file(folder / "key")
     return load(

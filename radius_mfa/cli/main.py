@@ -19,11 +19,12 @@ from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
 _COMMANDS = {
     "check": ("check", "Check the configuration; say all that is wrong with it."),
     "demo": ("demo", "Show complete logins against a server of its own, then keep it running."),
+    "device": ("device", "Trusted devices."),
     "keys": ("keys", "The key file that seals what is stored."),
     "login": ("login", "Try a login, round by round, and show every packet."),
     "serve": ("serve", "Run the server in the foreground."),
     "token": ("token", "TOTP tokens in bulk."),
-    "user": ("user", "The second factors of one user."),
+    "user": ("user", "Users and their second factors."),
 }
 
 

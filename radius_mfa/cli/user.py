@@ -3,208 +3,229 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from radius_mfa.cli.common import config_option, load_configuration, look_up, refuse, run
+from radius_mfa.cli.common import (
+    PATIENCE,
+    by_id_option,
+    config_option,
+    find_activated,
+    find_user,
+    json_option,
+    load_configuration,
+    refuse,
+    run,
+    time_of,
+    utf8,
+)
+from radius_mfa.cli.user_enrol import enrol
+from radius_mfa.cli.user_mail import mail
+from radius_mfa.cli.user_show import list_, show
 
 if TYPE_CHECKING:
     from radius_mfa.assembly.backends import Backends
     from radius_mfa.core.messages import User
-    from radius_mfa.core.ports import Facts
-
-_PATIENCE = 10.0  # seconds a command waits for the directory or the store
-
-by_id_option = click.option("--id", "by_id", is_flag=True, help="USER is the directory's id, not a name.")
 
 
 @click.group(no_args_is_help=False)
 @config_option
 def user() -> None:
-    """The second factors of one user."""
+    """Users and their second factors."""
+
+
+for command in (enrol, list_, mail, show):
+    user.add_command(command)
 
 
 @user.command()
 @config_option
 @click.argument("username", metavar="USER")
 @by_id_option
-@click.option("--secret", metavar="BASE32", help="Take this secret instead of a new one.")
-@click.option("--label", default="", help="What the user calls the device.")
-@click.option("--confirm", metavar="CODE", help="Complete the enrolment with the first code.")
-def enrol(username: str, by_id: bool, secret: str | None, label: str, confirm: str | None) -> None:
-    """Give USER a TOTP token: print its QR code, or complete it with --confirm.
+@click.option("--token", "token_id", metavar="ID", help="End only this token, see 'user show'.")
+@json_option
+def reset(username: str, by_id: bool, token_id: str | None, as_json: bool) -> None:
+    """End every second factor of USER, and all trust in devices; lift locks.
 
-    The token is accepted at a login only once a first code has confirmed it.
+    USER is asked for a second factor all the same, and so is not let in until there is a new one, or until
+    'user forget'.
     """
-    run(_enrol(username, by_id, secret, label, confirm))
+    run(_reset(username, by_id, as_json) if token_id is None else _reset_token(username, by_id, token_id, as_json))
 
 
-async def _enrol(username: str, by_id: bool, secret: str | None, label: str, confirm: str | None) -> None:
-    from radius_mfa.assembly.backends import opened
-    from radius_mfa.core.enrolment import Confirmation, Seed
-    from radius_mfa.factors.totp import read_base32
-
-    octets = read_base32(secret) if secret is not None else None
-    if secret is not None and octets is None:
-        refuse("--secret: not base32, or shorter than 16 characters (80 bits)")
-    async with opened(load_configuration()) as backends:
-        found = await _find(backends, username, by_id)
-        if octets is not None or confirm is None:
-            name = "" if by_id else found.username
-            seed = Seed(found.id, name, octets or backends.enrolment.new_seed(), label)
-            (added,) = await backends.enrolment.add([seed], confirmed=False)
-            if not added and confirm is None:
-                refuse(f"{found.username}: has this secret already; --confirm CODE completes it")
-            if confirm is None:
-                _show_seed(found.username, seed.octets, backends.issuer)
-                return
-        done = await backends.enrolment.confirm(found.id, confirm, backends.soon(_PATIENCE))
-    if done is Confirmation.WRONG:
-        refuse(f"{found.username}: that code is not right; check the clock of the device, and of this machine")
-    if done is Confirmation.NOTHING_OPEN:
-        refuse(f"{found.username}: there is no token to confirm; run 'user enrol {username}' first")
-    click.echo(f"{found.username}: enrolled")
-
-
-def _show_seed(username: str, seed: bytes, issuer: str) -> None:
-    import segno
-
-    from radius_mfa.factors.totp import base32, key_uri
-
-    uri = key_uri(seed, username, issuer)
-    segno.make(uri, error="m").terminal(compact=True)
-    click.echo(f"{uri}\nsecret: {base32(seed)}")
-    click.echo(f"Not yet valid: confirm with 'radius-mfa user enrol {username} --confirm CODE'.")
-
-
-@user.command()
-@config_option
-@click.argument("username", metavar="USER")
-@by_id_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(username: str, by_id: bool, as_json: bool) -> None:
-    """Show what is stored of USER: tokens, failures, locks."""
-    run(_show(username, by_id, as_json))
-
-
-async def _show(username: str, by_id: bool, as_json: bool) -> None:
+async def _reset(username: str, by_id: bool, as_json: bool) -> None:
     from radius_mfa.assembly.backends import opened
 
     async with opened(load_configuration()) as backends:
-        found = await _find(backends, username, by_id)
-        facts = await backends.store.facts(found.id, backends.soon(_PATIENCE))
-    record = _record(found, facts)
+        found = await find_user(backends, username, by_id)
+        gone = await _held(backends, found)
+        if not await backends.enrolment.reset(found.id):
+            _refuse_stranger(found)
     if as_json:
-        click.echo(json.dumps(record, ensure_ascii=False))
+        _echo_json(found, removed=gone, required=True)
         return
-    for name, value in record.items():
-        if name != "tokens":
-            click.echo(f"{name:14} {'-' if value is None else value}")
-    for token in record["tokens"]:
-        state = "confirmed" if token["confirmed"] else "not confirmed"
-        click.echo(
-            f"{'token':14} {token['id']}  {token['label'] or '-'}  {state}  last used {token['last_used'] or '-'}"
-        )
+    what = ", ".join(_in_words(gone)) or "there was no factor to remove"
+    click.echo(f"{found.username}: reset: {what}")
+    click.echo(f"{found.username} is asked for a second factor all the same, until 'user forget'.")
 
 
-@user.command()
-@config_option
-@click.argument("username", metavar="USER")
-@click.argument("address", metavar="ADDRESS", required=False)
-@by_id_option
-@click.option("--remove", is_flag=True, help="Let USER have no address.")
-def mail(username: str, address: str | None, by_id: bool, remove: bool) -> None:
-    """Set the ADDRESS that USER's codes are mailed to, taken as verified by you.
-
-    Codes that were sent to another address are void from then on.
-    """
-    if (address is None) is not remove:
-        raise click.UsageError("give an ADDRESS, or --remove.")
-    run(_mail(username, address, by_id))
-
-
-async def _mail(username: str, address: str | None, by_id: bool) -> None:
-    from radius_mfa.assembly.backends import opened
-    from radius_mfa.config.document import printable
-    from radius_mfa.core.enrolment import AddressRefusal
-
-    loaded = load_configuration()
-    mail = loaded.configuration.factors.mail
-    async with opened(loaded) as backends:
-        found = await _find(backends, username, by_id)
-        if address is None:
-            await backends.enrolment.remove_address(found.id)
-            click.echo(f"{found.username}: no address")
-            return
-        kept = await backends.enrolment.set_address(found.id, "" if by_id else found.username, address)
-    if kept is AddressRefusal.UNREADABLE:
-        refuse(f"{printable(address)}: not an address that a code can be sent to")
-    if kept is AddressRefusal.BLOCKED:
-        blocked = ", ".join(mail.blocked_domains if mail else ())
-        refuse(f"{printable(address)}: addresses at {blocked} are not taken (factors.mail.blocked_domains)")
-    if mail is None:
-        click.echo("warning: no mail is sent: factors.mail is not configured", err=True)
-    click.echo(f"{found.username}: {kept}")
-
-
-@user.command()
-@config_option
-@click.argument("username", metavar="USER")
-@by_id_option
-def unlock(username: str, by_id: bool) -> None:
-    """Lift USER's lock or suspension, and forget the failures that led to it."""
-    run(_unlock(username, by_id))
-
-
-async def _unlock(username: str, by_id: bool) -> None:
-    from radius_mfa.assembly.backends import opened
-
-    async with opened(load_configuration()) as backends:
-        found = await _find(backends, username, by_id)
-        if not await backends.store.unlock(found.id):
-            refuse(f"{found.username}: nothing is stored of this user")
-    click.echo(f"{found.username}: unlocked")
-
-
-def _record(found: User, facts: Facts) -> dict[str, Any]:
-    from radius_mfa.factors.totp import PERIOD
-
-    counters = facts.counters
+async def _held(backends: Backends, found: User) -> dict[str, Any]:
+    """What a reset takes away."""
+    now = time.time()
+    facts = await backends.store.facts(found.id, backends.soon(PATIENCE))
+    devices = await backends.store.devices(found.id, now)
+    proposal, voucher = await backends.store.waiting(found.id, now)
     return {
-        "id": found.id,
-        "username": found.username,
-        "activated": found.active,
-        "failures": counters.failures,
-        "since_success": counters.since_success,
-        "locked_until": _time(counters.locked_until),
-        "suspended": counters.suspended,
+        "tokens": len(facts.tokens),
         "mail_address": facts.mail_address or None,
-        "tokens": [
-            {
-                "id": token.id,
-                "label": token.label,
-                "confirmed": token.confirmed,
-                "last_used": _time(token.last_step * PERIOD),
-            }
-            for token in facts.tokens
-        ],
+        "proposed_address": proposal.address if proposal else None,
+        "recovery_codes": facts.recovery_left,
+        "trusted_devices": len({device.id for device in devices}),
+        "voucher": voucher is not None,
     }
 
 
-def _time(seconds: float) -> str | None:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
+def _in_words(gone: dict[str, Any]) -> Sequence[str]:
+    found = []
+    for key, one in (
+        ("tokens", "token"),
+        ("recovery_codes", "recovery code"),
+        ("trusted_devices", "trusted device"),
+    ):
+        if count := gone[key]:
+            found.append(f"{count} {one}{'s' if count != 1 else ''}")
+    if gone["mail_address"]:
+        found.append(f"the address {gone['mail_address']}")
+    if gone["proposed_address"]:
+        found.append(f"the address to be confirmed {gone['proposed_address']}")
+    return [*found, *["a voucher"] * gone["voucher"]]
 
 
-async def _find(backends: Backends, username: str, by_id: bool) -> User:
-    from radius_mfa.core.messages import User
+async def _reset_token(username: str, by_id: bool, token_id: str, as_json: bool) -> None:
+    from radius_mfa.assembly.backends import opened
+    from radius_mfa.config.document import printable
 
-    if by_id:
-        return User(id=username, username=username, handle="")
-    found = await look_up(backends.directory, username, backends.soon(_PATIENCE))
-    if not isinstance(found, User):
-        refuse(f"{username}: {found.value.replace('_', ' ')}")
-    if not found.active:
-        click.echo(f"warning: {found.username} is not activated and cannot log in", err=True)
-    return found
+    async with opened(load_configuration()) as backends:
+        found = await find_user(backends, username, by_id)
+        if not await backends.enrolment.remove_token(found.id, utf8(token_id)):
+            refuse(f"{found.username}: has no token {printable(token_id)}; 'user show' names those there are")
+        facts = await backends.store.facts(found.id, backends.soon(PATIENCE))
+    left = sum(token.confirmed for token in facts.tokens)
+    if as_json:
+        _echo_json(found, removed={"tokens": 1}, required=facts.required, tokens_left=left)
+        return
+    click.echo(f"{found.username}: token {token_id} is removed; {left or 'none'} left")
+    if facts.required:
+        click.echo(f"{found.username} is asked for a second factor all the same, until 'user forget'.")
+
+
+@user.command()
+@config_option
+@click.argument("username", metavar="USER")
+@by_id_option
+@json_option
+def unlock(username: str, by_id: bool, as_json: bool) -> None:
+    """Lift USER's lock or suspension, and forget the failures that led to it."""
+    run(_unlock(username, by_id, as_json))
+
+
+async def _unlock(username: str, by_id: bool, as_json: bool) -> None:
+    from radius_mfa.assembly.backends import opened
+
+    async with opened(load_configuration()) as backends:
+        found = await find_user(backends, username, by_id)
+        if not await backends.store.unlock(found.id):
+            _refuse_stranger(found)
+    if as_json:
+        _echo_json(found, unlocked=True)
+    else:
+        click.echo(f"{found.username}: unlocked")
+
+
+@user.command()
+@config_option
+@click.argument("username", metavar="USER")
+@by_id_option
+@json_option
+def forget(username: str, by_id: bool, as_json: bool) -> None:
+    """Delete all that is stored of USER: factors, counters, recent logins.
+
+    From then on a policy with second_factor: when_enrolled lets USER in by the password alone again, until a
+    factor is set up.  For who has left, and is in the directory no more, there is --id.
+    """
+    run(_forget(username, by_id, as_json))
+
+
+async def _forget(username: str, by_id: bool, as_json: bool) -> None:
+    from radius_mfa.assembly.backends import opened
+
+    async with opened(load_configuration()) as backends:
+        found = await find_user(backends, username, by_id)
+        if not await backends.enrolment.forget(found.id):
+            _refuse_stranger(found)
+    if as_json:
+        _echo_json(found, forgotten=True)
+    else:
+        click.echo(f"{found.username}: forgotten")
+
+
+@user.command()
+@config_option
+@click.argument("username", metavar="USER")
+@by_id_option
+@json_option
+def voucher(username: str, by_id: bool, as_json: bool) -> None:
+    """Print a voucher that USER can enrol with, once, in place of any other."""
+    run(_voucher(username, by_id, as_json))
+
+
+async def _voucher(username: str, by_id: bool, as_json: bool) -> None:
+    from radius_mfa.assembly.backends import opened
+
+    loaded = load_configuration()
+    if not loaded.configuration.enrolment.voucher:
+        refuse("vouchers are not taken here (enrolment.voucher)")
+    async with opened(loaded) as backends:
+        found = await find_activated(backends, username, by_id)
+        code, expires = await backends.enrolment.issue_voucher(found.id, "" if by_id else found.username)
+    if as_json:
+        _echo_json(found, voucher=code, voucher_until=time_of(expires))
+    else:
+        click.echo(f"{found.username}: {code}, good once until {time_of(expires)}")
+
+
+@user.command("recovery-codes")
+@config_option
+@click.argument("username", metavar="USER")
+@by_id_option
+@json_option
+def recovery_codes(username: str, by_id: bool, as_json: bool) -> None:
+    """Print new recovery codes for USER, in place of all there were.  They are never shown again."""
+    run(_recovery_codes(username, by_id, as_json))
+
+
+async def _recovery_codes(username: str, by_id: bool, as_json: bool) -> None:
+    from radius_mfa.assembly.backends import opened
+
+    loaded = load_configuration()
+    if loaded.configuration.factors.recovery_codes is None:
+        refuse("recovery codes are not taken here; add factors.recovery_codes")
+    async with opened(loaded) as backends:
+        found = await find_activated(backends, username, by_id)
+        codes = await backends.enrolment.new_recovery_codes(found.id, "" if by_id else found.username)
+    if as_json:
+        _echo_json(found, recovery_codes=list(codes))
+        return
+    click.echo("\n".join(codes))
+    click.echo(f"{found.username}: good once each; the ones before are void", err=True)
+
+
+def _echo_json(found: User, **more: object) -> None:
+    click.echo(json.dumps({"id": found.id, "username": found.username, **more}, ensure_ascii=False))
+
+
+def _refuse_stranger(found: User) -> NoReturn:
+    refuse(f"{found.username}: nothing is stored of this user")

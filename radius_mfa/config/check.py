@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import difflib
 import ssl
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radius_mfa.config import values
 from radius_mfa.config.document import EACH, Document, KeyPath, quoted
-from radius_mfa.config.model import Client, Configuration, Ldap, Mail, When
+from radius_mfa.config.model import Client, Configuration, Ldap, Mail, Policy, When
+from radius_mfa.config.storage import storage
 from radius_mfa.core import usernames
 from radius_mfa.core.messages import FactorKind
+from radius_mfa.core.policy import SecondFactor
 
 if TYPE_CHECKING:
     from radius_mfa.wire.dictionary import Dictionary
@@ -38,6 +40,7 @@ def check(document: Document, dictionary: Dictionary | None) -> None:
     _directory(document)
     _tls(document)
     _factors(document)
+    _storage(document)
     _policies(document)
     _budgets(document)
     if dictionary is not None:
@@ -128,6 +131,9 @@ def _factors(document: Document) -> None:
         document.report("username and password go together; give both or neither", "factors", "mail")
     if isinstance(mail, dict) and "password" in mail and _in_clear(mail):
         document.report("would cross the network in clear; let start_tls be true", "factors", "mail", "password")
+    configured = _configured(document)
+    if document.at(("enrolment", "order")) == "mail-first" and configured is not None and "mail" not in configured:
+        document.report("mail-first lets nobody enrol without factors.mail; add that", "enrolment", "order")
 
 
 def _in_clear(mail: dict[str, object]) -> bool:
@@ -137,6 +143,23 @@ def _in_clear(mail: dict[str, object]) -> bool:
     except ValueError:
         return False
     return mail.get("start_tls") is False and not server.tls and not values.is_loopback(server.host)
+
+
+def _storage(document: Document) -> None:
+    if not document.has("storage_password") and not document.has("storage_password_file"):
+        return
+    key = "storage_password"
+    written = document.at(("storage",))
+    try:
+        found = storage(written) if isinstance(written, str) else None
+    except ValueError:
+        return
+    if found is None and document.has("storage"):
+        return
+    if found is None or found.path is not None:
+        document.report("belongs to storage: postgresql://…; remove it", key)
+    elif found.password is not None:
+        document.report("is in the URL of storage too; remove one of the two", key)
 
 
 def _budgets(document: Document) -> None:
@@ -187,10 +210,18 @@ def _known(document: Document, condition: str, names: set[str]) -> None:
             document.warn(f"there is no {what} {document.written(path)}, so this never holds{hint}", *path)
 
 
+def _configured(document: Document) -> Collection[str] | None:
+    """The factors that are configured; None where they are not to be read."""
+    if not document.has("factors"):
+        return [FactorKind.TOTP]
+    written = document.at(("factors",))
+    return written if isinstance(written, dict) else None
+
+
 def _configured_factors(document: Document) -> None:
-    configured = document.at(("factors",)) if document.has("factors") else {FactorKind.TOTP: None}
+    configured = _configured(document)
     for path, factor in document.texts("policies", EACH, "factors"):
-        if isinstance(configured, dict) and factor in list(FactorKind) and factor not in configured:
+        if configured is not None and factor in list(FactorKind) and factor not in configured:
             document.report(f"{quoted(factor)} is not configured; add factors.{factor}", *path)
 
 
@@ -258,6 +289,12 @@ def warn(document: Document, configuration: Configuration) -> None:
         _warn_of_ldap(document, configuration.directory.ldap)
     if configuration.factors.mail is not None:
         _warn_of_mail(document, configuration.factors.mail, max(each.window for each in configuration.clients))
+    for at, policy in enumerate(configuration.policies):
+        if policy.trust_device:
+            _warn_of_trust(document, ("policies", at, "trust_device"), policy, configuration.clients)
+    if configuration.storage.in_clear:
+        text = "is not encrypted on its way: add ?sslmode=verify-full&sslrootcert=… to it"
+        document.warn(text, "storage")
     if configuration.audit.file is None and configuration.log.level in ("warning", "error"):
         document.warn("hides the audit events, which go to the log where there is no audit.file", "log", "level")
     if configuration.challenge_lifetime < _SHORT_CHALLENGE:
@@ -278,6 +315,22 @@ def _warn_of_client(document: Document, path: KeyPath, client: Client, challenge
         document.warn(f"{window}: a directory will hardly answer in that time", *path, "timeout")
     if client.window >= challenge_lifetime:
         document.warn(f"{window}: as long as challenge_lifetime, or longer", *path, "timeout")
+
+
+def _warn_of_trust(document: Document, path: KeyPath, policy: Policy, clients: Iterable[Client]) -> None:
+    """Trust that can never be given.  A policy that matches no client at all is told of where it says so."""
+    if policy.second_factor is SecondFactor.NEVER:
+        document.warn("is of no use beside second_factor: never, where no code is asked for anyway", *path)
+        return
+    stations = {client.station for client in clients if _may_match(policy.when, client)}
+    if stations == {"none"}:
+        text = "no client that it could match says what a station is worth (station: mac or ip): none is trusted"
+        document.warn(text, *path)
+
+
+def _may_match(when: When, client: Client) -> bool:
+    named = when.client is None or client.name in when.client
+    return named and (when.client_group is None or not set(when.client_group).isdisjoint(client.groups))
 
 
 def _warn_of_mail(document: Document, mail: Mail, window: float) -> None:

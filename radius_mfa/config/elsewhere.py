@@ -19,6 +19,7 @@ _SECRETS: tuple[tuple[str, ...], ...] = (
     ("directory", "ldap", "bind_password"),
     ("directory", "static", "users", EACH, "password"),
     ("factors", "mail", "password"),
+    ("storage_password",),
 )
 
 _VARIABLE = re.compile(r"\$\{(.*)\}", re.DOTALL)

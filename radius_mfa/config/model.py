@@ -23,7 +23,8 @@ from pydantic import (
 )
 
 from radius_mfa.config import filters, values
-from radius_mfa.config.values import Endpoint, Hours, Network, Secret, Server, Storage
+from radius_mfa.config.storage import Storage, storage
+from radius_mfa.config.values import Endpoint, Hours, Network, Secret, Server
 from radius_mfa.core.messages import FactorKind, Profile, ReplyAttribute
 from radius_mfa.core.policy import SecondFactor
 
@@ -40,8 +41,7 @@ def _located(value: object, info: ValidationInfo) -> Path:
 
 
 def _stored(value: object, info: ValidationInfo) -> Storage:
-    storage = values.parsed(values.storage)(value)
-    return storage if storage.path is None else Storage(storage.kind, _folder(info) / storage.path)
+    return values.parsed(storage)(value).seen_from(_folder(info))
 
 
 def _folder(info: ValidationInfo) -> Path:
@@ -329,6 +329,7 @@ class Configuration(Section):
     enrolment: Enrolment = Enrolment()
     trusted_devices: TrustedDevices = TrustedDevices()
     storage: Annotated[Storage, PlainValidator(_stored)] = Storage("sqlite", Path("/var/lib/radius-mfa/state.db"))
+    storage_password: SecretText | None = None
     key_file: File = Path("/var/lib/radius-mfa/key")
     policies: Annotated[tuple[Policy, ...], _SOME]
     contact: Annotated[str, PlainValidator(values.text(0, 200))] = ""

@@ -27,23 +27,12 @@ def _is_not(default: object) -> Callable[[object], bool]:
     return lambda value: value != default and value is not UNUSABLE
 
 
-def _begins(start: str) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, str) and value.startswith(start)
-
-
 # Where a key stands, and whether its value asks for what is not there.
 _KEYS: tuple[tuple[tuple[str, ...], Callable[[object], bool]], ...] = (
     (("listen", EACH, "radsec"), _used),
     (("workers",), _is_not("1")),
     (("clients", EACH, "certificate"), _used),
-    (("clients", EACH, "station"), _is_not("none")),
-    (("factors", "recovery_codes"), _used),
-    (("enrolment", "order"), _is_not("totp-first")),
     (("enrolment", "networks"), _is_not([])),
-    (("enrolment", "voucher"), _is(False)),
-    (("trusted_devices",), _used),
-    (("storage",), _begins("postgresql:")),
-    (("policies", EACH, "trust_device"), _is(True)),
     (("eap",), _used),
     (("portal",), _used),
     (("metrics",), _used),
@@ -57,9 +46,6 @@ def not_yet(document: Document) -> None:
         for path in document.each(*pattern):
             if asks(document.at(path)):
                 document.report(f"{_NOT_YET}; remove it", *path)
-    for path, factor in document.texts("policies", EACH, "factors"):
-        if factor == "recovery_codes":
-            document.report(f"{factor} is {_NOT_YET}; remove it", *path)
     for holder in document.each("policies", EACH, "when"):
         when = document.at(holder)
         for key in when if isinstance(when, dict) else ():

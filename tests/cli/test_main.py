@@ -10,7 +10,7 @@ import pytest
 from radius_mfa import __version__
 from tests.cli.support import run_cli, run_process
 
-COMMANDS = ("check", "demo", "keys", "login", "serve", "token", "user")
+COMMANDS = ("check", "demo", "device", "keys", "login", "serve", "token", "user")
 
 
 def test_it_runs_as_a_module_too() -> None:
@@ -86,6 +86,11 @@ def test_the_environment_names_it_where_the_command_line_does_not(
         ("keys", "init"),
         ("user", "show", "alice"),
         ("user", "enrol", "alice"),
+        ("user", "mail", "alice", "alice@example.net"),
+        ("user", "list"),
+        ("user", "voucher", "alice"),
+        ("user", "recovery-codes", "alice"),
+        ("device", "list"),
         ("token", "import", "tokens.csv"),
         ("login", "alice", "--password", "x"),
     ],

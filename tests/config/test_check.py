@@ -111,6 +111,21 @@ class TestFactors:
             "14: factors.mail: username and password go together; give both or neither"
         ]
 
+    @pytest.mark.parametrize("factors", ["", "factors: {totp: {}}\n", "factors: {recovery_codes: {}}\n"])
+    def test_that_come_first_are_configured(self, folder: Folder, factors: str) -> None:
+        line = 14 + bool(factors)
+        assert folder.problems(SMALL + factors + "enrolment: {order: mail-first}\n") == [
+            f"{line}: enrolment.order: mail-first lets nobody enrol without factors.mail; add that"
+        ]
+
+    def test_by_mail_may_come_first(self, folder: Folder) -> None:
+        mail = "factors: {mail: {smtp: 'smtp://localhost', sender: a@example.org}}\n"
+        assert folder.problems(SMALL + mail + "enrolment: {order: mail-first}\n") == []
+
+    def test_that_do_not_come_first_may_be_alone(self, folder: Folder) -> None:
+        mail = "factors: {mail: {smtp: 'smtp://localhost', sender: a@example.org}}\n"
+        assert folder.problems(SMALL + mail + "enrolment: {order: totp-first}\n") == []
+
 
 class TestPolicies:
     def test_have_names_of_their_own(self, folder: Folder) -> None:
@@ -248,3 +263,33 @@ class TestWarnings:
             '14: policies[0].when.client_group: there is no client group "lan", so this never holds; '
             'did you mean "wlan"?',
         ]
+
+    @pytest.mark.parametrize(
+        ("when", "station", "warned"),
+        [
+            ("{client: vpn}", "none", True),
+            ("{client: vpn}", "ip", True),  # it is another client's
+            ("{client: wifi}", "none", True),
+            ("{client: wifi}", "ip", False),
+            ("{client: wifi}", "mac", False),
+            ("{client: [vpn, wifi]}", "mac", False),
+            ("{client_group: wlan}", "mac", False),
+            ("{client_group: wlan}", "none", True),
+            ("{client: vpn, client_group: wlan}", "mac", False),  # it matches nobody, which is another's to tell
+            ("{user: alice}", "mac", False),
+            ("{user: alice}", "none", True),
+        ],
+    )
+    def test_of_trust_where_no_client_says_what_a_station_is_worth(
+        self, folder: Folder, when: str, station: str, warned: bool
+    ) -> None:
+        text = two_clients(SECOND_CLIENT.replace("]}", f"], station: {station}}}")).replace("{client: vpn}", when)
+        assert folder.warnings(text + "    trust_device: true\n") == [
+            "15: policies[0].trust_device: no client that it could match says what a station is worth "
+            "(station: mac or ip): none is trusted"
+        ] * warned  # fmt: skip
+        assert folder.warnings(text + "    trust_device: false\n") == []
+
+    def test_of_trust_that_spares_nothing(self, folder: Folder) -> None:
+        (warning,) = folder.warnings(policy("second_factor: never", "trust_device: true"))
+        assert warning.startswith("15: policies[0].trust_device: is of no use beside second_factor: never")

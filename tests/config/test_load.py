@@ -31,7 +31,9 @@ class TestWhatLoads:
         assert loaded.configuration.timezone.key == "Asia/Tokyo"
         assert loaded.places.line("policies", 1, "when", "hours") == 67
         assert [each.removeprefix(f"{folder.file}:") for each in loaded.warnings] == [
-            '67: policies[1].when.client: there is no client "library-wifi", so this never holds'
+            "64: policies[0].trust_device: no client that it could match says what a station is worth "
+            "(station: mac or ip): none is trusted",
+            '67: policies[1].when.client: there is no client "library-wifi", so this never holds',
         ]
 
     @pytest.mark.parametrize("name", ["radius-mfa.yaml", "vpn.yaml", "active-directory.yaml"])

@@ -16,13 +16,7 @@ MAIL = "factors: {totp: {}, mail: {smtp: 'smtp://localhost', sender: a@example.o
     [
         (SMALL + "workers: 2\n", 14, "workers"),
         (client("certificate: gw.example.org"), 7, "clients[0].certificate"),
-        (SMALL + "enrolment: {order: mail-first}\n", 14, "enrolment.order"),
         (SMALL + "enrolment: {networks: [192.0.2.0/24]}\n", 14, "enrolment.networks"),
-        (SMALL + "enrolment: {voucher: false}\n", 14, "enrolment.voucher"),
-        (client("station: mac"), 7, "clients[0].station"),
-        (SMALL + "trusted_devices: {lifetime: 7d}\n", 14, "trusted_devices"),
-        (SMALL + "storage: postgresql://db/radius\n", 14, "storage"),
-        (policy("trust_device: true"), 14, "policies[0].trust_device"),
         (SMALL + "portal: {listen: 127.0.0.1:8080, url: https://example.org}\n", 14, "portal"),
         (SMALL + "metrics: {listen: 127.0.0.1:9812}\n", 14, "metrics"),
         (SMALL + "user: radius-mfa\n", 14, "user"),
@@ -40,13 +34,6 @@ def test_radsec_is_refused(folder: Folder) -> None:
     assert folder.problems(text, usable=True) == [f"2: listen[0].radsec: {REMOVE}"]
 
 
-def test_recovery_codes_are_refused_where_they_stand(folder: Folder) -> None:
-    assert folder.problems(policy("factors: [totp, mail, recovery_codes]") + MAIL, usable=True) == [
-        f"14: policies[0].factors[2]: recovery_codes is {REMOVE}",
-        f"15: factors.recovery_codes: {REMOVE}",
-    ]
-
-
 @pytest.mark.parametrize("key", ["realm", "station", "NAS-Port-Type"])
 def test_a_condition_that_is_not_there_is_refused(folder: Folder, key: str) -> None:
     assert folder.problems(spoilt("{client: vpn}", f"{{client: vpn, {key}: x}}"), usable=True) == [
@@ -62,13 +49,16 @@ def test_a_condition_that_is_not_there_is_refused(folder: Folder, key: str) -> N
         SMALL + "enrolment: {order: totp-first, networks: [], voucher: true}\n",
         ldap("start_tls: true", "password_url: https://example.org"),
         ldap().replace("ldap://", "ldaps://"),
-        policy("factors: [totp, mail]") + MAIL.replace(", recovery_codes: {}", ""),
-        policy("trust_device: false", "factors: [totp]"),
+        policy("factors: [totp, mail, recovery_codes]") + MAIL,
+        SMALL + "enrolment: {order: mail-first, voucher: false}\n" + MAIL,
+        policy("trust_device: true", "factors: [totp]") + "trusted_devices: {lifetime: 1d}\n",
+        client("station: mac"),
         SMALL + "storage: sqlite:///state.db\n",
+        SMALL + "storage: postgresql://db/radius\n",
         spoilt("{client: vpn}", "{client: vpn, group: a, user: b, days: mon, hours: '08:00-09:00'}"),
     ],
 )
-def test_what_is_absent_or_has_its_default_is_not(folder: Folder, text: str) -> None:
+def test_what_is_available_or_absent_or_has_its_default_is_not(folder: Folder, text: str) -> None:
     assert folder.problems(text, usable=True) == []
 
 
