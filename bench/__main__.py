@@ -1,4 +1,4 @@
-"""`python -m bench [quick] [--ldaps] [--json FILE]`: measure, print, and fail if any login failed."""
+"""`python -m bench [quick] [--ldaps] [--postgresql] [--json FILE]`: measure, print, fail if any login failed."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ FULL = Scale(runs=10, logins=1000, pieces=500, starts=5)
 QUICK = Scale(runs=6, logins=250, pieces=125, starts=5)
 
 
-def measure(scale: Scale, *, ldaps: bool = False) -> Report:
+def measure(scale: Scale, *, ldaps: bool = False, postgresql: bool = False) -> Report:
     """Start everything, load it, take it apart, stop it."""
-    with rig(scale.users, scale.starts, ldaps=ldaps) as it:
+    with rig(scale.users, scale.starts, ldaps=ldaps, postgresql=postgresql) as it:
         at_start = resident(it.server)
         runs = run_on_loop(_runs(it, scale))
         return report_of(it, at_start, runs, scale.users)
@@ -67,10 +67,12 @@ def main() -> int:
     parser.add_argument("--logins", type=int, help="logins in each of them")
     parser.add_argument("--starts", type=int, help="starts of the server that are timed")
     parser.add_argument("--ldaps", action="store_true", help="speak TLS to the directory")
+    parser.add_argument("--postgresql", action="store_true", help="keep the state in PostgreSQL")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
     given = {name: value for name in ("runs", "logins", "starts") if (value := getattr(asked, name)) is not None}
-    report = measure(replace(QUICK if asked.scale == "quick" else FULL, **given), ldaps=asked.ldaps)
+    scale = replace(QUICK if asked.scale == "quick" else FULL, **given)
+    report = measure(scale, ldaps=asked.ldaps, postgresql=asked.postgresql)
     for line in lines(report):
         print(line)
     if asked.json is not None:

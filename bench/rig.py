@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from bench.load import seed
 from tests.peers.certificates import Authority
+from tests.peers.postgresql import Postgresql
 
 SECRET = b"bench shared secret"
 _BASE = "dc=example,dc=org"
@@ -63,7 +64,7 @@ directory:
     attributes: {{id: uid, name: cn, groups: departmentNumber}}
 factors:
   totp: {{issuer: bench}}
-storage: "sqlite:///{folder}/state.db"
+storage: "{storage}"
 key_file: "{folder}/key"
 policies:
   - {{name: machines, when: {{client: vpn, group: kiosks}}, second_factor: never}}
@@ -100,20 +101,21 @@ def resident(pid: int) -> float:
 
 
 @contextmanager
-def rig(users: int, starts: int, *, ldaps: bool = False) -> Iterator[Rig]:
+def rig(users: int, starts: int, *, ldaps: bool = False, postgresql: bool = False) -> Iterator[Rig]:
     """Start both, the server `starts` times, and import the tokens of all users; stop both in the end.
 
-    `ldaps`: the server speaks TLS to the directory.
+    `ldaps`: the server speaks TLS to the directory.  `postgresql`: it keeps its state there.
     """
-    with TemporaryDirectory(prefix="radius-mfa-bench-") as name:
-        folder = Path(name)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="radius-mfa-bench-")))
+        storage = f"sqlite:///{folder}/state.db"
+        if postgresql:
+            database = stack.enter_context(Postgresql(fsync=True))
+            storage = database.url(database.new_database())
         authority = Authority(folder / "tls") if ldaps else None
         with _slapd(folder, users, authority.certify("127.0.0.1") if authority else None) as (directory, url):
             config = folder / "bench.yaml"
-            ca_file = f'    ca_file: "{authority.ca_file}"\n' if authority else ""
-            config.write_text(
-                _YAML.format(secret=SECRET.decode(), ldap=url, base=_BASE, folder=folder, ca_file=ca_file)
-            )
+            config.write_text(_yaml(folder, url, storage, authority))
             _run(config, "keys", "init")
             began = time.perf_counter()
             _run(config, "token", "import", str(_tokens(folder, users)))
@@ -124,6 +126,12 @@ def rig(users: int, starts: int, *, ldaps: bool = False) -> Iterator[Rig]:
                     ready.append(seconds)
             with _serving(config) as (server, port, seconds):
                 yield Rig(config, server, directory, port, (*ready, seconds), import_seconds)
+
+
+def _yaml(folder: Path, ldap: str, storage: str, authority: Authority | None) -> str:
+    ca_file = f'    ca_file: "{authority.ca_file}"\n' if authority else ""
+    secret = SECRET.decode()
+    return _YAML.format(secret=secret, ldap=ldap, base=_BASE, folder=folder, ca_file=ca_file, storage=storage)
 
 
 # --- the directory --------------------------------------------------------------------------------

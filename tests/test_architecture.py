@@ -46,7 +46,13 @@ ROOMS = {*FLOOR_OF, *MAY_IMPORT}
 NOT_IN_CORE = {"asyncio", "time", "random", "secrets", "os", "ssl", "logging", "socket", "pathlib", "io"}
 IMPORT_NOTHING_OF_OURS = {"core.errors", "core.outcomes"}
 # A library of many hazards has one keeper.
-KEPT_BY = {"pyrad": "wire.", "ldap3": "directories.ldap", "pyotp": "factors.totp", "aiosmtplib": "factors.smtp"}
+KEPT_BY = {
+    "pyrad": "wire.",
+    "ldap3": "directories.ldap",
+    "pyotp": "factors.totp",
+    "aiosmtplib": "factors.smtp",
+    "asyncpg": "stores.postgresql",
+}
 # In RADIUS a 16-octet field and an attribute: no class takes either name for something else.
 TAKEN_NAMES = {"Authenticator", "State"}
 

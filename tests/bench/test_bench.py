@@ -42,9 +42,10 @@ def test_a_small_run_accepts_every_login_and_prints_what_adds_up(tmp_path: Path)
     assert all(0 < figures[latency]["p50"] <= figures[latency]["p99"] for latency in ("round_one", "round_two"))
 
 
-def test_the_directory_may_be_spoken_to_over_tls() -> None:
+@pytest.mark.parametrize("otherwise", ["--ldaps", "--postgresql"])
+def test_the_directory_may_be_spoken_to_over_tls_and_the_state_be_in_postgresql(otherwise: str) -> None:
     scale = ["--runs", "1", "--logins", "8", "--starts", "1"]
-    command = [sys.executable, "-m", "bench", "quick", "--ldaps", *scale]
+    command = [sys.executable, "-m", "bench", "quick", otherwise, *scale]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -33,6 +33,7 @@ CONTACT = "Ask at the counter"
 # One loopback address a NAS, since the source address alone says who asks.
 VPN, SECOND, OFF, COMMA, SIX, STRANGER, SLOW, KIOSK, LENIENT, MARKER = (f"127.0.0.{n}" for n in range(1, 11))
 PAM, PAM_SECRET = "127.0.0.11", "a-secret-that-is-one-word"
+CAMPUS, LIBRARY = "127.0.0.12", "127.0.0.13"  # where devices may be trusted
 AUTO = "127.0.1."  # each test takes an address of its own below it
 UNKNOWN = "127.0.0.99"
 
@@ -124,6 +125,8 @@ def configuration(folder: Path, slapd: Slapd, mail_server: MailServer) -> dict[s
             {"name": "comma", "address": COMMA, **usual, "profile": "one-field"},
             {"name": "six", "address": SIX, **usual, "profile": "one-field-6"},
             {"name": "stranger", "address": STRANGER, **usual},
+            {"name": "campus", "address": CAMPUS, **usual, "station": "mac", "groups": ["wifi"]},
+            {"name": "library", "address": LIBRARY, **usual, "station": "mac", "groups": ["wifi"]},
             {"name": "slow", "address": SLOW, **usual, "timeout": "5s"},
             {"name": "kiosk", "address": KIOSK, **usual},
             {"name": "lenient", "address": LENIENT, **usual},
@@ -142,6 +145,7 @@ def configuration(folder: Path, slapd: Slapd, mail_server: MailServer) -> dict[s
         "factors": {
             "totp": {"issuer": "Example University", "window": 1},
             "mail": mail_section(mail_server),
+            "recovery_codes": {},
         },
         "lockout": {"failures": 5, "durations": ["15m", "1h"], "suspend_after": 50},
         "storage": f"sqlite:///{folder}/state.db",
@@ -158,6 +162,7 @@ def configuration(folder: Path, slapd: Slapd, mail_server: MailServer) -> dict[s
                 },
             },
             {"name": "everybody", "when": {"client": served}, "reply": {"Class": "everybody"}},
+            {"name": "wifi", "when": {"client_group": "wifi"}, "trust_device": True, "reply": {"Class": "wifi"}},
             {"name": "kiosk", "when": {"client": "kiosk"}, "second_factor": "never"},
             {"name": "lenient", "when": {"client": "lenient"}, "second_factor": "when_enrolled"},
         ],
@@ -195,14 +200,14 @@ class Site:
         return {"storage": f"sqlite:///{self.folder}/{name}.db", "factors": factors}
 
     def prepare(self) -> None:
-        """Make the key, and import everybody's token."""
+        """Make the key, and import the tokens of all who are activated."""
         run_cli("--config", self.config, "keys", "init").worked()
         run_cli("--config", self.config, "token", "import", self._tokens()).worked()
 
     def _tokens(self) -> Path:
         path = self.folder / "tokens.csv"
         people = [*(Person(f"u{n}", "") for n in range(_ENROLLED)), *ODD_PEOPLE.values(), *PEOPLE]
-        accounts = [Account.of(person) for person in people]
+        accounts = [Account.of(person) for person in people if person.uid != "inactive"]
         with path.open("w", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(["username", "secret"])
@@ -288,13 +293,13 @@ class Site:
         record: dict[str, Any] = json.loads(shown.out)
         return record
 
-    def audit(self, name: str) -> list[dict[str, Any]]:
+    def audit(self, name: str, file: str = "audit.jsonl") -> list[dict[str, Any]]:
         """The audit events of who was called so, in order."""
-        lines = (self.folder / "audit.jsonl").read_text().splitlines()
+        lines = (self.folder / file).read_text().splitlines()
         return [event for event in map(json.loads, lines) if event.get("user_name") == name]
 
-    def outcomes(self, name: str) -> list[str]:
-        return [f"{event['decision']} {event['outcome']}" for event in self.audit(name)]
+    def outcomes(self, name: str, file: str = "audit.jsonl") -> list[str]:
+        return [f"{event['decision']} {event['outcome']}" for event in self.audit(name, file)]
 
 
 def masked(name: str) -> str:

@@ -77,7 +77,7 @@ def test_sighup_reads_the_configuration_again(university: Site) -> None:
         state = nas.ask(before.name, before.password).state
         university.write("reloaded.yaml", changed(university, reply={"Class": "changed"}))
         server.reload()
-        assert server.wait_for("reloaded")["policies"] == 4
+        assert server.wait_for("reloaded")["policies"] == 5
         # Round two is under the current configuration.
         accept = nas.ask(before.name, before.code(), state=state)
         assert (accept.code, accept.first(CLASS)) == (ACCEPT, b"changed")
