@@ -38,7 +38,9 @@ class Node:
     def __init__(self, university: Site, name: str, changes: dict[str, Any]) -> None:
         self.university = university
         self.key = university.folder / f"{name}.key"
-        self.config = university.write(f"{name}.yaml", {**changes, "key_file": self.key.name})
+        # The site's own people have the same names, and tests that look for what became of them.
+        its_own = {"key_file": self.key.name, "audit": {"file": f"{name}.jsonl"}}
+        self.config = university.write(f"{name}.yaml", {**changes, **its_own})
         self.server = Server(self.config)
 
     def run(self, *arguments: str | Path) -> Ran:
