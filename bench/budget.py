@@ -92,6 +92,7 @@ class Workbench:
             timed(backends.sealer, watch, "seal"),
             backends.clock,
             backends.entropy,
+            backends.trusted,
         )
         service = Service(
             Conversation(ports, rules),

@@ -244,6 +244,7 @@ class House:
         self.store = SqliteStore.open("sqlite://", self.clock)
         self.doorbell = Doorbell()
         self.seeds: dict[str, list[bytes]] = {}
+        self._trust_lifetime = 7 * 86400.0
         self._keys = KeyFile.new()
         self._seal_with(self._keys)
         self._runner = asyncio.Runner()
@@ -266,7 +267,7 @@ class House:
             store=store,
             factors={each.kind: fused(each, fuse) for each in factors},
             mailing=Mailing(fused(self.mail, fuse), self.doorbell, store, self.clock, self.entropy),
-            trusted=TrustedDevices(store, fused(self.clock, fuse), self.entropy, 7 * 86400.0),
+            trusted=TrustedDevices(store, fused(self.clock, fuse), self.entropy, self._trust_lifetime),
             sealer=fused(self.sealer, fuse),
             clock=fused(self.clock, fuse),
             entropy=fused(self.entropy, fuse),
@@ -360,10 +361,30 @@ class House:
         assert isinstance(found, User)
         return found
 
+    def spent(self) -> list[bytes]:
+        """What the store has of the decisions so far."""
+        return [decision for (decision,) in self.store._hot.execute("SELECT decision FROM spent_state").fetchall()]
+
+    def swap_decisions(self) -> None:
+        """Somebody who can write to the store gives both answers there are the decision of the other."""
+        rows = self.store._hot.execute("SELECT login, decision FROM spent_state").fetchall()
+        (one, decision), (other, others) = rows
+        change = "UPDATE spent_state SET decision = ? WHERE login = ?"
+        self.store._hot.executemany(change, [(others, one), (decision, other)])
+
+    def trust_for(self, seconds: float) -> None:
+        """From now on devices are trusted for so long."""
+        self._trust_lifetime = seconds
+        self.conversation = self._conversation(self.rules)
+
     def rotate_keys(self) -> None:
         """From now on another key seals, and the old one still opens."""
         self._keys = KeyFile(KeyFile.new().primary, self._keys.all)
         self._seal_with(self._keys)
+
+    def spoil_everything(self) -> None:
+        """From now on nothing opens that was sealed, as with another key file."""
+        self._seal_with(KeyFile.new())
 
     def spoil_seeds(self) -> None:
         """From now on nothing that was sealed opens, as with another key file."""

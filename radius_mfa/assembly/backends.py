@@ -219,9 +219,9 @@ async def probe_store(configuration: model.Configuration) -> str:
         from radius_mfa.stores.postgresql import look as look_there
 
         proofs = await look_there(configuration.storage.url, _password(configuration))
-    elif path.exists():
+    elif os.path.exists(path):  # Path.exists raises where it may not look
         proofs = look(path)
-    elif path.parent.is_dir():
+    elif os.path.isdir(path.parent):
         return f"{path} is not there yet; the server makes it"
     else:
         raise StoreError(f"{path}: its folder does not exist")

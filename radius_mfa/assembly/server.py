@@ -86,6 +86,7 @@ class Server:
             for number, listener in enumerate(loaded.configuration.listen):
                 assert listener.udp is not None  # the others are refused when loading
                 server._listen(loaded, number, listener.udp.host, listener.udp.port)
+            stack.push_async_callback(server._let_go)
             server._in_background(server._purge())
             server._in_background(server._presence.keep())
             await server._presence.known()
@@ -113,14 +114,18 @@ class Server:
     async def stop(self) -> None:
         """Take nothing new, finish what is in flight, close."""
         await self._working.finish()
+        await self._let_go()
+        await self._presence.leave()
+        await self._store.close()
+        log.info("stopped", discarded=self._meter.total("discarded"))
+
+    async def _let_go(self) -> None:
+        """Close the listeners, and end what goes on in the background."""
         for listener in self._listeners:
             listener.close()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        await self._presence.leave()
-        await self._store.close()
-        log.info("stopped", discarded=self._meter.total("discarded"))
 
     async def _work(self, loaded: Loaded) -> _Working:
         configuration = loaded.configuration
@@ -189,7 +194,7 @@ def _conversation(configuration: model.Configuration, backends: Backends, outbox
         backends.sealer,
         backends.clock,
         backends.entropy,
-        mailing,
         backends.trusted,
+        mailing,
     )
     return Conversation(ports, rules_of(configuration))

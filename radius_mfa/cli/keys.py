@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
@@ -45,7 +46,7 @@ def init() -> None:
 
     configuration = load_configuration().configuration
     path, store = configuration.key_file, configuration.storage.path
-    if store is not None and store.exists() and not path.exists():
+    if store is not None and os.path.exists(store) and not os.path.exists(path):
         refuse(f"{store}: was sealed with another key: put its key file back at {path}")
     create_key_file(path)
     click.echo(f"{path}: made. {_BACKUP}")

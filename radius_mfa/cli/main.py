@@ -79,4 +79,7 @@ def _status(arguments: Sequence[str] | None) -> int:
         return REFUSED
     except BrokenPipeError:
         return REFUSED
+    except OSError as broken:  # a full disk behind stdout, mostly
+        click.echo(f"radius-mfa: {broken.strerror or type(broken).__name__}", err=True)
+        return REFUSED
     return status if isinstance(status, int) else 0

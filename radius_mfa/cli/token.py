@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from radius_mfa.cli.token_file import Line
     from radius_mfa.cli.token_import import Imported
     from radius_mfa.core.enrolment import Resync
-    from radius_mfa.core.stored import Facts
 
 _NAMED = 5  # lines that a warning names
 
@@ -181,16 +180,15 @@ def resync(username: str, first: str, second: str, by_id: bool, as_json: bool) -
 async def _resync(username: str, first: str, second: str, by_id: bool, as_json: bool) -> None:
     from radius_mfa.assembly.backends import opened
     from radius_mfa.core.enrolment import Resync
+    from radius_mfa.factors.totp import PERIOD
 
     async with opened(load_configuration()) as backends:
         found = await find_user(backends, username, by_id)
         user_id, name = found.id, found.username
-        before = await backends.store.facts(user_id, backends.soon(PATIENCE))
         done = await backends.enrolment.resync(user_id, first, second, backends.soon(PATIENCE))
-        after = await backends.store.facts(user_id, backends.soon(PATIENCE))
-    if done is not Resync.DONE:
+    if isinstance(done, Resync):
         refuse(f"{name}: {_why_not(done)}")
-    token_id, seconds = _learnt(before, after)
+    token_id, seconds = done.token_id, done.drift * PERIOD
     if as_json:
         record = {"id": user_id, "username": name, "token": token_id, "seconds_ahead": seconds}
         click.echo(json.dumps(record, ensure_ascii=False))
@@ -209,18 +207,6 @@ def _why_not(done: Resync) -> str:
         "not two codes in a row, first one and then the next, of any token within an hour of now; "
         "else the clock is further off, this machine's perhaps"
     )
-
-
-def _learnt(before: Facts, after: Facts) -> tuple[str, int]:
-    """Which token was set right, and how many seconds its device is ahead, to a step."""
-    from radius_mfa.factors.totp import PERIOD
-
-    steps = {each.id: each.last_step for each in before.tokens}
-    changed = [each for each in after.tokens if each.last_step != steps.get(each.id)]
-    each = max(changed, key=lambda token: token.last_step, default=None)
-    if each is None:
-        refuse("the token has just been removed")
-    return each.id, each.drift * PERIOD
 
 
 def _off(seconds: int) -> str:

@@ -43,7 +43,7 @@ async def export_tokens(loaded: Loaded, output: Path | None, plain: bool) -> Exp
     async with opened(loaded) as backends:
 
         def row_of(record: TokenRecord) -> Sequence[object] | None:
-            return _plain(backends, record, result) if plain else _sealed(record)
+            return (_plain if plain else _sealed)(backends, record, result)
 
         with _written(output) as stream:
             rows = csv.writer(stream, lineterminator="\n")
@@ -62,12 +62,21 @@ async def _pages(backends: Backends) -> AsyncIterator[Sequence[TokenRecord]]:
         after = page[-1].token.id
 
 
-def _sealed(record: TokenRecord) -> Sequence[object]:
-    """As SEALED has it."""
+def _sealed(backends: Backends, record: TokenRecord, result: Exported) -> Sequence[str] | None:
+    """As SEALED has it, the seal over all the rest; None for what does not open, and is named."""
     token = record.token
     confirmed = YES if token.confirmed else NO
-    known = (token.user_id, record.username, _in_one_line(token.label), confirmed, token.drift, token.last_step)
-    return (*known, token.id, base64.b64encode(token.seed).decode())
+    clock = (str(token.drift), str(token.last_step))
+    said = (token.user_id, record.username, _in_one_line(token.label), confirmed, *clock, token.id)
+    sealed = backends.enrolment.exported(token, said)
+    if sealed is None:
+        result.closed.append(_closed(record))
+        return None
+    return (*said, base64.b64encode(sealed).decode())
+
+
+def _closed(record: TokenRecord) -> str:
+    return f"{record.username or record.token.user_id}: token {record.token.id} does not open with this key file"
 
 
 def _plain(backends: Backends, record: TokenRecord, result: Exported) -> Sequence[object] | None:
@@ -81,7 +90,7 @@ def _plain(backends: Backends, record: TokenRecord, result: Exported) -> Sequenc
         return None
     seed = backends.enrolment.seed_of(token)
     if seed is None:
-        result.closed.append(f"{record.username}: token {token.id} does not open with this key file")
+        result.closed.append(_closed(record))
         return None
     return record.username, base32(seed), _in_one_line(token.label)
 

@@ -61,8 +61,8 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class SealedRow:
-    """A token that was exported here.  `id`: what the seed is bound to, with `user_id`."""
+class ExportedRow:
+    """A token that was exported here.  `said`: every field but `sealed`, which is sealed with them."""
 
     line: int
     user_id: str
@@ -71,7 +71,7 @@ class SealedRow:
     confirmed: bool
     drift: int
     last_step: int
-    id: str
+    said: tuple[str, ...]
     sealed: bytes = field(repr=False)
 
 
@@ -87,8 +87,8 @@ class Problem:
         return f"{self.username}: {self.text}" if self.username else self.text
 
 
-Line = Row | SealedRow | Problem
-_Parse = Callable[[int, str], Row | SealedRow | None]
+Line = Row | ExportedRow | Problem
+_Parse = Callable[[int, str], Row | ExportedRow | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ def _read_row(columns: Sequence[str], number: int, text: str) -> Row | None:
     return Row(number, username, label or _label(uri.issuer), uri.secret)
 
 
-def _read_sealed(columns: Sequence[str], number: int, text: str) -> SealedRow | None:
+def _read_sealed(columns: Sequence[str], number: int, text: str) -> ExportedRow | None:
     said = _named(columns, text)
     if said is None:
         return None
@@ -219,7 +219,7 @@ def _read_sealed(columns: Sequence[str], number: int, text: str) -> SealedRow | 
         sealed = base64.b64decode(said["sealed"], validate=True)
     except ValueError:
         raise BadRowError("sealed: not base64") from None
-    return SealedRow(
+    return ExportedRow(
         line=number,
         user_id=user_id,
         username=_username(said["username"]) if said["username"] else "",
@@ -227,7 +227,7 @@ def _read_sealed(columns: Sequence[str], number: int, text: str) -> SealedRow | 
         confirmed=said["confirmed"] == YES,
         drift=drift,
         last_step=_integer(said["last_step"], "last_step", 0, 2**32),
-        id=token_id,
+        said=tuple(said[column] for column in SEALED[:-1]),
         sealed=sealed,
     )
 

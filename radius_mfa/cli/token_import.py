@@ -15,19 +15,18 @@ from typing import Any
 
 from radius_mfa.assembly.backends import Backends, opened
 from radius_mfa.cli.common import look_up, told_to_end
-from radius_mfa.cli.token_file import LONGEST_ID, Line, Problem, Row, SealedRow
+from radius_mfa.cli.token_file import LONGEST_ID, ExportedRow, Line, Problem, Row
 from radius_mfa.config.load import Loaded
 from radius_mfa.core.enrolment import Seed
 from radius_mfa.core.errors import DirectoryError, StoreError
 from radius_mfa.core.messages import User
-from radius_mfa.core.stored import Token
 
 _AT_ONCE = 500  # rows a transaction
 _LOOKUPS = 32  # names looked up at the same time
 _PATIENCE = 30.0  # seconds for the look-ups of a transaction
 _SHORT = 14  # octets: 112 bits
 
-_TokenRow = Row | SealedRow
+_TokenRow = Row | ExportedRow
 _Found = Seed | Problem | DirectoryError
 _Progress = Callable[[int], object]
 
@@ -112,7 +111,7 @@ async def _seeds_of(backends: Backends, rows: Sequence[_TokenRow], offline: bool
     deadline = backends.soon(_PATIENCE)
 
     async def seed_of(row: _TokenRow) -> _Found:
-        if isinstance(row, SealedRow):
+        if isinstance(row, ExportedRow):
             return _opened(backends, row)
         if offline:
             if len(row.username.encode()) > LONGEST_ID:
@@ -132,9 +131,9 @@ async def _seeds_of(backends: Backends, rows: Sequence[_TokenRow], offline: bool
     return await asyncio.gather(*map(seed_of, rows))
 
 
-def _opened(backends: Backends, row: SealedRow) -> Seed | Problem:
-    """Of what was exported here; whose it is, the seal says, so nobody is asked."""
-    octets = backends.enrolment.seed_of(Token(row.id, row.user_id, row.label, row.sealed))
+def _opened(backends: Backends, row: ExportedRow) -> Seed | Problem:
+    """Of what was exported here; the seal says whose it is and the rest, so nobody is asked."""
+    octets = backends.enrolment.imported(row.sealed, row.said)
     if octets is None:
         text = "its seal does not open: another key file, or a row that was changed"
         return Problem(row.line, text, row.username or row.user_id)

@@ -328,7 +328,7 @@ class Configuration(Section):
     lockout: Lockout = Lockout()
     enrolment: Enrolment = Enrolment()
     trusted_devices: TrustedDevices = TrustedDevices()
-    storage: Annotated[Storage, PlainValidator(_stored)] = Storage("sqlite", Path("/var/lib/radius-mfa/state.db"))
+    storage: Annotated[Storage, PlainValidator(_stored)] = Storage(Path("/var/lib/radius-mfa/state.db"))
     storage_password: SecretText | None = None
     key_file: File = Path("/var/lib/radius-mfa/key")
     policies: Annotated[tuple[Policy, ...], _SOME]

@@ -25,7 +25,6 @@ _ENCRYPTED = ("require", "verify-ca", "verify-full")
 class Storage:
     """Where the state is kept.  `path`: SQLite's file; None for PostgreSQL, which is at `url`."""
 
-    kind: str
     path: Path | None = None
     url: str = ""
     password: Secret | None = field(default=None, repr=False)
@@ -53,7 +52,7 @@ class Storage:
 def storage(written: str) -> Storage:
     """`sqlite:///relative/path`, `sqlite:////absolute/path`, or `postgresql://…`."""
     if written.startswith(_SQLITE) and len(written) > len(_SQLITE) and written.isprintable():
-        return Storage("sqlite", Path(written.removeprefix(_SQLITE)))
+        return Storage(Path(written.removeprefix(_SQLITE)))
     if written.startswith(_POSTGRESQL):
         return _postgresql(written)
     raise ValueError(_FORMS)
@@ -83,7 +82,7 @@ def _postgresql(written: str) -> Storage:
         raise ValueError("must have one password, or none")
     netloc = f"{user}@{hosts}" if user else hosts
     url = _joined(parts, netloc, query)
-    return Storage("postgresql", url=url, password=Secret(passwords[0]) if passwords else None)
+    return Storage(url=url, password=Secret(passwords[0]) if passwords else None)
 
 
 def _check_query(query: Iterable[tuple[str, str]], hosts: str) -> None:

@@ -30,22 +30,23 @@ know again.  In every later round it sends that State and what the user typed.  
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
+from functools import partial
 
 from radius_mfa.core import answers, challenge, decisions, usernames
 from radius_mfa.core.answers import Answer, CodeAnswer, MailAsked, Unreadable
 from radius_mfa.core.asking import Asking
 from radius_mfa.core.errors import BackendError, DirectoryError
 from radius_mfa.core.guard import Counters, Guard, cleared
+from radius_mfa.core.judgement import Case, End, settlement_of
 from radius_mfa.core.login import Conclusion, Login, conclude
 from radius_mfa.core.mailing import Mailing
 from radius_mfa.core.messages import (
     Accept,
     AccessRequest,
     Attribute,
-    Challenge,
     Decision,
     Discard,
     FactorKind,
@@ -57,17 +58,12 @@ from radius_mfa.core.ports import Clock, Directory, Entropy, Factor, Password, S
 from radius_mfa.core.store import LoginStore
 from radius_mfa.core.stored import (
     AnsweredBefore,
-    Attempt,
     Consumption,
     Facts,
     NearMiss,
     NewDevice,
-    Notice,
     Refusal,
-    Reserved,
     Settled,
-    Settlement,
-    TotpStep,
 )
 from radius_mfa.core.trust import TrustedDevices
 
@@ -77,10 +73,7 @@ _NO_GUESS = frozenset({Outcome.CODE_USED, Outcome.SECRET_UNREADABLE})
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the conversation asks of the world.
-
-    `mailing`: None where nothing is mailed to anybody.  `trusted`: None where no device ever is.
-    """
+    """What the conversation asks of the world.  `mailing`: None where nothing is mailed to anybody."""
 
     directory: Directory
     store: LoginStore
@@ -88,8 +81,8 @@ class Ports:
     sealer: Sealer
     clock: Clock
     entropy: Entropy
+    trusted: TrustedDevices
     mailing: Mailing | None = None
-    trusted: TrustedDevices | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,35 +94,6 @@ class Rules:
     challenge_lifetime: float
     zone: tzinfo
     discard_when_broken: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """An answer whose State is spent, under judgement until `deadline`."""
-
-    login: Login
-    attempt: Attempt
-    spent: Reserved
-    deadline: float
-
-    @property
-    def wrong_before(self) -> str:
-        """For staff: how many wrong codes a right one follows, which is how guessing shows."""
-        count = self.spent.facts.counters.since_success - 1  # the last one counted is this answer
-        return f"wrong codes before: {count}" if count > 0 else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """How an answer ended: the fields are those of `Settlement`, and what staff read of it."""
-
-    decision: Accept | Reject | Challenge
-    consume: Consumption | None = None
-    adjust: Callable[[Counters], Counters] | None = None
-    told: TotpStep | None = None
-    trust: NewDevice | None = None
-    notice: Notice | None = None
-    detail: str = ""
 
 
 class Conversation:
@@ -207,18 +171,17 @@ class Conversation:
         """The password was right: ask for the second factor, or judge it where it came along."""
         if policy.second_factor is SecondFactor.NEVER:
             return self._accept_without(login, policy, Outcome.ACCEPTED_BY_PASSWORD)
-        if answer is None and self._trusted and await self._trusted.knows(login, deadline):
-            return self._accept_without(login, policy, Outcome.ACCEPTED_BY_DEVICE)
 
         facts = await self._store.facts(login.user_id, deadline)
         expires = self._clock.wall() + self._rules.challenge_lifetime
         login = replace(login, factors=self._usable(facts) & policy.factors, round=1, expires=expires)
         if not login.factors:
-            # Whoever holds any factor is enrolled, even where this policy takes another; so is who has held one.
-            enrolled = facts.required or self._usable(facts)
-            if policy.second_factor is SecondFactor.WHEN_ENROLLED and not enrolled:
+            # Whoever has held any factor is enrolled, even where this policy takes another.
+            if policy.second_factor is SecondFactor.WHEN_ENROLLED and not facts.required:
                 return self._accept_without(login, policy, Outcome.ACCEPTED_BY_PASSWORD)
             return self._refuse(login, Outcome.UNENROLLED)
+        if answer is None and await self._trusted.knows(login, deadline):
+            return self._accept_without(login, policy, Outcome.ACCEPTED_BY_DEVICE)
         barred = self._guard.barred(facts.counters, self._clock.wall(), login.factors)
         if barred:
             return self._refuse_barred(login, barred, facts.counters)
@@ -275,7 +238,7 @@ class Conversation:
         admission = self._guard.admission(self._clock.wall(), kinds, guess)
         spent = await self._store.spend(attempt, admission, deadline)
         if isinstance(spent, AnsweredBefore):
-            return self._repeat(login, spent)
+            return self._repeat(login, spent, attempt.name)
         if spent is Refusal.SPENT:
             return self._refuse(login, Outcome.STATE_SPENT)
         if isinstance(spent, Refusal):
@@ -286,7 +249,7 @@ class Conversation:
         login = replace(login, username=login.username or spent.facts.username)
         if isinstance(answer, CodeAnswer):
             login = replace(login, factor=answer.kind.value)
-        case = _Case(login, attempt, spent, deadline)
+        case = Case(login, attempt, spent, deadline)
         if isinstance(answer, MailAsked) and FactorKind.MAIL in login.factors & self._usable(spent.facts):
             return await self._settle_mail(case)
         judged = self._look_at(answer, login.factors, spent.facts)
@@ -294,7 +257,8 @@ class Conversation:
             return await self._settle_wrong(case, judged)
         if isinstance(judged, NearMiss):
             return await self._settle_wrong(case, Outcome.CLOCK_WRONG, judged)
-        return await self._settle_right(case, judged, wants_trust=isinstance(answer, CodeAnswer) and answer.trust)
+        assert isinstance(answer, CodeAnswer)  # nothing else is ever right
+        return await self._settle_right(case, judged, answer)
 
     def _look_at(
         self, answer: Answer, allowed: frozenset[FactorKind], facts: Facts
@@ -305,39 +269,43 @@ class Conversation:
             return Outcome.FACTOR_NOT_ALLOWED
         return self._factors[answer.kind].judge(facts, answer.code, self._clock.wall())
 
-    async def _settle_right(self, case: _Case, consume: Consumption, *, wants_trust: bool) -> Conclusion:
+    async def _settle_right(self, case: Case, consume: Consumption, answer: CodeAnswer) -> Conclusion:
         assert case.login.policy is not None  # or nothing would have been asked
         accept = Accept(Outcome.ACCEPTED, case.login.policy.reply)
-        device = await self._trusted.asked(case.login, case.deadline) if wants_trust and self._trusted else ""
+        device: NewDevice | str = ""
+        if answer.trust:
+            device = await self._trusted.asked(case.login, answer.kind, case.deadline)
         trust, refused = (device, "") if isinstance(device, NewDevice) else (None, device)
         detail = "; ".join(filter(None, (refused, case.wrong_before)))
-        end = _End(accept, consume=consume, adjust=cleared, trust=trust, detail=detail)
+        end = End(accept, consume=consume, adjust=cleared, trust=trust, detail=detail)
         settled = await self._settle(case, end)
         return settled or await self._settle_wrong(case, Outcome.CODE_USED)
 
-    async def _settle_wrong(self, case: _Case, wrong: Outcome, near: NearMiss | None = None) -> Conclusion:
+    async def _settle_wrong(self, case: Case, wrong: Outcome, near: NearMiss | None = None) -> Conclusion:
         """Another round if there is one; the failure stays counted unless the guess was none."""
-        adjust = self._guard.given_back if wrong in _NO_GUESS else None
+        has_suspended = case.spent.has_suspended
+        given_back = partial(self._guard.given_back, has_suspended=has_suspended)
+        adjust = given_back if wrong in _NO_GUESS else None
         counters = case.spent.facts.counters
         counters = adjust(counters) if adjust else counters
         said = {"minutes": str(max(1, round(abs(near.seconds) / 60)))} if near else {}
         decision = self._asking.after_wrong(wrong, case.login, counters, **said)
         notice = None
-        if self._mailing and case.attempt.guess and self._guard.has_just_suspended(counters):
+        if self._mailing and has_suspended and counters.suspended:
             notice = self._mailing.suspended(case.spent.facts, case.login.language, case.login.request.nas.name)
-        end = _End(decision, adjust=adjust, told=near.step if near else None, notice=notice)
+        end = End(decision, adjust=adjust, told=near.step if near else None, notice=notice)
         settled = await self._settle(case, end)
         assert settled is not None  # there was no code to be used
         return settled
 
-    async def _settle_mail(self, case: _Case) -> Conclusion:
+    async def _settle_mail(self, case: Case) -> Conclusion:
         """`mail` was typed.  That is no wrong answer, so there is a round more, until it was typed too often."""
         login = case.login
         if login.mails == challenge.MOST_MAILS and login.is_last_round:
             return await self._settle_wrong(case, Outcome.MAIL_LIMIT)
         reference = await self._mailed(login, case.spent.facts, case.deadline)
         login = replace(login, round=login.round + 1, mails=min(login.mails + 1, challenge.MOST_MAILS))
-        settled = await self._settle(case, _End(self._asking.after_mail(login, reference), detail=reference))
+        settled = await self._settle(case, End(self._asking.after_mail(login, reference), detail=reference))
         assert settled is not None  # there was no code to be used
         return settled
 
@@ -345,23 +313,15 @@ class Conversation:
         assert self._mailing is not None  # or nobody could use a mailed code
         return await self._mailing.send(facts, login.language, login.request.nas.name, deadline)
 
-    async def _settle(self, case: _Case, end: _End) -> Conclusion | None:
+    async def _settle(self, case: Case, end: End) -> Conclusion | None:
         """Write the end down; None, and nothing written, where another login consumed the code first."""
         conclusion = self._conclude(case.login, end.decision, end.detail)
-        settlement = Settlement(
-            attempt=case.attempt,
-            decision=decisions.pack(end.decision, conclusion.event.time),
-            event=conclusion.event,
-            consume=end.consume,
-            adjust=end.adjust,
-            untried=case.spent.tried if end.adjust else (),
-            told=end.told,
-            trust=end.trust,
-            notice=end.notice,
-        )
-        settled = await self._store.settle(settlement, case.deadline)
+        packed = decisions.pack(end.decision, conclusion.event.time)
+        # With the next State in it: whoever reads the store must not go on with somebody's login.
+        sealed = self._sealer.seal("decision", packed, *case.attempt.name)
+        settled = await self._store.settle(settlement_of(case, end, sealed, conclusion.event), case.deadline)
         if isinstance(settled, AnsweredBefore):
-            return self._repeat(case.login, settled)
+            return self._repeat(case.login, settled, case.attempt.name)
         if end.notice and self._mailing:
             self._mailing.mailer.wake()
         return None if settled is Settled.CODE_USED else conclusion
@@ -380,9 +340,12 @@ class Conversation:
     def _refuse_barred(self, login: Login, barred: Outcome, counters: Counters) -> Conclusion:
         return self._conclude(login, Reject(barred, login.told(barred, counters, self._clock.wall())))
 
-    def _repeat(self, login: Login, before: AnsweredBefore) -> Conclusion:
+    def _repeat(self, login: Login, before: AnsweredBefore, attempt: tuple[str, str]) -> Conclusion:
         """What was decided before on the identical answer, for as long as a NAS that lost it asks again."""
-        decision, at = decisions.unpack(before.decision)
+        packed = self._sealer.open("decision", before.decision, *attempt)
+        if packed is None:
+            return self._refuse(login, Outcome.STATE_SPENT)
+        decision, at = decisions.unpack(packed)
         if abs(self._clock.wall() - at) >= login.request.nas.window:  # the clock may have been set back
             return self._refuse(login, Outcome.STATE_SPENT)
         return self._conclude(login, decision, "the same answer again")

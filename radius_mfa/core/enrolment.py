@@ -32,6 +32,7 @@ from radius_mfa.core.stored import (
 
 SEED_OCTETS = 20  # 160 bits, the length of the hash (RFC 4226 §4, R6)
 ADDRESS, VOUCHER = "address", "voucher"  # the purposes that their codes are sealed for
+_EXPORT = "export"
 PROPOSAL_LIFETIME = 86400.0  # seconds
 VOUCHER_LIFETIME = 7 * 86400.0  # seconds
 MOST_TRIES = 5  # at the code of an address or a voucher
@@ -59,9 +60,8 @@ class Confirmation(Enum):
 
 
 class Resync(Enum):
-    """What became of two codes in a row."""
+    """Why nothing was learnt from two codes."""
 
-    DONE = auto()
     WRONG = auto()  # they do not follow each other in any token of the user, within an hour
     USED = auto()  # they do, but the second, or a later one, was accepted before
     NO_TOKEN = auto()
@@ -151,8 +151,11 @@ class Enrolment:
             return Confirmation.CLOCK_WRONG
         return Confirmation.WRONG if open_tokens else Confirmation.NOTHING_OPEN
 
-    async def resync(self, user_id: str, first: str, second: str, deadline: float) -> Resync:
-        """Learn from two codes in a row how far the device's clock is off, up to an hour; both are used up."""
+    async def resync(self, user_id: str, first: str, second: str, deadline: float) -> TotpStep | Resync:
+        """Learn from two codes in a row how far the device's clock is off, up to an hour; both are used up.
+
+        The step of the second, with the drift of its token from now on; else why not.
+        """
         facts = await self._store.facts(user_id, deadline)
         tokens = [token for token in facts.tokens if token.confirmed]
         now = self._clock.wall()
@@ -160,7 +163,7 @@ class Enrolment:
             step = self._totp.resynced(token, _digits(first), _digits(second), now)
             if step is not None:
                 done = await self._store.resync_token(step.token_id, step.step, step.drift)
-                return Resync.DONE if done else Resync.USED
+                return step if done else Resync.USED
         return Resync.WRONG if tokens else Resync.NO_TOKEN
 
     async def remove_token(self, user_id: str, token_id: str) -> bool:
@@ -182,6 +185,15 @@ class Enrolment:
             last_step=seed.last_step,
             drift=seed.drift,
         )
+
+    def exported(self, token: Token, said: Sequence[str]) -> bytes | None:
+        """The seed of a token, sealed with all that is `said` of it beside; None where it does not open."""
+        seed = self.seed_of(token)
+        return None if seed is None else self._sealer.seal(_EXPORT, seed, *said)
+
+    def imported(self, sealed: bytes, said: Sequence[str]) -> bytes | None:
+        """The seed of what was exported; None for another key file, or where anything of it was changed."""
+        return self._sealer.open(_EXPORT, sealed, *said)
 
     def seed_of(self, token: Token) -> bytes | None:
         """The seed of a token, or None where it does not open: another key, user or token."""

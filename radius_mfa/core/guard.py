@@ -77,18 +77,14 @@ class Guard:
         suspended = counters.suspended or since_success >= self.suspend_after
         return Counters(failures, since_success, locks, locked_until, suspended)
 
-    def has_just_suspended(self, counters: Counters) -> bool:
-        """Whether the failure that was counted last is the one that led to the suspension."""
-        return counters.suspended and counters.since_success == self.suspend_after
-
-    def given_back(self, counters: Counters) -> Counters:
+    def given_back(self, counters: Counters, *, has_suspended: bool) -> Counters:
         """The counters with one reservation undone, after a code that must not count (a used one, resent).
 
-        What stays is what the real failures alone would have made of them.
+        `has_suspended`: it was this reservation that did.  What stays is what the real failures alone would
+        have made of them.
         """
         since_success = max(counters.since_success - 1, 0)
-        # The reservation that reached the limit is the one that suspended.
-        suspended = counters.suspended and counters.since_success != self.suspend_after
+        suspended = counters.suspended and not has_suspended
         if counters.failures >= self.failures:
             return Counters(counters.failures - 1, since_success, counters.locks - 1, 0.0, suspended)
         failures = max(counters.failures - 1, 0)

@@ -128,7 +128,9 @@ class Login:
         from a password leaves this process.
         """
         request = self.request
-        said = f"{answer.code} {answer.trust}" if isinstance(answer, CodeAnswer) else type(answer).__name__
+        said = type(answer).__name__
+        if isinstance(answer, CodeAnswer) and guess is not None:
+            said = f"{answer.code} {answer.trust}"
         asked = [value for value in request.attributes if value[0] not in DIFFERS]
         parts = (request.nas.name.encode(), repr(asked).encode(), said.encode())
         digest, others = sealer.digest("answer", *parts), sealer.other_digests("answer", *parts)

@@ -7,11 +7,12 @@ long as is reasonable, and what they have written has reached the disk when they
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from radius_mfa.core.guard import Counters
+from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
@@ -75,18 +76,21 @@ class LoginStore(FactsStore, Protocol):
         ...
 
     async def is_trusted(
-        self, user_id: str, station: str, scopes: Sequence[str], now: float, deadline: float
+        self,
+        user_id: str,
+        station: str,
+        scopes: Sequence[str],
+        factors: Collection[FactorKind],
+        now: float,
+        deadline: float,
     ) -> bool:
-        """Whether the user trusts that station in one of the scopes, at `now`."""
+        """Whether the user trusts that station in one of the scopes, by a code of one of the factors, at `now`."""
         ...
 
     async def others_at(
-        self, user_id: str, client: str, station: str, since: float, most: int, deadline: float
+        self, user_id: str, station: str, since: float, now: float, most: int, deadline: float
     ) -> int:
-        """How many other users have logged in at the client from `station` since then, counted up to `most`.
-
-        `station`: as the login's row has it.
-        """
+        """How many others have logged in from `station` since then, or trust it at `now`; counted up to `most`."""
         ...
 
 

@@ -22,7 +22,7 @@ class Token:
 
     `last_step`: the last step accepted, 0 when none.  `drift`: how many steps the device's clock
     is ahead.  `confirmed`: a first code was seen; until then it is never accepted at a login.
-    `told_step`: a step not to be accepted any more, since its code was answered with advice; 0: none.
+    `told_steps`: those not to be accepted any more, since their codes were answered with advice.
     """
 
     id: str
@@ -32,7 +32,7 @@ class Token:
     last_step: int = 0
     drift: int = 0
     confirmed: bool = True
-    told_step: int = 0
+    told_steps: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +214,11 @@ class Attempt:
     guess: FactorKind | None = None
     other_digests: tuple[bytes, ...] = ()
 
+    @property
+    def name(self) -> tuple[str, str]:
+        """Login and round, as what its decision is bound to."""
+        return self.login.hex(), str(self.round)
+
     def is_digest(self, digest: bytes) -> bool:
         """Whether that is this very answer's."""
         return digest == self.digest or digest in self.other_digests
@@ -224,11 +229,13 @@ class Reserved:
     """The State was fresh and is spent now, or the same answer is being judged: go on.
 
     `facts` were read in the same transaction, after the reservation.  `tried`: ids of the mailed codes
-    that this reservation counted a try of; none where it was made before.
+    that this reservation counted a try of; `has_suspended`: it led to the suspension; neither where it
+    was made before.
     """
 
     facts: Facts
     tried: tuple[str, ...] = ()
+    has_suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +256,7 @@ class Refusal(Enum):
 class NewDevice:
     """A device to trust.  `station`: as `core.trust` spells it; `scopes`: where it is trusted, a row each.
 
-    `client`: where the user asked for it.
+    `client`: where the user asked for it.  `factor`: by which kind of code.
     """
 
     id: str
@@ -257,6 +264,7 @@ class NewDevice:
     station: str
     scopes: tuple[str, ...]
     client: str
+    factor: FactorKind
     created: float
     expires: float
 
@@ -267,8 +275,9 @@ class Settlement:
 
     `decision`: octets to give to whoever sends the identical answer again.  `consume`: what a
     right code uses up.  `adjust`: what becomes of the counters.  `untried`: ids of the mailed codes
-    whose try is taken back.  `event`: the login's row.  `told`: a step that is not accepted any more
-    (`Token.told_step`).  `trust`: a device to trust from now on, in place of what was known of that
+    whose try is taken back.  `event`: the login's row; `station`: the device it was at, as `core.trust`
+    spells it, empty for one that is not known.  `told`: a step that is not accepted any more
+    (`Token.told_steps`).  `trust`: a device to trust from now on, in place of what was known of that
     station.  `notice`: a mail to the user.
     """
 
@@ -281,6 +290,7 @@ class Settlement:
     told: TotpStep | None = None
     trust: NewDevice | None = None
     notice: Notice | None = None
+    station: str = ""
 
 
 class Settled(Enum):
@@ -362,6 +372,7 @@ class Device:
     station: str
     scope: str
     client: str
+    factor: str
     created: float
     expires: float
 

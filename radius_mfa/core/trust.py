@@ -13,27 +13,24 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from radius_mfa.core.login import Login, shown
-from radius_mfa.core.messages import AccessRequest, Attribute, Nas
+from radius_mfa.core.login import Login
+from radius_mfa.core.messages import AccessRequest, Attribute, FactorKind, Nas
 from radius_mfa.core.ports import Clock, Entropy
 from radius_mfa.core.store import LoginStore
 from radius_mfa.core.stored import NewDevice
 
 MOST_OTHERS = 3  # users who may share a device with one who trusts it
-_LOOK_BACK = 7 * 86400.0  # seconds in which others count
+LOOK_BACK = 7 * 86400.0  # seconds in which others count
 _MAC = re.compile(r"(?:[0-9a-f]{2}([-:. ]?)(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})")
 _NO_DEVICE = frozenset({"0" * 12, "f" * 12})
 
 
 def station_of(request: AccessRequest) -> str | None:
     """The device the request comes from, `mac:…` or `ip:…` in one spelling; None for what cannot be trusted."""
+    if request.nas.station == "none":
+        return None
     said = (request.first(Attribute.CALLING_STATION_ID) or b"").decode("ascii", "replace").strip().lower()
-    match request.nas.station:
-        case "mac":
-            return _mac_of(said, request)
-        case "ip":
-            return _ip_of(said, request)
-    return None
+    return _mac_of(said, request) if request.nas.station == "mac" else _ip_of(said, request)
 
 
 def _mac_of(said: str, request: AccessRequest) -> str | None:
@@ -96,23 +93,23 @@ class TrustedDevices:
     lifetime: float
 
     async def knows(self, login: Login, deadline: float) -> bool:
-        """Whether no code need be asked.  Raises StoreError."""
-        station = self._station(login)
-        if station is None:
+        """Whether no code need be asked: one of a factor that the policy takes was given.  Raises StoreError."""
+        station = station_of(login.request) if login.policy and login.policy.trust_device else None
+        if station is None or login.policy is None:
             return False
-        scopes = scopes_of(login.request.nas)
-        trusted = await self.store.is_trusted(login.user_id, station, scopes, self.clock.wall(), deadline)
+        scopes, factors, now = scopes_of(login.request.nas), login.policy.factors, self.clock.wall()
+        trusted = await self.store.is_trusted(login.user_id, station, scopes, factors, now, deadline)
         # A station that others have come to share is one device no more.
-        return trusted and not await self._is_shared(login, deadline)
+        return trusted and not await self._is_shared(login, station, deadline)
 
-    async def asked(self, login: Login, deadline: float) -> NewDevice | str:
-        """The device to trust from now on, or why it is not trusted.  Raises StoreError."""
+    async def asked(self, login: Login, factor: FactorKind, deadline: float) -> NewDevice | str:
+        """The device to trust by a code of that factor, or why it is not trusted.  Raises StoreError."""
         if login.policy is None or not login.policy.trust_device:
             return "not trusted: the policy does not allow it"
-        station = self._station(login)
+        station = station_of(login.request)
         if station is None:
             return "not trusted: no station that is worth it"
-        if await self._is_shared(login, deadline):
+        if await self._is_shared(login, station, deadline):
             return "not trusted: others have logged in from this station"
         nas, now = login.request.nas, self.clock.wall()
         return NewDevice(
@@ -121,15 +118,13 @@ class TrustedDevices:
             station=station,
             scopes=scopes_of(nas),
             client=nas.name,
+            factor=factor,
             created=now,
             expires=now + self.lifetime,
         )
 
-    def _station(self, login: Login) -> str | None:
-        return station_of(login.request) if login.policy and login.policy.trust_device else None
-
-    async def _is_shared(self, login: Login, deadline: float) -> bool:
-        said = shown(login.request.first(Attribute.CALLING_STATION_ID))
-        client, since = login.request.nas.name, self.clock.wall() - _LOOK_BACK
-        most = MOST_OTHERS + 1
-        return await self.store.others_at(login.user_id, client, said, since, most, deadline) == most
+    async def _is_shared(self, login: Login, station: str, deadline: float) -> bool:
+        """Whether more than a household's number of others log in from there, or trust it, at whichever client."""
+        now, most = self.clock.wall(), MOST_OTHERS + 1
+        since = now - LOOK_BACK
+        return await self.store.others_at(login.user_id, station, since, now, most, deadline) == most

@@ -52,7 +52,7 @@ class TotpFactor:
             for token, seed in readable
             for step in _matching(seed, code, _around(_local(token, now), self._window))
         ]
-        fresh = [(token, step) for token, step in fits if step > token.last_step and step != token.told_step]
+        fresh = [(token, step) for token, step in fits if step > token.last_step and step not in token.told_steps]
         if fresh:
             token, step = fresh[-1]
             return _accepting(token, step, now)
@@ -94,7 +94,7 @@ class TotpFactor:
         steps = [step for step in _around(local, self._window + _NEAR) if abs(step - local) > self._window]
         return [
             Outcome.CODE_USED
-            if step <= token.last_step or step == token.told_step
+            if step <= token.last_step or step in token.told_steps
             else NearMiss(TotpStep(token.id, step, token.drift), _middle(step) - now)
             for step in _matching(seed, code, steps)
         ]

@@ -67,7 +67,8 @@ _VOUCHER = Statement("""
 _USE_VOUCHER = Statement("DELETE FROM voucher WHERE id = ? AND user_id = ? RETURNING 1")
 
 _DEVICES = """
-    SELECT d.id, d.user_id, coalesce(u.username, ''), d.station, d.scope, d.client, d.created, d.expires
+    SELECT d.id, d.user_id, coalesce(u.username, ''), d.station, d.scope, d.client, d.factor,
+           d.created, d.expires
     FROM trusted_device d LEFT JOIN user_counters u ON u.user_id = d.user_id WHERE d.expires > ?"""
 _ALL_DEVICES = Statement(f"{_DEVICES} ORDER BY d.created DESC, d.id, d.scope")
 _DEVICES_OF = Statement(f"{_DEVICES} AND d.user_id = ? ORDER BY d.created DESC, d.id, d.scope")
@@ -87,9 +88,14 @@ _DROP_FACTORS = tuple(
         "trusted_device",
     )
 )
-_DROP_LOGINS = Statement("DELETE FROM login WHERE user_id = ?")
+_DROP_TRACES = (
+    Statement("DELETE FROM login WHERE user_id = ?"),
+    Statement("DELETE FROM station_user WHERE user_id = ?"),
+)
 # A State that was answered must stay so for as long as it is good; no answer has an empty digest.
 _EMPTY_SPENT = Statement("UPDATE spent_state SET user_id = '', digest = ?, decision = NULL WHERE user_id = ?")
+_EMPTY_DECIDED = Statement("""
+    UPDATE spent_state SET digest = ?, decision = NULL WHERE user_id = ? AND decision IS NOT NULL""")
 _FORGET = Statement("DELETE FROM user_counters WHERE user_id = ? RETURNING 1")
 
 _USERS = Statement(f"""
@@ -176,7 +182,11 @@ def resync_token(token_id: str, step: int, drift: int) -> Work[bool]:
 
 
 def remove_token(user_id: str, token_id: str) -> Work[bool]:
-    return bool((yield _REMOVE_TOKEN(user_id, token_id)))
+    """Mostly because it was lost: what was trusted by its codes goes with it."""
+    removed = yield _REMOVE_TOKEN(user_id, token_id)
+    if removed:
+        yield _REVOKE_ALL(user_id)
+    return bool(removed)
 
 
 def tokens(after: str, most: int) -> Work[list[TokenRecord]]:
@@ -188,7 +198,8 @@ def tokens(after: str, most: int) -> Work[list[TokenRecord]]:
 
 
 def set_mail_address(user_id: str, username: str, address: str, now: float) -> Work[None]:
-    yield from write_username(user_id, username, now)
+    if address:
+        yield from write_username(user_id, username, now)
     yield from mail.set_address(user_id, address, now)
     if address:
         yield _REQUIRE(user_id)
@@ -267,15 +278,15 @@ def reset(user_id: str) -> Work[bool]:
     yield _REQUIRE(user_id)
     for statement in _DROP_FACTORS:
         yield statement(user_id)
+    yield _EMPTY_DECIDED(b"", user_id)  # nor does an answer from before get its Access-Accept again
     return bool(known)
 
 
 def forget(user_id: str) -> Work[bool]:
     """The row by which all is found goes first: an import that is at it is waited for, and found."""
     known = yield _FORGET(user_id)
-    for statement in _DROP_FACTORS:
+    for statement in (*_DROP_FACTORS, *_DROP_TRACES):
         yield statement(user_id)
-    yield _DROP_LOGINS(user_id)
     yield _EMPTY_SPENT(b"", user_id)
     return bool(known)
 
@@ -296,7 +307,10 @@ PURGE_VOUCHERS = Statement("""
         (SELECT user_id FROM voucher WHERE expires < ? ORDER BY expires LIMIT ?) RETURNING 1""")
 PURGE_DEVICES = Statement("""
     DELETE FROM trusted_device WHERE (id, scope) IN
-        (SELECT id, scope FROM trusted_device WHERE expires < ? ORDER BY expires LIMIT ?) RETURNING 1""")
+        (SELECT id, scope FROM trusted_device WHERE expires < ? OR created > ? LIMIT ?) RETURNING 1""")
+PURGE_STATIONS = Statement("""
+    DELETE FROM station_user WHERE (station, user_id) IN
+        (SELECT station, user_id FROM station_user WHERE seen < ? ORDER BY seen LIMIT ?) RETURNING 1""")
 PURGE_SPENT = Statement("""
     DELETE FROM spent_state WHERE (login, round) IN
         (SELECT login, round FROM spent_state WHERE expires < ? ORDER BY expires LIMIT ?) RETURNING 1""")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from radius_mfa.core.errors import StoreError
@@ -21,9 +21,10 @@ from radius_mfa.core.stored import (
     Reserved,
     Settled,
     Settlement,
+    TotpStep,
 )
 from radius_mfa.stores import mail_work as mail
-from radius_mfa.stores.rows import COUNTERS, TOKEN, counters, token
+from radius_mfa.stores.rows import COUNTERS, TOKEN, counters, steps, token
 from radius_mfa.stores.work import Rows, Statement, Work
 
 _FACTS = Statement(f"""
@@ -57,20 +58,28 @@ _WRITE_LOGIN = Statement("""
 
 _TAKE_STEP = Statement("""
     UPDATE totp_token SET last_step = ?, drift = ?
-    WHERE id = ? AND user_id = ? AND last_step < ? AND told_step <> ? AND confirmed RETURNING 1""")
-_TELL_STEP = Statement("UPDATE totp_token SET told_step = ? WHERE id = ? AND user_id = ?")
+    WHERE id = ? AND user_id = ? AND last_step < ? AND confirmed
+        AND ',' || told_steps || ',' NOT LIKE ? RETURNING 1""")
+_TOLD = Statement("SELECT told_steps FROM totp_token WHERE id = ? AND user_id = ?")
+_TELL = Statement("UPDATE totp_token SET told_steps = ? WHERE id = ? AND user_id = ?")
+# All that can be told of at one time, and more: of these the newest are kept.
+_MOST_TOLD = 40
 _RECOVERY_CODES = Statement("SELECT id, code, used FROM recovery_code WHERE user_id = ? ORDER BY id")
 _USE_RECOVERY_CODE = Statement("""
     UPDATE recovery_code SET used = TRUE WHERE id = ? AND user_id = ? AND NOT used RETURNING 1""")
 
 _DISTRUST = Statement("DELETE FROM trusted_device WHERE user_id = ? AND station = ? AND scope = ?")
 _TRUST = Statement("""
-    INSERT INTO trusted_device (id, scope, user_id, station, client, created, expires)
-    VALUES (?, ?, ?, ?, ?, ?, ?)""")
-_TRUSTED = Statement("SELECT scope, created, expires FROM trusted_device WHERE user_id = ? AND station = ?")
+    INSERT INTO trusted_device (id, scope, user_id, station, client, factor, created, expires)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)""")
+_TRUSTED = Statement("""
+    SELECT scope, factor, created, expires FROM trusted_device WHERE user_id = ? AND station = ?""")
+_SEEN = Statement("""
+    INSERT INTO station_user (station, user_id, seen) VALUES (?, ?, ?)
+    ON CONFLICT (station, user_id) DO UPDATE SET seen = excluded.seen""")
 _OTHERS = Statement("""
-    SELECT DISTINCT user_id FROM login
-    WHERE station = ? AND time >= ? AND client = ? AND user_id <> ? AND decision = 'accept' LIMIT ?""")
+    SELECT user_id FROM station_user WHERE station = ? AND seen >= ? AND user_id <> ?
+    UNION SELECT user_id FROM trusted_device WHERE station = ? AND expires > ? AND user_id <> ? LIMIT ?""")
 
 
 def facts(user_id: str, guess: FactorKind | None = None) -> Work[Facts]:
@@ -119,7 +128,7 @@ def spend(
         codes = yield from mail.codes(attempt.user_id)
         known = replace(known, mail_codes=codes)
     barred = (after.locked_until, after.suspended) != (before.locked_until, before.suspended)
-    return Reserved(known, tried), barred
+    return Reserved(known, tried, after.suspended and not before.suspended), barred
 
 
 def is_spent(login: bytes, round: int) -> Work[bool]:
@@ -150,13 +159,13 @@ def settle(settlement: Settlement, now: float) -> Work[Settled | AnsweredBefore]
     if settlement.untried:
         yield from mail.take_tries_back(attempt.user_id, settlement.untried)
     if told := settlement.told:
-        yield _TELL_STEP(told.step, told.token_id, attempt.user_id)
+        yield from _tell(attempt.user_id, told)
     if settlement.trust:
         yield from _trust(settlement.trust)
     if settlement.notice:
         yield from mail.post_notice(settlement.notice)
     yield _DECIDE(settlement.decision, attempt.login, attempt.round)
-    yield from _write_login(settlement.event)
+    yield from _write_login(settlement.event, settlement.station)
     return Settled.DONE
 
 
@@ -167,7 +176,15 @@ def _consume(user_id: str, what: Consumption) -> Work[bool]:
             return (yield from mail.use(user_id, what))
         case RecoveryCodeUse(code_id):
             return bool((yield _USE_RECOVERY_CODE(code_id, user_id)))
-    return bool((yield _TAKE_STEP(what.step, what.drift, what.token_id, user_id, what.step, what.step)))
+    step = what.step
+    return bool((yield _TAKE_STEP(step, what.drift, what.token_id, user_id, step, f"%,{step},%")))
+
+
+def _tell(user_id: str, told: TotpStep) -> Work[None]:
+    """A step more that is not accepted; two that are told of at once are both kept."""
+    for (before,) in (yield _TOLD(told.token_id, user_id)):
+        newest = sorted(steps(before) | {told.step})[-_MOST_TOLD:]
+        yield _TELL(",".join(map(str, newest)), told.token_id, user_id)
 
 
 def _adjust(user_id: str, adjust: Callable[[Counters], Counters], event: AuditEvent, now: float) -> Work[None]:
@@ -188,7 +205,10 @@ def _write_counters(
     yield _WRITE_COUNTERS(user_id, failures, since_success, *lock, username, now, last_success)
 
 
-def _write_login(event: AuditEvent) -> Work[None]:
+def _write_login(event: AuditEvent, station: str) -> Work[None]:
+    """The row, and where a station is worth something, that this user is one of those who log in from there."""
+    if station and event.decision == "accept":
+        yield _SEEN(station, event.user_id, event.time)
     who = (event.time, event.login, event.user_id, event.username, event.client, event.station, event.source)
     yield _WRITE_LOGIN(*who, event.policy, event.factor, event.outcome.value, event.decision)
 
@@ -200,18 +220,23 @@ def _trust(device: NewDevice) -> Work[None]:
     for scope in device.scopes:
         yield _DISTRUST(device.user_id, device.station, scope)
         who = (device.id, scope, device.user_id, device.station)
-        yield _TRUST(*who, device.client, device.created, device.expires)
+        yield _TRUST(*who, device.client, device.factor.value, device.created, device.expires)
 
 
-def is_trusted(user_id: str, station: str, scopes: Sequence[str], now: float) -> Work[bool]:
-    """Whether the user trusts that station in one of the scopes.
+def is_trusted(
+    user_id: str, station: str, scopes: Sequence[str], factors: Collection[FactorKind], now: float
+) -> Work[bool]:
+    """Whether the user trusts that station in one of the scopes, by a code of one of the factors.
 
     From the future is no better than from the past: the clock was wrong then, or is now.
     """
     rows = yield _TRUSTED(user_id, station)
-    return any(scope in scopes and created <= now < expires for scope, created, expires in rows)
+    return any(
+        scope in scopes and factor in factors and created <= now < expires
+        for scope, factor, created, expires in rows
+    )
 
 
-def others_at(user_id: str, client: str, station: str, since: float, most: int) -> Work[int]:
-    """How many other users have logged in there from that station."""
-    return len((yield _OTHERS(station, since, client, user_id, most)))
+def others_at(user_id: str, station: str, since: float, now: float, most: int) -> Work[int]:
+    """How many others have logged in from that station, or trust it: a row a user, however often they do."""
+    return len((yield _OTHERS(station, since, user_id, station, now, user_id, most)))

@@ -10,6 +10,7 @@ A step that was cut short leaves keys that work, and can be repeated.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +79,10 @@ def take_over_keys(path: Path, source: Path) -> tuple[bytes, ...]:
 
     Where there is none yet, it becomes the same.  Raises KeyFileError.
     """
-    if not source.exists():
+    if not os.path.exists(source):
         raise KeyFileError(f"{source}: there is no such file")
     others = read_key_file(source)
-    if not path.exists():
+    if not os.path.exists(path):
         create_key_file(path, others)
         return others.ids
     with editing(path) as file:

@@ -9,7 +9,7 @@ from radius_mfa.core.guard import Counters
 from radius_mfa.core.stored import Token
 
 COUNTERS = "failures, since_success, locks, locked_until, suspended"
-TOKEN = "t.id, t.user_id, t.label, t.seed, t.last_step, t.drift, t.confirmed, t.told_step"
+TOKEN = "t.id, t.user_id, t.label, t.seed, t.last_step, t.drift, t.confirmed, t.told_steps"
 
 
 def counters(row: Sequence[Any]) -> Counters:
@@ -20,5 +20,10 @@ def counters(row: Sequence[Any]) -> Counters:
 
 def token(row: Sequence[Any]) -> Token:
     """That of a row that has the columns of TOKEN."""
-    token_id, user_id, label, seed, last_step, drift, confirmed, told_step = row
-    return Token(token_id, user_id, label, seed, last_step, drift, bool(confirmed), told_step)
+    token_id, user_id, label, seed, last_step, drift, confirmed, told = row
+    return Token(token_id, user_id, label, seed, last_step, drift, bool(confirmed), steps(told))
+
+
+def steps(text: str) -> frozenset[int]:
+    """The steps that a column has, with commas between."""
+    return frozenset(map(int, text.split(","))) if text else frozenset()

@@ -51,6 +51,7 @@ user_counters = Table(
 )
 
 # A token's user is always in `user_counters`.  `seed` is sealed; one seed is one token of a user.
+# `told_steps`: those whose codes are not accepted any more, with commas between.
 totp_token = Table(
     "totp_token",
     metadata,
@@ -63,7 +64,7 @@ totp_token = Table(
     Column("last_step", BigInteger, nullable=False),
     Column("drift", Integer, nullable=False),
     Column("created", Double, nullable=False),
-    Column("told_step", BigInteger, nullable=False, server_default=text("0")),
+    Column("told_steps", Text, nullable=False, server_default=""),
     # Its index is also the one by which a user's tokens are found.
     UniqueConstraint("user_id", "fingerprint", name="totp_token_one_per_seed"),
     sqlite_with_rowid=False,
@@ -83,7 +84,7 @@ spent_state = Table(
     sqlite_with_rowid=False,
 )
 
-# Recent rounds that a code decided; the columns are fields of `core.messages.AuditEvent`.
+# Recent rounds that an answer decided; the columns are fields of `core.messages.AuditEvent`.
 login = Table(
     "login",
     metadata,
@@ -101,7 +102,6 @@ login = Table(
     Column("decision", Text, nullable=False),
     Index("login_by_user", "user_id", "time"),
     Index("login_by_time", "time"),
-    Index("login_by_station", "station", "time"),
 )
 
 # Where codes are mailed to; only a verified address is kept.
@@ -181,10 +181,23 @@ trusted_device = Table(
     Column("user_id", Text, nullable=False),
     Column("station", Text, nullable=False),
     Column("client", Text, nullable=False),
+    Column("factor", Text, nullable=False),
     Column("created", Double, nullable=False),
     Column("expires", Double, nullable=False),
     UniqueConstraint("user_id", "station", "scope", name="trusted_device_once"),
+    Index("trusted_device_by_station", "station"),
     Index("trusted_device_by_expiry", "expires"),
+    sqlite_with_rowid=False,
+)
+
+# Who logs in with a code from which station, and when last: a station of many is no device to trust.
+station_user = Table(
+    "station_user",
+    metadata,
+    Column("station", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("seen", Double, nullable=False),
+    Index("station_user_by_time", "seen"),
     sqlite_with_rowid=False,
 )
 

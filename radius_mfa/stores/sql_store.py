@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
 from radius_mfa.core.guard import Counters
+from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.ports import Clock
 from radius_mfa.core.store import Node, Resealed, SealedRow
 from radius_mfa.core.stored import (
@@ -30,11 +31,13 @@ from radius_mfa.core.stored import (
     TokenRecord,
     Voucher,
 )
+from radius_mfa.core.trust import LOOK_BACK
 from radius_mfa.stores import key_work, life_work, login_work, mail_work
 from radius_mfa.stores.work import Rows, Statement, Work
 
 T = TypeVar("T")
 
+_AHEAD = 86400.0  # seconds: what was made so long from now was made by a wrong clock
 _BATCH = 500  # rows deleted in one transaction
 # Whom work that concerns no one user is alone with.
 _OUTBOX, _KEYS, _IMPORT = "outbox", "keys", "import"
@@ -102,14 +105,21 @@ class SqlStore(ABC):
         return await self._in_time(partial(mail_work.issue, code), code.user_id, deadline)
 
     async def is_trusted(
-        self, user_id: str, station: str, scopes: Sequence[str], now: float, deadline: float
+        self,
+        user_id: str,
+        station: str,
+        scopes: Sequence[str],
+        factors: Collection[FactorKind],
+        now: float,
+        deadline: float,
     ) -> bool:
-        return await self._in_time(partial(login_work.is_trusted, user_id, station, scopes, now), None, deadline)
+        work = partial(login_work.is_trusted, user_id, station, scopes, factors, now)
+        return await self._in_time(work, None, deadline)
 
     async def others_at(
-        self, user_id: str, client: str, station: str, since: float, most: int, deadline: float
+        self, user_id: str, station: str, since: float, now: float, most: int, deadline: float
     ) -> int:
-        work = partial(login_work.others_at, user_id, client, station, since, most)
+        work = partial(login_work.others_at, user_id, station, since, now, most)
         return await self._in_time(work, None, deadline)
 
     # --- the outbox ---------------------------------------------------------------------------------
@@ -236,7 +246,8 @@ class SqlStore(ABC):
             + await self._purge(mail_work.PURGE_OUTBOX, now)
             + await self._purge(mail_work.PURGE_PROPOSALS, now)
             + await self._purge(life_work.PURGE_VOUCHERS, now)
-            + await self._purge(life_work.PURGE_DEVICES, now)
+            + await self._purge(life_work.PURGE_DEVICES, now, now + _AHEAD)
+            + await self._purge(life_work.PURGE_STATIONS, now - LOOK_BACK)
             + await self._purge(key_work.PURGE_NODES, now)
         )
 

@@ -28,7 +28,7 @@ def refused(written: str) -> str:
     ("written", "path"), [("sqlite:////var/s.db", "/var/s.db"), ("sqlite:///state.db", "state.db")]
 )
 def test_a_file(written: str, path: str) -> None:
-    assert storage(written) == Storage("sqlite", Path(path))
+    assert storage(written) == Storage(Path(path))
 
 
 @pytest.mark.parametrize("written", ["", "sqlite:///", "sqlite://", "state.db", "mysql://root:hunter2@h"])
@@ -50,7 +50,7 @@ def test_nothing_else(written: str) -> None:
     ],
 )
 def test_a_database(url: str) -> None:
-    assert storage(url) == Storage("postgresql", url=url)
+    assert storage(url) == Storage(url=url)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from radius_mfa.core.codes import compact
 from radius_mfa.core.enrolment import Seed
 from radius_mfa.core.guard import Counters
-from radius_mfa.core.messages import FactorKind, Message
+from radius_mfa.core.messages import Challenge, FactorKind, Message
 from radius_mfa.core.policy import Policy, SecondFactor
 from radius_mfa.core.stored import MailKind
 from tests.adapters import COMMA, PASSWORD, PERIOD, SIX, House, Visitor, heard, house
@@ -217,6 +217,17 @@ def test_a_code_that_was_told_of_is_not_accepted_when_its_time_comes(it: House) 
     assert it.challenged("alice").says(it.code("alice", 1)) == "accept accepted"
 
 
+def test_of_several_codes_that_were_told_of_none_is_accepted(it: House) -> None:
+    """A user whose clock is wrong tries more than once, and somebody may look on."""
+    codes = [it.code("alice", steps) for steps in (3, 4, -4)]
+    for code in codes:
+        assert it.challenged("alice").says(code) == "challenge clock_wrong"
+    it.clock.advance(3 * PERIOD)
+
+    assert it.challenged("alice").says(codes[0]) == "challenge code_used"
+    assert it.challenged("alice").says(codes[1]) == "challenge code_used"
+
+
 def test_in_the_last_round_the_clock_is_named_as_well(it: House) -> None:
     it.register("alice")
     login = it.challenged("alice")
@@ -235,6 +246,27 @@ def test_drift_is_kept_with_the_code_that_showed_it(it: House) -> None:
     it.clock.advance(2 * PERIOD)
     assert it.challenged("alice").says(it.code("alice", 2)) == "accept accepted"
     assert it.facts("alice").tokens[0].drift == 2
+
+
+# --- what a store tells ---------------------------------------------------------------------------
+
+
+def test_a_decision_is_kept_sealed_for_its_own_attempt(it: House) -> None:
+    """There is the next State in it, with which somebody else's login could be gone on with."""
+    login = it.challenged()
+    wrong = login.request(it.wrong_codes("alice", 1)[0])
+    first = it.ask(wrong)
+    assert isinstance(first.decision, Challenge)
+    other = it.challenged()
+    another = other.request(it.wrong_codes("alice", 2)[1])
+    it.ask(another)
+
+    for kept in it.spent():
+        assert first.decision.state.hex().encode() not in kept
+        assert b"code_wrong" not in kept
+    # A decision that was put in another's place is none.
+    it.swap_decisions()
+    assert heard(it.ask(wrong)) == "reject state_spent"
 
 
 # --- what does not open -----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from radius_mfa.core.errors import StoreError
 from radius_mfa.core.messages import Accept, Attribute, FactorKind, Nas, Profile
 from radius_mfa.core.policy import Policy, SecondFactor
 from radius_mfa.core.stored import Device
-from tests.adapters import PASSWORD, PERIOD, Fuse, House, Visitor, house
+from tests.adapters import PASSWORD, PERIOD, Fuse, House, Visitor, heard, house
 
 WEEK = 7 * 86400.0
 TRUSTING = Policy("trusting", factors=frozenset(FactorKind), trust_device=True)
@@ -185,6 +185,61 @@ def test_a_station_that_others_log_in_from_is_no_device(it: House) -> None:
     assert trusts(it, station=LAPTOP) == ""
 
 
+@pytest.mark.parametrize("spelling", ["198.51.100.7", "198.51.100.7[{}]"])
+def test_others_are_counted_whatever_the_nas_adds_to_the_station(it: House, spelling: str) -> None:
+    """strongSwan adds the port, which is another one each time."""
+    for number in range(4):
+        other_at_station(it, number, VPN, spelling.format(4500 + number).encode())
+
+    assert trusts(it, VPN, spelling.format(33333).encode()).startswith("not trusted: others")
+
+
+def test_others_are_counted_at_every_client(it: House) -> None:
+    for number in range(4):
+        other_at_station(it, number, OTHER_AP)
+
+    assert trusts(it, AP).startswith("not trusted: others")
+
+
+def test_others_who_trust_it_are_counted_however_long_ago_that_was(it: House) -> None:
+    it.trust_for(30 * 86400.0)
+    for number in range(4):
+        other_at_station(it, number, AP, answer="{} trust")
+    it.clock.advance(WEEK + 60)
+
+    assert trusts(it).startswith("not trusted: others")
+
+
+def test_trust_by_a_mailed_code_is_no_trust_where_only_the_app_counts(it: House) -> None:
+    it.register("alice")
+    login, _ = at(it)
+    assert login.says("mail", station=PHONE) == "challenge mail_sent"
+    assert login.says(f"{it.mailed()} trust", station=PHONE) == "accept accepted"
+    assert is_trusted(it)
+
+    it.reload(policies=(replace(TRUSTING, factors=frozenset({FactorKind.TOTP})),))
+    assert not is_trusted(it)
+
+
+def test_the_device_of_a_lost_token_is_trusted_no_more(it: House) -> None:
+    it.enrol("alice")
+    trusts(it)
+    token = it.facts("alice").tokens[0]
+    it.run(it.enrolment.remove_token("u-alice", token.id))
+
+    assert not is_trusted(it)
+
+
+def test_after_a_reset_not_even_the_identical_answer_is_let_in(it: House) -> None:
+    login, _ = at(it)
+    answer = login.request(it.code("alice"), station=PHONE)
+    assert heard(it.ask(answer)) == "accept accepted"
+    assert heard(it.ask(answer)) == "accept accepted"
+    it.run(it.enrolment.reset("u-alice"))
+
+    assert heard(it.ask(answer)) == "reject state_spent"
+
+
 def test_a_device_that_others_come_to_share_is_trusted_no_more(it: House) -> None:
     trusts(it)
     for number in range(3):
@@ -197,13 +252,13 @@ def test_a_device_that_others_come_to_share_is_trusted_no_more(it: House) -> Non
     assert trusts(it) == ""
 
 
-def other_at_station(it: House, number: int, nas: Nas) -> None:
+def other_at_station(it: House, number: int, nas: Nas, station: bytes = PHONE, answer: str = "{}") -> None:
     """Somebody else logs in from the phone's station."""
     name = f"other{number}"
     it.directory.users[name] = replace(it.user("bob"), id=f"u-{name}", username=name)
     it.enrol(name, user_id=f"u-{name}")
-    login, _ = at(it, nas, user_name=name)
-    assert login.says(it.code(name), station=PHONE) == "accept accepted"
+    login, _ = at(it, nas, station, user_name=name)
+    assert login.says(answer.format(it.code(name)), station=station) == "accept accepted"
 
 
 def test_a_reset_ends_it(it: House) -> None:

@@ -1,5 +1,6 @@
 """The life of a user's second factors."""
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
 from typing import Any
@@ -17,8 +18,8 @@ from radius_mfa.core.enrolment import (
 )
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import FactorKind
-from radius_mfa.core.stored import Facts, MailKind, Proposal, Token
-from tests.adapters import MAIL_POLICY, PASSWORD, PERIOD, House, house
+from radius_mfa.core.stored import Facts, MailKind, Proposal, Token, TotpStep
+from tests.adapters import MAIL_POLICY, PASSWORD, PERIOD, House, house, interleaved
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_nothing_is_learnt_of_the_clock_from_a_first_code_which_may_have_come_by
     assert it.challenged().says(it.code("alice", 1)) == "accept accepted"
 
 
-def resync(it: House, first: str, second: str) -> Resync:
+def resync(it: House, first: str, second: str) -> TotpStep | Resync:
     return it.run(it.enrolment.resync("u-alice", first, second, it.clock.monotonic() + 5))
 
 
@@ -191,7 +192,9 @@ def test_two_codes_in_a_row_bring_a_clock_that_is_far_off_back_in(it: House, off
     it.enrol("alice")
     assert it.challenged().says(it.code("alice", off)) != "accept accepted"
 
-    assert resync(it, it.code("alice", off), it.code("alice", off + 1)) is Resync.DONE
+    learnt = resync(it, it.code("alice", off), it.code("alice", off + 1))
+    assert isinstance(learnt, TotpStep)
+    assert learnt.drift == off + 1
     assert it.challenged().says(it.code("alice", off + 2)) == "accept accepted"
 
 
@@ -217,7 +220,7 @@ def test_what_does_not_follow_resynchronises_nothing(it: House) -> None:
 def test_the_codes_say_which_token_they_resynchronise(it: House) -> None:
     it.enrol("alice")
     it.enrol("alice")
-    assert resync(it, it.code("alice", 50, token=1), it.code("alice", 51, token=1)) is Resync.DONE
+    assert isinstance(resync(it, it.code("alice", 50, token=1), it.code("alice", 51, token=1)), TotpStep)
 
     drifts = {token.drift for token in it.facts("alice").tokens}
     assert drifts == {0, 51}
@@ -391,3 +394,32 @@ def test_a_voucher_bears_five_guesses(it: House) -> None:
     for _ in range(5):
         assert not it.run(it.enrolment.redeem_voucher("u-alice", "aaaa-aaaa-aaaa"))
     assert not it.run(it.enrolment.redeem_voucher("u-alice", shown))
+
+
+def test_of_two_who_show_one_voucher_or_confirm_one_address_at_once_one_does(it: House) -> None:
+    life = Enrolment(interleaved(it.store), it.sealer, it.totp, it.clock, it.entropy, EnrolmentRules())
+    shown, _ = it.run(it.enrolment.issue_voucher("u-alice", "alice"))
+    propose(it)
+    code = it.mails()[0][1]
+
+    async def at_once() -> tuple[list[bool], list[str | None]]:
+        vouchers = await asyncio.gather(*(life.redeem_voucher("u-alice", shown) for _ in range(4)))
+        return vouchers, await asyncio.gather(*(life.confirm_address("u-alice", code) for _ in range(4)))
+
+    vouchers, addresses = it.run(at_once())
+    assert sorted(vouchers) == [False, False, False, True]
+    assert sorted(map(str, addresses)) == ["None", "None", "None", "alice@example.net"]
+
+
+def test_an_exported_seed_opens_only_with_all_that_was_said_of_it(it: House) -> None:
+    it.enrol("alice")
+    (token,) = it.facts("alice").tokens
+    sealed = it.enrolment.exported(token, ("u-alice", "true", "7"))
+    assert sealed is not None
+
+    assert it.enrolment.imported(sealed, ("u-alice", "true", "7")) == it.seeds["alice"][0]
+    assert it.enrolment.seed_of(token) == it.seeds["alice"][0]
+    for said in (("u-bob", "true", "7"), ("u-alice", "true", "8"), ("u-alice", "true"), ("u-alicetrue", "7")):
+        assert it.enrolment.imported(sealed, said) is None
+    it.spoil_everything()
+    assert it.enrolment.exported(token, ()) is None

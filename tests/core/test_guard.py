@@ -29,6 +29,11 @@ def after(guesses: int, guard: Guard = GUARD, now: float = NOW) -> tuple[Counter
     return counters, now
 
 
+def given_back(guard: Guard, counters: Counters) -> Counters:
+    """After the reservation that was made last: where it suspended, none was admitted since."""
+    return guard.given_back(counters, has_suspended=counters.since_success == guard.suspend_after)
+
+
 def test_a_reservation_is_one_failure() -> None:
     assert GUARD.reserve(Counters(), NOW, FactorKind.TOTP) == Counters(failures=1, since_success=1)
 
@@ -75,13 +80,13 @@ def test_a_lock_or_suspension_given_back_is_undone() -> None:
     locked, now = after(10)
     suspended, then = after(50)
 
-    assert GUARD.given_back(locked) == Counters(failures=9, since_success=9)
-    assert GUARD.barred(GUARD.given_back(locked), now, TOTP) is None
-    assert GUARD.barred(GUARD.given_back(suspended), then, TOTP) is None
+    assert given_back(GUARD, locked) == Counters(failures=9, since_success=9)
+    assert GUARD.barred(given_back(GUARD, locked), now, TOTP) is None
+    assert GUARD.barred(given_back(GUARD, suspended), then, TOTP) is None
 
 
 def test_nothing_is_given_back_below_nothing() -> None:
-    assert GUARD.given_back(Counters()) == Counters()
+    assert given_back(GUARD, Counters()) == Counters()
 
 
 @dataclass
@@ -110,7 +115,7 @@ class Ledger:
     def end_used(self) -> None:
         if self.in_flight:
             self.in_flight -= 1
-            self.counters = self.guard.given_back(self.counters)
+            self.counters = given_back(self.guard, self.counters)
 
     def end_right(self) -> None:
         if self.in_flight:
@@ -172,7 +177,9 @@ def test_giving_back_undoes_exactly_what_reserving_did(guard: Guard, events: Eve
     before, now = ledger.counters, ledger.now
     reserved = guard.reserve(before, now, FactorKind.TOTP)
     if reserved is not None:
-        assert _in_force(guard.given_back(reserved), guard, now) == _in_force(before, guard, now)
+        has_suspended = reserved.suspended and not before.suspended
+        undone = guard.given_back(reserved, has_suspended=has_suspended)
+        assert _in_force(undone, guard, now) == _in_force(before, guard, now)
 
 
 @pytest.mark.parametrize("failures", [1, 2, 10])
@@ -181,7 +188,7 @@ def test_used_codes_alone_never_lock(failures: int) -> None:
     for _ in range(100):
         reserved = guard.reserve(counters, NOW, FactorKind.TOTP)
         assert reserved is not None
-        counters = guard.given_back(reserved)
+        counters = given_back(guard, reserved)
 
     assert counters == Counters()
 
@@ -218,7 +225,15 @@ def test_a_suspension_outlasts_a_limit_that_is_raised() -> None:
 
     assert guessed is not None
     assert guessed.suspended
-    assert raised.given_back(guessed) == SUSPENDED
+    assert raised.given_back(guessed, has_suspended=False) == SUSPENDED
+
+
+def test_a_limit_that_is_lowered_suspends_with_the_next_failure_and_not_with_a_used_code() -> None:
+    lowered, counters = Guard(suspend_after=2), Counters(3, 3)
+    guessed = lowered.reserve(counters, NOW, FactorKind.TOTP)
+
+    assert guessed == Counters(4, 4, suspended=True)
+    assert lowered.given_back(guessed, has_suspended=True) == counters
 
 
 def test_what_is_no_guess_is_admitted_and_not_counted() -> None:

@@ -81,10 +81,11 @@ def test_a_code_further_outside_is_wrong(steps: int) -> None:
 
 def test_a_step_that_was_told_of_is_never_accepted() -> None:
     """Or a guesser would be told which code is going to be right, and had only to wait."""
-    told = token(told_step=NOW_STEP + 2)
+    told = token(told_steps=frozenset({NOW_STEP + 2, NOW_STEP + 5}))
 
     assert TOTP.judge(facts(told), code(steps=2), NOON) is Outcome.CODE_USED
     assert TOTP.judge(facts(told), code(steps=2), NOON + 2 * PERIOD) is Outcome.CODE_USED
+    assert TOTP.judge(facts(told), code(steps=5), NOON + 4 * PERIOD) is Outcome.CODE_USED
     assert isinstance(TOTP.judge(facts(told), code(steps=3), NOON + 2 * PERIOD), TotpStep)
 
 

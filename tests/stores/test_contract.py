@@ -204,7 +204,10 @@ def test_a_used_code_settles_nothing(it: Asked, step: int) -> None:
     assert it.counters() == Counters(1, 1)
     assert isinstance(it.spend(attempt()), Reserved)
     # The attempt is still open, and ends as what it is.
-    assert it.settle(settlement(attempt(), adjust=GUARD.given_back, octets=b"no")) is Settled.DONE
+    assert (
+        it.settle(settlement(attempt(), adjust=partial(GUARD.given_back, has_suspended=False), octets=b"no"))
+        is Settled.DONE
+    )
     assert it.counters() == Counters()
     assert it.spend(attempt()) == AnsweredBefore(b"no")
 
@@ -297,7 +300,12 @@ def test_the_counters_are_those_of_the_rules_whatever_happens_in_whatever_order(
             spent = it.spend(mine, partial(guard.reserve, now=now, kind=FactorKind.TOTP))
             assert (spent is Refusal.BARRED) == (expected is None)
             if expected is not None:
-                adjust = {"right": cleared, "resent": guard.given_back}.get(what)
+                has_suspended = expected.suspended and not model.get(user, Counters()).suspended
+                assert isinstance(spent, Reserved)
+                assert spent.has_suspended == has_suspended
+                given_back = partial(guard.given_back, has_suspended=has_suspended)
+                adjusts: dict[str, Callable[[Counters], Counters]] = {"right": cleared, "resent": given_back}
+                adjust = adjusts.get(what)
                 model[user] = adjust(expected) if adjust else expected
                 if what != "unjudged":
                     assert it.settle(settlement(mine, adjust=adjust)) is Settled.DONE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,7 @@ def device(number: int = 1, *scopes: str, **differently: Any) -> NewDevice:
         "station": STATION,
         "scopes": scopes or ("vpns",),
         "client": "vpn",
+        "factor": FactorKind.TOTP,
         "created": NOON,
         "expires": NOON + 7 * DAY,
     }
@@ -127,8 +128,15 @@ def trust(it: Asked, login: int, what: NewDevice) -> object:
     return settled(it, login, user_id=what.user_id, trust=what)
 
 
-def trusted(it: Asked, *scopes: str, now: float = NOON, user_id: str = ALICE, station: str = STATION) -> bool:
-    return it.run(it.store.is_trusted(user_id, station, scopes or ("vpns",), now, it.soon()))
+def trusted(
+    it: Asked,
+    *scopes: str,
+    now: float = NOON,
+    user_id: str = ALICE,
+    station: str = STATION,
+    factors: Collection[FactorKind] = frozenset(FactorKind),
+) -> bool:
+    return it.run(it.store.is_trusted(user_id, station, scopes or ("vpns",), factors, now, it.soon()))
 
 
 def devices(it: Asked, user_id: str | None = ALICE, now: float = NOON) -> list[Device]:
@@ -239,6 +247,46 @@ def test_a_token_is_removed_of_its_own_user_only_and_the_user_stays_required(it:
     assert it.facts() == Facts(ALICE, Counters(), username="alice", required=True)
 
 
+def test_what_was_trusted_goes_with_a_token(it: Asked) -> None:
+    it.add(new_token(1), new_token(2, user_id=BOB))
+    trust(it, 1, device(1))
+    trust(it, 2, device(2, user_id=BOB))
+    it.run(it.store.remove_token(ALICE, "t2"))
+    assert trusted(it)
+
+    it.run(it.store.remove_token(ALICE, "t1"))
+    assert not trusted(it)
+    assert trusted(it, user_id=BOB)
+
+
+def test_trust_is_worth_the_factor_it_was_given_by(it: Asked) -> None:
+    trust(it, 1, device(1, factor=FactorKind.MAIL))
+
+    assert trusted(it, factors={FactorKind.MAIL, FactorKind.TOTP})
+    assert not trusted(it, factors={FactorKind.TOTP})
+    assert not trusted(it, factors=())
+
+
+def test_an_answer_from_before_a_reset_has_no_decision_any_more(it: Asked) -> None:
+    it.spend(attempt(1))
+    it.settle(settlement(attempt(1)))
+    it.spend(attempt(2))
+    it.run(it.store.reset(ALICE))
+
+    assert it.spend(attempt(1)) is Refusal.SPENT
+    # What is still being judged ends as it ends, with nothing left to be right.
+    assert it.settle(settlement(attempt(2), TotpStep("t1", 7, 0))) is Settled.CODE_USED
+    assert it.settle(settlement(attempt(2))) is Settled.DONE
+
+
+def test_what_a_wrong_clock_has_trusted_years_ahead_is_purged(it: Asked) -> None:
+    trust(it, 1, device(1, created=NOON + 365 * DAY, expires=NOON + 372 * DAY))
+    trust(it, 2, device(2, station="mac:020000000002"))
+    it.purge(NOON)
+
+    assert [each.id for each in devices(it, now=NOON)] == ["d2"]
+
+
 def test_a_removed_seed_may_be_added_again(it: Asked) -> None:
     it.add(new_token(1))
     it.run(it.store.remove_token(ALICE, "t1"))
@@ -250,18 +298,30 @@ def test_a_step_that_was_answered_with_advice_is_accepted_no_more(it: Asked) -> 
     it.add(new_token(1), new_token(2))
     settled(it, 1, told=TotpStep("t1", 12, 0))
 
-    assert [token.told_step for token in it.facts().tokens] == [12, 0]
+    settled(it, 6, told=TotpStep("t1", 9, 0))
+    settled(it, 7, told=TotpStep("t1", 112, 0))
+    assert [token.told_steps for token in it.facts().tokens] == [{9, 12, 112}, frozenset()]
     assert settled(it, 2, TotpStep("t1", 12, 0)) is Settled.CODE_USED
     assert settled(it, 3, TotpStep("t2", 12, 0)) is Settled.DONE
     assert settled(it, 4, TotpStep("t1", 11, 0)) is Settled.DONE
     assert settled(it, 5, TotpStep("t1", 13, 0)) is Settled.DONE
+    assert settled(it, 8, TotpStep("t1", 112, 0)) is Settled.CODE_USED
+
+
+def test_of_all_that_was_told_the_newest_are_kept(it: Asked) -> None:
+    it.add(new_token(1))
+    for step in range(1, 51):
+        settled(it, step, told=TotpStep("t1", step, 0))
+
+    (token,) = it.facts().tokens
+    assert token.told_steps == set(range(11, 51))
 
 
 def test_nobody_elses_step_is_told(it: Asked) -> None:
     it.add(new_token(1, user_id=BOB))
     settled(it, 1, told=TotpStep("t1", 12, 0))
 
-    assert [token.told_step for token in it.facts(BOB).tokens] == [0]
+    assert [token.told_steps for token in it.facts(BOB).tokens] == [frozenset()]
 
 
 def test_an_empty_name_leaves_the_one_that_is_known(it: Asked) -> None:
@@ -541,7 +601,7 @@ def test_a_device_is_trusted_by_its_user_from_its_station_where_it_was_said(it: 
     assert not trusted(it, "others")
     assert not trusted(it, user_id=BOB)
     assert not trusted(it, station="02-00-00-00-00-02")
-    assert not it.run(it.store.is_trusted(ALICE, STATION, (), NOON, it.soon()))
+    assert not it.run(it.store.is_trusted(ALICE, STATION, (), frozenset(FactorKind), NOON, it.soon()))
 
 
 def test_a_device_is_trusted_for_its_time_and_not_from_the_future(it: Asked) -> None:
@@ -557,9 +617,9 @@ def test_whether_a_device_is_trusted_is_asked_by_a_deadline(it: Asked) -> None:
     trust(it, 1, device())
 
     with pytest.raises(StoreError):
-        it.run(it.store.is_trusted(ALICE, STATION, ("vpns",), NOON, it.clock.monotonic()))
+        it.run(it.store.is_trusted(ALICE, STATION, ("vpns",), (), NOON, it.clock.monotonic()))
     with pytest.raises(StoreError):
-        it.run(it.store.others_at(ALICE, "vpn", STATION, NOON, 9, it.clock.monotonic()))
+        it.run(it.store.others_at(ALICE, STATION, NOON, NOON, 9, it.clock.monotonic()))
 
 
 def test_a_used_code_trusts_nothing(it: Asked) -> None:
@@ -593,7 +653,7 @@ def test_devices_are_listed_the_newest_first_a_line_for_each_scope(it: Asked) ->
 
     def line(number: int, user_id: str, station: str, scope: str, created: float) -> Device:
         name = user_id.removeprefix("u-")
-        return Device(f"d{number}", user_id, name, station, scope, "vpn", created, NOON + 7 * DAY)
+        return Device(f"d{number}", user_id, name, station, scope, "vpn", "totp", created, NOON + 7 * DAY)
 
     first, second = line(1, ALICE, STATION, "a", NOON), line(1, ALICE, STATION, "b", NOON)
     newest = line(2, ALICE, "198.51.100.7", "vpns", NOON + 5)
@@ -648,17 +708,41 @@ def test_other_users_at_a_station_are_counted_once_each_where_they_were_let_in(i
     ]
     for login, (user_id, about) in enumerate(logins):
         it.spend(attempt(login, user_id=user_id))
-        it.settle(settlement(attempt(login, user_id=user_id), **about))
+        ended = settlement(attempt(login, user_id=user_id), **about)
+        it.settle(replace(ended, station=about.get("station", STATION)))
 
-    def others(user_id: str, client: str = "vpn", since: float = NOON, most: int = 9) -> int:
-        return it.run(it.store.others_at(user_id, client, STATION, since, most, it.soon()))
+    def others(user_id: str, since: float = NOON, most: int = 9, now: float = NOON) -> int:
+        return it.run(it.store.others_at(user_id, STATION, since, now, most, it.soon()))
 
-    assert others(ALICE) == 2
-    assert others("u-nobody") == 3
-    assert others(ALICE, since=NOON - 1) == 3
-    assert others(ALICE, "wifi") == 1
+    assert others(ALICE) == 3
+    assert others("u-nobody") == 4
+    assert others(ALICE, since=NOON - 1) == 4
     assert others(ALICE, most=1) == 1
     assert others(ALICE, since=NOON + 1) == 0
+
+    # Nor has anybody who trusts it need to have been there of late.
+    trust(it, 90, device(1, user_id="u-heidi"))
+    trust(it, 91, device(2, "a", "b", user_id=BOB))
+    assert others(ALICE) == 4
+    assert others(ALICE, since=NOON + 1) == 2
+    assert others(ALICE, since=NOON + 1, now=NOON + 7 * DAY) == 0
+
+
+def test_who_was_at_a_station_is_kept_for_a_week_and_only_where_it_is_worth_something(it: Asked) -> None:
+    it.spend(attempt(1))
+    it.settle(replace(settlement(attempt(1), station="02-00-5E-00-53-01"), station="mac:02005e005301"))
+    it.spend(attempt(2))
+    it.settle(settlement(attempt(2), station="02-00-5E-00-53-02"))
+
+    def others(station: str) -> int:
+        return it.run(it.store.others_at(BOB, station, NOON, NOON, 9, it.soon()))
+
+    assert others("mac:02005e005301") == 1
+    assert [others(station) for station in ("02-00-5E-00-53-01", "02-00-5E-00-53-02", "")] == [0, 0, 0]
+    it.purge(NOON + 7 * DAY)
+    assert others("mac:02005e005301") == 1
+    it.purge(NOON + 7 * DAY + 1)
+    assert others("mac:02005e005301") == 0
 
 
 # --- the end of factors ---------------------------------------------------------------------------
@@ -756,7 +840,7 @@ def test_of_a_forgotten_user_nothing_is_known(it: Asked) -> None:
     assert {record.token.user_id for record in it.run(it.store.tokens("", 10))} == {BOB}
     assert {mail.user_id for mail in claim(it)} == {BOB}
     # The login's row is gone too, and Bob's is not.
-    assert it.run(it.store.others_at("u-nobody", "vpn", STATION, NOON, 9, it.soon())) == 1
+    assert it.run(it.store.others_at("u-nobody", STATION, NOON, NOON, 9, it.soon())) == 1
     assert known(it, BOB) == before
     assert not it.run(it.store.forget(ALICE))
     # Had a secret stayed behind, it would be found once the user is known again.

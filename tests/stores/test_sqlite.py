@@ -17,6 +17,7 @@ import pytest
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters, cleared
+from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.stored import (
     AnsweredBefore,
@@ -44,7 +45,7 @@ from tests.stores.support import (
     settlement,
 )
 
-DEVICE = NewDevice("d1", ALICE, "02-00-00-00-00-01", ("vpns",), "vpn", NOON, NOON + 60)
+DEVICE = NewDevice("d1", ALICE, "02-00-00-00-00-01", ("vpns",), "vpn", FactorKind.TOTP, NOON, NOON + 60)
 NOTICE = Notice("n1", ALICE, MailKind.SUSPENDED, "alice@example.net", "en", "vpn", NOON, NOON + 60)
 
 

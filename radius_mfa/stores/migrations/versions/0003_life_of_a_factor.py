@@ -17,8 +17,7 @@ def upgrade() -> None:
     _trusted_devices()
     _nodes()
     _widen_outbox()
-    op.create_index("login_by_station", "login", ["station", "time"])
-    op.add_column("totp_token", sa.Column("told_step", sa.BigInteger, nullable=False, server_default=sa.text("0")))
+    op.add_column("totp_token", sa.Column("told_steps", sa.Text, nullable=False, server_default=""))
     op.add_column("user_counters", sa.Column("required", sa.Boolean, nullable=False, server_default=sa.false()))
     op.execute("""
         UPDATE user_counters SET required = TRUE
@@ -61,12 +60,22 @@ def _trusted_devices() -> None:
         sa.Column("user_id", sa.Text, nullable=False),
         sa.Column("station", sa.Text, nullable=False),
         sa.Column("client", sa.Text, nullable=False),
+        sa.Column("factor", sa.Text, nullable=False),
         sa.Column("created", sa.Double, nullable=False),
         sa.Column("expires", sa.Double, nullable=False),
         sa.UniqueConstraint("user_id", "station", "scope", name="trusted_device_once"),
         sqlite_with_rowid=False,
     )
+    op.create_index("trusted_device_by_station", "trusted_device", ["station"])
     op.create_index("trusted_device_by_expiry", "trusted_device", ["expires"])
+    op.create_table(
+        "station_user",
+        sa.Column("station", sa.Text, primary_key=True),
+        sa.Column("user_id", sa.Text, primary_key=True),
+        sa.Column("seen", sa.Double, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("station_user_by_time", "station_user", ["seen"])
 
 
 def _nodes() -> None:

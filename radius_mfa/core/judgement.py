@@ -1,0 +1,57 @@
+"""An answer under judgement, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from radius_mfa.core.guard import Counters
+from radius_mfa.core.login import Login
+from radius_mfa.core.messages import Accept, AuditEvent, Challenge, Reject
+from radius_mfa.core.stored import Attempt, Consumption, NewDevice, Notice, Reserved, Settlement, TotpStep
+from radius_mfa.core.trust import station_of
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An answer whose State is spent, under judgement until `deadline`."""
+
+    login: Login
+    attempt: Attempt
+    spent: Reserved
+    deadline: float
+
+    @property
+    def wrong_before(self) -> str:
+        """For staff: how many wrong codes a right one follows, which is how guessing shows."""
+        count = self.spent.facts.counters.since_success - 1  # the last one counted is this answer
+        return f"wrong codes before: {count}" if count > 0 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an answer ended: the fields are those of `Settlement`, and `detail`, which staff read."""
+
+    decision: Accept | Reject | Challenge
+    consume: Consumption | None = None
+    adjust: Callable[[Counters], Counters] | None = None
+    told: TotpStep | None = None
+    trust: NewDevice | None = None
+    notice: Notice | None = None
+    detail: str = ""
+
+
+def settlement_of(case: Case, end: End, decision: bytes, event: AuditEvent) -> Settlement:
+    """What is to be written; `decision` as it is kept."""
+    return Settlement(
+        attempt=case.attempt,
+        decision=decision,
+        event=event,
+        consume=end.consume,
+        adjust=end.adjust,
+        untried=case.spent.tried if end.adjust else (),
+        told=end.told,
+        trust=end.trust,
+        notice=end.notice,
+        station=station_of(case.login.request) or "",
+    )
