@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from socket import socket
 from typing import TYPE_CHECKING
 
 import structlog
@@ -79,13 +80,14 @@ class Server:
     async def start(cls, loaded: Loaded) -> Server:
         """Open everything and listen.  Raises ConfigurationError, KeyFileError, StoreError."""
         async with AsyncExitStack() as stack:
+            # Before the store is touched: another server may have the port, and be of an older version.
+            sockets = _bound(loaded, stack)
             store, sealer = await open_store(loaded.configuration, stack, upgrade=True)
             server = cls(loaded, store, sealer, Dictionary.shipped())
             server._working = await server._work(loaded)
             stack.push_async_callback(server._working.finish)
-            for number, listener in enumerate(loaded.configuration.listen):
-                assert listener.udp is not None  # the others are refused when loading
-                server._listen(loaded, number, listener.udp.host, listener.udp.port)
+            for sock in sockets:
+                server._listeners.append(UdpListener(sock, server._receive, server._meter))
             stack.push_async_callback(server._let_go)
             server._in_background(server._purge())
             server._in_background(server._presence.keep())
@@ -156,14 +158,6 @@ class Server:
             stack.pop_all()
         return _Working(exchange, backends, outbox, audit.close)
 
-    def _listen(self, loaded: Loaded, number: int, host: str, port: int) -> None:
-        try:
-            sock = open_socket(host, port)
-        except OSError as broken:
-            text = f"cannot listen on {host} port {port}: {broken.strerror}"
-            raise ConfigurationError(loaded.places.cite(text, "listen", number, "udp")) from None
-        self._listeners.append(UdpListener(sock, self._receive, self._meter))
-
     def _receive(self, octets: bytes, source: tuple[str, int], socket: object, send: Send) -> None:
         self._working.exchange.receive(octets, source, socket, send)
 
@@ -181,6 +175,22 @@ class Server:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _bound(loaded: Loaded, stack: AsyncExitStack) -> list[socket]:
+    """A socket for each listener, closed should the start fail.  Raises ConfigurationError."""
+    sockets = []
+    for number, listener in enumerate(loaded.configuration.listen):
+        assert listener.udp is not None  # the others are refused when loading
+        host, port = listener.udp.host, listener.udp.port
+        try:
+            sock = open_socket(host, port)
+        except OSError as broken:
+            text = f"cannot listen on {host} port {port}: {broken.strerror}"
+            raise ConfigurationError(loaded.places.cite(text, "listen", number, "udp")) from None
+        stack.callback(sock.close)
+        sockets.append(sock)
+    return sockets
 
 
 def _conversation(configuration: model.Configuration, backends: Backends, outbox: Outbox | None) -> Conversation:

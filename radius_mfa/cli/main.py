@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _status(arguments: Sequence[str] | None) -> int:
     try:
         status = app.main(arguments, prog_name="radius-mfa", standalone_mode=False)
+        sys.stdout.flush()  # or a full disk behind it would be found out when nobody can say so
     except click.UsageError as wrong:
         where = wrong.ctx.command_path if wrong.ctx else "radius-mfa"
         click.echo(f"{where}: {wrong.format_message()} See '{where} --help'.", err=True)

@@ -70,11 +70,12 @@ class Guard:
         failures = (0 if counters.failures >= self.failures else counters.failures) + 1
         since_success = counters.since_success + 1
         locks, locked_until = counters.locks, counters.locked_until
-        if failures >= self.failures:
-            locked_until = now + self.durations[min(locks, len(self.durations) - 1)]
-            locks += 1
         # Whoever is suspended stays so, whatever the limit is by now: only TOTP is, and this may be mail.
         suspended = counters.suspended or since_success >= self.suspend_after
+        # A suspension is its own lock; one besides would bar the mailed code that lifts it.
+        if failures >= self.failures and suspended == counters.suspended:
+            locked_until = now + self.durations[min(locks, len(self.durations) - 1)]
+            locks += 1
         return Counters(failures, since_success, locks, locked_until, suspended)
 
     def given_back(self, counters: Counters, *, has_suspended: bool) -> Counters:
@@ -85,7 +86,7 @@ class Guard:
         """
         since_success = max(counters.since_success - 1, 0)
         suspended = counters.suspended and not has_suspended
-        if counters.failures >= self.failures:
+        if counters.failures >= self.failures and not has_suspended:
             return Counters(counters.failures - 1, since_success, counters.locks - 1, 0.0, suspended)
         failures = max(counters.failures - 1, 0)
         return Counters(failures, since_success, counters.locks, counters.locked_until, suspended)

@@ -4,7 +4,7 @@ What is trusted is a user at a station at a client, or at any client that shares
 password is still asked.  A station is what the NAS says in Calling-Station-Id (RFC 2865 §5.31), so it is
 worth what the administrator says it is worth there (`station: mac` or `ip`), and never
 anything where it cannot be one device: an address of the NAS's own, one that stands for none or for many,
-or one from which others have just logged in as well.
+or one from which more than a few others have logged in within a week.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyotp
 
@@ -48,14 +48,12 @@ class TotpFactor:
         tokens = [(token, self._opened(token)) for token in facts.tokens if token.confirmed]
         readable = [(token, seed) for token, seed in tokens if seed is not None]
         fits = [
-            (token, step)
-            for token, seed in readable
-            for step in _matching(seed, code, _around(_local(token, now), self._window))
+            (token, step) for token, seed in readable for step in _matching(seed, code, self._accepted(token, now))
         ]
         fresh = [(token, step) for token, step in fits if step > token.last_step and step not in token.told_steps]
         if fresh:
             token, step = fresh[-1]
-            return _accepting(token, step, now)
+            return _accepting(token, step, now, self._window)
         if fits:
             return Outcome.CODE_USED
         near = [miss for token, seed in readable for miss in self._near(token, seed, code, now)]
@@ -90,14 +88,23 @@ class TotpFactor:
 
     def _near(self, token: Token, seed: bytes, code: str, now: float) -> list[NearMiss | Outcome]:
         """What a code comes to that is only near: of a used step CODE_USED, of another its distance."""
-        local = _local(token, now)
-        steps = [step for step in _around(local, self._window + _NEAR) if abs(step - local) > self._window]
+        accepted = self._accepted(token, now)
+        steps = [step for step in _around(_local(token, now), self._window + _NEAR) if step not in accepted]
         return [
             Outcome.CODE_USED
             if step <= token.last_step or step in token.told_steps
             else NearMiss(TotpStep(token.id, step, token.drift), _middle(step) - now)
             for step in _matching(seed, code, steps)
         ]
+
+    def _accepted(self, token: Token, now: float) -> Sequence[int]:
+        """The steps whose codes are right: around what the device is known to show, and around the true time.
+
+        Whoever is told that their clock is wrong sets it right, and must not be shut out by that.
+        """
+        drifted = _around(_local(token, now), self._window)
+        true = _around(int(now // PERIOD), self._window)
+        return [*drifted, *(step for step in true if step not in drifted)]
 
     def _opened(self, token: Token) -> bytes | None:
         return self._sealer.open(self.kind, token.seed, token.user_id, token.id)
@@ -123,13 +130,15 @@ def _matching(seed: bytes, code: str, steps: Iterable[int]) -> Iterator[int]:
             yield step
 
 
-def _accepting(token: Token, step: int, now: float) -> TotpStep:
+def _accepting(token: Token, step: int, now: float, window: int) -> TotpStep:
     """Accept the step, and learn from it how far the device's clock is off.
 
     A code is shown for a whole step and takes some seconds to type, so one that is half a step
     late or early says nothing yet.  What is learnt goes a step at a time, and not beyond `_MOST_DRIFT`.
     """
     off = _middle(step) - (now + token.drift * PERIOD)
+    if abs(step - _local(token, now)) > window:  # of the true time, then: the clock was set right
+        return TotpStep(token.id, step, 0)
     drift = token.drift + (1 if off > PERIOD else -1 if off < -PERIOD else 0)
     return TotpStep(token.id, step, drift if abs(drift) <= max(_MOST_DRIFT, abs(token.drift)) else token.drift)
 

@@ -129,7 +129,9 @@ def read_key_file(path: Path) -> KeyFile:
                 raise KeyFileError(f"{path}: can be read or written by others; run `chmod 600 {path}`")
             octets = file.read()
     except FileNotFoundError:
-        raise KeyFileError(f"{path}: there is no key file; `radius-mfa keys init` makes one") from None
+        raise KeyFileError(
+            f"{path}: there is no key file; put its copy back, or for a new store run `radius-mfa keys init`"
+        ) from None
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from None
     return parse_key_file(octets.decode("ascii", "replace"), str(path))

@@ -36,6 +36,8 @@ _BATCH = 200  # secrets sealed anew in one transaction
 _PAUSE = 0.05  # seconds that logins have the store for themselves between two
 _POLL = 0.25  # seconds between two looks at the nodes
 _PATIENCE = DEAD_AFTER + 2 * SAY_EVERY  # seconds: one that has died is not waited for by then
+# What is lost for good with its key; a mailed code, an address to confirm and a voucher end by themselves.
+_LASTING = frozenset({"totp", "recovery_codes"})
 _NAMED = 5  # secrets that are named in an error
 
 Pause = Callable[[float], Awaitable[None]]
@@ -302,7 +304,7 @@ class Rekeying:
                     continue  # another key's, which stays
                 if fresh := _resealed(sealer, row):
                     anew.append(fresh)
-                else:
+                elif purpose in _LASTING:
                     closed.append(row)
             if anew:
                 changed = await self._store.reseal(anew)

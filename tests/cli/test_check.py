@@ -71,7 +71,7 @@ def test_the_key_and_the_store_are_not_needed_unless_probed(config: Path) -> Non
     assert run_cli("check", "--config", config).status == 0
     ran = run_cli("check", "--probe", "--config", config)
     assert ran.status == 1
-    assert "`radius-mfa keys init` makes one" in ran.err
+    assert "put its copy back, or for a new store run `radius-mfa keys init`" in ran.err
 
 
 def test_a_probe_of_what_works(config: Path) -> None:

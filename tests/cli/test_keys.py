@@ -147,7 +147,11 @@ def test_a_key_file_that_cannot_be_used_is_left_as_it_is(config: Path, command: 
     path.chmod(0o604)
     assert keys(config, command).line(1).endswith(f"run `chmod 600 {path}`")
     path.unlink()
-    assert keys(config, command).line(1).endswith("there is no key file; `radius-mfa keys init` makes one")
+    assert (
+        keys(config, command)
+        .line(1)
+        .endswith("there is no key file; put its copy back, or for a new store run `radius-mfa keys init`")
+    )
     assert not config.with_name("state.db").exists()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,12 @@ def test_every_command_says_at_once_all_that_is_wrong_with_it(tmp_path: Path, ar
     assert lines[0] == f"{path}:1: listen: must not be empty"
     assert lines[-1].startswith(f"{path}:2: nothing: unknown key")
     assert all(line.startswith(f"{path}:1: ") for line in lines[:-1])
+
+
+def test_a_full_disk_behind_stdout_is_one_line() -> None:
+    command = [sys.executable, "-m", "radius_mfa", "--help"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+
+    assert done.returncode == 1
+    assert done.stderr == "radius-mfa: No space left on device\n"

@@ -43,7 +43,8 @@ def test_without_a_key_it_makes_none(config: Path) -> None:
     key = config.with_name("key")
     key.unlink()
     line = serve(config).line(1)
-    assert line == f"radius-mfa: {key}: there is no key file; `radius-mfa keys init` makes one"
+    how = "put its copy back, or for a new store run `radius-mfa keys init`"
+    assert line == f"radius-mfa: {key}: there is no key file; {how}"
     assert not key.exists()
 
 
@@ -84,6 +85,8 @@ def test_a_port_in_use(config: Path, taken: int) -> None:
     line = serve(config).line(2)
     said = f"{config}:2: listen[0].udp: cannot listen on 127.0.0.1 port {taken}: Address already in use"
     assert line == said
+    # Nor is the store touched: who has the port may be a server of an older version.
+    assert not config.with_name("state.db").exists()
 
 
 def test_an_address_of_another_machine(config: Path) -> None:

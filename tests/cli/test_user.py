@@ -241,7 +241,8 @@ class TestWithoutWhatIsNeeded:
         key = config.with_name("key")
         key.unlink()
         line = run_cli("--config", config, "user", "show", "alice").line(1)
-        assert line == f"radius-mfa: {key}: there is no key file; `radius-mfa keys init` makes one"
+        how = "put its copy back, or for a new store run `radius-mfa keys init`"
+        assert line == f"radius-mfa: {key}: there is no key file; {how}"
 
     def test_with_another_key(self, config: Path) -> None:
         run_cli("--config", config, "user", "show", "alice").worked()

@@ -72,6 +72,20 @@ def test_fifty_failures_without_a_success_suspend_for_good() -> None:
     assert not after(49)[0].suspended
 
 
+def test_the_failure_that_suspends_does_not_lock_besides() -> None:
+    """Or the mailed code that lifts the suspension would be barred for a day."""
+    counters, now = after(50)
+
+    assert counters.suspended
+    assert GUARD.barred(counters, now, frozenset({FactorKind.MAIL})) is None
+    guessed = counters
+    for _ in range(10):
+        reserved = GUARD.reserve(guessed, now, FactorKind.MAIL)
+        assert reserved is not None
+        guessed = reserved
+    assert GUARD.barred(guessed, now, frozenset({FactorKind.MAIL})) is Outcome.LOCKED
+
+
 def test_a_success_clears_everything() -> None:
     assert cleared(after(49)[0]) == Counters()
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.support import run_cli
-from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT, ForeignNas
+from tests.end_to_end.nas import ACCEPT, ACCT_SESSION_ID, CHALLENGE, REJECT, ForeignNas
 from tests.end_to_end.site import COMMA, SECOND, SIX, SLOW, Site, told
 from tests.peers.server import other_clock
 from tests.peers.smtp import MailServer, Taken
@@ -191,3 +191,26 @@ def test_no_code_and_no_address_is_in_log_audit_or_store(university: Site) -> No
         assert form not in written
         assert form.encode() not in store
     assert user.address not in written
+
+
+def test_whoever_is_suspended_is_told_by_mail_and_gets_in_by_another(university: Site) -> None:
+    """Also where the limit was lowered below what is counted already."""
+    user = university.with_address(university.staff())
+    codes = user.wrong_codes()
+    with university.nas() as nas:
+        for _ in range(3):
+            state = nas.ask(user.name, user.password).state
+            nas.ask(user.name, next(codes), state=state)
+    strict = {"lockout": {"failures": 2, "durations": ["15m"], "suspend_after": 3}}
+    with university.another("strict.yaml", strict) as server, university.nas(server=server) as nas:
+        state = nas.ask(user.name, user.password).state
+        assert nas.ask(user.name, next(codes), state=state).code == CHALLENGE
+        told_by = university.mail_to(user)
+        assert told_by.message["Subject"] == "Your authenticator app is suspended"
+
+        asked = nas.ask(user.name, user.password, (ACCT_SESSION_ID, b"2"))
+        assert asked.code == CHALLENGE
+        asyncio.run(university.mail_server.until(lambda: len(university.mails_to(user)) == 2))
+        code = code_in(university.mails_to(user)[-1])
+        assert nas.ask(user.name, code, state=asked.state).code == ACCEPT
+    assert not university.show(user)["suspended"]

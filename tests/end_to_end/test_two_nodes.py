@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.support import run_cli
+from tests.cli.support import run_cli, run_process
 from tests.end_to_end.nas import ACCEPT, CALLING_STATION_ID, CHALLENGE, REJECT, RawNas, RawReply
 from tests.end_to_end.site import CAMPUS, SLOW, VPN, Account, Site
 from tests.end_to_end.test_mail import code_in
@@ -27,7 +26,7 @@ SHORT = "127.0.0.14"  # a client that gives up after a second and a half
 
 @dataclass
 class Nodes:
-    """Servers a and b at one store; `people` nobody else has."""
+    """Servers a and b at one store; `people` nobody else has, without the names that are `taken`."""
 
     site: Site
     postgresql: Postgresql
@@ -35,6 +34,7 @@ class Nodes:
     a: Server
     b: Server
     people: Iterator[Account] = field(repr=False)
+    taken: set[str] = field(default_factory=set)
 
     def nas(self, server: Server, source: str = VPN) -> Any:
         return self.site.nas(source, server)
@@ -93,8 +93,10 @@ def two_nodes(site: Site) -> Iterator[Nodes]:
         a = stack.enter_context(site.another("node-a.yaml", changes))
         b = stack.enter_context(site.another("node-b.yaml", changes))
         # This store is its own: whoever logs in here logs in nowhere else.
-        people = (Account.of(Person(f"u{number}", f"pw{number}")) for number in count(10))
-        yield Nodes(site, postgresql, changes, a, b, people)
+        taken: set[str] = set()
+        names = (f"{number}" for number in count(10) if f"u{number}" not in taken)
+        people = (Account.of(Person(f"u{number}", f"pw{number}")) for number in names)
+        yield Nodes(site, postgresql, changes, a, b, people, taken)
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +194,7 @@ def test_one_state_raced_at_both_nodes_is_answered_once(nodes: Nodes, user: Acco
 
 def test_a_mailed_code_asked_for_at_one_node_is_good_at_the_other_once(nodes: Nodes) -> None:
     user = nodes.site.staff()  # of whom nobody else has mail
+    nodes.taken.add(user.name)
     nodes.site.with_address(user, nodes.a.config)
     state = nodes.ask(nodes.a, user, user.password).state
     state = nodes.ask(nodes.a, user, "mail", state).state
@@ -346,10 +349,16 @@ class Load:
                 self._changed.notify_all()
 
 
-def test_a_node_that_begins_while_postgresql_is_away_says_so_in_one_line(nodes: Nodes, tmp_path: Path) -> None:
-    away = {"storage": nodes.postgresql.url("nowhere")}
-    ran = run_cli("--config", nodes.site.write("away.yaml", away), "user", "show", "u1")
+def test_a_node_that_begins_while_postgresql_is_away_says_so_in_one_line(nodes: Nodes) -> None:
+    config = nodes.site.write("node-c.yaml", nodes.changes)
+    nodes.postgresql.stop()
+    try:
+        ran = run_process("--config", config, "serve")
+    finally:
+        nodes.postgresql.start()
 
     assert ran.status == 1
-    assert len(ran.err.splitlines()) == 1
+    errors = [line for line in ran.err.splitlines() if not line.startswith("{")]
+    assert len(errors) == 1
+    assert errors[0].startswith("radius-mfa: postgresql://127.0.0.1:")
     assert nodes.postgresql.password not in ran.err

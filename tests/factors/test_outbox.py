@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,7 +16,7 @@ import structlog.testing
 from radius_mfa.config.messages import load_messages
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.store import Store
-from radius_mfa.core.stored import Facts, Mail, MailCodeUse, NewMailCode
+from radius_mfa.core.stored import Facts, Mail, MailCodeUse, MailKind, NewMailCode, Notice
 from radius_mfa.data import CONFIG
 from radius_mfa.factors.mail import MailFactor, MailRules
 from radius_mfa.factors.outbox import Letter, Outbox, Ports, Postponed, Refused, Send, one_line, shown
@@ -25,6 +26,7 @@ from radius_mfa.service.texts import Texts
 from radius_mfa.stores.sqlite import SqliteStore
 from tests.adapters import NOON, FixedClock, Fuse, SeededEntropy, fused, new_sealer
 from tests.peers.smtp import MailServer
+from tests.stores.support import attempt, settlement
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 TEXTS = Texts(load_messages(CONFIG / "messages"), "ICT Support Center, extension 1234")
@@ -109,6 +111,12 @@ class Post:
         self.issued[new.reference] = self.sealer.open("mail", new.code, user_id, new.id).decode()
         return new
 
+    async def settle_with(self, notice: Notice) -> None:
+        """A login that ends with a notice to its user."""
+        mine, soon = attempt(user_id=notice.user_id), self.clock.monotonic() + 5
+        await self.store.spend(mine, lambda counters: counters, soon)
+        await self.store.settle(replace(settlement(mine), notice=notice), soon)
+
     def later(self, seconds: float) -> None:
         """Let time pass, and look."""
         self.clock.advance(seconds)
@@ -180,6 +188,29 @@ def test_a_code_that_was_asked_for_is_mailed_once() -> None:
             assert mail.recipients == ("alice@example.net",)
             digits = it.issued[new.reference]
             assert f"{digits[:4]} {digits[4:]}" in mail.message.get_content()
+
+    run(play)
+
+
+def test_a_user_whose_app_is_suspended_is_told_without_a_code() -> None:
+    async def play() -> None:
+        with MailServer() as server:
+            async with post(smtp(server)) as it:
+                await it.store.set_mail_address("u-alice", "alice", "alice@example.net")
+                where = ("alice@example.net", "en", "vpn")
+                notice = Notice("n1", "u-alice", MailKind.SUSPENDED, *where, NOON, NOON + 86400)
+                await it.settle_with(notice)
+                it.outbox.wake()
+                await it.heard.until("delivered")
+                it.later(LEASE)
+                assert await it.left() == []
+
+            (mail,) = server.mails
+            body = mail.message.get_content()
+            assert mail.message["Subject"] == "Your authenticator app is suspended"
+            assert "User name: alice\r\n" in body
+            assert "The last one at: vpn\r\n" in body
+            assert re.search(r"\d{4} ?\d{4}", body) is None
 
     run(play)
 

@@ -114,7 +114,18 @@ def test_a_device_whose_clock_drifts_is_followed(drift: int) -> None:
     drifting = facts(token(drift=drift))
 
     assert TOTP.judge(drifting, code(steps=drift), NOON + 5) == TotpStep("t1", NOW_STEP + drift, drift)
-    assert isinstance(TOTP.judge(drifting, code(), NOON), NearMiss)
+    assert isinstance(TOTP.judge(drifting, code(steps=drift + (3 if drift > 0 else -3)), NOON), NearMiss)
+
+
+@pytest.mark.parametrize("drift", [-10, -3, 3, 10, 100])
+def test_whoever_sets_the_clock_right_is_not_shut_out_by_the_drift_that_was_learnt(drift: int) -> None:
+    """RFC 6238 §6.  Our own advice is to do so."""
+    for steps in (-1, 0, 1):
+        judged = TOTP.judge(facts(token(drift=drift)), code(steps=steps), NOON + 15)
+        assert judged == TotpStep("t1", NOW_STEP + steps, 0)
+    assert not isinstance(TOTP.judge(facts(token(drift=drift)), code(steps=drift // 2), NOON), TotpStep) or (
+        abs(drift) <= 3
+    )
 
 
 @pytest.mark.parametrize(
