@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from radius_mfa.core.guard import Counters
@@ -397,7 +397,8 @@ def test_two_states_are_none(it: House) -> None:
     assert login.says(it.code("alice"), extra=[(24, state)]) == "reject state_unreadable"
 
 
-@settings(max_examples=50)
+# A house each, which takes its time on a busy machine.
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(state=st.binary(max_size=253))
 def test_no_random_state_is_honoured(state: bytes) -> None:
     with house() as it:
