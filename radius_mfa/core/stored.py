@@ -229,8 +229,8 @@ class Reserved:
     """The State was fresh and is spent now, or the same answer is being judged: go on.
 
     `facts` were read in the same transaction, after the reservation.  `tried`: ids of the mailed codes
-    that this reservation counted a try of; `has_suspended`: it led to the suspension; neither where it
-    was made before.
+    that this reservation counted a try of, none where it was made before; `has_suspended`: it led to the
+    suspension.
     """
 
     facts: Facts

@@ -62,6 +62,8 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         address = ip_address(text)
     except ValueError:
         return None
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        return None  # of that one link, and whatever the NAS writes there
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 

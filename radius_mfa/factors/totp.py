@@ -137,8 +137,9 @@ def _accepting(token: Token, step: int, now: float, window: int) -> TotpStep:
     late or early says nothing yet.  What is learnt goes a step at a time, and not beyond `_MOST_DRIFT`.
     """
     off = _middle(step) - (now + token.drift * PERIOD)
-    if abs(step - _local(token, now)) > window:  # of the true time, then: the clock was set right
-        return TotpStep(token.id, step, 0)
+    if abs(step - _local(token, now)) > window:
+        # Of the true time, then: the clock was set right, or a device that is ahead was read late.
+        return TotpStep(token.id, step, token.drift - (1 if token.drift > 0 else -1))
     drift = token.drift + (1 if off > PERIOD else -1 if off < -PERIOD else 0)
     return TotpStep(token.id, step, drift if abs(drift) <= max(_MOST_DRIFT, abs(token.drift)) else token.drift)
 

@@ -307,7 +307,7 @@ PURGE_VOUCHERS = Statement("""
         (SELECT user_id FROM voucher WHERE expires < ? ORDER BY expires LIMIT ?) RETURNING 1""")
 PURGE_DEVICES = Statement("""
     DELETE FROM trusted_device WHERE (id, scope) IN
-        (SELECT id, scope FROM trusted_device WHERE expires < ? OR created > ? LIMIT ?) RETURNING 1""")
+        (SELECT id, scope FROM trusted_device WHERE expires < ? ORDER BY expires LIMIT ?) RETURNING 1""")
 PURGE_STATIONS = Statement("""
     DELETE FROM station_user WHERE (station, user_id) IN
         (SELECT station, user_id FROM station_user WHERE seen < ? ORDER BY seen LIMIT ?) RETURNING 1""")

@@ -46,9 +46,9 @@ _WRITE_COUNTERS = Statement("""
         username = coalesce(nullif(excluded.username, ''), user_counters.username),
         last_success = coalesce(excluded.last_success, user_counters.last_success)""")
 
-_SPENT = Statement("SELECT digest, decision FROM spent_state WHERE login = ? AND round = ?")
+_SPENT = Statement("SELECT digest, decision, has_suspended FROM spent_state WHERE login = ? AND round = ?")
 _SPEND = Statement("""
-    INSERT INTO spent_state (login, round, user_id, digest, expires) VALUES (?, ?, ?, ?, ?)
+    INSERT INTO spent_state (login, round, user_id, digest, expires, has_suspended) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (login, round) DO NOTHING RETURNING 1""")
 _DECIDE = Statement("UPDATE spent_state SET decision = ? WHERE login = ? AND round = ?")
 _WRITE_LOGIN = Statement("""
@@ -116,9 +116,11 @@ def spend(
     after = reserve(known.counters)
     if after is None:
         return Refusal.BARRED, False
-    if not (yield _SPEND(attempt.login, attempt.round, attempt.user_id, attempt.digest, attempt.expires)):
-        return Refusal.SPENT, False  # just now, under the name of another user, who is not waited for
     before = known.counters
+    has_suspended = after.suspended and not before.suspended
+    spent = (attempt.login, attempt.round, attempt.user_id, attempt.digest, attempt.expires, has_suspended)
+    if not (yield _SPEND(*spent)):
+        return Refusal.SPENT, False  # just now, under the name of another user, who is not waited for
     if after != before:
         yield from _write_counters(attempt.user_id, after, now)
         known = replace(known, counters=after)
@@ -128,7 +130,7 @@ def spend(
         codes = yield from mail.codes(attempt.user_id)
         known = replace(known, mail_codes=codes)
     barred = (after.locked_until, after.suspended) != (before.locked_until, before.suspended)
-    return Reserved(known, tried, after.suspended and not before.suspended), barred
+    return Reserved(known, tried, has_suspended), barred
 
 
 def is_spent(login: bytes, round: int) -> Work[bool]:
@@ -137,10 +139,12 @@ def is_spent(login: bytes, round: int) -> Work[bool]:
 
 
 def _spent_before(attempt: Attempt, rows: Rows, known: Facts) -> Reserved | AnsweredBefore | Refusal:
-    digest, decision = rows[0]
+    digest, decision, has_suspended = rows[0]
     if not attempt.is_digest(digest):
         return Refusal.SPENT
-    return Reserved(known) if decision is None else AnsweredBefore(decision)
+    if decision is not None:
+        return AnsweredBefore(decision)
+    return Reserved(known, has_suspended=bool(has_suspended))
 
 
 def settle(settlement: Settlement, now: float) -> Work[Settled | AnsweredBefore]:

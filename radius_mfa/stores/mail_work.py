@@ -42,6 +42,9 @@ _DROP = Statement("DELETE FROM outbox WHERE id = ?")
 _VOID_ELSEWHERE = Statement(
     "DELETE FROM mail_code WHERE user_id = ? AND ? NOT IN (SELECT address FROM mail_address WHERE user_id = ?)"
 )
+_DISTRUST_ELSEWHERE = Statement("""
+    DELETE FROM trusted_device
+    WHERE user_id = ? AND factor = 'mail' AND ? NOT IN (SELECT address FROM mail_address WHERE user_id = ?)""")
 _DROP_MAILS_ELSEWHERE = Statement("DELETE FROM outbox WHERE user_id = ? AND (address <> ? OR kind = 'address')")
 _SET_ADDRESS = Statement("""
     INSERT INTO mail_address (user_id, address, verified) VALUES (?, ?, ?)
@@ -150,8 +153,9 @@ def drop(mail_id: str) -> Work[None]:
 
 
 def set_address(user_id: str, address: str, now: float) -> Work[None]:
-    """What was sent elsewhere is void, and what is not sent yet never will be."""
+    """What was sent elsewhere is void, as is what was trusted by it, and what is not sent yet never will be."""
     yield _VOID_ELSEWHERE(user_id, address, user_id)
+    yield _DISTRUST_ELSEWHERE(user_id, address, user_id)
     yield _DROP_MAILS_ELSEWHERE(user_id, address)
     yield _DROP_PROPOSAL(user_id)
     if address:

@@ -80,6 +80,7 @@ spent_state = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("decision", LargeBinary),
     Column("expires", Double, nullable=False),
+    Column("has_suspended", Boolean, nullable=False, server_default=false()),
     Index("spent_state_by_expiry", "expires"),
     sqlite_with_rowid=False,
 )

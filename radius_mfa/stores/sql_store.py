@@ -37,7 +37,6 @@ from radius_mfa.stores.work import Rows, Statement, Work
 
 T = TypeVar("T")
 
-_AHEAD = 86400.0  # seconds: what was made so long from now was made by a wrong clock
 _BATCH = 500  # rows deleted in one transaction
 # Whom work that concerns no one user is alone with.
 _OUTBOX, _KEYS, _IMPORT = "outbox", "keys", "import"
@@ -246,7 +245,7 @@ class SqlStore(ABC):
             + await self._purge(mail_work.PURGE_OUTBOX, now)
             + await self._purge(mail_work.PURGE_PROPOSALS, now)
             + await self._purge(life_work.PURGE_VOUCHERS, now)
-            + await self._purge(life_work.PURGE_DEVICES, now, now + _AHEAD)
+            + await self._purge(life_work.PURGE_DEVICES, now)
             + await self._purge(life_work.PURGE_STATIONS, now - LOOK_BACK)
             + await self._purge(key_work.PURGE_NODES, now)
         )

@@ -86,6 +86,13 @@ def test_the_failure_that_suspends_does_not_lock_besides() -> None:
     assert GUARD.barred(guessed, now, frozenset({FactorKind.MAIL})) is Outcome.LOCKED
 
 
+def test_giving_back_beside_the_failure_that_suspended_takes_away_no_lock_that_was_never_made() -> None:
+    guard = Guard(failures=10, suspend_after=10)
+    counters, _ = after(10, guard)
+
+    assert guard.given_back(counters, has_suspended=False).locks == 0
+
+
 def test_a_success_clears_everything() -> None:
     assert cleared(after(49)[0]) == Counters()
 

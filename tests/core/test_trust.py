@@ -83,6 +83,8 @@ def test_what_is_no_devices_mac_address_is_never_trusted(station: bytes | None) 
         b"ff02::1",
         b"169.254.1.1",
         b"fe80::1",
+        b"2001:db8::1%eth0",
+        b"2001:db8::1%a\0b",
         b"255.255.255.255",
         b"198.51.100.7/24",
         b"198.51.100.007",

@@ -107,6 +107,16 @@ def test_the_identical_answer_is_reserved_again_even_if_its_own_failure_was_the_
     assert isinstance(it.spend(attempt(), refuse), Reserved)
 
 
+def test_the_identical_answer_again_is_told_as_well_that_it_has_suspended(it: Asked) -> None:
+    """Or its user would not be told, or a used code that is resent would suspend for good."""
+    guard = Guard(suspend_after=1)
+    rule = partial(guard.reserve, now=NOON, kind=FactorKind.TOTP)
+    for _ in range(2):
+        spent = it.spend(attempt(), rule)
+        assert isinstance(spent, Reserved)
+        assert spent.has_suspended
+
+
 def test_another_answer_to_a_spent_state_is_refused(it: Asked) -> None:
     it.spend(attempt())
 

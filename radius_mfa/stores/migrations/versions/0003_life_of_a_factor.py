@@ -17,6 +17,7 @@ def upgrade() -> None:
     _trusted_devices()
     _nodes()
     _widen_outbox()
+    op.add_column("spent_state", sa.Column("has_suspended", sa.Boolean, nullable=False, server_default=sa.false()))
     op.add_column("totp_token", sa.Column("told_steps", sa.Text, nullable=False, server_default=""))
     op.add_column("user_counters", sa.Column("required", sa.Boolean, nullable=False, server_default=sa.false()))
     op.execute("""
