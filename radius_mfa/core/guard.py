@@ -3,7 +3,8 @@
 A failure is counted *before* the code is looked at, so parallel guesses gain nothing; a right code
 clears everything, and a used one, resent, gives its failure back.  `failures` fills up to a lock; each
 lock lasts longer than the one before; `since_success` never stops counting until a success and ends in
-a suspension of TOTP, which a mailed code or unlocking lifts.  A right password alone clears nothing.
+a suspension of TOTP, which a code of another factor or unlocking lifts.  A right password alone clears
+nothing.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Outcome(StrEnum):
     CODE_MISSING = "code_missing"  # one-field mode, and only a password in the field
     MAIL_LIMIT = "mail_limit"  # no more are mailed to this user today, or `mail` was typed too often
     LOCKED = "locked"
-    SUSPENDED = "suspended"  # of TOTP: a mailed code, or staff, lifts it
+    SUSPENDED = "suspended"  # of TOTP: a code of another factor, or staff, lifts it
 
     # Round two: the State.
     STATE_UNREADABLE = "state_unreadable"  # forged, tampered with, cut, or sealed under a key we do not have
