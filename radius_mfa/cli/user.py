@@ -45,7 +45,9 @@ for command in (enrol, list_, mail, show):
 @config_option
 @click.argument("username", metavar="USER")
 @by_id_option
-@click.option("--token", "token_id", metavar="ID", help="End only this token, see 'user show'.")
+@click.option(
+    "--token", "token_id", metavar="ID", help="End only this token (see 'user show'), and all trust in devices."
+)
 @json_option
 def reset(username: str, by_id: bool, token_id: str | None, as_json: bool) -> None:
     """End every second factor of USER, and all trust in devices; lift locks.

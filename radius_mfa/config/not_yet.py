@@ -19,10 +19,6 @@ def _used(_: object) -> bool:
     return True
 
 
-def _is(*wanted: object) -> Callable[[object], bool]:
-    return lambda value: value in wanted
-
-
 def _is_not(default: object) -> Callable[[object], bool]:
     return lambda value: value != default and value is not UNUSABLE
 

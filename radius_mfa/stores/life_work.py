@@ -182,7 +182,7 @@ def resync_token(token_id: str, step: int, drift: int) -> Work[bool]:
 
 
 def remove_token(user_id: str, token_id: str) -> Work[bool]:
-    """Mostly because it was lost: what was trusted by its codes goes with it."""
+    """Mostly because it was lost, and who knows with what: no device stays trusted."""
     removed = yield _REMOVE_TOKEN(user_id, token_id)
     if removed:
         yield _REVOKE_ALL(user_id)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from radius_mfa.core.errors import KeyFileError
+from radius_mfa.core.store import KeyStore
 from radius_mfa.stores.key_file import ID, SECRET, FollowedKeyFile, Key, KeyFile
 
 _VERSION = b"\x01"
@@ -114,22 +114,12 @@ def _with_lengths(parts: Iterable[bytes]) -> bytes:
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
-class KeyProofs(Protocol):
-    """What a store keeps to tell its own key file from another: by key id, what that key sealed."""
-
-    async def key_proofs(self) -> Mapping[bytes, bytes]: ...
-
-    async def add_key_proof(self, key_id: bytes, proof: bytes, *, first: bool = False) -> None:
-        """Keep the proof, unless there is one already."""
-        ...
-
-
 def proof_of(key: Key) -> bytes:
     """What a store keeps to know the key again."""
     return AeadSealer(KeyFile(key)).seal(_PROOF, b"", key.id.hex())
 
 
-async def verify_key(store: KeyProofs, sealer: AeadSealer) -> None:
+async def verify_key(store: KeyStore, sealer: AeadSealer) -> None:
     """Make sure that the key file is the one the store was sealed with; a new store takes it for its own.
 
     Raises KeyFileError.

@@ -112,10 +112,6 @@ class Postgresql:
         self._process.wait(_PATIENCE)
         self._process = None
 
-    def restart(self, how: Literal["fast", "immediate"] = "fast") -> None:
-        self.stop(how)
-        self.start()
-
     def freeze(self) -> None:
         """Let it stand still, and keep all its connections."""
         self._send(signal.SIGSTOP)

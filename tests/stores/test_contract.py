@@ -1,4 +1,4 @@
-"""The contract of `core.ports.Store`, held by every engine there is: another one joins `ENGINES`."""
+"""The contract of `core.store.Store`, held by every engine there is: another one joins `ENGINES`."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator

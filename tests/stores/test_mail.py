@@ -1,4 +1,4 @@
-"""Addresses, mailed codes and the outbox: the part of `core.ports.Store` that is about mail, for every engine."""
+"""Addresses, mailed codes and the outbox: the part of `core.store.Store` that is about mail, for every engine."""
 
 from __future__ import annotations
 
