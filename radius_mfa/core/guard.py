@@ -87,9 +87,10 @@ class Guard:
         """
         since_success = max(counters.since_success - 1, 0)
         suspended = counters.suspended and not has_suspended
-        # Whoever is suspended was not locked by the failure that did it.
-        if counters.failures >= self.failures and not counters.suspended:
-            return Counters(counters.failures - 1, since_success, counters.locks - 1, 0.0, suspended)
+        # The failure that suspended has made no lock.
+        if counters.failures >= self.failures and not has_suspended:
+            locks = max(counters.locks - 1, 0)
+            return Counters(counters.failures - 1, since_success, locks, 0.0, suspended)
         failures = max(counters.failures - 1, 0)
         return Counters(failures, since_success, counters.locks, counters.locked_until, suspended)
 

@@ -158,7 +158,9 @@ class Login:
     def _otherwise(self, key: str) -> str:
         """What is added to the key of a text because of the factors that may answer."""
         allowed = PUT_OTHERWISE.get(key, ())
-        if self.factors == {FactorKind.RECOVERY_CODES} and _RECOVERY in allowed:
+        recovery = FactorKind.RECOVERY_CODES
+        typed_or_only = self.factor == recovery or self.factors == {recovery}
+        if _RECOVERY in allowed and recovery in self.factors and typed_or_only:
             return _RECOVERY
         if FactorKind.MAIL not in self.factors:
             return ""

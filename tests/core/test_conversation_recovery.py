@@ -63,6 +63,16 @@ def test_a_used_code_is_not_counted_and_a_wrong_one_is(it: House) -> None:
     assert it.counters("alice") == Counters(1, 1)
 
 
+def test_who_typed_one_is_told_of_recovery_codes(it: House) -> None:
+    codes = recovery_codes(it)
+    it.challenged().says(codes[0])
+    login = it.challenged()
+    assert login.says(codes[0]) == "challenge code_used"
+    assert login.message.key == "code_used_recovery"
+    assert login.says("aaaa-aaaa-aaaa") == "challenge code_wrong"
+    assert login.message.key == "code_wrong_recovery"
+
+
 def test_of_many_logins_at_once_with_one_code_one_is_let_in(it: House) -> None:
     code = recovery_codes(it)[0]
     it.interleave()

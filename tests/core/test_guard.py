@@ -93,6 +93,16 @@ def test_giving_back_beside_the_failure_that_suspended_takes_away_no_lock_that_w
     assert guard.given_back(counters, has_suspended=False).locks == 0
 
 
+def test_a_used_code_locks_nobody_who_is_suspended_either() -> None:
+    """It is given back whatever the factor, or it would bar the very code that lifts the suspension."""
+    before = Counters(9, 59, 4, 0.0, suspended=True)
+    reserved = GUARD.reserve(before, NOW, FactorKind.RECOVERY_CODES)
+    assert reserved is not None
+    assert reserved.locked_until > NOW
+
+    assert GUARD.given_back(reserved, has_suspended=False) == replace(before, since_success=59)
+
+
 def test_a_success_clears_everything() -> None:
     assert cleared(after(49)[0]) == Counters()
 
