@@ -1,7 +1,7 @@
 # What there is to run.  Nothing stays behind outside this folder, but for Debian packages that `test` and
 # `bench` need and that `demo` needs where python3 came without venv.
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench soak clean
 
 demo:
 	@.ci/venv
@@ -24,6 +24,12 @@ bench:
 	@.ci/packages slapd ldap-utils postgresql
 	@.ci/venv test
 	@.venv/bin/python -m bench $(ARGS)
+
+# A million packets, floods, faults: docs/security.md has what it printed.
+soak:
+	@.ci/packages slapd ldap-utils
+	@.ci/venv test
+	@.venv/bin/python -m bench.soak $(ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* *.egg-info

@@ -16,7 +16,7 @@ from radius_mfa.core.enrolment import Enrolment
 from radius_mfa.core.errors import DirectoryError, KeyFileError, StoreError
 from radius_mfa.core.messages import FactorKind, User
 from radius_mfa.core.ports import Clock, Entropy, Factor, MailedFactor, Sealer
-from radius_mfa.core.store import Store
+from radius_mfa.core.store import LoginStore, Store
 from radius_mfa.core.trust import TrustedDevices
 from radius_mfa.directories.chain import ChainedDirectory, OpenDirectory
 from radius_mfa.directories.shield import ShieldedDirectory, WrongPasswords
@@ -48,10 +48,11 @@ class SystemEntropy:
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """What stands behind the conversation, opened."""
+    """What stands behind the conversation, opened.  `logins`: the store, as logins ask it."""
 
     directory: OpenDirectory
     store: Store
+    logins: LoginStore
     sealer: Sealer
     factors: Mapping[FactorKind, Factor]
     mailed: MailedFactor | None
@@ -77,8 +78,14 @@ async def opened(loaded: Loaded) -> AsyncIterator[Backends]:
 
 
 def backends_of(
-    configuration: model.Configuration, store: Store, sealer: Sealer, directory: OpenDirectory
+    configuration: model.Configuration,
+    store: Store,
+    sealer: Sealer,
+    directory: OpenDirectory,
+    logins: LoginStore | None = None,
 ) -> Backends:
+    """`logins`: None for the store itself."""
+    logins = logins or store
     totp_settings = configuration.factors.totp or model.Totp()
     clock, entropy = SystemClock(), SystemEntropy()
     totp = TotpFactor(sealer, totp_settings.window)
@@ -95,10 +102,11 @@ def backends_of(
     return Backends(
         directory=directory,
         store=store,
+        logins=logins,
         sealer=sealer,
         factors=factors,
         mailed=mailed,
-        trusted=TrustedDevices(store, clock, entropy, lifetime),
+        trusted=TrustedDevices(logins, clock, entropy, lifetime),
         enrolment=Enrolment(store, sealer, totp, clock, entropy, enrolment_rules_of(configuration)),
         issuer=totp_settings.issuer,
         clock=clock,

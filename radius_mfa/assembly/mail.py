@@ -15,7 +15,7 @@ from radius_mfa.service.texts import Texts
 
 if TYPE_CHECKING:
     from radius_mfa.assembly.backends import Backends
-    from radius_mfa.factors.outbox import Outbox
+    from radius_mfa.factors.outbox import Heard, Outbox
     from radius_mfa.factors.smtp import SmtpSender
 
 _TIME_LIMIT = 60.0  # seconds that delivering one mail may take; four slow ones hold up all others as long
@@ -25,12 +25,14 @@ class MailServerError(RadiusMfaError):
     """The mail server cannot be used as it is configured."""
 
 
-def open_outbox(mail: model.Mail, zone: tzinfo, backends: Backends, texts: Texts, meter: Meter) -> Outbox:
+def open_outbox(
+    mail: model.Mail, zone: tzinfo, backends: Backends, texts: Texts, meter: Meter, heard: Heard
+) -> Outbox:
     """The outbox, delivering from now on.  Raises ConfigurationError."""
     from radius_mfa.factors.outbox import Outbox, Ports
 
     send = _sender(mail, _TIME_LIMIT)
-    ports = Ports(backends.store, backends.sealer, send, texts.words, backends.clock, meter)
+    ports = Ports(backends.store, backends.sealer, send, texts.words, backends.clock, meter, heard)
     outbox = Outbox(ports, _TIME_LIMIT, zone)
     outbox.start()
     return outbox

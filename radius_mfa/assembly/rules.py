@@ -66,6 +66,7 @@ def nas_of(client: model.Client) -> Nas:
         retries=client.retries,
         station=client.station,
         naming=Naming(client.realms, client.realm_required),
+        probe_users=frozenset(map(usernames.fold, client.probe_users)),
     )
 
 

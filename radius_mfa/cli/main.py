@@ -17,7 +17,9 @@ from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
 
 # Command to module; the object in it has the command's name.  Imported when asked for, not before.
 _COMMANDS = {
+    "audit": ("audit", "Search the audit file."),
     "check": ("check", "Check the configuration; say all that is wrong with it."),
+    "clients": ("clients", "Who sends Message-Authenticator, and who does not."),
     "demo": ("demo", "Show complete logins against a server of its own, then keep it running."),
     "device": ("device", "Trusted devices."),
     "keys": ("keys", "The key file that seals what is stored."),

@@ -34,8 +34,10 @@ def serve() -> None:
 
 
 async def _serve(loaded: Loaded, path: Path) -> None:
+    from radius_mfa.assembly.privileges import no_core_dumps
     from radius_mfa.assembly.server import Server
 
+    no_core_dumps()
     _begin_log(loaded)
     ended, reload = told_to_end(), asyncio.Event()
     loop = asyncio.get_running_loop()

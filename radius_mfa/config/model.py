@@ -97,6 +97,7 @@ class Client(Section):
     """A NAS.  `secret`: one, or two while one is being replaced.  `certificate`: RadSec, the exact SAN.
 
     `realms`: what each realm in a user's name becomes; None: see `core.usernames.Naming`.
+    `probe_users`: names with which it only looks whether the server is there.
     """
 
     name: Name
@@ -111,6 +112,7 @@ class Client(Section):
     station: Literal["none", "mac", "ip"] = "none"
     realms: Annotated[Mapping[str, str] | None, PlainValidator(values.realms)] = None
     realm_required: Bool = False
+    probe_users: Annotated[tuple[Name, ...], _LIST] = ()
 
     @property
     def window(self) -> float:
@@ -341,6 +343,7 @@ class Configuration(Section):
     audit: Audit = Audit()
     timezone: Annotated[ZoneInfo, PlainValidator(values.parsed(values.zone))] = ZoneInfo("UTC")
     when_directory_fails: Literal["reject", "discard"] = "reject"
+    status_server: Literal["ready", "alive"] = "ready"
     user: Annotated[str, PlainValidator(values.text(1, 32))] | None = None
 
     def factors_of(self, policy: Policy) -> frozenset[FactorKind]:

@@ -31,8 +31,6 @@ _KEYS: tuple[tuple[tuple[str, ...], Callable[[object], bool]], ...] = (
     (("enrolment", "networks"), _is_not([])),
     (("eap",), _used),
     (("portal",), _used),
-    (("metrics",), _used),
-    (("user",), _used),
 )
 
 

@@ -20,7 +20,9 @@ know again.  In every later round it sends that State and what the user typed.  
     is refused.  A used code, resent by a supplicant, is refused but not counted.
  7. **The identical answer again gets the identical decision** while the NAS may still be asking, at
     whichever worker or node it arrives, because the decision is kept with the spent State
-    (RFC 5080 §2.2.2 asks for no less).  Later it is an answer to a spent State like any other.
+    (RFC 5080 §2.2.2 asks for no less).  Later it is an answer to a spent State like any other.  In
+    one-field mode there is no State: the line itself, in one session, stands for it, and counts once; but
+    an Access-Accept is not given again by it, for whoever has read it has all that it takes.
  8. **The current configuration decides.**  A policy that is gone since round one is a refusal.
  9. **A device is trusted only once a code was given there**, for a time that is never renewed, where client
     and policy allow it.  The password is asked all the same.
@@ -58,11 +60,13 @@ from radius_mfa.core.ports import Clock, Directory, Entropy, Factor, Password, S
 from radius_mfa.core.store import LoginStore
 from radius_mfa.core.stored import (
     AnsweredBefore,
+    Attempt,
     Consumption,
     Facts,
     NearMiss,
     NewDevice,
     Refusal,
+    Reserved,
     Settled,
 )
 from radius_mfa.core.trust import TrustedDevices
@@ -128,9 +132,16 @@ class Conversation:
 
     async def is_open(self, state: bytes, deadline: float) -> bool:
         """Whether a State of ours was answered nowhere yet.  Raises StoreError."""
-        opened = self._sealer.open("state", state)
-        content = challenge.unpack(opened) if opened is not None else None
+        content = self._read(state)
         return content is not None and not await self._store.is_spent(content.login, content.round, deadline)
+
+    def vouches(self, request: AccessRequest) -> bool:
+        """Whether the request has a State that its client and user may still answer; nobody is asked."""
+        content = self._read(request.first(Attribute.STATE) or b"")
+        if content is None:
+            return False
+        user_name = request.first(Attribute.USER_NAME) or b""
+        return challenge.refusal(content, request.nas.name, user_name, self._clock.wall()) is None
 
     # --- round one: a name and a password ---------------------------------------------------------
 
@@ -205,8 +216,7 @@ class Conversation:
     # --- later rounds: a State and an answer --------------------------------------------------------
 
     async def _later_round(self, login: Login, state: bytes, deadline: float) -> Conclusion:
-        opened = self._sealer.open("state", state)
-        content = challenge.unpack(opened) if opened is not None else None
+        content = self._read(state)
         if content is None:
             return self._refuse(login, Outcome.STATE_UNREADABLE)
 
@@ -228,17 +238,19 @@ class Conversation:
             return self._refuse(login, text)
         return await self._judge(login, answers.read_answer(text), deadline)
 
+    def _read(self, state: bytes) -> challenge.Content | None:
+        opened = self._sealer.open("state", state)
+        return challenge.unpack(opened) if opened is not None else None
+
     # --- the answer ---------------------------------------------------------------------------------
 
     async def _judge(self, login: Login, answer: Answer, deadline: float) -> Conclusion:
         """Spend the State, then look at the answer, then write down what became of it."""
         guess = answer.kind if isinstance(answer, CodeAnswer) and answer.kind in login.factors else None
-        attempt = login.attempt(answer, guess, self._sealer)
         kinds = login.factors if guess is None else frozenset({guess})
-        admission = self._guard.admission(self._clock.wall(), kinds, guess)
-        spent = await self._store.spend(attempt, admission, deadline)
+        login, attempt, spent = await self._spend(login, answer, guess, deadline)
         if isinstance(spent, AnsweredBefore):
-            return self._repeat(login, spent, attempt.name)
+            return self._repeat(login, self._before(login, spent, attempt))
         if spent is Refusal.SPENT:
             return self._refuse(login, Outcome.STATE_SPENT)
         if isinstance(spent, Refusal):
@@ -259,6 +271,21 @@ class Conversation:
             return await self._settle_wrong(case, Outcome.CLOCK_WRONG, judged)
         assert isinstance(answer, CodeAnswer)  # nothing else is ever right
         return await self._settle_right(case, judged, answer)
+
+    async def _spend(
+        self, login: Login, answer: Answer, guess: FactorKind | None, deadline: float
+    ) -> tuple[Login, Attempt, Reserved | AnsweredBefore | Refusal]:
+        """Spend the State, or the line that stands for it; and which login this is."""
+        kinds = login.factors if guess is None else frozenset({guess})
+        admission = self._guard.admission(self._clock.wall(), kinds, guess)
+        one_line = login.of_one_line(answer, guess, self._sealer)
+        attempt = one_line.attempt(answer, guess, self._sealer)
+        spent = await self._store.spend(attempt, admission, deadline)
+        if one_line is login or not isinstance(spent, AnsweredBefore) or self._before(one_line, spent, attempt):
+            return one_line, attempt, spent
+        # The same line, when no NAS asks again any more: another login.
+        attempt = login.attempt(answer, guess, self._sealer)
+        return login, attempt, await self._store.spend(attempt, admission, deadline)
 
     def _look_at(
         self, answer: Answer, allowed: frozenset[FactorKind], facts: Facts
@@ -321,7 +348,7 @@ class Conversation:
         sealed = self._sealer.seal("decision", packed, *case.attempt.name)
         settled = await self._store.settle(settlement_of(case, end, sealed, conclusion.event), case.deadline)
         if isinstance(settled, AnsweredBefore):
-            return self._repeat(case.login, settled, case.attempt.name)
+            return self._repeat(case.login, self._before(case.login, settled, case.attempt))
         if end.notice and self._mailing:
             self._mailing.mailer.wake()
         return None if settled is Settled.CODE_USED else conclusion
@@ -340,15 +367,22 @@ class Conversation:
     def _refuse_barred(self, login: Login, barred: Outcome, counters: Counters) -> Conclusion:
         return self._conclude(login, Reject(barred, login.told(barred, counters, self._clock.wall())))
 
-    def _repeat(self, login: Login, before: AnsweredBefore, attempt: tuple[str, str]) -> Conclusion:
-        """What was decided before on the identical answer, for as long as a NAS that lost it asks again."""
-        packed = self._sealer.open("decision", before.decision, *attempt)
+    def _repeat(self, login: Login, before: Decision | None) -> Conclusion:
+        """What was decided before on the identical answer."""
+        if before is None:
+            return self._refuse(login, Outcome.STATE_SPENT)
+        if login.asks_in_one_field and isinstance(before, Accept):
+            return self._refuse(login, Outcome.CODE_USED)
+        return self._conclude(login, before, "the same answer again")
+
+    def _before(self, login: Login, answered: AnsweredBefore, attempt: Attempt) -> Decision | None:
+        """What was decided on the identical answer, for as long as a NAS that lost it asks again."""
+        packed = self._sealer.open("decision", answered.decision, *attempt.name)
         if packed is None:
-            return self._refuse(login, Outcome.STATE_SPENT)
+            return None
         decision, at = decisions.unpack(packed)
-        if abs(self._clock.wall() - at) >= login.request.nas.window:  # the clock may have been set back
-            return self._refuse(login, Outcome.STATE_SPENT)
-        return self._conclude(login, decision, "the same answer again")
+        in_time = abs(self._clock.wall() - at) < login.request.nas.window  # the clock may have been set back
+        return decision if in_time else None
 
     def _broken(self, login: Login, broken: BackendError) -> Conclusion:
         """Where a backend's failure becomes a decision (`when_directory_fails`), and never an Accept."""

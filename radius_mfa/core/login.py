@@ -10,6 +10,7 @@ from radius_mfa.core.challenge import Content, primary_language
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import (
     DIFFERS,
+    SESSION,
     Accept,
     AccessRequest,
     Attribute,
@@ -121,21 +122,30 @@ class Login:
         """Whether a wrong answer now ends the login.  Asking for a mail is no wrong answer."""
         return self.asks_in_one_field or self.round - self.mails >= self.request.nas.profile.rounds
 
-    def attempt(self, answer: Answer, guess: FactorKind | None, sealer: Sealer) -> Attempt:
-        """What `answer` spends, and a digest that tells it from any other to the same State.
+    def of_one_line(self, answer: Answer, guess: FactorKind | None, sealer: Sealer) -> Login:
+        """In one-field mode only the line tells logins apart: the same one in one session is the same login."""
+        if not self.asks_in_one_field or not self.request.has_any(SESSION):
+            return self
+        return replace(self, id=sealer.digest("one line", self.user_id.encode(), *self._said(answer, guess)))
 
-        Only the form of what is no code goes into it: it may be a password, and nothing derived
-        from a password leaves this process.
-        """
-        request = self.request
-        said = type(answer).__name__
-        if isinstance(answer, CodeAnswer) and guess is not None:
-            said = f"{answer.code} {answer.trust}"
-        asked = [value for value in request.attributes if value[0] not in DIFFERS]
-        parts = (request.nas.name.encode(), repr(asked).encode(), said.encode())
+    def attempt(self, answer: Answer, guess: FactorKind | None, sealer: Sealer) -> Attempt:
+        """What `answer` spends, and a digest that tells it from any other to the same State."""
+        request, parts = self.request, self._said(answer, guess)
         digest, others = sealer.digest("answer", *parts), sealer.other_digests("answer", *parts)
         # The State may be answered until it expires, and that answer be repeated for a window after.
         return Attempt(self.id, self.round, self.user_id, digest, self.expires + request.nas.window, guess, others)
+
+    def _said(self, answer: Answer, guess: FactorKind | None) -> tuple[bytes, bytes, bytes]:
+        """All that the request and its answer say, but for what differs from one sending to the next.
+
+        Of what is no code only the form: it may be a password, and nothing derived from a password leaves
+        this process.
+        """
+        said = type(answer).__name__
+        if isinstance(answer, CodeAnswer) and guess is not None:
+            said = f"{answer.code} {answer.trust}"
+        asked = [value for value in self.request.attributes if value[0] not in DIFFERS]
+        return self.request.nas.name.encode(), repr(asked).encode(), said.encode()
 
     def message(self, what: Outcome | str, **parameters: str) -> Message:
         """What this user is told of an outcome, or by the text of that key."""

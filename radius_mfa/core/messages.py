@@ -40,6 +40,17 @@ class Attribute(IntEnum):
 DIFFERS = frozenset({Attribute.PROXY_STATE, Attribute.EVENT_TIMESTAMP})
 
 
+# By which a request says which session it is for (RFC 2865 §5.5, §5.31, RFC 2866 §5.5, RFC 2869 §5.17).
+SESSION = frozenset(
+    {
+        Attribute.NAS_PORT,
+        Attribute.CALLING_STATION_ID,
+        Attribute.ACCT_SESSION_ID,
+        Attribute.NAS_PORT_ID,
+    }
+)
+
+
 class Code(IntEnum):
     """Packet codes that we send or serve (RFC 2865 §4, RFC 5997)."""
 
@@ -77,7 +88,7 @@ class Nas:
     """A client of ours (RFC 2865 §1.2: the NAS), by its name in the YAML; its secret stays in `wire`.
 
     `timeout` is the NAS's own, in seconds, and `retries` what it sends after the first try.  `naming`:
-    how its users write their names.
+    how its users write their names.  `probe_users`: names, folded, with which it only asks whether we are there.
     """
 
     name: str
@@ -87,6 +98,7 @@ class Nas:
     retries: int = 3
     station: str = "none"
     naming: Naming = KEPT
+    probe_users: frozenset[str] = frozenset()
 
     @property
     def window(self) -> float:
@@ -120,6 +132,10 @@ class AccessRequest:
     def all(self, number: int) -> tuple[bytes, ...]:
         """Every value of attribute `number`, in packet order."""
         return tuple(value for each, value in self.attributes if each == number)
+
+    def has_any(self, numbers: frozenset[Attribute]) -> bool:
+        """Whether one of those attributes is there."""
+        return any(number in numbers for number, _ in self.attributes)
 
     def vendor(self, vendor: int, number: int) -> tuple[bytes, ...]:
         """Every value of a vendor's attribute, in packet order (RFC 2865 §5.26).

@@ -237,6 +237,39 @@ class Node:
     seen: float
 
 
+@dataclass(slots=True)
+class SourceTally:
+    """Access-Requests from one source of a client, with Message-Authenticator and without.
+
+    Counted up while it is in memory.  Times are wall seconds, 0 for never.
+    """
+
+    client: str
+    source: str
+    first_seen: float
+    last_seen: float
+    signed: int = 0
+    unsigned: int = 0
+    last_signed: float = 0.0
+    last_unsigned: float = 0.0
+
+
+class SourceStore(Protocol):
+    """What is kept of where requests come from."""
+
+    async def add_sources(self, tallies: Sequence[SourceTally]) -> None:
+        """Add these counts to what is kept of each source."""
+        ...
+
+    async def sources(self) -> Sequence[SourceTally]:
+        """What is kept of all sources, by client and source."""
+        ...
+
+    async def forget_sources(self, client: str, source: str | None) -> int:
+        """Forget one source of the client, or (None) all; how many there were."""
+        ...
+
+
 class KeyStore(Protocol):
     """What looking after the keys needs."""
 
@@ -273,16 +306,8 @@ class KeyStore(Protocol):
         ...
 
 
-class Store(LoginStore, OutboxStore, LifeStore, KeyStore, Protocol):
+class Store(LoginStore, OutboxStore, LifeStore, KeyStore, SourceStore, Protocol):
     """All of it, and what a server asks besides."""
-
-    async def seen_message_authenticator(self) -> frozenset[tuple[str, str]]:
-        """The (client, source address) pairs known to send Message-Authenticator."""
-        ...
-
-    async def note_message_authenticator(self, client: str, source: str) -> None:
-        """Remember that this source sends it: from now on it must."""
-        ...
 
     async def purge(self, now: float, logins_before: float) -> int:
         """Delete what is past its time, and logins before `logins_before`; how many rows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,6 +14,10 @@ from radius_mfa.core.ports import Directory, Password
 
 class OpenDirectory(Directory, Protocol):
     """A directory that holds on to something until it is closed."""
+
+    def servers_up(self) -> Mapping[str, bool]:
+        """The servers it asks, by name, and whether they answered last; none for one that asks nobody."""
+        ...
 
     async def close(self) -> None: ...
 
@@ -50,6 +54,10 @@ class ChainedDirectory:
     async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         """What the last directory does, since that is where a name unknown to all would most likely have been."""
         await self._directories[-1].dummy_check(username, password, deadline)
+
+    def servers_up(self) -> Mapping[str, bool]:
+        """The servers of all of them."""
+        return {name: up for directory in self._directories for name, up in directory.servers_up().items()}
 
     async def close(self) -> None:
         """Close them all."""

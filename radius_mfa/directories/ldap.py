@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -108,6 +108,10 @@ class LdapDirectory:
 
     async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         """Nothing: only a bind costs what a bind does, and every refusal leaves after the same delay anyway."""
+
+    def servers_up(self) -> Mapping[str, bool]:
+        """Which servers answered last."""
+        return self._servers.up()
 
     async def close(self) -> None:
         """Close all connections, and look at no server any more."""

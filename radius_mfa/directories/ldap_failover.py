@@ -11,7 +11,7 @@ A refusal of what one user asks for is never a failure of a server.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
@@ -81,6 +81,10 @@ class Failover:
                 self._answers(server)
                 return answer
         raise DirectoryError("; ".join(failures))
+
+    def up(self) -> Mapping[str, bool]:
+        """The servers by name, and whether each is not down, as far as is known."""
+        return {server.name: server not in self._down for server in self._servers}
 
     async def close(self) -> None:
         """Look at nothing any more, and close every connection."""

@@ -51,6 +51,7 @@ import asyncio
 import hashlib
 import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -127,6 +128,9 @@ class _Nobodies:
     async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         await self._directory.dummy_check(username, password, deadline)
 
+    def servers_up(self) -> Mapping[str, bool]:
+        return self._directory.servers_up()
+
     async def close(self) -> None:
         await self._directory.close()
 
@@ -168,6 +172,10 @@ class ShieldedDirectory:
         self._nobodies = self._nobodies or self._of_nobody()
         nobody = User(id=usernames.fold(username), username=username, handle=username)
         await self._nobodies.check_password(nobody, password, deadline)
+
+    def servers_up(self) -> Mapping[str, bool]:
+        """The directory's."""
+        return self._directory.servers_up()
 
     async def close(self) -> None:
         """Close the directory."""

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from typing import Protocol
 
 import structlog
 
@@ -72,6 +73,16 @@ Send = Callable[[Letter], Awaitable[Postponed | Refused | None]]
 """Delivers a letter (None), or says in one line why not, within the time limit it was made with."""
 
 
+class Heard(Protocol):
+    """Is told whether the mail server works, as its last answer says."""
+
+    def __call__(self, *, works: bool) -> None: ...
+
+
+def _unheard(*, works: bool) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What the outbox asks of the world.  `words`: the text of a message, in its language."""
@@ -82,6 +93,7 @@ class Ports:
     words: Callable[[Message], str]
     clock: Clock
     meter: Meter
+    heard: Heard = _unheard
 
 
 class Outbox:
@@ -98,6 +110,7 @@ class Outbox:
         self._words = ports.words
         self._clock = ports.clock
         self._meter = ports.meter
+        self._heard = ports.heard
         self._lease = time_limit + _MARGIN
         self._zone = zone
         self._poll = poll
@@ -186,6 +199,7 @@ class Outbox:
         if mail.expires <= self._clock.wall():
             return await self._drop(mail, "expired", "it has expired")
         said = await self._send(self._letter(mail, digits))
+        self._heard(works=not isinstance(said, Postponed))
         if said is None:
             del self._copies[mail.id]
             log.info("mail_delivered", **_about(mail), attempts=mail.attempts)

@@ -19,20 +19,12 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from radius_mfa.core.messages import DIFFERS, AccessRequest, Attribute, Code, Reply
+from radius_mfa.core.messages import DIFFERS, SESSION, AccessRequest, Attribute, Code, Reply
 from radius_mfa.core.ports import Clock, Entropy
+from radius_mfa.wire.room import Room
 
 _MOST = 20_000
-# By which a request says which session it is for (RFC 2865 §5.5, §5.31, RFC 2866 §5.5, RFC 2869 §5.17).
-_SESSION = frozenset(
-    {
-        Attribute.NAS_PORT,
-        Attribute.CALLING_STATION_ID,
-        Attribute.ACCT_SESSION_ID,
-        Attribute.NAS_PORT_ID,
-        Attribute.STATE,
-    }
-)
+_TOLD_APART_BY = SESSION | {Attribute.STATE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +33,13 @@ class _Answered:
 
     reply: Reply
     until: float
+    client: str
 
 
 class SameLogin:
     """Remembers challenges, and in one-field mode every reply, for as long as the NAS may repeat the request.
 
-    At most `_MOST` of them.
+    At most `_MOST` of them, half of that of one client.
 
     The key of the table is a digest under a key made at start: it holds a password, and nothing
     derived from one leaves this process.  Beyond the bound the newest is not remembered.
@@ -60,10 +53,11 @@ class SameLogin:
         self._running: dict[bytes, asyncio.Future[Reply | None]] = {}
         self._answered: OrderedDict[bytes, _Answered] = OrderedDict()
         self._by_state: dict[bytes, bytes] = {}
+        self._room = Room(_MOST, shared=True)
 
     async def once(self, request: AccessRequest, decide: Callable[[], Awaitable[Reply | None]]) -> Reply | None:
         """The reply to `request`; `decide` makes it unless the same login has it, or is getting it, already."""
-        if not any(number in _SESSION for number, _ in request.attributes):
+        if not request.has_any(_TOLD_APART_BY):
             return await decide()
         key = self._digest(request)
         running = self._running.get(key)
@@ -86,7 +80,8 @@ class SameLogin:
         state = request.first(Attribute.STATE)
         if state is not None:
             # Answered: whoever begins anew from here is another login.
-            self._answered.pop(self._by_state.pop(state, b""), None)
+            if (answered := self._by_state.get(state)) is not None:
+                self._forget(answered)
             return None
         self._forget_old()
         known = self._answered.get(key)
@@ -106,14 +101,17 @@ class SameLogin:
     def _forget(self, key: bytes) -> None:
         known = self._answered.pop(key)
         self._by_state.pop(known.reply.state or b"", None)
+        self._room.give_back(known.client)
 
     def _remember(self, request: AccessRequest, key: bytes, reply: Reply | None) -> None:
-        if reply is None or request.first(Attribute.STATE) is not None or len(self._answered) >= _MOST:
+        client = request.nas.name
+        if reply is None or request.first(Attribute.STATE) is not None or not self._room.is_left(client):
             return
         # In one-field mode the first reply is the last as well.
         if reply.code is not Code.ACCESS_CHALLENGE and request.nas.profile.suffix is None:
             return
-        self._answered[key] = _Answered(reply, request.arrived + request.nas.window)
+        self._room.take(client)
+        self._answered[key] = _Answered(reply, request.arrived + request.nas.window, client)
         if reply.state is not None:
             self._by_state[reply.state] = key
 

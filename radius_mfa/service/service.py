@@ -14,6 +14,7 @@ from radius_mfa.core.login import Conclusion, Login, conclude
 from radius_mfa.core.messages import (
     Accept,
     AccessRequest,
+    Attribute,
     AuditEvent,
     Challenge,
     Code,
@@ -24,13 +25,15 @@ from radius_mfa.core.messages import (
 )
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Clock, Entropy, Meter
+from radius_mfa.core.usernames import fold, read
 from radius_mfa.service.same_login import SameLogin
 from radius_mfa.service.texts import Texts
+from radius_mfa.wire.seldom import Seldom
 
 # What is kept of the NAS's window for the way back.
 _RESERVE = 0.1
 _LOOK = 1.0  # seconds that may go into finding out whether a challenge is still open
-_SAY_EVERY = 60.0  # seconds between two lines of the log about the same failure
+_MOST_LINES = 1024  # of the log, in a minute
 # What an administrator has to know soon, and nobody reads in the audit file while all logins fail.
 _SAID = {
     Outcome.DIRECTORY_FAILED: "",
@@ -55,18 +58,38 @@ class Service:
         clock: Clock,
         entropy: Entropy,
         meter: Meter,
+        is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`is_ready`: whether those who only look are to find us there."""
         self._conversation = conversation
         self._texts = texts
         self._audit = audit
         self._clock = clock
         self._meter = meter
+        self._is_ready = is_ready
         self._same_login = SameLogin(clock, entropy, self._is_open)
-        self._quiet_until: dict[tuple[Outcome, str], float] = {}
+        self._lines = Seldom(_MOST_LINES)
 
     async def answer(self, request: AccessRequest) -> Reply | None:
         """What to send back, None for nothing."""
+        if self._is_probe(request):
+            return self._say_we_are_there(request)
         return await self._same_login.once(request, lambda: self._decide(request))
+
+    def vouches(self, request: AccessRequest) -> bool:
+        """Whether the request goes on with a login of ours: under overload those come first."""
+        return self._conversation.vouches(request)
+
+    def _is_probe(self, request: AccessRequest) -> bool:
+        """Whether the NAS only looks whether somebody is there, by the name of nobody."""
+        probe_users = request.nas.probe_users
+        return bool(probe_users) and fold(read(request.first(Attribute.USER_NAME)) or "") in probe_users
+
+    def _say_we_are_there(self, request: AccessRequest) -> Reply | None:
+        """A refusal at once, which is an answer: no directory is asked, and nothing is written."""
+        ready = self._is_ready()
+        self._meter.count("probes", client=request.nas.name, answered="yes" if ready else "no")
+        return Reply(Code.ACCESS_REJECT) if ready else None
 
     async def _is_open(self, state: bytes) -> bool:
         """Whether the State of a challenge may be given once more; where that cannot be known, it may not."""
@@ -85,7 +108,8 @@ class Service:
         event = replace(conclusion.event, duration=round(took, 6))
         self._audit(event)
         self._say_what_is_wrong(event)
-        self._meter.count("decisions", client=event.client, decision=event.decision, outcome=event.outcome)
+        labels = {"client": event.client, "decision": event.decision, "outcome": event.outcome.value}
+        self._meter.count("decisions", **labels, factor=event.factor)
         self._meter.observe("decision", took, client=event.client)
         return self._reply(conclusion.decision)
 
@@ -93,9 +117,7 @@ class Service:
         """In the log as well, once a minute and client."""
         if event.outcome not in _SAID:
             return
-        now, which = self._clock.monotonic(), (event.outcome, event.client)
-        if now >= self._quiet_until.get(which, now):
-            self._quiet_until[which] = now + _SAY_EVERY
+        if self._lines.may_say((event.outcome, event.client), self._clock.monotonic()):
             log.error(event.outcome.value, detail=event.detail or _SAID[event.outcome], client=event.client)
 
     def _internal_error(self, request: AccessRequest, broken: Exception) -> Conclusion:

@@ -1,4 +1,4 @@
-"""The tables, schema version 3: what a migration has to arrive at.
+"""The tables, schema version 4: what a migration has to arrive at.
 
 For migrations, the command line and people; the way of a login speaks SQL of its own.  One schema for
 SQLite and PostgreSQL.  Times are wall seconds as floats, since that is what they are compared with.
@@ -222,13 +222,19 @@ outbox = Table(
     sqlite_with_rowid=False,
 )
 
-# Sources that have sent Message-Authenticator, and from then on must (`message_authenticator: auto`).
-message_authenticator_seen = Table(
-    "message_authenticator_seen",
+# Where requests come from, with Message-Authenticator and without.  Who has ever `signed` one must from then on
+# (`message_authenticator: auto`).  Times are 0 for never.
+client_source = Table(
+    "client_source",
     metadata,
     Column("client", Text, primary_key=True),
     Column("source", Text, primary_key=True),
-    Column("since", Double, nullable=False),
+    Column("first_seen", Double, nullable=False),
+    Column("last_seen", Double, nullable=False),
+    Column("signed", BigInteger, nullable=False),
+    Column("unsigned", BigInteger, nullable=False),
+    Column("last_signed", Double, nullable=False),
+    Column("last_unsigned", Double, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.ports import Clock
-from radius_mfa.core.store import Node, Resealed, SealedRow
+from radius_mfa.core.store import Node, Resealed, SealedRow, SourceTally
 from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
@@ -32,19 +32,14 @@ from radius_mfa.core.stored import (
     Voucher,
 )
 from radius_mfa.core.trust import LOOK_BACK
-from radius_mfa.stores import key_work, life_work, login_work, mail_work
+from radius_mfa.stores import key_work, life_work, login_work, mail_work, source_work
 from radius_mfa.stores.work import Rows, Statement, Work
 
 T = TypeVar("T")
 
 _BATCH = 500  # rows deleted in one transaction
 # Whom work that concerns no one user is alone with.
-_OUTBOX, _KEYS, _IMPORT = "outbox", "keys", "import"
-
-_SEEN_SOURCES = Statement("SELECT client, source FROM message_authenticator_seen")
-_NOTE_SOURCE = Statement("""
-    INSERT INTO message_authenticator_seen (client, source, since) VALUES (?, ?, ?)
-    ON CONFLICT (client, source) DO NOTHING""")
+_OUTBOX, _KEYS, _IMPORT, _SOURCES = "outbox", "keys", "import", "sources"
 
 
 class SqlStore(ABC):
@@ -229,13 +224,15 @@ class SqlStore(ABC):
 
     # --- the rest -----------------------------------------------------------------------------------
 
-    async def seen_message_authenticator(self) -> frozenset[tuple[str, str]]:
-        rows = await self._durably(partial(_rows, _SEEN_SOURCES), None)
-        return frozenset((row[0], row[1]) for row in rows)
+    async def add_sources(self, tallies: Sequence[SourceTally]) -> None:
+        for start in range(0, len(tallies), _BATCH):
+            await self._durably(partial(source_work.add, tallies[start : start + _BATCH]), _SOURCES)
 
-    async def note_message_authenticator(self, client: str, source: str) -> None:
-        work = partial(_rows, _NOTE_SOURCE, client, source, self._clock.wall())
-        await self._durably(work, source)
+    async def sources(self) -> Sequence[SourceTally]:
+        return await self._durably(source_work.sources, None)
+
+    async def forget_sources(self, client: str, source: str | None) -> int:
+        return await self._durably(partial(source_work.forget, client, source), _SOURCES)
 
     async def purge(self, now: float, logins_before: float) -> int:
         return (
@@ -248,6 +245,7 @@ class SqlStore(ABC):
             + await self._purge(life_work.PURGE_DEVICES, now)
             + await self._purge(life_work.PURGE_STATIONS, now - LOOK_BACK)
             + await self._purge(key_work.PURGE_NODES, now)
+            + await self._purge(source_work.PURGE, now - source_work.KEPT)
         )
 
     async def _purge(self, statement: Statement, *before: float) -> int:

@@ -14,7 +14,6 @@ from functools import partial
 
 from radius_mfa.core.ports import Meter
 from radius_mfa.wire.exchange import Send
-from radius_mfa.wire.walker import DiscardReason
 
 Receive = Callable[[bytes, tuple[str, int], Hashable, Send], None]
 """`Exchange.receive`: octets, source, what tells our sockets apart, how to reply."""
@@ -27,8 +26,8 @@ _IP_PKTINFO = 8
 # The default holds 256 small datagrams, one burst of a gateway that has restarted.
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 
-# Twice what a packet may have (RFC 2865 §3): padding may follow it.
-_LONGEST_DATAGRAM = 8192
+# What a packet may have; whatever follows it is padding (RFC 2865 §3), and may be cut off.
+_LONGEST_DATAGRAM = 4096
 
 # Datagrams read at a wake-up: enough to be worth it, few enough that others have their turn.
 _BATCH = 32
@@ -94,13 +93,10 @@ class UdpListener:
     def _read(self) -> None:
         for _ in range(_BATCH):
             try:
-                octets, ancillary, flags, source = self._sock.recvmsg(_LONGEST_DATAGRAM, _ANCILLARY)
+                octets, ancillary, _, source = self._sock.recvmsg(_LONGEST_DATAGRAM, _ANCILLARY)
             except BlockingIOError:
                 return
             self._count_drops(ancillary)
-            if flags & socket.MSG_TRUNC:
-                self._meter.count("discarded", reason=DiscardReason.DATAGRAM_TOO_LONG.value, client="")
-                continue
             origin = _origin(ancillary)
             # The same NAS may ask two addresses of ours through one socket: each has its own duplicates.
             asked = (self.address[1], *origin)

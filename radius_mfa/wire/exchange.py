@@ -8,8 +8,7 @@ for is dropped and counted, and the NAS tries again.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
 
 from structlog.typing import FilteringBoundLogger
@@ -19,6 +18,9 @@ from radius_mfa.core.ports import Clock, Meter
 from radius_mfa.wire.clients import Client, Clients
 from radius_mfa.wire.packet import Encoder, Packet, decode, encode
 from radius_mfa.wire.replies import Key, Replies, Seen
+from radius_mfa.wire.room import Room
+from radius_mfa.wire.seldom import Seldom
+from radius_mfa.wire.sources import Sources
 from radius_mfa.wire.walker import DiscardReason
 
 Answer = Callable[[AccessRequest], Awaitable[Reply | None]]
@@ -27,15 +29,26 @@ Answer = Callable[[AccessRequest], Awaitable[Reply | None]]
 Send = Callable[[bytes], None]
 """Sends a reply to where its request came from; never waits, never raises."""
 
-Note = Callable[[str, str], Awaitable[None]]
-"""Remembers for good that a client (by name) sends Message-Authenticator from a source address."""
+Note = Callable[[], None]
+"""Told that a source under `auto` has sent its first Message-Authenticator: that should be kept soon."""
+
+Vouch = Callable[[AccessRequest], bool]
+"""Whether the State of a request is one of ours that its client may still answer."""
 
 _LONGEST_DELAY = 1.0  # seconds
 _JITTER = 0.1  # of the delay, at most: when a refusal comes shall not tell what was refused
-_LOG_INTERVAL = 60.0  # seconds between two lines about the same thing from the same source
-_MOST_LOGGED = 1024  # sources and things, in that time
-_MOST_SIGNERS = 65536
+_MOST_LOGGED = 1024  # lines in a minute about clients,
+_MOST_STRANGERS_LOGGED = 128  # and about sources that are none: these can be made up
+_UNPROVEN_SHARE = 0.75  # of what is in flight, for requests without a good State
 
+# Without a Message-Authenticator, and refused for it.
+_UNSIGNED = frozenset(
+    {
+        DiscardReason.MESSAGE_AUTHENTICATOR_REQUIRED,
+        DiscardReason.MESSAGE_AUTHENTICATOR_DOWNGRADED,
+        DiscardReason.PROXY_STATE_UNSIGNED,
+    }
+)
 # Everyday: a NAS repeats itself.  And what `answer` withholds, the audit file tells.
 _NOT_LOGGED = frozenset({DiscardReason.DUPLICATE_IN_FLIGHT, DiscardReason.SUPERSEDED, DiscardReason.WITHHELD})
 
@@ -44,11 +57,11 @@ _NOT_LOGGED = frozenset({DiscardReason.DUPLICATE_IN_FLIGHT, DiscardReason.SUPERS
 class Limits:
     """How much is kept at once.
 
-    `in_flight`: requests being answered, in all and per client; those without a State get three
+    `in_flight`: requests being answered, in all and per client; those without a good State get three
     quarters of it, so that under overload a login half-way is finished before another begins.
     `held`: delayed replies, likewise.  Beyond it they are not sent at all: to send them at once
     would hurry exactly the one who guesses most.  `remembered`: requests per client, in flight or
-    answered, for the sake of duplicates.
+    answered, for the sake of duplicates.  Of what is a client's, no source of several has more than half.
     """
 
     in_flight: int = 4096
@@ -58,14 +71,15 @@ class Limits:
     remembered: int = 32768
 
 
-@dataclass(slots=True)
 class _Desk:
     """What is under way for one client."""
 
-    client: Client
-    replies: Replies
-    in_flight: int = 0
-    held: int = 0
+    def __init__(self, client: Client, limits: Limits) -> None:
+        shared = len(client.networks) > 1 or any(each.num_addresses > 1 for each in client.networks)
+        self.client = client
+        self.replies = Replies(client.nas.window, Room(limits.remembered, shared=shared))
+        self.in_flight = Room(limits.in_flight_per_client, shared=shared)
+        self.held = Room(limits.held_per_client, shared=shared)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +110,8 @@ class _Asked:
 class Exchange:
     """Answers the octets that any transport receives.
 
-    `signers`: (client, source address) pairs known to send Message-Authenticator, for `auto`;
-    `note` is given each new one.  `jitter`: a number from 0 to 1, another one each time.
+    `jitter`: a number from 0 to 1, another one each time.  `is_ready`: whether Status-Server is to be
+    answered now.
     """
 
     def __init__(
@@ -109,9 +123,11 @@ class Exchange:
         clock: Clock,
         log: FilteringBoundLogger,
         *,
+        sources: Sources,
         note: Note,
+        vouches: Vouch,
+        is_ready: Callable[[], bool],
         jitter: Callable[[], float],
-        signers: Iterable[tuple[str, str]] = (),
         limits: Limits | None = None,
     ) -> None:
         self._clients = clients
@@ -120,16 +136,18 @@ class Exchange:
         self._meter = meter
         self._clock = clock
         self._log = log
+        self._sources = sources
         self._note = note
+        self._vouches = vouches
+        self._is_ready = is_ready
         self._jitter = jitter
-        self._signers = set(signers)
         self._limits = limits or Limits()
-        most = self._limits.remembered
-        self._desks = {each.nas.name: _Desk(each, Replies(each.nas.window, most)) for each in clients}
+        self._desks = {each.nas.name: _Desk(each, self._limits) for each in clients}
         self._in_flight = 0
         self._held: dict[_Asked, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._logged: OrderedDict[tuple[str, str], float] = OrderedDict()  # by time
+        self._lines = Seldom(_MOST_LOGGED)
+        self._lines_of_strangers = Seldom(_MOST_STRANGERS_LOGGED)
         self._closing = False
         self._idle = asyncio.Event()
 
@@ -146,16 +164,27 @@ class Exchange:
         name = client.nas.name
         if self._closing:
             return self._discard(DiscardReason.CLOSING, name, host)
-        packet = decode(octets, client, known_to_sign=(name, host) in self._signers)
+        packet = decode(octets, client, known_to_sign=self._sources.sign(name, host))
+        self._count(packet, client, host)
         if isinstance(packet, DiscardReason):
             return self._discard(packet, name, host)
         self._meter.count("requests", client=name, code=packet.code.name.lower())
         asked = _Asked(self._desks[name], (socket, host, port, packet.identifier), packet, arrived, send)
         if packet.code is Code.STATUS_SERVER:  # RFC 5997 §4.2: we are there, and nothing else is done
+            if not self._is_ready():
+                return self._discard(DiscardReason.NOT_READY, name, host)
             return self._send(asked, self._encode(asked, Reply(Code.ACCESS_ACCEPT)))
-        if packet.volunteered:
-            self._remember(client, host)
         return self._take(asked)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being decided."""
+        return self._in_flight
+
+    @property
+    def held(self) -> int:
+        """Delayed replies that have not left yet."""
+        return len(self._held)
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new and finish what is under way, delayed replies included; `seconds` at most."""
@@ -188,14 +217,18 @@ class Exchange:
         busy = DiscardReason.CLIENT_BUSY if seen is Seen.FULL else self._busy(asked)
         if busy:
             return self._drop(asked, busy)
-        asked.desk.in_flight += 1
+        asked.desk.in_flight.take(asked.host)
         self._in_flight += 1
         return self._spawn(self._serve(asked))
 
     def _busy(self, asked: _Asked) -> DiscardReason | None:
-        # The State need not be a good one, and is not looked into here: a bad one is refused cheaply.
-        share = 1.0 if asked.packet.has(Attribute.STATE) else 0.75
-        if asked.desk.in_flight >= self._limits.in_flight_per_client * share:
+        busy = self._busy_for(asked, _UNPROVEN_SHARE)
+        if busy and asked.packet.has(Attribute.STATE) and self._vouches(asked.request()):
+            return self._busy_for(asked, 1.0)
+        return busy
+
+    def _busy_for(self, asked: _Asked, share: float) -> DiscardReason | None:
+        if not asked.desk.in_flight.is_left(asked.host, share):
             return DiscardReason.CLIENT_BUSY
         return DiscardReason.SERVER_BUSY if self._in_flight >= self._limits.in_flight * share else None
 
@@ -214,7 +247,7 @@ class Exchange:
             else:
                 self._finish(asked, self._encode(asked, reply))
         finally:
-            asked.desk.in_flight -= 1
+            asked.desk.in_flight.give_back(asked.host)
             self._in_flight -= 1
 
     def _encode(self, asked: _Asked, reply: Reply) -> bytes:
@@ -226,7 +259,7 @@ class Exchange:
             octets, error = None, type(broken).__name__
         if octets is None:
             self._meter.count("unencodable", client=asked.client)
-            if self._may_log("reply_unencodable", asked.client):
+            if self._lines.may_say(("reply_unencodable", asked.client), self._clock.monotonic()):
                 self._log.error("reply_unencodable", client=asked.client, error=error)
             octets = encode(Reply(Code.ACCESS_REJECT), asked.packet, self._encoder)
             assert octets is not None  # `encode` says so: nothing in it is longer than the request was
@@ -237,16 +270,16 @@ class Exchange:
     def _hold(self, asked: _Asked, octets: bytes) -> None:
         """Finish with `octets` once the delay, counted from arrival, is over."""
         desk = asked.desk
-        if desk.held >= self._limits.held_per_client or len(self._held) >= self._limits.held:
+        if not desk.held.is_left(asked.host) or len(self._held) >= self._limits.held:
             return self._drop(asked, DiscardReason.TOO_MANY_HELD)
         delay = min(_LONGEST_DELAY, desk.client.nas.timeout / 2) * (1 + _JITTER * self._jitter())
         remaining = asked.arrived + delay - self._clock.monotonic()
-        desk.held += 1
+        desk.held.take(asked.host)
         self._held[asked] = asyncio.get_running_loop().call_later(remaining, self._release, asked, octets)
         return None
 
     def _release(self, asked: _Asked, octets: bytes) -> None:
-        asked.desk.held -= 1
+        asked.desk.held.give_back(asked.host)
         del self._held[asked]
         self._finish(asked, octets)
         self._notice_idle()
@@ -272,36 +305,20 @@ class Exchange:
 
     def _discard(self, reason: DiscardReason, client: str, host: str, **details: str) -> None:
         self._meter.count("discarded", reason=reason.value, client=client)
-        if reason not in _NOT_LOGGED and self._may_log(reason, host):
+        lines = self._lines if client else self._lines_of_strangers
+        if reason not in _NOT_LOGGED and lines.may_say((reason, host), self._clock.monotonic()):
             self._log.warning("discarded", reason=reason.value, client=client, source=host, **details)
-
-    def _may_log(self, what: str, whom: str) -> bool:
-        """Whether a line about this has its turn; beyond a number of sources there is none for new ones."""
-        now = self._clock.monotonic()
-        while self._logged and next(iter(self._logged.values())) <= now - _LOG_INTERVAL:
-            self._logged.popitem(last=False)
-        if (what, whom) in self._logged or len(self._logged) >= _MOST_LOGGED:
-            return False
-        self._logged[what, whom] = now
-        return True
 
     # --- what goes on beside --------------------------------------------------------------------
 
-    def _remember(self, client: Client, host: str) -> None:
-        """From now on this source must send Message-Authenticator, where its client is on `auto`."""
-        pair = (client.nas.name, host)
-        if client.message_authenticator != "auto" or pair in self._signers:
-            return
-        if len(self._signers) < _MOST_SIGNERS:
-            self._signers.add(pair)
-            self._spawn(self._note_signer(*pair))
-
-    async def _note_signer(self, client: str, host: str) -> None:
-        try:
-            await self._note(client, host)
-        except (Exception, asyncio.CancelledError) as error:
-            # It holds in this process all the same, and the next one learns it again.
-            self._log.error("note_failed", client=client, source=host, error=type(error).__name__)
+    def _count(self, packet: Packet | DiscardReason, client: Client, host: str) -> None:
+        """Who sends Message-Authenticator and who does not; under `auto`, who does must from then on."""
+        signed = isinstance(packet, Packet) and packet.volunteered
+        if not signed and (packet.signed if isinstance(packet, Packet) else packet not in _UNSIGNED):
+            return  # it says nothing of what its sender does
+        first = self._sources.saw(client.nas.name, host, self._clock.wall(), signed=signed)
+        if first and client.message_authenticator == "auto":
+            self._note()
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

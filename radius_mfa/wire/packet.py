@@ -61,8 +61,8 @@ class Packet:
     `authenticator`: the Request Authenticator.  `attributes`: raw, in packet order, without
     User-Password and Message-Authenticator.  `password`: what was recovered of User-Password
     (RFC 2865 §5.2), None where there was none or it was malformed.  `secret`: the one it was made
-    with, and the reply will be.  `volunteered`: it carries a Message-Authenticator that no RFC
-    would have demanded, so its sender always does.
+    with, and the reply will be.  `signed`: it carries a Message-Authenticator.  `volunteered`: one that
+    no RFC would have demanded, so its sender always does.
     """
 
     code: Code
@@ -71,6 +71,7 @@ class Packet:
     attributes: tuple[tuple[int, bytes], ...] = field(repr=False)
     password: bytes | None = field(repr=False)
     secret: bytes = field(repr=False)
+    signed: bool = False
     volunteered: bool = False
 
     def has(self, number: int) -> bool:
@@ -112,6 +113,7 @@ def decode(octets: bytes, client: Client, *, known_to_sign: bool = False) -> Pac
         tuple(each for each in frame.attributes if each[0] not in _NOT_PASSED_ON),
         _password(frame, secret),
         secret,
+        signed,
         # RFC 3579 §3.2, RFC 5997 §3: EAP and Status-Server must have one, and so prove nothing.
         signed and credential and not eap and code is Code.ACCESS_REQUEST,
     )

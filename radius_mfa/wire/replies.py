@@ -12,6 +12,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from radius_mfa.wire.room import Room
+
 # RFC 5080 §2.2.2: a reply is kept for 5 to 30 seconds.
 SHORTEST = 5.0
 LONGEST = 30.0
@@ -38,18 +40,15 @@ class _Answered:
 class Replies:
     """The requests of one client: those in flight, and what was answered for `lifetime` seconds.
 
-    At most `most` are remembered.  A full table gives up what is older than 5 s; where nothing is,
+    `room`: how many are remembered.  A full table gives up what is older than 5 s; where nothing is,
     it takes no new request, so that one remembered is never forgotten too soon.
     """
 
-    def __init__(self, lifetime: float, most: int) -> None:
+    def __init__(self, lifetime: float, room: Room) -> None:
         self._lifetime = min(max(lifetime, SHORTEST), LONGEST)
-        self._most = most
+        self._room = room
         self._in_flight: dict[Key, bytes] = {}
         self._answered: OrderedDict[Key, _Answered] = OrderedDict()  # by time of answer
-
-    def __len__(self) -> int:
-        return len(self._in_flight) + len(self._answered)
 
     def ask(self, key: Key, authenticator: bytes, now: float) -> bytes | Seen:
         """The octets that answered this very request, or how it stands; NEW: it is in flight from here on."""
@@ -60,12 +59,13 @@ class Replies:
         if answered is not None and answered.authenticator == authenticator:
             return answered.octets
         # The NAS uses the Identifier for something else, and has given up what was.
-        self._in_flight.pop(key, None)
-        self._answered.pop(key, None)
-        if len(self) >= self._most:
+        if self._in_flight.pop(key, None) or self._answered.pop(key, None):
+            self._room.give_back(key[1])
+        if not self._room.is_left(key[1]):
             self._forget_before(now - SHORTEST)
-            if len(self) >= self._most:
+            if not self._room.is_left(key[1]):
                 return Seen.FULL
+        self._room.take(key[1])
         self._in_flight[key] = authenticator
         return Seen.NEW
 
@@ -73,6 +73,7 @@ class Replies:
         """Let the same request, sent again, be a new one."""
         if self.awaits(key, authenticator):
             del self._in_flight[key]
+            self._room.give_back(key[1])
 
     def awaits(self, key: Key, authenticator: bytes) -> bool:
         """Whether this request is still in flight, and not given up for another with the same key."""
@@ -84,4 +85,5 @@ class Replies:
 
     def _forget_before(self, then: float) -> None:
         while self._answered and next(iter(self._answered.values())).at <= then:
-            self._answered.popitem(last=False)
+            key, _ = self._answered.popitem(last=False)
+            self._room.give_back(key[1])

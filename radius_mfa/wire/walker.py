@@ -26,7 +26,6 @@ class DiscardReason(StrEnum):
 
     # The datagram.
     UNKNOWN_SOURCE = "unknown_source"
-    DATAGRAM_TOO_LONG = "datagram_too_long"
     SHORTER_THAN_HEADER = "shorter_than_header"
     SHORTER_THAN_LENGTH = "shorter_than_length"
     LENGTH_OUT_OF_RANGE = "length_out_of_range"
@@ -53,6 +52,7 @@ class DiscardReason(StrEnum):
     NO_CREDENTIAL = "no_credential"
 
     # A good request, all the same.
+    NOT_READY = "not_ready"
     DUPLICATE_IN_FLIGHT = "duplicate_in_flight"
     SUPERSEDED = "superseded"
     CLIENT_BUSY = "client_busy"

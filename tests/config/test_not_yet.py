@@ -18,8 +18,6 @@ MAIL = "factors: {totp: {}, mail: {smtp: 'smtp://localhost', sender: a@example.o
         (client("certificate: gw.example.org"), 7, "clients[0].certificate"),
         (SMALL + "enrolment: {networks: [192.0.2.0/24]}\n", 14, "enrolment.networks"),
         (SMALL + "portal: {listen: 127.0.0.1:8080, url: https://example.org}\n", 14, "portal"),
-        (SMALL + "metrics: {listen: 127.0.0.1:9812}\n", 14, "metrics"),
-        (SMALL + "user: radius-mfa\n", 14, "user"),
         (SMALL + "eap: {certificate: radius-mfa.yaml, key: radius-mfa.yaml}\n", 14, "eap"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import stat
 from datetime import datetime
 
@@ -127,3 +128,22 @@ def test_a_seed_is_nowhere_in_the_store(university: Site) -> None:
     assert user.name.encode() in octets
     for secret in (user.seed, user.base32.encode(), user.seed.hex().encode()):
         assert secret not in octets
+
+
+def test_a_search_finds_why_somebody_was_refused_and_shows_nothing_secret(university: Site) -> None:
+    user = university.staff()
+    with university.nas() as nas:
+        assert nas.ask(user.name, "wrong").code == REJECT
+        challenge = nas.ask(user.name, user.password)
+        code = user.code()
+        assert nas.ask(user.name, code, state=challenge.state).code == ACCEPT
+    found = run_cli(
+        "--config", university.config, "audit", "--user", user.name, "--since", "1h", "--json"
+    ).worked()
+    events = [json.loads(line) for line in found.out.splitlines()]
+    assert [each["outcome"] for each in events] == ["wrong_password", "challenged", "accepted"]
+    login = events[-1]["login"]
+    shown = run_cli("--config", university.config, "audit", "--login", login).worked().out
+    assert len(shown.splitlines()) == 3  # two rounds, and what the columns are
+    for secret in (code, user.password, challenge.state.hex(), SECRET):
+        assert secret not in found.out + shown

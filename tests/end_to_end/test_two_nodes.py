@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.support import run_cli, run_process
 from tests.end_to_end.nas import ACCEPT, CALLING_STATION_ID, CHALLENGE, REJECT, RawNas, RawReply
-from tests.end_to_end.site import CAMPUS, SLOW, VPN, Account, Site
+from tests.end_to_end.site import CAMPUS, COMMA, SLOW, VPN, Account, Site
 from tests.end_to_end.test_mail import code_in
 from tests.peers.postgresql import Postgresql
 from tests.peers.server import Server
@@ -149,6 +149,27 @@ def test_a_reply_that_was_lost_is_asked_for_again_at_the_other_node(
         "0" if answer == "right" else "1"
     ]
     assert nodes.ask(nodes.b, user, user.wrong_code() if answer == "right" else user.code(), state).code == REJECT
+
+
+@pytest.mark.parametrize("answer", ["right", "wrong", "mail"])
+def test_a_line_in_one_field_again_at_the_other_node_counts_and_mails_once(nodes: Nodes, answer: str) -> None:
+    """RFC 5080 §2.2.2: no second failure, no second mail; and no second Access-Accept."""
+    user = nodes.site.staff()  # of whom nobody else has mail
+    nodes.taken.add(user.name)
+    if answer == "mail":
+        nodes.site.with_address(user, nodes.a.config)
+    typed = {"right": user.code(), "wrong": user.wrong_code(), "mail": "mail"}[answer]
+    line = f"{user.password},{typed}"
+    first = nodes.ask(nodes.a, user, line, source=COMMA)
+    again = nodes.ask(nodes.b, user, line, source=COMMA)
+
+    assert first.code == (ACCEPT if answer == "right" else REJECT)
+    assert again.code == REJECT
+    assert (again.message == first.message) is (answer != "right")
+    failures = nodes.rows(f"SELECT failures FROM user_counters WHERE username = '{user.name}'")
+    assert failures == ["1" if answer == "wrong" else "0"]
+    ids = f"(SELECT user_id FROM user_counters WHERE username = '{user.name}')"
+    assert nodes.rows(f"SELECT count(*) FROM mail_code WHERE user_id IN {ids}") == ["1" if answer == "mail" else "0"]
 
 
 def test_a_code_raced_at_both_nodes_lets_one_in(nodes: Nodes, user: Account) -> None:

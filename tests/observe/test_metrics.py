@@ -1,23 +1,132 @@
-"""The counts."""
+"""The counts, and what prometheus-client makes of them."""
 
+from __future__ import annotations
+
+import ast
+import threading
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+import radius_mfa
 from radius_mfa.core.ports import Meter
-from radius_mfa.observe.metrics import Counts, Duration
+from radius_mfa.observe.metrics import BUCKETS, COUNTED, TIMED, WATCHED, Counts
+
+PACKAGE = Path(radius_mfa.__file__).parent
+
+
+def shown(counts: Counts) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every sample of what Prometheus would fetch, by name and labels."""
+    registry = CollectorRegistry()
+    registry.register(counts)
+    families = text_string_to_metric_families(generate_latest(registry).decode())
+    return {(each.name, frozenset(each.labels.items())): each.value for one in families for each in one.samples}
+
+
+def labels(**these: str) -> frozenset[tuple[str, str]]:
+    return frozenset(these.items())
 
 
 def test_what_happens_is_counted_by_its_labels() -> None:
     counts = Counts()
     meter: Meter = counts
     for client in ("vpn", "wifi", "vpn"):
-        meter.count("discards", client=client)
+        meter.count("repeated", client=client)
+    meter.count("repeated", 3, client="wifi")
 
-    assert counts.counted["discards", (("client", "vpn"),)] == 2
-    assert counts.total("discards") == 3
+    assert counts.total("repeated") == 6
     assert counts.total("decisions") == 0
+    assert shown(counts)["radius_mfa_repeated_total", labels(client="vpn")] == 2
+    assert shown(counts)["radius_mfa_repeated_total", labels(client="wifi")] == 4
 
 
-def test_durations_keep_how_often_how_long_in_all_and_the_longest() -> None:
+def test_labels_may_come_in_any_order() -> None:
     counts = Counts()
-    for seconds in (0.5, 2.0, 1.0):
-        counts.observe("decision", seconds, client="vpn")
+    counts.count("discarded", client="vpn", reason="closing")
+    assert shown(counts)["radius_mfa_discarded_total", labels(reason="closing", client="vpn")] == 1
 
-    assert counts.durations["decision", (("client", "vpn"),)] == Duration(3, 3.5, 2.0)
+
+def test_durations_are_in_buckets_up_to_their_bounds() -> None:
+    counts = Counts()
+    for seconds in (0.0001, 0.0005, 0.2, 31.0):
+        counts.observe("step", seconds, step="store_spend")
+    samples, name = shown(counts), "radius_mfa_step_seconds"
+
+    def below(bound: str) -> float:
+        return samples[f"{name}_bucket", labels(step="store_spend", le=bound)]
+
+    assert [below(bound) for bound in ("0.0005", "0.1", "0.25", "30.0", "+Inf")] == [2, 2, 3, 3, 4]
+    assert samples[f"{name}_count", labels(step="store_spend")] == 4
+    assert samples[f"{name}_sum", labels(step="store_spend")] == pytest.approx(31.2006)
+    assert list(BUCKETS) == sorted(BUCKETS)
+
+
+def test_what_is_watched_is_looked_at_when_it_is_asked_for() -> None:
+    counts, works = Counts(), [True]
+    counts.watch("up", lambda: {("store",): works[0]})
+    assert shown(counts)["radius_mfa_up", labels(part="store")] == 1
+    works[0] = False
+    assert shown(counts)["radius_mfa_up", labels(part="store")] == 0
+
+
+def test_whoever_fetches_while_it_is_counted_gets_sums_that_fit_each_other() -> None:
+    counts, ended = Counts(), threading.Event()
+
+    def work() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            counts.count(
+                "decisions", client=f"c{number % 500}", decision="accept", outcome="accepted", factor="totp"
+            )
+            counts.observe("step", number % 7 / 10, step=f"s{number % 50}")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        until = perf_counter() + 1.0
+        while perf_counter() < until:
+            buckets: dict[str, list[tuple[float, float]]] = {}
+            for (name, given), value in shown(counts).items():
+                if name == "radius_mfa_step_seconds_bucket":
+                    said = dict(given)
+                    buckets.setdefault(said["step"], []).append((float(said["le"]), value))
+            for series in buckets.values():
+                assert [value for _, value in sorted(series)] == sorted(value for _, value in series)
+    finally:
+        ended.set()
+        worker.join()
+    samples = shown(counts)
+    counted = {given: value for (name, given), value in samples.items() if name == "radius_mfa_step_seconds_count"}
+    assert len(counted) == 50
+    assert all(samples["radius_mfa_step_seconds_bucket", each | {("le", "+Inf")}] for each in counted)
+
+
+def test_every_name_that_is_counted_says_what_it_is() -> None:
+    tables = {"count": COUNTED, "observe": TIMED, "watch": WATCHED}
+    met: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(attr="count" | "observe" as call, value=ast.Attribute(attr="_meter")),
+                    args=[ast.Constant(value=str(name)), *_],
+                    keywords=given,
+                ):
+                    met.add(name)
+                    names = {each.arg for each in given}
+                    assert None in names or names == set(tables[call][name][0]), (path, name)
+                case ast.Call(func=ast.Name(id="watch"), args=[ast.Constant(value=str(name)), *_]):
+                    met.add(name)
+    assert met == {*COUNTED, *TIMED, *WATCHED}
+
+
+def test_the_documentation_has_every_metric() -> None:
+    page = (PACKAGE.parent / "docs" / "metrics.md").read_text()
+    for name, (given, _) in {**COUNTED, **TIMED, **WATCHED}.items():
+        ending = "_total" if name in COUNTED else "_seconds" if name in TIMED else ""
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| `radius_mfa_{name}{ending}`")]
+        assert line.split("|")[2].split() == [f"`{label}`" for label in given] or not given

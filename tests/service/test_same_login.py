@@ -226,7 +226,8 @@ def test_the_table_is_bounded_until_what_no_nas_asks_for_any_more_makes_room() -
 
     async def fill() -> None:
         for number in range(same_login._MOST):
-            await desk.same_login.once(access_request(user_name=f"user{number}"), desk.decide)
+            nas = (VPN, WIFI)[number % 2]
+            await desk.same_login.once(access_request(nas, user_name=f"user{number}"), desk.decide)
 
     def remembered(request: AccessRequest) -> bool:
         (first,) = desk.ask(request)
@@ -238,6 +239,22 @@ def test_the_table_is_bounded_until_what_no_nas_asks_for_any_more_makes_room() -
 
     desk.clock.advance(VPN.window)
     assert remembered(access_request(user_name="late", arrived=desk.clock.monotonic()))
+
+
+def test_one_client_has_half_of_the_table_and_what_was_answered_makes_room() -> None:
+    desk = Desk()
+
+    async def fill() -> None:
+        for number in range(same_login._MOST // 2 + 1):
+            await desk.same_login.once(access_request(user_name=f"user{number}"), desk.decide)
+
+    asyncio.run(fill())
+    assert len(desk.same_login._answered) == same_login._MOST // 2
+    desk.ask(access_request(WIFI))
+    assert len(desk.same_login._answered) == same_login._MOST // 2 + 1
+    desk.ask(answering(b"state 1"))  # of user0
+    (first,) = desk.ask(access_request(user_name="late"))
+    assert desk.ask(access_request(user_name="late")) == [first]
 
 
 def test_a_quick_gateways_login_is_forgotten_behind_a_slow_ones() -> None:

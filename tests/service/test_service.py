@@ -1,8 +1,8 @@
 """One request's way: deadline, decision, words, audit and counts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -48,7 +48,9 @@ class Reception:
 
 
 @contextmanager
-def reception(fuse: Fuse | None = None, **rules: Any) -> Iterator[Reception]:
+def reception(
+    fuse: Fuse | None = None, is_ready: Callable[[], bool] = lambda: True, **rules: Any
+) -> Iterator[Reception]:
     """alice has a token; the fuse is in every call of the conversation."""
     with house(**rules) as it:
         it.enrol("alice")
@@ -58,7 +60,8 @@ def reception(fuse: Fuse | None = None, **rules: Any) -> Iterator[Reception]:
         clock: Clock = it.clock
         entropy: Entropy = it.entropy
         texts = Texts(LANGUAGES, contact="Desk 1234")
-        yield Reception(it, Service(it.conversation, texts, events.append, clock, entropy, counts), counts, events)
+        service = Service(it.conversation, texts, events.append, clock, entropy, counts, is_ready)
+        yield Reception(it, service, counts, events)
 
 
 def test_a_login_in_words() -> None:
@@ -163,9 +166,57 @@ def test_each_request_is_written_down_and_counted() -> None:
             ("accept", "accepted", 1, 2.5),
         ]
         assert desk.counts.total("decisions") == 2
-        labels = (("client", "vpn"), ("decision", "accept"), ("outcome", "accepted"))
+        labels = (("client", "vpn"), ("decision", "accept"), ("outcome", "accepted"), ("factor", "totp"))
         assert desk.counts.counted["decisions", labels] == 1
-        assert desk.counts.durations["decision", (("client", "vpn"),)].longest == 2.5
+        assert desk.counts.durations["decision", (("client", "vpn"),)].seconds == 2.5
+
+
+PROBED = replace(VPN, probe_users=frozenset({"probe"}))
+
+
+@pytest.mark.parametrize("name", ["probe", "PROBE", " probe ", "ｐｒｏｂｅ"])
+def test_who_only_looks_whether_we_are_there_is_refused_at_once_and_nobody_is_asked(name: str) -> None:
+    with reception() as desk:
+        for password in (PASSWORD, None):
+            reply = desk.answer(access_request(PROBED, name, password))
+            assert reply == Reply(Code.ACCESS_REJECT)
+            assert not reply.delayed
+        assert desk.house.directory.asked == []
+        assert desk.events == []
+        assert desk.counts.counted["probes", (("client", "vpn"), ("answered", "yes"))] == 2
+
+
+def test_a_node_that_is_not_ready_does_not_say_it_is_there() -> None:
+    with reception(is_ready=lambda: False) as desk:
+        assert desk.answer(access_request(PROBED, "probe")) is None
+        assert desk.counts.counted["probes", (("client", "vpn"), ("answered", "no"))] == 1
+        assert desk.says(PASSWORD).code is Code.ACCESS_CHALLENGE  # whoever asks for more is served
+
+
+def test_elsewhere_the_same_name_is_a_login() -> None:
+    with reception() as desk:
+        assert desk.says(PASSWORD, user_name="probe").delayed
+        assert desk.house.directory.asked[0] == ("find", "probe")
+        assert desk.answer(access_request(PROBED, "alice", PASSWORD)) is not None
+        assert ("find", "alice") in desk.house.directory.asked
+
+
+def test_a_state_is_vouched_for_while_its_client_and_user_may_answer_it() -> None:
+    with reception() as desk:
+        state = desk.says(PASSWORD).state
+
+        def vouched(**asked: Any) -> bool:
+            return desk.service.vouches(access_request(**{"state": state, **asked}))
+
+        assert vouched()
+        assert not vouched(state=None)
+        assert not vouched(state=bytes(100))
+        assert state is not None
+        assert not vouched(state=state[:-1] + bytes([state[-1] ^ 1]))
+        assert not vouched(nas=WIFI)
+        assert not vouched(user_name="bob")
+        desk.house.clock.advance(301)
+        assert not vouched()
 
 
 def test_the_same_login_again_gets_the_same_challenge_and_asks_the_directory_once() -> None:

@@ -397,14 +397,6 @@ def test_unlocking_clears_the_counters_and_leaves_the_tokens(it: Asked) -> None:
     assert not it.run(it.store.unlock(BOB))
 
 
-def test_sources_that_send_message_authenticator_are_remembered(it: Asked) -> None:
-    assert it.run(it.store.seen_message_authenticator()) == frozenset()
-    for client, source in (("vpn", "192.0.2.1"), ("vpn", "192.0.2.2"), ("vpn", "192.0.2.1")):
-        it.run(it.store.note_message_authenticator(client, source))
-
-    assert it.run(it.store.seen_message_authenticator()) == {("vpn", "192.0.2.1"), ("vpn", "192.0.2.2")}
-
-
 def test_a_spent_state_is_remembered_until_it_expires(it: Asked) -> None:
     it.spend(attempt(1, expires=NOON))
     it.spend(attempt(2, expires=NOON + 1))

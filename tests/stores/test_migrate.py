@@ -15,6 +15,7 @@ from sqlalchemy import Column, Connection, MetaData, Table
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters
+from radius_mfa.core.store import SourceTally
 from radius_mfa.core.stored import MailKind
 from radius_mfa.stores.migrate import NEWEST, SCRIPTS, VERSION
 from radius_mfa.stores.migrate import migrate as migrate_connection
@@ -160,7 +161,7 @@ def write(url: str, *rows: tuple[str, dict[str, Any]]) -> None:
     through(url, insert)
 
 
-@pytest.mark.parametrize("newer", ["0004", "0999"])
+@pytest.mark.parametrize("newer", ["0005", "0999"])
 def test_a_store_of_a_newer_version_is_refused_in_one_line(nothing: str, newer: str) -> None:
     with asked(opening(nothing, upgrade=True)):
         pass
@@ -174,7 +175,7 @@ def test_a_store_of_a_newer_version_is_refused_in_one_line(nothing: str, newer: 
             pass
 
 
-@pytest.mark.parametrize("older", ["0001", "0002"])
+@pytest.mark.parametrize("older", ["0001", "0002", "0003"])
 def test_an_older_store_is_brought_up_to_date_by_the_server_alone(nothing: str, older: str) -> None:
     bring_to(nothing, older)
 
@@ -251,7 +252,7 @@ def test_what_a_store_of_the_second_version_holds_is_still_there(nothing: str) -
         assert (kept.last_step, kept.drift, kept.confirmed, kept.told_steps) == (58_000_000, 1, True, frozenset())
         (code,) = it.facts("u-bob").mail_codes
         assert (code.id, code.code, code.tries, code.used) == ("c1", b"sealed code", 2, False)
-        assert it.run(it.store.seen_message_authenticator()) == {("vpn", "192.0.2.1")}
+        assert it.run(it.store.sources()) == [SourceTally("vpn", "192.0.2.1", 1.0, 1.0, signed=1, last_signed=1.0)]
         assert it.run(it.store.key_proofs()) == {b"key1": b"proof"}
         assert it.purge(NOON, NOON) == 1  # the mail without a code
         (mail,) = it.run(it.store.claim_mails(NOON, NOON + 60, 10))

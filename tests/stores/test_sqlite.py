@@ -338,7 +338,7 @@ def test_the_log_does_not_grow_with_the_logins(path: Path, it: Asked) -> None:
             await it.store.spend(attempt(login), count_nothing, it.soon())
             longest = max(longest, log.stat().st_size)
             if login % 256 == 0:
-                await it.store.seen_message_authenticator()  # comes after what the thread has to do
+                await it.store.sources()  # comes after what the thread has to do
         return longest
 
     assert it.run(logins()) < 10e6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Container, Coroutine, Iterable
 from time import monotonic
 from typing import Literal
 
@@ -15,6 +15,7 @@ from pyrad.packet import AuthPacket
 from radius_mfa.core.messages import AccessRequest, Code, Reply, ReplyAttribute
 from radius_mfa.wire.clients import Client, Clients
 from radius_mfa.wire.exchange import Exchange, Limits
+from radius_mfa.wire.sources import Sources
 from tests.wire.support import (
     SECRET,
     CountingMeter,
@@ -61,14 +62,18 @@ class Rig:
         answer: Callable[[AccessRequest], Awaitable[Reply | None]] | None = None,
         jitter: float = 0.0,
         signers: Iterable[tuple[str, str]] = (),
+        good_states: Container[bytes] = (),
         limits: Limits | None = None,
     ) -> None:
         self.decider = Decider()
         self.meter = CountingMeter()
         self.clock = HandClock()
         log, self.log = capturing_log()
-        self.noted: list[tuple[str, str]] = []
-        self.note_fails = False
+        self.noted = 0
+        self.sources = Sources(signers)
+        self.good_states = good_states
+        self.vouched = 0  # how often it was asked
+        self.ready = True
         self.sent: list[bytes] = []
         self.arrived = asyncio.Event()
         self.exchange = Exchange(
@@ -78,16 +83,20 @@ class Rig:
             self.meter,
             self.clock,
             log,
+            sources=self.sources,
             note=self.note,
+            vouches=self.vouches,
+            is_ready=lambda: self.ready,
             jitter=lambda: jitter,
-            signers=signers,
             limits=limits,
         )
 
-    async def note(self, client: str, source: str) -> None:
-        if self.note_fails:
-            raise OSError("no room for " + source)
-        self.noted.append((client, source))
+    def note(self) -> None:
+        self.noted += 1
+
+    def vouches(self, request: AccessRequest) -> bool:
+        self.vouched += 1
+        return request.first(24) in self.good_states
 
     def send(self, octets: bytes) -> None:
         self.sent.append(octets)
@@ -155,7 +164,22 @@ class TestAnswered:
             assert rig.codes == [2]
             await turns()
             assert rig.decider.requests == []
-            assert rig.noted == []
+            assert rig.sources.take() == []
+
+        run(play)
+
+    def test_a_node_that_is_not_ready_leaves_status_server_unanswered(self) -> None:
+        """RFC 5997 §4.2: who hears nothing asks another server."""
+
+        async def play() -> None:
+            rig = Rig()
+            rig.ready = False
+            rig.receive(request([], code=12))
+            assert rig.codes == []
+            assert rig.meter.discarded("not_ready") == 1
+            rig.ready = True
+            rig.receive(request([], code=12))  # the same packet: it was not remembered
+            assert rig.codes == [2]
 
         run(play)
 
@@ -240,6 +264,18 @@ class TestSilence:
 
         run(play)
 
+    def test_made_up_sources_do_not_keep_what_is_said_of_clients_from_the_log(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            for number in range(2000):
+                rig.receive(login(), (f"192.0.{number >> 8}.{number & 255}", 1))
+            assert len(rig.log.entries) == 128
+            assert rig.meter.discarded("unknown_source", "") == 2000
+            rig.receive(b"?")
+            assert rig.logged[-1] == ("discarded", "shorter_than_header", "127.0.0.1")
+
+        run(play)
+
     def test_the_table_of_lines_is_bounded(self) -> None:
         async def play() -> None:
             rig = Rig()
@@ -262,7 +298,8 @@ class TestAuto:
             for octets in (login(), login(identifier=8), login(sign=None, identifier=9)):
                 rig.receive(octets)
             await turns()
-            assert rig.noted == [("vpn", "127.0.0.1")]
+            assert rig.noted == 1
+            assert rig.sources.sign("vpn", "127.0.0.1")
             assert len(rig.decider.requests) == 2
             assert rig.meter.discarded("message_authenticator_downgraded") == 1
             rig.receive(login(sign=None, identifier=9), ("127.0.0.2", 1))
@@ -286,43 +323,40 @@ class TestAuto:
             rig = Rig(make_client(rule))
             rig.receive(login())
             await turns()
-            assert rig.noted == []
+            assert rig.noted == 0
             await rig.exchange.drain(0)
 
         run(play)
 
-    def test_eap_proves_nothing(self) -> None:
-        """RFC 3579 §3.2."""
-
+    @pytest.mark.parametrize(
+        ("octets", "rule", "counted"),
+        [
+            (login(), "require", (1, 0)),
+            (login(), "off", (1, 0)),
+            (login(sign=None), "off", (0, 1)),
+            (login(sign=None), "auto", (0, 1)),
+            (login(sign=None), "require", (0, 1)),
+            (login(b"x", (33, b"proxy"), sign=None), "off", (0, 1)),
+            # EAP and Status-Server must have one, whoever sends them (RFC 3579 §3.2, RFC 5997 §3).
+            (request([(1, b"alice"), (79, b"eap")]), "auto", None),
+            (request([(1, b"alice"), (79, b"eap")], sign=None), "auto", None),
+            (request([], code=12), "auto", None),
+            (request([], code=12, sign=None), "off", None),
+            (request([(1, b"alice")]), "auto", None),
+            (request([(1, b"alice")], sign=None), "off", None),
+            (login(sign=b"another secret"), "auto", None),
+            (login()[:-1], "auto", None),
+        ],
+    )
+    def test_it_is_counted_who_sends_one_of_their_own_accord_and_who_does_not(
+        self, octets: bytes, rule: Literal["require", "auto", "off"], counted: tuple[int, int] | None
+    ) -> None:
         async def play() -> None:
-            rig = Rig()
-            rig.receive(request([(1, b"alice"), (79, b"eap")]))
-            await turns()
-            assert (len(rig.decider.requests), rig.noted) == (1, [])
-            await rig.exchange.drain(0)
-
-        run(play)
-
-    def test_a_note_that_fails_still_holds_in_this_process(self) -> None:
-        async def play() -> None:
-            rig = Rig()
-            rig.note_fails = True
-            rig.receive(login())
-            await turns()
-            assert rig.logged == [("note_failed", None, "127.0.0.1")]
-            assert rig.log.entries[0]["error"] == "OSError"
-            rig.receive(login(sign=None, identifier=8))
-            assert rig.meter.discarded("message_authenticator_downgraded") == 1
-            await rig.exchange.drain(0)
-
-        run(play)
-
-    def test_the_set_is_bounded(self) -> None:
-        async def play() -> None:
-            rig = Rig(signers=[("vpn", str(number)) for number in range(65536)])
-            rig.receive(login())
-            await turns()
-            assert rig.noted == []
+            rig = Rig(make_client(rule))
+            rig.receive(octets)
+            seen = [(each.client, each.source, each.signed, each.unsigned) for each in rig.sources.take()]
+            assert seen == ([("vpn", "127.0.0.1", *counted)] if counted else [])
+            assert rig.noted == (1 if rule == "auto" and counted == (1, 0) else 0)
             await rig.exchange.drain(0)
 
         run(play)
@@ -396,13 +430,15 @@ class TestDuplicates:
 class TestLimits:
     def test_per_client_a_quarter_is_left_to_logins_half_way(self) -> None:
         async def play() -> None:
-            rig = Rig(limits=Limits(in_flight_per_client=4))
+            client = make_client(networks=("127.0.0.1/32",))
+            rig = Rig(client, good_states=[b"state"], limits=Limits(in_flight_per_client=4))
             for identifier in range(5):
                 rig.receive(login(identifier=identifier))
-            for identifier in range(5, 8):
-                rig.receive(login(b"123456", (24, b"state"), identifier=identifier))
+            for identifier, state in enumerate([b"made up", b"state", b"state"], 5):
+                rig.receive(login(b"123456", (24, state), identifier=identifier))
             await turns()
             assert [asked.first(24) for asked in rig.decider.requests] == [None] * 3 + [b"state"]
+            assert rig.vouched == 3
             assert rig.meter.discarded("client_busy") == 4
             # Once there is room, what was dropped is taken.
             rig.decider.say(ACCEPT, 0)
@@ -412,6 +448,56 @@ class TestLimits:
             await turns()
             assert len(rig.decider.requests) == 5
             await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_a_state_is_not_looked_into_while_there_is_room(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(login(b"123456", (24, b"made up")))
+            await turns()
+            assert (len(rig.decider.requests), rig.vouched) == (1, 0)
+            await rig.exchange.drain(0)
+
+        run(play)
+
+    @pytest.mark.parametrize("state", [[], [(24, b"state")]])
+    def test_a_source_of_several_leaves_half_to_the_others(self, state: list[tuple[int, bytes]]) -> None:
+        async def play() -> None:
+            rig = Rig(good_states=[b"state"], limits=Limits(in_flight_per_client=8))
+            for identifier in range(8):
+                rig.receive(login(b"sesame", *state, identifier=identifier))
+            most = 4 if state else 3
+            await turns()
+            assert len(rig.decider.requests) == most
+            rig.receive(login(), ("127.0.0.2", 1))
+            await turns()
+            assert len(rig.decider.requests) == most + 1
+            # And has all of it back once its own are answered.
+            for number in range(most):
+                rig.decider.say(ACCEPT, number)
+            await turns()
+            for identifier in range(8, 8 + most):
+                rig.receive(login(b"sesame", *state, identifier=identifier))
+            await turns()
+            assert len(rig.decider.requests) == 2 * most + 1
+            await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_delayed_replies_of_a_source_of_several_leave_half_to_the_others(self) -> None:
+        async def refuse(_: AccessRequest) -> Reply:
+            return REJECT
+
+        async def play() -> None:
+            rig = Rig(make_client(timeout=0.1), answer=refuse, limits=Limits(held_per_client=4))
+            for identifier in range(3):
+                rig.receive(login(identifier=identifier))
+            rig.receive(login(), ("127.0.0.2", 1))
+            await turns()
+            assert rig.meter.discarded("too_many_held") == 1
+            await rig.exchange.drain(5)
+            assert rig.codes == [3, 3, 3]
 
         run(play)
 
@@ -431,7 +517,7 @@ class TestLimits:
 
     def test_remembered(self) -> None:
         async def play() -> None:
-            rig = Rig(limits=Limits(remembered=2))
+            rig = Rig(make_client(networks=("127.0.0.1/32",)), limits=Limits(remembered=2))
             for identifier in range(2):
                 rig.receive(login(identifier=identifier))
                 await turns()
@@ -515,7 +601,7 @@ class TestDelay:
         async def play() -> None:
             other = make_client(name="wifi", networks=("192.0.2.0/24",), timeout=0.1)
             limits = Limits(held=3, held_per_client=2)
-            rig = Rig(make_client(timeout=0.1), other, answer=refuse, limits=limits)
+            rig = Rig(make_client(timeout=0.1, networks=("127.0.0.1/32",)), other, answer=refuse, limits=limits)
             for identifier in range(3):
                 rig.receive(login(identifier=identifier))
             await turns()
@@ -602,15 +688,13 @@ def test_whatever_comes_in_nothing_is_raised_and_silence_is_kept(
 
     async def play() -> None:
         rig = Rig(make_client(rule), answer=accept)
-        signers: set[str] = set()
         for port, (octets, other_host) in enumerate(packets):
             host = "127.0.0.2" if other_host else "127.0.0.1"
-            before = len(rig.sent)
+            before, signer = len(rig.sent), rig.sources.sign("vpn", host)
             rig.receive(octets, (host, port))
             await turns()
             answered = len(rig.sent) - before
-            assert answered == (0 if must_be_silent(octets, rule, host in signers) else 1)
-            signers = {source for _, source in rig.noted}
+            assert answered == (0 if must_be_silent(octets, rule, signer) else 1)
         await rig.exchange.drain(1)
         assert rig.meter.total("discarded") + len(rig.sent) == len(packets)
 

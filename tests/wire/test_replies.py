@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from radius_mfa.wire.replies import Key, Replies, Seen
+from radius_mfa.wire.room import Room
 
 A, B = b"a" * 16, b"b" * 16
 
@@ -13,13 +18,22 @@ def key(identifier: int = 1, port: int = 1024, socket: int = 0, host: str = "192
     return socket, host, port, identifier
 
 
+def table(window: float = 20, most: int = 10, *, shared: bool = False) -> Replies:
+    return Replies(window, Room(most, shared=shared))
+
+
+def taken(replies: Replies) -> int:
+    """How much of its room is taken."""
+    return len(replies._room)
+
+
 def answered(replies: Replies, which: Key, authenticator: bytes = A, now: float = 0.0) -> None:
     assert replies.ask(which, authenticator, now) is Seen.NEW
     replies.answer(which, b"reply", now)
 
 
 def test_in_flight_is_told_and_answered_gets_the_same_octets() -> None:
-    replies = Replies(20, 10)
+    replies = table()
     assert replies.ask(key(), A, 0) is Seen.NEW
     assert replies.ask(key(), A, 1) is Seen.IN_FLIGHT
     replies.answer(key(), b"reply", 2)
@@ -29,31 +43,31 @@ def test_in_flight_is_told_and_answered_gets_the_same_octets() -> None:
 
 @pytest.mark.parametrize("other", [key(2), key(port=1025), key(socket=1), key(host="192.0.2.2")])
 def test_another_identifier_port_source_or_socket_is_another_request(other: Key) -> None:
-    replies = Replies(20, 10)
+    replies = table()
     answered(replies, key())
     assert replies.ask(other, A, 1) is Seen.NEW
 
 
 def test_another_authenticator_is_a_new_request_and_the_old_one_forgotten() -> None:
-    replies = Replies(20, 10)
+    replies = table()
     answered(replies, key())
     assert replies.ask(key(), B, 1) is Seen.NEW
     assert replies.ask(key(), B, 1) is Seen.IN_FLIGHT
     assert not replies.awaits(key(), A)
-    assert len(replies) == 1
+    assert taken(replies) == 1
     assert replies.ask(key(), A, 2) is Seen.NEW
     assert not replies.awaits(key(), B)
 
 
 def test_what_was_given_up_is_tried_anew() -> None:
-    replies = Replies(20, 10)
+    replies = table()
     replies.ask(key(), A, 0)
     replies.give_up(key(), A)
     assert replies.ask(key(), A, 0) is Seen.NEW
 
 
 def test_giving_up_does_not_touch_who_came_after() -> None:
-    replies = Replies(20, 10)
+    replies = table()
     replies.ask(key(), A, 0)
     replies.ask(key(), B, 0)
     replies.give_up(key(), A)
@@ -62,33 +76,33 @@ def test_giving_up_does_not_touch_who_came_after() -> None:
 
 @pytest.mark.parametrize(("window", "kept"), [(1, 5), (20, 20), (300, 30)])
 def test_a_reply_is_kept_for_the_window_but_5_to_30_seconds(window: float, kept: float) -> None:
-    replies = Replies(window, 10)
+    replies = table(window)
     answered(replies, key())
     assert replies.ask(key(), A, kept - 0.01) == b"reply"
     assert replies.ask(key(), A, kept) is Seen.NEW
 
 
 def test_what_is_over_takes_no_room() -> None:
-    replies = Replies(20, 100)
+    replies = table(most=100)
     for identifier in range(100):
         answered(replies, key(identifier), now=identifier / 10)
-    assert len(replies) == 100
+    assert taken(replies) == 100
     replies.ask(key(200), A, 24.95)
-    assert len(replies) == 51
+    assert taken(replies) == 51
 
 
 def test_a_full_table_takes_no_new_request() -> None:
-    replies = Replies(20, 2)
+    replies = table(most=2)
     answered(replies, key(1))
     replies.ask(key(2), A, 0)
     assert replies.ask(key(3), A, 4.9) is Seen.FULL
-    assert len(replies) == 2
+    assert taken(replies) == 2
     assert replies.ask(key(1), A, 4.9) == b"reply"
     assert replies.ask(key(2), A, 4.9) is Seen.IN_FLIGHT
 
 
 def test_a_full_table_gives_up_what_is_older_than_five_seconds() -> None:
-    replies = Replies(20, 2)
+    replies = table(most=2)
     answered(replies, key(1), now=0)
     answered(replies, key(2), now=3)
     assert replies.ask(key(3), A, 5.1) is Seen.NEW
@@ -97,6 +111,50 @@ def test_a_full_table_gives_up_what_is_older_than_five_seconds() -> None:
 
 
 def test_a_reused_identifier_needs_no_more_room() -> None:
-    replies = Replies(20, 1)
+    replies = table(most=1)
     answered(replies, key())
     assert replies.ask(key(), B, 1) is Seen.NEW
+
+
+def test_of_several_sources_none_has_more_than_half() -> None:
+    replies = table(most=4, shared=True)
+    for identifier in (1, 2):
+        answered(replies, key(identifier))
+    assert replies.ask(key(3), A, 1) is Seen.FULL
+    assert replies.ask(key(3, host="192.0.2.2"), A, 1) is Seen.NEW
+    # What it has had for five seconds it may give up for something new.
+    assert replies.ask(key(3), A, 5.1) is Seen.NEW
+    assert replies.ask(key(1), A, 5.1) is Seen.NEW
+
+
+_HOSTS = st.sampled_from(["192.0.2.1", "192.0.2.2"])
+_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["ask", "answer", "give up"]),
+        _HOSTS,
+        st.integers(0, 3),
+        st.sampled_from([A, B]),
+        st.floats(0, 10, allow_nan=False),
+    ),
+    max_size=60,
+)
+
+
+@given(_STEPS, st.booleans())
+def test_room_is_taken_by_what_is_remembered_and_by_nothing_else(
+    steps: list[tuple[str, str, int, bytes, float]], shared: bool
+) -> None:
+    """Bounded per client (RFC 5080 §2.2.2), and no room lost on any way."""
+    replies, now = table(most=4, shared=shared), 0.0
+    for what, host, identifier, authenticator, later in steps:
+        which, now = key(identifier, host=host), now + later
+        if what == "ask":
+            replies.ask(which, authenticator, now)
+        elif what == "give up":
+            replies.give_up(which, authenticator)
+        elif replies.awaits(which, authenticator):
+            replies.answer(which, b"reply", now)
+        remembered = [*replies._in_flight, *replies._answered]
+        assert taken(replies) == len(remembered) == len(set(remembered)) <= 4
+        if shared:
+            assert max(Counter(host for _, host, _, _ in remembered).values(), default=0) <= 2

@@ -1,0 +1,117 @@
+"""What a server does besides answering: it clears away, keeps what it has counted, and looks whether all works."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from radius_mfa.core.errors import BackendError, RadiusMfaError
+from radius_mfa.core.ports import Clock
+from radius_mfa.core.store import LoginStore, Store
+from radius_mfa.directories.chain import OpenDirectory
+from radius_mfa.observe.health import DIRECTORY, Health
+from radius_mfa.wire.seldom import Seldom
+from radius_mfa.wire.sources import Sources
+
+_PURGE_EVERY = 60.0  # seconds
+_CLOCK_MARGIN = 3600.0  # seconds: a clock that jumps must not make a State forgotten while it is good
+_KEEP_EVERY = 10.0  # seconds; what a crash loses of the counts
+_READ_EVERY = 60.0  # seconds until what another node has learnt is known here
+
+# Seconds between two looks while all works, and while something does not.
+_LOOK_EVERY, _LOOK_AGAIN = 10.0, 2.0
+_PATIENCE = 3.0  # seconds that a look may take
+NOBODY = "radius-mfa-looks-whether-you-answer"  # nobody's name
+
+log = structlog.get_logger()
+
+
+async def purge(store: Store, clock: Clock, retention: Callable[[], float]) -> None:
+    """Delete what nobody asks for any more, for ever.  `retention`: seconds that logins are kept."""
+    while True:
+        await asyncio.sleep(_PURGE_EVERY)
+        now = clock.wall()
+        try:
+            await store.purge(now - _CLOCK_MARGIN, now - retention())
+        except RadiusMfaError as broken:
+            log.error("purge_failed", error=str(broken))
+
+
+class SourceKeeper:
+    """Writes down, once in a while, what was counted of sources, and learns what other nodes have seen of them."""
+
+    def __init__(self, sources: Sources, store: Store, clock: Clock) -> None:
+        self._sources = sources
+        self._store = store
+        self._clock = clock
+        self._news = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._read = float("-inf")
+        self._lines = Seldom(1)
+
+    def note(self) -> None:
+        """There is something that should not wait: a source has sent its first Message-Authenticator."""
+        self._news.set()
+
+    async def keep(self) -> None:
+        """Write down and learn, for ever."""
+        while True:
+            try:
+                async with asyncio.timeout(_KEEP_EVERY):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+            self._news.clear()
+            try:
+                await self.write()
+                if self._clock.monotonic() - self._read >= _READ_EVERY:
+                    await self.read()
+            except RadiusMfaError as broken:
+                if self._lines.may_say("broken", self._clock.monotonic()):
+                    log.error("sources_not_kept", error=str(broken))
+
+    async def write(self) -> None:
+        """Write down what there is now; what cannot be written is kept for the next time.  Raises StoreError."""
+        async with self._one_at_a_time:
+            tallies = self._sources.take()
+            if not tallies:
+                return
+            try:
+                await self._store.add_sources(tallies)
+            except BaseException:  # cut short as well: better counted twice than a signer forgotten
+                self._sources.put_back(tallies)
+                raise
+
+    async def end(self) -> None:
+        """Write down the last of it."""
+        try:
+            await self.write()
+        except RadiusMfaError as broken:
+            log.error("sources_not_kept", error=str(broken))
+
+    async def read(self) -> None:
+        """Go by what is kept from now on.  Raises StoreError."""
+        await self.write()  # or who has just signed would not be among them
+        kept = await self._store.sources()
+        self._read = self._clock.monotonic()
+        self._sources.know((each.client, each.source) for each in kept if each.signed)
+
+
+async def look_after(
+    health: Health, directory: Callable[[], OpenDirectory], store: LoginStore, clock: Clock
+) -> None:
+    """Ask directory and store now and then, for ever: a server at rest is to know whether it could answer."""
+    looked = float("-inf")
+    while True:
+        if clock.monotonic() - looked >= _LOOK_EVERY or not health.can_authenticate:
+            looked = clock.monotonic()
+            with suppress(BackendError):  # the directory knows which server said nothing
+                await directory().find(NOBODY, looked + _PATIENCE)
+            with suppress(BackendError):  # whoever keeps the stopwatch has heard of it
+                await store.facts("", clock.monotonic() + _PATIENCE)
+        servers = directory().servers_up().values()
+        health.said(DIRECTORY, works=not servers or any(servers))
+        await asyncio.sleep(_LOOK_AGAIN)

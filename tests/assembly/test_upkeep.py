@@ -1,0 +1,175 @@
+"""What goes on beside the logins: what was counted of sources is kept, whatever happens to the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import structlog.testing
+
+from radius_mfa.assembly import upkeep
+from radius_mfa.assembly.upkeep import SourceKeeper
+from radius_mfa.core.errors import StoreError
+from radius_mfa.stores.sqlite import SqliteStore
+from radius_mfa.wire.sources import Sources
+from tests.adapters import NOON, FixedClock, Fuse, fused
+
+HOST, OTHER = "192.0.2.1", "192.0.2.2"
+T = TypeVar("T")
+
+
+class Breaker(Fuse):
+    """Fails for as long as `broken`."""
+
+    def __init__(self) -> None:
+        super().__init__(-1, StoreError)
+        self.broken = False
+        self.met = 0
+
+    def pass_through(self, call: str, quoted: object) -> None:
+        if self.broken:
+            self.met += 1
+            raise StoreError("the disk is full")
+
+
+class Rig:
+    """A keeper at a real store."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = FixedClock()
+        self.store = SqliteStore.open(f"sqlite:///{path}", self.clock)
+        self.breaker = Breaker()
+        self.sources = Sources()
+        self.keeper = SourceKeeper(self.sources, fused(self.store, self.breaker), self.clock)
+        self._runner = asyncio.Runner()
+
+    def run(self, work: Awaitable[T]) -> T:
+        async def it() -> T:
+            return await asyncio.wait_for(work, 20)
+
+        return self._runner.run(it())
+
+    def close(self) -> None:
+        self.run(self.store.close())
+        self._runner.close()
+
+    def saw(self, host: str = HOST, *, signed: bool = True) -> None:
+        if self.sources.saw("vpn", host, NOON, signed=signed):
+            self.keeper.note()
+
+    async def kept(self) -> list[tuple[str, int, int]]:
+        return [(each.source, each.signed, each.unsigned) for each in await self.store.sources()]
+
+    async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
+        """Keep until it holds."""
+        keeping = asyncio.create_task(self.keeper.keep())
+        try:
+            while not await holds():
+                await asyncio.sleep(0)
+        finally:
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path / "state.db")
+    yield rig
+    rig.close()
+
+
+def test_a_sources_first_message_authenticator_is_kept_at_once(rig: Rig) -> None:
+    """CVE-2024-3596: whoever has sent one must go on, over a crash too."""
+
+    async def is_kept() -> bool:
+        return await rig.kept() == [(HOST, 1, 0), (OTHER, 0, 1)]
+
+    rig.saw(OTHER, signed=False)
+    rig.saw()
+    rig.run(rig.until(is_kept))
+
+
+def test_other_counts_are_kept_once_in_a_while(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "_KEEP_EVERY", 0.01)
+
+    async def is_kept() -> bool:
+        return await rig.kept() == [(HOST, 0, 1)]
+
+    rig.saw(signed=False)
+    rig.run(rig.until(is_kept))
+
+
+def test_what_the_store_does_not_take_is_kept_later_and_said_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_KEEP_EVERY", 0.01)
+
+    async def has_failed() -> bool:
+        rig.saw(OTHER, signed=False)
+        return rig.breaker.met >= 3
+
+    async def is_kept() -> bool:
+        return [each[:2] for each in await rig.kept()] == [(HOST, 1), (OTHER, 0)]
+
+    rig.breaker.broken = True
+    rig.saw()
+    with structlog.testing.capture_logs() as logged:
+        rig.run(rig.until(has_failed))
+    assert [(line["event"], line["error"]) for line in logged] == [("sources_not_kept", "the disk is full")]
+    rig.breaker.broken = False
+    rig.run(rig.until(is_kept))
+
+
+def test_what_was_cut_short_is_written_in_the_end(rig: Rig) -> None:
+    async def cut_short() -> None:
+        rig.saw()
+        writing = asyncio.create_task(rig.keeper.write())
+        await asyncio.sleep(0)
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        await rig.keeper.end()
+
+    rig.run(cut_short())
+    ((source, signed, _),) = rig.run(rig.kept())
+    assert (source, signed >= 1) == (HOST, True)
+
+
+def test_an_end_with_a_broken_store_is_said_and_no_more(rig: Rig) -> None:
+    rig.saw()
+    rig.breaker.broken = True
+    with structlog.testing.capture_logs() as logged:
+        rig.run(rig.keeper.end())
+    assert [line["event"] for line in logged] == ["sources_not_kept"]
+
+
+def test_what_another_node_has_learnt_is_known_within_a_minute_and_what_was_forgotten_is_not(rig: Rig) -> None:
+    other = Sources()
+    other.saw("vpn", OTHER, NOON, signed=True)
+    rig.run(rig.store.add_sources(other.take()))
+
+    async def is_known() -> bool:
+        rig.keeper.note()
+        await asyncio.sleep(0)
+        return rig.sources.sign("vpn", OTHER)
+
+    async def is_forgotten() -> bool:
+        return not await is_known()
+
+    rig.run(rig.until(is_known))
+    rig.run(rig.store.forget_sources("vpn", None))
+    rig.clock.advance(upkeep._READ_EVERY)
+    rig.run(rig.until(is_forgotten))
+
+
+def test_who_signs_is_known_from_the_start(rig: Rig) -> None:
+    rig.saw()
+    rig.run(rig.keeper.write())
+    again = Sources()
+    rig.run(SourceKeeper(again, rig.store, rig.clock).read())
+    assert again.sign("vpn", HOST)

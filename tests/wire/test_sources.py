@@ -1,0 +1,110 @@
+"""Who sends Message-Authenticator (CVE-2024-3596): counted, taken, and known again."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radius_mfa.core.store import SourceTally
+from radius_mfa.wire import sources as limits
+from radius_mfa.wire.sources import Sources
+
+HOST = "192.0.2.1"
+
+
+def test_the_first_signed_one_is_told_once_and_known_from_then_on() -> None:
+    sources = Sources()
+    assert not sources.saw("vpn", HOST, 1.0, signed=False)
+    assert not sources.sign("vpn", HOST)
+    assert [sources.saw("vpn", HOST, now, signed=True) for now in (2.0, 3.0)] == [True, False]
+    assert sources.sign("vpn", HOST)
+    assert not sources.sign("wifi", HOST)
+    assert not sources.sign("vpn", "192.0.2.2")
+
+
+def test_who_is_known_already_is_nothing_new() -> None:
+    assert not Sources([("vpn", HOST)]).saw("vpn", HOST, 1.0, signed=True)
+
+
+def test_a_source_is_counted_with_its_times() -> None:
+    sources = Sources()
+    for now, signed in ((1.0, False), (2.0, True), (3.0, True), (4.0, False)):
+        sources.saw("vpn", HOST, now, signed=signed)
+    assert sources.take() == [SourceTally("vpn", HOST, 1.0, 4.0, 2, 2, 3.0, 4.0)]
+    assert sources.take() == []
+
+
+def test_what_could_not_be_kept_is_taken_once_more() -> None:
+    sources = Sources()
+    sources.saw("vpn", HOST, 1.0, signed=True)
+    taken = sources.take()
+    sources.saw("vpn", HOST, 2.0, signed=False)
+    sources.put_back(taken)
+    assert sources.take() == [SourceTally("vpn", HOST, 1.0, 2.0, 1, 1, 1.0, 2.0)]
+
+
+def test_whom_nobody_knows_any_more_has_to_sign_first() -> None:
+    sources = Sources([("vpn", HOST)])
+    sources.know([("vpn", "192.0.2.2")])
+    assert not sources.sign("vpn", HOST)
+    assert sources.sign("vpn", "192.0.2.2")
+    assert sources.saw("vpn", HOST, 1.0, signed=True)
+
+
+def test_who_was_counted_since_is_known_as_well() -> None:
+    sources = Sources()
+    sources.saw("vpn", HOST, 1.0, signed=True)
+    sources.saw("vpn", "192.0.2.2", 1.0, signed=False)
+    sources.know([])
+    assert sources.sign("vpn", HOST)
+    assert not sources.sign("vpn", "192.0.2.2")
+    sources.take()
+    sources.know([])
+    assert not sources.sign("vpn", HOST)
+
+
+def test_made_up_sources_take_no_room_from_those_that_sign() -> None:
+    sources = Sources()
+    for number in range(limits._MOST_STRANGERS + 10):
+        sources.saw("vpn", str(number), 1.0, signed=False)
+    assert sources.saw("vpn", HOST, 2.0, signed=True)
+    sources.saw("wifi", HOST, 2.0, signed=False)  # another client has room of its own
+    taken = sources.take()
+    sources.put_back(taken)
+    assert len(sources.take()) == len(taken) == limits._MOST_STRANGERS + 2
+    sources.saw("vpn", "new", 3.0, signed=False)  # what was taken has made room
+    assert len(sources.take()) == 1
+
+
+def test_all_tables_are_bounded() -> None:
+    sources = Sources(("vpn", str(number)) for number in range(limits._MOST))
+    assert not sources.saw("vpn", HOST, 1.0, signed=True)
+    assert not sources.sign("vpn", HOST)
+    full = Sources()
+    full.put_back(SourceTally("vpn", str(number), 1.0, 1.0, signed=1) for number in range(limits._MOST + 10))
+    full.saw("vpn", HOST, 1.0, signed=True)
+    assert full.sign("vpn", HOST)  # though it is not counted
+    assert len(full.take()) == limits._MOST
+
+
+_SEEN = st.tuples(st.sampled_from(["vpn", "wifi"]), st.sampled_from(["a", "b", "c"]), st.booleans())
+
+
+@given(st.lists(_SEEN | st.sampled_from(["kept", "not kept"])))
+def test_no_count_is_lost_or_counted_twice(steps: list[tuple[str, str, bool] | str]) -> None:
+    sources, seen, kept = Sources(), Counter[tuple[str, str, bool]](), Counter[tuple[str, str, bool]]()
+    for now, step in enumerate([*steps, "kept"], 1):
+        if isinstance(step, tuple):
+            client, host, signed = step
+            sources.saw(client, host, float(now), signed=signed)
+            seen[step] += 1
+        elif step == "not kept":
+            sources.put_back(sources.take())
+        else:
+            for each in sources.take():
+                assert 0 < each.first_seen <= each.last_seen == max(each.last_signed, each.last_unsigned)
+                kept[each.client, each.source, True] += each.signed
+                kept[each.client, each.source, False] += each.unsigned
+    assert +kept == seen
