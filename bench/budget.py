@@ -35,6 +35,7 @@ from radius_mfa.wire.clients import Clients
 from radius_mfa.wire.dictionary import Dictionary
 from radius_mfa.wire.packet import Packet, decode, encode
 from radius_mfa.wire.replies import Key, Replies, Seen
+from radius_mfa.wire.room import Room
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -120,7 +121,7 @@ class Workbench:
 
     async def _round(self, packets: Sequence[bytes], expected: Code, meanwhile: str) -> list[Reply]:
         """Each packet from octets to octets.  `meanwhile`: whose the time is in which none is worked on."""
-        remembered = Replies(_REMEMBERED, len(packets))
+        remembered = Replies(_REMEMBERED, Room(len(packets), shared=False))
         with self._watch.step("wire"):
             asked = [self._read(octets, port, remembered) for port, octets in enumerate(packets)]
         with self._watch.step(meanwhile):

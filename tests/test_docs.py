@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-_CITED = re.compile(r"`((?:[a-z_0-9]+/)*test_[a-z_0-9]+)(?:\.py)?(?:::(test_[a-z_0-9]+))?`")
+_CITED = re.compile(r"`(?:tests/)?((?:[a-z_0-9]+/)*test_[a-z_0-9]+)(?:\.py)?(?:::(test_[a-z_0-9]+))?`")
 _LINKED = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 

@@ -216,6 +216,9 @@ class Oracle:
             return ""
         judge = self._accept if reply[0] == ACCESS_ACCEPT else self._challenge
         wrong = judge(asked, reply, arrived, now)
+        issued = self._state(asked, now)
+        if isinstance(issued, Issued) and not wrong:
+            issued.led_on = self._login(asked)
         self._spend(asked, now)
         return wrong
 
@@ -226,9 +229,10 @@ class Oracle:
             self._spend(asked, now)
 
     def _spend(self, asked: Question, now: float) -> None:
-        """The State in it, if anybody may have typed its answer, is used up."""
+        """The State in it, if anybody may have typed its answer, is used up; a Status-Server is no answer."""
         issued = self._state(asked, now)
-        if isinstance(issued, Issued) and asked.text is not None and issued.spent_by is None:
+        answered = asked.code == ACCESS_REQUEST and asked.text is not None
+        if isinstance(issued, Issued) and answered and issued.spent_by is None:
             issued.spent_by, issued.spent_at = self._login(asked), now
 
     def account_of(self, name: bytes) -> Account | None:

@@ -22,9 +22,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.soak.form import answers
 from bench.soak.mutate import Craft, Datagram
 from bench.soak.octets import SIGNATURE, packet, signature
-from bench.soak.oracle import Account, Question, Silence, answers
+from bench.soak.oracle import Account, Question, Silence
 from bench.soak.site import CLIENTS, configuration
 from bench.soak.tally import Tally, Trouble
 from tests.peers.server import Server

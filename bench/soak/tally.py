@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from bench.soak.form import form_fault
 from bench.soak.mutate import Datagram
-from bench.soak.oracle import Oracle, Question, Silence, form_fault
+from bench.soak.oracle import Oracle, Question, Silence
 
 MOST_FAILURES = 10
 

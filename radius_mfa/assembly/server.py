@@ -165,32 +165,31 @@ class Server:
                 heard = partial(self._health.said, MAIL)
                 outbox = open_outbox(mail, configuration.timezone, backends, texts, self._meter, heard)
                 stack.push_async_callback(outbox.close, 0)
+            conversation = _conversation(configuration, backends, metered, outbox)
             is_ready = self._is_ready if configuration.status_server == "ready" else _always
-            service = Service(
-                _conversation(configuration, backends, metered, outbox),
-                texts,
-                audit,
-                backends.clock,
-                backends.entropy,
-                self._meter,
-                is_ready,
-            )
+            clock, meter = backends.clock, self._meter
+            service = Service(conversation, texts, audit, clock, backends.entropy, meter, is_ready)
             await self._source_keeper.read()
-            exchange = Exchange(
-                clients_of(configuration),
-                service.answer,
-                self.dictionary,
-                self._meter,
-                backends.clock,
-                log,
-                sources=self._sources,
-                note=self._source_keeper.note,
-                vouches=service.vouches,
-                is_ready=is_ready,
-                jitter=random.random,
-            )
+            exchange = self._exchange(configuration, service, is_ready)
             stack.pop_all()
         return _Working(exchange, backends, outbox, audit.close)
+
+    def _exchange(
+        self, configuration: model.Configuration, service: Service, is_ready: Callable[[], bool]
+    ) -> Exchange:
+        return Exchange(
+            clients_of(configuration),
+            service.answer,
+            self.dictionary,
+            self._meter,
+            SystemClock(),
+            log,
+            sources=self._sources,
+            note=self._source_keeper.note,
+            vouches=service.vouches,
+            is_ready=is_ready,
+            jitter=random.random,
+        )
 
     def _receive(self, octets: bytes, source: tuple[str, int], socket: object, send: Send) -> None:
         self._working.exchange.receive(octets, source, socket, send)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import resource
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +14,7 @@ import click
 
 from radius_mfa import __version__
 from radius_mfa.cli.common import REFUSED, UNUSABLE, config_option
-from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
+from radius_mfa.core.errors import ConfigurationError, RadiusMfaError, place_of
 
 # Command to module; the object in it has the command's name.  Imported when asked for, not before.
 _COMMANDS = {
@@ -57,6 +58,7 @@ def app() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # most of them hold secrets
     sys.exit(_status(arguments))
 
 
@@ -84,5 +86,9 @@ def _status(arguments: Sequence[str] | None) -> int:
         return REFUSED
     except OSError as broken:  # a full disk behind stdout, mostly
         click.echo(f"radius-mfa: {broken.strerror or type(broken).__name__}", err=True)
+        return REFUSED
+    except Exception as broken:  # a mistake of ours: its text may quote anything
+        where = f"{type(broken).__name__} at {place_of(broken)}"
+        click.echo(f"radius-mfa: internal error: {where}; please report this line", err=True)
         return REFUSED
     return status if isinstance(status, int) else 0

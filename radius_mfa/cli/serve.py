@@ -6,13 +6,13 @@ import asyncio
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
 
 from radius_mfa.cli.common import config_option, config_path, load_configuration, run, told_to_end
-from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
+from radius_mfa.core.errors import ConfigurationError, RadiusMfaError, place_of
 
 if TYPE_CHECKING:
     from radius_mfa.assembly.server import Server
@@ -29,25 +29,36 @@ def serve() -> None:
     It logs `ready` once every listener is bound.  SIGTERM finishes what is in flight; SIGHUP reads
     the configuration again, and keeps the old one if the new one is wrong.
     """
+    from radius_mfa.assembly.privileges import no_core_dumps
+
+    no_core_dumps()
     path = config_path()
     run(_serve(load_configuration(), path))
 
 
 async def _serve(loaded: Loaded, path: Path) -> None:
-    from radius_mfa.assembly.privileges import no_core_dumps
     from radius_mfa.assembly.server import Server
 
-    no_core_dumps()
     _begin_log(loaded)
     ended, reload = told_to_end(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reload.set)
+    loop.set_exception_handler(_say_what_nobody_caught)
     server = await Server.start(loaded)
     reloading = loop.create_task(_reload_when(reload, server, path))
     await ended.wait()
     log.info("stopping")
     reloading.cancel()
     await server.stop()
+
+
+def _say_what_nobody_caught(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Its kind and place, and neither its text nor what it was called with: either may quote a packet."""
+    broken = context.get("exception")
+    if isinstance(broken, BaseException):
+        log.error("internal_error", error=type(broken).__name__, where=place_of(broken))
+    else:
+        log.error("internal_error", error="none", where="event loop")
 
 
 def _begin_log(loaded: Loaded) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from radius_mfa.config.document import EACH, UNUSABLE, Document, KeyPath, quoted
@@ -33,9 +34,20 @@ def fill(document: Document, environment: Mapping[str, str], folder: Path) -> No
     A value that is not to be had is left UNUSABLE, with a problem.
     """
     document.data = _with_variables(document, document.data, (), environment)
+    _warn_of_open_file(document)
     for pattern in _SECRETS:
         for holder in list(document.each(*pattern[:-1])):
             _put_in_secret(document, holder, pattern[-1], folder)
+
+
+def _warn_of_open_file(document: Document) -> None:
+    """Of secrets that stand in the file itself, where others can read that."""
+    here = (path for pattern in _SECRETS for path, _ in document.texts(*pattern) if path not in document.hidden)
+    first = next(here, None)
+    with suppress(OSError, ValueError):
+        if first is not None and Path(document.places.file).stat().st_mode & stat.S_IROTH:
+            text = "stands in a file that everyone on this machine can read; chmod o= it, or take ${NAME}"
+            document.warn(text, *first)
 
 
 def twins_at(path: KeyPath) -> tuple[str, ...]:

@@ -39,3 +39,11 @@ class ConfigurationError(RadiusMfaError):
 
 class KeyFileError(RadiusMfaError):
     """The key file cannot be used as it is."""
+
+
+def place_of(broken: BaseException) -> str:
+    """Where an exception was raised, `FILE:LINE`: all that can be told of it, for its text may quote anything."""
+    at = broken.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else "an unknown place"

@@ -1,13 +1,28 @@
-"""The metrics, where Prometheus fetches them."""
+"""The metrics, where Prometheus fetches them.
+
+It is a thread's work, beside the event loop, and there is room for few who ask at once: whoever connects and
+says nothing takes a place for a few seconds, and never a login's time.
+"""
 
 from __future__ import annotations
 
-from threading import Thread
-from wsgiref.simple_server import WSGIServer
+import socket
+import socketserver
+import sys
+from http.server import HTTPServer
+from threading import BoundedSemaphore, Thread
+from typing import Any
 
-from prometheus_client import CollectorRegistry, start_http_server
+import structlog
+from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
 
 from radius_mfa.observe.metrics import Counts
+
+_MOST_AT_ONCE = 8
+_PATIENCE = 5.0  # seconds that somebody may say or take nothing
+_GLANCE = 0.2  # seconds between two looks whether to end
+
+log = structlog.get_logger()
 
 
 class MetricsEndpoint:
@@ -16,9 +31,10 @@ class MetricsEndpoint:
     def __init__(self, host: str, port: int, counts: Counts) -> None:
         registry = CollectorRegistry()
         registry.register(counts)
-        self._server: WSGIServer
-        self._thread: Thread
-        self._server, self._thread = start_http_server(port, host, registry)
+        ProcessCollector(registry=registry)
+        self._server = _Server(host, port, registry)
+        self._thread = Thread(target=self._server.serve_forever, args=(_GLANCE,), name="metrics", daemon=True)
+        self._thread.start()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -27,7 +43,45 @@ class MetricsEndpoint:
         return str(host), int(port)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Listen no more; whoever is connected is not waited for."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Handler(MetricsHandler):
+    timeout = _PATIENCE
+
+
+class _Server(socketserver.ThreadingMixIn, HTTPServer):
+    daemon_threads = True  # nor does the end of the process wait for anybody
+    request_queue_size = 64
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._room = BoundedSemaphore(_MOST_AT_ONCE)
+        super().__init__((host, port), _Handler.factory(registry))
+
+    def server_bind(self) -> None:
+        """Without asking a name server what the address is called, as HTTPServer does: it may not answer."""
+        socketserver.TCPServer.server_bind(self)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, if there is room for one more."""
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever went away or was too slow is no error; a mistake of ours is one line of the log."""
+        del request, client_address
+        broken = sys.exc_info()[1]
+        if not isinstance(broken, OSError):
+            log.error("metrics_failed", error=type(broken).__name__)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
 import structlog
 
 from radius_mfa.core.conversation import Conversation
-from radius_mfa.core.errors import BackendError
+from radius_mfa.core.errors import BackendError, place_of
 from radius_mfa.core.login import Conclusion, Login, conclude
 from radius_mfa.core.messages import (
     Accept,
@@ -83,7 +82,8 @@ class Service:
     def _is_probe(self, request: AccessRequest) -> bool:
         """Whether the NAS only looks whether somebody is there, by the name of nobody."""
         probe_users = request.nas.probe_users
-        return bool(probe_users) and fold(read(request.first(Attribute.USER_NAME)) or "") in probe_users
+        name = read(request.first(Attribute.USER_NAME)) if probe_users else None
+        return name is not None and fold(name) in probe_users
 
     def _say_we_are_there(self, request: AccessRequest) -> Reply | None:
         """A refusal at once, which is an answer: no directory is asked, and nothing is written."""
@@ -122,8 +122,7 @@ class Service:
 
     def _internal_error(self, request: AccessRequest, broken: Exception) -> Conclusion:
         """A refusal.  The log gets where and what kind, not the exception's text: it may quote a packet."""
-        where = traceback.extract_tb(broken.__traceback__)[-1]
-        log.error("internal_error", error=type(broken).__name__, where=f"{where.filename}:{where.lineno}")
+        log.error("internal_error", error=type(broken).__name__, where=place_of(broken))
         login = Login.of(request, bytes(16))  # asking for more may be what is broken
         decision = Reject(Outcome.INTERNAL_ERROR, login.message(Outcome.INTERNAL_ERROR))
         return conclude(login, decision, self._clock.wall(), type(broken).__name__)

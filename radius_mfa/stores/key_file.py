@@ -16,6 +16,7 @@ import structlog
 
 from radius_mfa.core.errors import KeyFileError
 from radius_mfa.core.ports import Clock
+from radius_mfa.stores.ownership import give_to_owner_of_folder
 
 ID, SECRET = 4, 32  # octets
 LOOK_EVERY = 1.0  # seconds until the file is looked at again
@@ -300,11 +301,13 @@ class KeyFileEditor:
 
 
 def _write(path: Path, keys: KeyFile, like: Path | None = None) -> None:
-    """Make the file, its owner that of `like`; half of one is not left behind.  Raises OSError."""
+    """Make the file, its owner that of `like`, else of the folder; half of one is not left.  Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "w") as file:
-            if like is not None:
+            if like is None:
+                give_to_owner_of_folder(file.fileno(), path)
+            else:
                 owner = like.stat()
                 if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
                     os.fchown(file.fileno(), owner.st_uid, owner.st_gid)

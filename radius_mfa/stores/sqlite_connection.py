@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from radius_mfa.core.errors import StoreError
+from radius_mfa.stores.ownership import give_to_owner_of_folder
 
 MEMORY = "sqlite://"
 _FILE = "sqlite:///"  # and then an absolute path, so four slashes in all
@@ -44,7 +45,11 @@ def connect(url: str, *, wait: float) -> sqlite3.Connection:
     try:
         # One that exists is left to SQLite: to open and close it here would drop every lock this process
         # has on it (POSIX advisory locks), and the next process to leave would take the log away from under us.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            give_to_owner_of_folder(descriptor, path)
+        finally:
+            os.close(descriptor)
     except FileExistsError:
         if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
             raise StoreError(f"{path}: is not a file that can be read and written") from None

@@ -38,8 +38,8 @@ Vouch = Callable[[AccessRequest], bool]
 _LONGEST_DELAY = 1.0  # seconds
 _JITTER = 0.1  # of the delay, at most: when a refusal comes shall not tell what was refused
 _MOST_LOGGED = 1024  # lines in a minute about clients,
-_MOST_STRANGERS_LOGGED = 128  # and about sources that are none: these can be made up
-_UNPROVEN_SHARE = 0.75  # of what is in flight, for requests without a good State
+_MOST_LOGGED_OF_ONE = 128  # of them about one, and as many about sources that are none: both can be made up
+_UNPROVEN_SHARE = 0.75  # of what is in flight or remembered, for requests without a good State
 
 # Without a Message-Authenticator, and refused for it.
 _UNSIGNED = frozenset(
@@ -57,11 +57,12 @@ _NOT_LOGGED = frozenset({DiscardReason.DUPLICATE_IN_FLIGHT, DiscardReason.SUPERS
 class Limits:
     """How much is kept at once.
 
-    `in_flight`: requests being answered, in all and per client; those without a good State get three
-    quarters of it, so that under overload a login half-way is finished before another begins.
-    `held`: delayed replies, likewise.  Beyond it they are not sent at all: to send them at once
-    would hurry exactly the one who guesses most.  `remembered`: requests per client, in flight or
-    answered, for the sake of duplicates.  Of what is a client's, no source of several has more than half.
+    `in_flight`: requests being answered, in all and per client.  `held`: delayed replies, likewise.
+    Beyond it they are not sent at all: to send them at once would hurry exactly the one who guesses
+    most.  `remembered`: requests per client, in flight or answered, for the sake of duplicates.  Of
+    what is a client's, no source of several has more than half.  Of what is in flight or remembered,
+    requests without a good State get three quarters, so that under overload a login half-way is
+    finished before another begins.
     """
 
     in_flight: int = 4096
@@ -80,6 +81,7 @@ class _Desk:
         self.replies = Replies(client.nas.window, Room(limits.remembered, shared=shared))
         self.in_flight = Room(limits.in_flight_per_client, shared=shared)
         self.held = Room(limits.held_per_client, shared=shared)
+        self.lines = Seldom(_MOST_LOGGED_OF_ONE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +149,7 @@ class Exchange:
         self._held: dict[_Asked, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._lines = Seldom(_MOST_LOGGED)
-        self._lines_of_strangers = Seldom(_MOST_STRANGERS_LOGGED)
+        self._lines_of_strangers = Seldom(_MOST_LOGGED_OF_ONE)
         self._closing = False
         self._idle = asyncio.Event()
 
@@ -207,28 +209,29 @@ class Exchange:
 
     def _take(self, asked: _Asked) -> None:
         """Have a verified Access-Request answered, unless it is a duplicate or there is no room."""
-        replies = asked.desk.replies
-        seen = replies.ask(asked.key, asked.packet.authenticator, asked.arrived)
+        seen = self._seen(asked, _UNPROVEN_SHARE)
         if isinstance(seen, bytes):
             self._meter.count("repeated", client=asked.client)
             return asked.send(seen)
         if seen is Seen.IN_FLIGHT:
             return self._discard(DiscardReason.DUPLICATE_IN_FLIGHT, asked.client, asked.host)
-        busy = DiscardReason.CLIENT_BUSY if seen is Seen.FULL else self._busy(asked)
+        busy = self._busy(asked, seen, _UNPROVEN_SHARE)
+        # Whoever goes on with a login of ours may use all there is.
+        if busy and asked.packet.has(Attribute.STATE) and self._vouches(asked.request()):
+            seen = self._seen(asked, 1.0) if seen is Seen.FULL else seen
+            busy = self._busy(asked, seen, 1.0)
         if busy:
             return self._drop(asked, busy)
         asked.desk.in_flight.take(asked.host)
         self._in_flight += 1
         return self._spawn(self._serve(asked))
 
-    def _busy(self, asked: _Asked) -> DiscardReason | None:
-        busy = self._busy_for(asked, _UNPROVEN_SHARE)
-        if busy and asked.packet.has(Attribute.STATE) and self._vouches(asked.request()):
-            return self._busy_for(asked, 1.0)
-        return busy
+    def _seen(self, asked: _Asked, share: float) -> bytes | Seen:
+        return asked.desk.replies.ask(asked.key, asked.packet.authenticator, asked.arrived, share)
 
-    def _busy_for(self, asked: _Asked, share: float) -> DiscardReason | None:
-        if not asked.desk.in_flight.is_left(asked.host, share):
+    def _busy(self, asked: _Asked, seen: bytes | Seen, share: float) -> DiscardReason | None:
+        """What has no room left of this share, if anything."""
+        if seen is Seen.FULL or not asked.desk.in_flight.is_left(asked.host, share):
             return DiscardReason.CLIENT_BUSY
         return DiscardReason.SERVER_BUSY if self._in_flight >= self._limits.in_flight * share else None
 
@@ -305,9 +308,14 @@ class Exchange:
 
     def _discard(self, reason: DiscardReason, client: str, host: str, **details: str) -> None:
         self._meter.count("discarded", reason=reason.value, client=client)
-        lines = self._lines if client else self._lines_of_strangers
-        if reason not in _NOT_LOGGED and lines.may_say((reason, host), self._clock.monotonic()):
+        if reason not in _NOT_LOGGED and self._may_say(reason, client, host):
             self._log.warning("discarded", reason=reason.value, client=client, source=host, **details)
+
+    def _may_say(self, reason: DiscardReason, client: str, host: str) -> bool:
+        what, now = (reason, host), self._clock.monotonic()
+        if not client:
+            return self._lines_of_strangers.may_say(what, now)
+        return self._desks[client].lines.may_say(what, now) and self._lines.may_say(what, now)
 
     # --- what goes on beside --------------------------------------------------------------------
 

@@ -50,8 +50,11 @@ class Replies:
         self._in_flight: dict[Key, bytes] = {}
         self._answered: OrderedDict[Key, _Answered] = OrderedDict()  # by time of answer
 
-    def ask(self, key: Key, authenticator: bytes, now: float) -> bytes | Seen:
-        """The octets that answered this very request, or how it stands; NEW: it is in flight from here on."""
+    def ask(self, key: Key, authenticator: bytes, now: float, share: float = 1.0) -> bytes | Seen:
+        """The octets that answered this very request, or how it stands; NEW: it is in flight from here on.
+
+        `share`: how much of the room a new request may use; one that is remembered needs none.
+        """
         self._forget_before(now - self._lifetime)
         if self._in_flight.get(key) == authenticator:
             return Seen.IN_FLIGHT
@@ -61,9 +64,9 @@ class Replies:
         # The NAS uses the Identifier for something else, and has given up what was.
         if self._in_flight.pop(key, None) or self._answered.pop(key, None):
             self._room.give_back(key[1])
-        if not self._room.is_left(key[1]):
+        if not self._room.is_left(key[1], share):
             self._forget_before(now - SHORTEST)
-            if not self._room.is_left(key[1]):
+            if not self._room.is_left(key[1], share):
                 return Seen.FULL
         self._room.take(key[1])
         self._in_flight[key] = authenticator

@@ -74,9 +74,12 @@ class Sources:
     def _new(self, pair: Pair, now: float, *, signed: bool) -> SourceTally | None:
         """A source counted from now on; None where there is no room, which made-up ones take from no signer."""
         client, host = pair
-        if len(self._tallies) >= _MOST or (not signed and self._strangers[client] >= _MOST_STRANGERS):
+        if len(self._tallies) >= _MOST:
             return None
         if not signed:
-            self._strangers[client] += 1
+            strangers = self._strangers
+            if strangers[client] >= _MOST_STRANGERS or strangers.total() >= _MOST // 2:
+                return None
+            strangers[client] += 1
         tally = self._tallies[pair] = SourceTally(client, host, first_seen=now, last_seen=now)
         return tally

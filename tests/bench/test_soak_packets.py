@@ -11,10 +11,11 @@ from random import Random
 import pytest
 from pyrad.packet import AuthPacket
 
+from bench.soak.form import form_fault
 from bench.soak.inside import Changed, clients_as_configured, try_inside
 from bench.soak.mutate import Craft, Datagram
 from bench.soak.octets import attributes_of, hidden, is_signed, padded
-from bench.soak.oracle import Account, Client, Oracle, Question, Silence, form_fault
+from bench.soak.oracle import Account, Client, Oracle, Question, Silence
 from bench.soak.packets import try_packets
 from bench.soak.site import CLIENTS, accounts
 from bench.soak.tally import Figures, Tally
@@ -222,6 +223,44 @@ def test_a_login_that_is_right_is_right_once() -> None:
     assert it.says(later, 2, state=b"first") == "Access-Accept to a State that was spent"
     assert it.says("sesame", 11, new=b"second") == ""
     assert it.says(now, 2, state=b"second") == "Access-Accept without a code that is right and unused"
+
+
+def test_of_two_answers_at_once_one_leads_on() -> None:
+    """Neither is known to be the first."""
+    it = Login()
+    assert it.says("sesame", 11, new=b"first") == ""
+    assert it.says("000000", 11, state=b"first", new=b"second") == ""
+    assert (
+        it.says(it.alice.code(STEP), 2, state=b"first", at=NOON - 1) == "Access-Accept to a State that was spent"
+    )
+
+
+def test_a_status_server_is_no_answer() -> None:
+    """RFC 5997 §4.2: it is answered, and nothing else is done, whatever else is in it."""
+    it = Login()
+    assert it.says("sesame", 11, new=b"first") == ""
+    status = AuthPacket(code=12, id=99, secret=SECRET, authenticator=bytes(16), message_authenticator=True)
+    status[1], status[2], status[24] = [b"alice"], [status.PwCrypt("000000")], [b"first"]
+    question = it.oracle.read(status.RequestPacket(), "192.0.2.1")
+    assert isinstance(question, Question)
+
+    it.oracle.decided(question, 1812, NOON)
+
+    assert it.says(it.alice.code(STEP), 2, state=b"first", at=NOON + 1) == ""
+
+
+def test_an_answer_spends_its_state_before_any_reply_is_seen() -> None:
+    """A refusal is delayed, and whoever guessed must not be let in by the next code meanwhile."""
+    it = Login()
+    assert it.says("sesame", 11, new=b"first") == ""
+    asked = AuthPacket(id=99, secret=SECRET, authenticator=bytes(16), message_authenticator=True)
+    asked[1], asked[2], asked[24] = [b"alice"], [asked.PwCrypt("000000")], [b"first"]
+    question = it.oracle.read(asked.RequestPacket(), "192.0.2.1")
+    assert isinstance(question, Question)
+
+    it.oracle.decided(question, 1812, NOON)
+
+    assert "was spent" in it.says(it.alice.code(STEP), 2, state=b"first", at=NOON + 1)
 
 
 @pytest.mark.parametrize(

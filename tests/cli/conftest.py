@@ -43,6 +43,7 @@ def password() -> str:
 def config(tmp_path: Path, password: str) -> Path:
     """A configuration with its key, which is in nobody's way."""
     path = tmp_path / "radius-mfa.yaml"
+    path.touch(0o600)  # there is a secret in it
     path.write_text(YAML.format(folder=str(tmp_path).lstrip(os.sep), password=password))
     run_cli("--config", path, "keys", "init").worked()
     return path

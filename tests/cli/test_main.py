@@ -12,7 +12,7 @@ import pytest
 from radius_mfa import __version__
 from tests.cli.support import run_cli, run_process
 
-COMMANDS = ("check", "demo", "device", "keys", "login", "serve", "token", "user")
+COMMANDS = ("audit", "check", "clients", "demo", "device", "keys", "login", "serve", "token", "user")
 
 
 def test_it_runs_as_a_module_too() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -64,6 +64,9 @@ class Counting(Accounts):
         """Let the guess that has waited longest, or another, have its answer, and hear it."""
         self.waiting[which].set_result(None)
         await turns()
+
+    def servers_up(self) -> Mapping[str, bool]:
+        return {"counting": not self.closed}
 
     async def close(self) -> None:
         self.closed = True

@@ -187,6 +187,7 @@ class Site:
     def write(self, name: str, changes: Mapping[str, Any] | None = None) -> Path:
         """A configuration file of that name: the usual one, with `changes`."""
         path = self.folder / name
+        path.touch(0o600)  # there are secrets in it
         path.write_text(json.dumps({**self.usual(), **(changes or {})}, indent=2))  # JSON is YAML
         return path
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radius_mfa.core.messages import AuditEvent
@@ -144,7 +144,7 @@ def test_lines_that_are_no_events_are_passed_over_and_counted(path: Path) -> Non
     assert found.odd == {path: 5}
 
 
-@pytest.mark.parametrize("octets", [b"no gzip at all", gzip.compress(b"{}\n" * 1000)[:-20]])
+@pytest.mark.parametrize("octets", [b"no gzip at all", gzip.compress(b"{}\n" * 1000)[:-20]], ids=["none", "half"])
 def test_a_rotated_file_that_is_not_whole_is_told_and_the_rest_is_found(path: Path, octets: bytes) -> None:
     write(path, event(1))
     packed = path.with_name("audit.jsonl.1.gz")
@@ -158,6 +158,7 @@ def test_without_any_file_it_is_that_which_cannot_be_read(path: Path) -> None:
     assert search(path, Query(), 0).unread == {path: "No such file or directory"}
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=300) | st.lists(st.sampled_from([b"a", b"\n", b"\r\n", b"{}"])).map(b"".join),
     st.integers(1, 40),
@@ -170,6 +171,7 @@ def test_backwards_is_forwards_the_other_way_round(
     assert [*backwards(path, block)] == [line for line in octets.split(b"\n") if line][::-1]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.binary(max_size=60)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -21,9 +22,12 @@ class Server:
     `log`: what it has said so far, a record a line.  `addresses`: its listeners.
     """
 
-    def __init__(self, config: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, config: Path, environment: dict[str, str] | None = None, within: Sequence[str] = ()
+    ) -> None:
+        """`within`: a command that runs the one it is given."""
         self.config = config
-        self._command = [sys.executable, "-m", "radius_mfa", "--config", str(config), "serve"]
+        self._command = [*within, sys.executable, "-m", "radius_mfa", "--config", str(config), "serve"]
         self._environment = {**os.environ, **(environment or {})}
         self._lines: Queue[str | None] = Queue()
         self.log: list[dict[str, Any]] = []
@@ -31,7 +35,11 @@ class Server:
 
     def __enter__(self) -> Server:
         self._process = subprocess.Popen(
-            self._command, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=self._environment
+            self._command,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=self._environment,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -56,6 +64,14 @@ class Server:
             self._reader.join(_PATIENCE)
             assert self._process.stderr is not None
             self._process.stderr.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ended(self) -> int:
+        """Wait for its end; the exit status."""
+        return self._process.wait(_PATIENCE)
 
     @property
     def port(self) -> int:

@@ -1,0 +1,199 @@
+"""Whether the server says that it is there: only while a login could end well (`status_server: ready`)."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from time import monotonic
+
+import pytest
+
+from tests.end_to_end.nas import ACCEPT, REJECT, STATUS_SERVER, RawNas
+from tests.end_to_end.site import REJECT_DELAY, Site, masked, site
+from tests.peers.postgresql import Postgresql
+from tests.peers.server import Server
+from tests.peers.slapd import Slapd
+
+PROBE = "monitor"
+# Seconds in which it is noticed: with nobody logging in, with somebody who does, and that it is over.  The
+# machine may be a loaded one.
+AT_REST, UNDER_LOAD, BACK = 13.0 + 3, 3.0 + 3, 3.0 + 3
+_PACE = 0.2  # seconds that an answer is waited for
+
+
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site whose directory is stopped now and then, which others would notice."""
+    with site(tmp_path_factory.mktemp("fragile")) as it:
+        yield it
+
+
+@pytest.fixture
+def probed(fragile: Site) -> Iterator[Server]:
+    """A server that the client `vpn` asks for a user who is nobody."""
+    clients = fragile.usual()["clients"]
+    clients[0].update(probe_users=[PROBE], timeout="2s")
+    with fragile.another("probed.yaml", {"clients": clients, "audit": {"file": "probed.jsonl"}}) as server:
+        yield server
+
+
+@contextmanager
+def stopped(slapd: Slapd) -> Iterator[None]:
+    slapd.stop()
+    try:
+        yield
+    finally:
+        slapd.start()
+
+
+@contextmanager
+def silent(slapd: Slapd) -> Iterator[None]:
+    """It takes connections, and says nothing."""
+    os.kill(slapd.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, slapd.pid, os.WSTOPPED)
+    try:
+        yield
+    finally:
+        os.kill(slapd.pid, signal.SIGCONT)
+
+
+def answers(nas: RawNas, packet: bytes) -> str:
+    """What comes back to a packet within a moment, "" for nothing."""
+    nas.socket.settimeout(_PACE)
+    nas.socket.send(packet)
+    end = monotonic() + _PACE
+    while monotonic() < end:
+        try:
+            octets = nas.socket.recv(4096)
+        except TimeoutError:
+            break
+        if octets[1] == packet[1]:  # else it is late, or about a login
+            return nas.read(octets, packet).code
+    return ""
+
+
+def is_there(nas: RawNas) -> bool:
+    """Whether Status-Server is answered, by what RFC 5997 §3 says."""
+    code = answers(nas, nas.raw([], code=STATUS_SERVER))
+    assert code in {ACCEPT, ""}
+    return code == ACCEPT
+
+
+def rest(nas: RawNas) -> None:
+    """Wait a moment for what may still come."""
+    nas.socket.settimeout(_PACE)
+    with suppress(TimeoutError):
+        while True:
+            nas.socket.recv(4096)
+
+
+def until(nas: RawNas, there: bool, within: float, login: bytes = b"") -> float:
+    """Ask until it is so, and for how many seconds; `login`: a request that goes with each question."""
+    began = monotonic()
+    while (took := monotonic() - began) < within:
+        if login:
+            answers(nas, nas.packet(login, b"whatever"))
+        if is_there(nas) is there:
+            return took
+        rest(nas)
+    raise AssertionError(f"Status-Server is {'not ' if there else ''}answered after {within} s")
+
+
+def test_a_server_at_rest_notices_that_its_directory_is_gone_and_back(fragile: Site) -> None:
+    with fragile.nas() as nas:
+        assert is_there(nas)
+        with stopped(fragile.slapd):
+            print("at rest", until(nas, False, AT_REST))
+        print("back", until(nas, True, BACK))
+
+
+def test_a_login_that_fails_makes_it_look_at_once(fragile: Site) -> None:
+    user = fragile.staff()
+    with fragile.nas() as nas:
+        until(nas, True, BACK)
+        with stopped(fragile.slapd):
+            print("under load", until(nas, False, UNDER_LOAD, user.name.encode()))
+        print("back", until(nas, True, BACK))
+
+
+def test_alive_says_so_whatever_else_is_down(fragile: Site) -> None:
+    with (
+        fragile.another("alive.yaml", {"status_server": "alive"}) as alive,
+        fragile.nas(server=alive) as nas,
+        fragile.nas() as ready,
+    ):
+        with stopped(fragile.slapd):
+            until(ready, False, AT_REST)
+            assert is_there(nas)
+        until(ready, True, BACK)
+
+
+def test_a_server_that_starts_while_its_directory_is_down_is_silent_from_the_start(fragile: Site) -> None:
+    with ExitStack() as stack:
+        with stopped(fragile.slapd):
+            early = stack.enter_context(fragile.another("early.yaml"))
+            nas = stack.enter_context(fragile.nas(server=early))
+            assert not is_there(nas)
+        print("back", until(nas, True, BACK))
+
+
+def test_accounts_of_our_own_do_not_hide_that_the_directory_is_down(fragile: Site) -> None:
+    directory = fragile.usual()["directory"]
+    password = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$4bGlBOZQsEFLTWNmwsFE8SZmvmMRMFbM"
+    static = {"users": [{"username": "glass", "password": password}]}
+    with (
+        fragile.another("both.yaml", {"directory": {**directory, "static": static}}) as both,
+        fragile.nas(server=both) as nas,
+    ):
+        assert is_there(nas)
+        with stopped(fragile.slapd):
+            until(nas, False, AT_REST, b"glass")
+        until(nas, True, BACK)
+
+
+@pytest.mark.parametrize("how", ["stopped", "frozen"])
+def test_a_database_that_is_down_is_noticed_as_well(fragile: Site, how: str) -> None:
+    with Postgresql() as postgresql:
+        storage = {"storage": postgresql.url(postgresql.new_database())}
+        with fragile.another("database.yaml", storage) as server, fragile.nas(server=server) as nas:
+            assert is_there(nas)
+            postgresql.freeze() if how == "frozen" else postgresql.stop()
+            print(how, until(nas, False, AT_REST))
+            postgresql.thaw() if how == "frozen" else postgresql.start()
+            print("back", until(nas, True, BACK))
+            assert server.stop() == 0
+
+
+def test_a_server_whose_look_hangs_ends_all_the_same(fragile: Site) -> None:
+    with (
+        fragile.another("hanging.yaml") as server,
+        fragile.nas(server=server) as nas,
+        silent(fragile.slapd),
+    ):
+        until(nas, False, AT_REST)
+        began = monotonic()
+        assert server.stop() == 0
+        assert monotonic() - began < 10
+
+
+def test_a_probe_user_is_refused_at_once_and_nobody_is_asked(fragile: Site, probed: Server) -> None:
+    with fragile.nas(server=probed) as nas:
+        began = monotonic()
+        assert nas.ask(PROBE, "whatever").code == REJECT
+        assert monotonic() - began < 2 * REJECT_DELAY  # the delay of this client is a second
+        assert nas.ask(PROBE.upper(), "").code == REJECT
+        assert nas.ask("somebody", "whatever").code == REJECT
+    outcomes = fragile.outcomes(masked("somebody"), "probed.jsonl")
+    assert outcomes == ["reject unknown_user"]
+    assert len((fragile.folder / "probed.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_probe_user_is_met_with_silence_while_nobody_could_log_in(fragile: Site, probed: Server) -> None:
+    with fragile.nas(server=probed) as nas:
+        with stopped(fragile.slapd):
+            until(nas, False, AT_REST)
+            assert answers(nas, nas.packet(PROBE.encode(), b"whatever")) == ""
+        until(nas, True, BACK)
+        assert nas.ask(PROBE, "whatever").code == REJECT
