@@ -15,10 +15,12 @@ import structlog
 
 from radius_mfa import __version__
 from radius_mfa.assembly.backends import Backends, Shields, SystemClock, backends_of, open_directory, open_store
+from radius_mfa.assembly.expected import expect
+from radius_mfa.assembly.lookout import Lookout
 from radius_mfa.assembly.mail import open_outbox
 from radius_mfa.assembly.privileges import become
 from radius_mfa.assembly.rules import clients_of, rules_of, texts_of
-from radius_mfa.assembly.upkeep import SourceKeeper, look_after, purge
+from radius_mfa.assembly.upkeep import SourceKeeper, purge
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
 from radius_mfa.core.conversation import Conversation, Ports
@@ -28,7 +30,7 @@ from radius_mfa.core.ports import Directory
 from radius_mfa.core.store import Store
 from radius_mfa.directories.chain import OpenDirectory
 from radius_mfa.observe.audit import AuditFile, AuditLog
-from radius_mfa.observe.health import MAIL, PARTS, Health
+from radius_mfa.observe.health import DIRECTORY, MAIL, PARTS, Health
 from radius_mfa.observe.metered import MeteredDirectory, MeteredStore
 from radius_mfa.observe.metrics import Counts
 from radius_mfa.service.service import Service
@@ -84,6 +86,7 @@ class Server:
         self._sources = Sources()
         self._source_keeper = SourceKeeper(self._sources, store, clock)
         self._shields = Shields()
+        self._lookout = Lookout(self._health, self._directory, store, clock)
         self._listeners: list[UdpListener] = []
         self._working: _Working
         self._background: set[asyncio.Task[None]] = set()
@@ -106,6 +109,7 @@ class Server:
             for sock in sockets:
                 server._listeners.append(UdpListener(sock, server._receive, server._meter))
             stack.push_async_callback(server._let_go)
+            await server._lookout.look()  # so that `ready` is said by one who knows whether it is
             server._begin_upkeep()
             server._show()
             await server._presence.known()
@@ -125,6 +129,8 @@ class Server:
         """
         before, self._working = self._working, await self._work(loaded)
         self._loaded = loaded
+        self._expect()
+        self._health.failed(DIRECTORY)  # perhaps another one: to be looked at soon
         self._in_background(before.finish())
         for key in ("listen", "storage", "storage_password", "key_file", "metrics", "user"):
             if getattr(loaded.configuration, key) != getattr(self._started.configuration, key):
@@ -158,7 +164,7 @@ class Server:
             directory = open_directory(configuration, self._shields)
             stack.push_async_callback(directory.close)
             backends = backends_of(configuration, self._store, self._sealer, directory, self._logins)
-            metered = MeteredDirectory(directory, backends.clock, self._meter)
+            metered = MeteredDirectory(directory, backends.clock, self._meter, self._health)
             texts = texts_of(configuration)
             outbox = None
             if mail := configuration.factors.mail:
@@ -202,14 +208,20 @@ class Server:
         self._in_background(purge(self._store, clock, lambda: self._loaded.configuration.audit.retention))
         self._in_background(self._presence.keep())
         self._in_background(self._source_keeper.keep())
-        self._in_background(look_after(self._health, self._directory, self._logins, clock))
+        self._in_background(self._lookout.keep_looking())
 
     def _directory(self) -> OpenDirectory:
         """The one that is asked now; another one after a reload."""
         return self._working.backends.directory
 
+    def _expect(self) -> None:
+        """Show what will be counted as 0 until it is."""
+        names = [":".join(map(str, address)) for address in self.addresses]
+        expect(self._meter, self._loaded.configuration, names)
+
     def _show(self) -> None:
         """Let the metrics have what is so at the moment; what answers may be another by then."""
+        self._expect()
         watch, health = self._meter.watch, self._health
         watch("info", lambda: {(__version__,): 1})
         watch("up", lambda: {(part,): health.works(part) for part in PARTS})

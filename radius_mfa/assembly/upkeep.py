@@ -1,18 +1,15 @@
-"""What a server does besides answering: it clears away, keeps what it has counted, and looks whether all works."""
+"""What a server does besides answering: it clears away, and keeps what it has counted."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 import structlog
 
-from radius_mfa.core.errors import BackendError, RadiusMfaError
+from radius_mfa.core.errors import RadiusMfaError
 from radius_mfa.core.ports import Clock
-from radius_mfa.core.store import LoginStore, Store
-from radius_mfa.directories.chain import OpenDirectory
-from radius_mfa.observe.health import DIRECTORY, Health
+from radius_mfa.core.store import Store
 from radius_mfa.wire.seldom import Seldom
 from radius_mfa.wire.sources import Sources
 
@@ -21,10 +18,6 @@ _CLOCK_MARGIN = 3600.0  # seconds: a clock that jumps must not make a State forg
 _KEEP_EVERY = 10.0  # seconds; what a crash loses of the counts
 _READ_EVERY = 60.0  # seconds until what another node has learnt is known here
 
-# Seconds between two looks while all works, and while something does not.
-_LOOK_EVERY, _LOOK_AGAIN = 10.0, 2.0
-_PATIENCE = 3.0  # seconds that a look may take
-NOBODY = "radius-mfa-looks-whether-you-answer"  # nobody's name
 
 log = structlog.get_logger()
 
@@ -98,20 +91,3 @@ class SourceKeeper:
         kept = await self._store.sources()
         self._read = self._clock.monotonic()
         self._sources.know((each.client, each.source) for each in kept if each.signed)
-
-
-async def look_after(
-    health: Health, directory: Callable[[], OpenDirectory], store: LoginStore, clock: Clock
-) -> None:
-    """Ask directory and store now and then, for ever: a server at rest is to know whether it could answer."""
-    looked = float("-inf")
-    while True:
-        if clock.monotonic() - looked >= _LOOK_EVERY or not health.can_authenticate:
-            looked = clock.monotonic()
-            with suppress(BackendError):  # the directory knows which server said nothing
-                await directory().find(NOBODY, looked + _PATIENCE)
-            with suppress(BackendError):  # whoever keeps the stopwatch has heard of it
-                await store.facts("", clock.monotonic() + _PATIENCE)
-        servers = directory().servers_up().values()
-        health.said(DIRECTORY, works=not servers or any(servers))
-        await asyncio.sleep(_LOOK_AGAIN)

@@ -19,6 +19,11 @@ class OpenDirectory(Directory, Protocol):
         """The servers it asks, by name, and whether they answered last; none for one that asks nobody."""
         ...
 
+    @property
+    def answered(self) -> int:
+        """How many questions its servers have answered so far, as they should."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -58,6 +63,11 @@ class ChainedDirectory:
     def servers_up(self) -> Mapping[str, bool]:
         """The servers of all of them."""
         return {name: up for directory in self._directories for name, up in directory.servers_up().items()}
+
+    @property
+    def answered(self) -> int:
+        """By the servers of all of them."""
+        return sum([directory.answered for directory in self._directories])
 
     async def close(self) -> None:
         """Close them all."""

@@ -113,6 +113,11 @@ class LdapDirectory:
         """Which servers answered last."""
         return self._servers.up()
 
+    @property
+    def answered(self) -> int:
+        """How many questions the servers have answered so far."""
+        return self._servers.answered
+
     async def close(self) -> None:
         """Close all connections, and look at no server any more."""
         await self._servers.close()

@@ -44,7 +44,8 @@ def unfit(server: LdapServer, what: str, result: Result) -> DirectoryError:
 class Failover:
     """`probe`: an encoded search that any server can answer.  `pauses`: seconds, see `PAUSES`.
 
-    Belongs to one event loop, whose time is `clock.monotonic()`.
+    Belongs to one event loop, whose time is `clock.monotonic()`.  `answered`: how many questions so far, by
+    whichever of them; one whose answer is of no use has not.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Failover:
         self._pauses = tuple(pauses)
         self._down: dict[LdapServer, asyncio.Task[None]] = {}  # and who looks at each
         self._closed = False
+        self.answered = 0
 
     async def first_answer(self, ask: Callable[[LdapServer], Awaitable[_T]], deadline: float) -> _T:
         """What the first server says that can.  Raises DirectoryError, in which each says why it could not."""
@@ -79,6 +81,7 @@ class Failover:
                 self._failed(server, str(failure).removeprefix(f"{server.name}: "))
             else:
                 self._answers(server)
+                self.answered += 1
                 return answer
         raise DirectoryError("; ".join(failures))
 

@@ -131,6 +131,10 @@ class _Nobodies:
     def servers_up(self) -> Mapping[str, bool]:
         return self._directory.servers_up()
 
+    @property
+    def answered(self) -> int:
+        return self._directory.answered
+
     async def close(self) -> None:
         await self._directory.close()
 
@@ -176,6 +180,11 @@ class ShieldedDirectory:
     def servers_up(self) -> Mapping[str, bool]:
         """The directory's."""
         return self._directory.servers_up()
+
+    @property
+    def answered(self) -> int:
+        """By the directory's servers: what is said here without asking them does not count."""
+        return self._directory.answered
 
     async def close(self) -> None:
         """Close the directory."""

@@ -97,6 +97,11 @@ class StaticDirectory:
         """It asks nobody."""
         return {}
 
+    @property
+    def answered(self) -> int:
+        """Nothing: there is no server."""
+        return 0
+
     async def close(self) -> None:
         """Begin no further verification; those that run end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -90,6 +90,13 @@ class Counts:
             duration = self.durations[key] = Duration()
         duration.add(seconds)
 
+    def expect(self, name: str, **labels: str) -> None:
+        """Show it as 0 until it happens: the first time is to be seen as a change."""
+        if name in TIMED:
+            self.durations.setdefault((name, tuple(labels.items())), Duration())
+        else:
+            self.counted[name, tuple(labels.items())] += 0
+
     def watch(self, name: str, look: Watch) -> None:
         """Have `look` asked for the numbers of `name` whenever somebody wants to know."""
         self._watched[name] = look

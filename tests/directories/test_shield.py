@@ -68,6 +68,10 @@ class Counting(Accounts):
     def servers_up(self) -> Mapping[str, bool]:
         return {"counting": not self.closed}
 
+    @property
+    def answered(self) -> int:
+        return len(self.asked)
+
     async def close(self) -> None:
         self.closed = True
 

@@ -189,16 +189,17 @@ def test_a_flood_of_bad_message_authenticators_stops_neither_its_source_nor_othe
 def test_a_flood_of_verified_requests_from_one_source_leaves_room_to_the_others(flooded: Flooded) -> None:
     """Half of what is a client's; and of that, a quarter for logins that are half way."""
     source, other = f"{PREFIX}1", f"{PREFIX}2"
-    half_way = flooded.site.staff()
+    times, half_way = 12_032, flooded.site.staff()
+    crowd = [flooded.site.staff() for _ in range(20)]
     with flooded.site.nas(source, flooded.server) as nas:
-        packets = round_ones(nas, flooded.site.staff(), 4000)
+        packets = [each for user in crowd for each in round_ones(nas, user, 100)]
         state = nas.ask(half_way.name, half_way.password).state
-        with flood(flooded.server.port, packets, 4032, source) as sent:
+        with flood(flooded.server.port, packets, times, *[source] * 8) as sent:
             for _ in range(_LOGINS):
                 flooded.logs_in(other)
             # Begun before, at the very source that floods.
             assert nas.ask(half_way.name, half_way.code(), state=state).code == ACCEPT
-        assert sent() == 4032
+        assert sent() == times
         flooded.logs_in(source)
     busy = flooded.discarded("client_busy", "prefix")
     assert busy
@@ -281,7 +282,8 @@ def test_a_wrong_shared_secret_is_never_tried_as_a_password_and_locks_nobody(
         config = university.write("wrong-secret.yaml", changes)
         from tests.cli.support import run_cli
 
-        run_cli("--config", config, "token", "import", university.folder / "tokens.csv").worked()
+        for user in users:
+            run_cli("--config", config, "user", "enrol", user.name, "--secret", user.base32).worked()
         packets = [rubbish(users[n % len(users)].name, seed) for n in range(times)]
         with Server(config) as server:
             flooded = Flooded(university, server)

@@ -11,7 +11,7 @@ from time import monotonic
 import pytest
 
 from tests.end_to_end.nas import ACCEPT, REJECT, STATUS_SERVER, RawNas
-from tests.end_to_end.site import REJECT_DELAY, Site, masked, site
+from tests.end_to_end.site import REJECT_DELAY, SLOW, Site, masked, site
 from tests.peers.postgresql import Postgresql
 from tests.peers.server import Server
 from tests.peers.slapd import Slapd
@@ -118,6 +118,15 @@ def test_a_login_that_fails_makes_it_look_at_once(fragile: Site) -> None:
         print("back", until(nas, True, BACK))
 
 
+def test_a_directory_that_says_nothing_is_noticed_before_logins_give_up(fragile: Site) -> None:
+    user = fragile.staff()
+    with fragile.nas(SLOW) as nas:  # whose logins have most of a minute
+        until(nas, True, BACK)
+        with silent(fragile.slapd):
+            print("silent", until(nas, False, UNDER_LOAD, user.name.encode()))
+        print("back", until(nas, True, BACK))
+
+
 def test_alive_says_so_whatever_else_is_down(fragile: Site) -> None:
     with (
         fragile.another("alive.yaml", {"status_server": "alive"}) as alive,
@@ -151,6 +160,16 @@ def test_accounts_of_our_own_do_not_hide_that_the_directory_is_down(fragile: Sit
         with stopped(fragile.slapd):
             until(nas, False, AT_REST, b"glass")
         until(nas, True, BACK)
+
+
+def test_a_directory_that_lets_nobody_look_is_as_good_as_down(fragile: Site) -> None:
+    ldap = fragile.usual()["directory"]["ldap"]
+    nowhere = {"ldap": {**ldap, "base_dn": "ou=nowhere,dc=example,dc=org"}}
+    with (
+        fragile.another("nowhere.yaml", {"directory": nowhere}) as lost,
+        fragile.nas(server=lost) as nas,
+    ):
+        assert not is_there(nas)
 
 
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
