@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import pwd
 import resource
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -45,37 +47,77 @@ def become(loaded: Loaded) -> None:
         return
     if user.pw_uid == 0:
         raise ConfigurationError(loaded.places.cite("must not be root, whatever it is called", "user"))
-    os.initgroups(name, user.pw_gid)
-    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
-    os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)  # from here on there is no way back
-    no_core_dumps()  # which the kernel may have allowed again with the new user
+    try:
+        _give_up_root(user)
+    except OSError as broken:
+        text = f"cannot become {name}: {broken.strerror}"
+        raise ConfigurationError(loaded.places.cite(text, "user")) from None
     if problems := [loaded.places.cite(f"{name} {what}", *key) for key, what in _forbidden(loaded.configuration)]:
         raise ConfigurationError(*problems)
+    if not os.access(loaded.places.file, os.R_OK):
+        log.warning("configuration", note=f"{loaded.places.file}: {name} may not read it: it cannot be reloaded")
 
 
-def _forbidden(configuration: model.Configuration) -> Iterator[tuple[tuple[str, ...], str]]:
+def _give_up_root(user: pwd.struct_passwd) -> None:
+    """Become that user in every thread, for good.  Raises OSError."""
+    os.initgroups(user.pw_name, user.pw_gid)
+    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+    os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    with suppress(PermissionError):
+        os.setuid(0)
+        # Whoever started it has had the kernel leave the capabilities alone (SECBIT_NO_SETUID_FIXUP).
+        raise OSError(errno.EPERM, "there is a way back to root")
+    no_core_dumps()  # which the kernel may have allowed again with the new user
+    os.environ["HOME"] = user.pw_dir  # where asyncpg looks for certificates, and gives up if it may not look
+
+
+_Forbidden = Iterator[tuple[tuple[str, ...], str]]
+
+
+def _forbidden(configuration: model.Configuration) -> _Forbidden:
     """What this process may not do and has to, by the key that asks for it."""
     for installed in (os.__file__, __file__):
         if not os.access(installed, os.R_OK):
             yield ("user",), f"may not read {installed}: install radius-mfa where everybody may, such as /opt"
-    key_file, store, audit = configuration.key_file, configuration.storage.path, configuration.audit.file
-    if _exists(key_file) and not os.access(key_file, os.R_OK):
-        yield ("key_file",), f"may not read {key_file}: chown it"
+    for key, path in _read(configuration):
+        if not _is_missing(path) and not os.access(path, os.R_OK):
+            yield key, f"may not read {path}: chown it"
+    store, audit = configuration.storage.path, configuration.audit.file
     if store is not None:
-        yield from ((("storage",), what) for what in _unwritable(store))
-        if not os.access(store.parent, os.W_OK | os.X_OK):
+        if not os.access(store.parent, os.W_OK | os.X_OK) and not _is_missing(store.parent):
             yield ("storage",), f"may not make files in {store.parent}, as SQLite does: chown it"
+        else:
+            for path in (store, *(store.with_name(f"{store.name}-{which}") for which in ("wal", "shm"))):
+                yield from _unwritable(("storage",), path)
     if audit is not None:
-        if _exists(audit):
-            yield from ((("audit", "file"), what) for what in _unwritable(audit))
-        elif audit.parent.is_dir() and not os.access(audit.parent, os.W_OK | os.X_OK):
+        if _is_missing(audit) and audit.parent.is_dir() and not os.access(audit.parent, os.W_OK | os.X_OK):
             yield ("audit", "file"), f"may not make files in {audit.parent}: chown it"
+        yield from _unwritable(("audit", "file"), audit)
 
 
-def _unwritable(path: Path) -> Iterator[str]:
-    if _exists(path) and not os.access(path, os.R_OK | os.W_OK):
-        yield f"may not read and write {path}: chown it"
+def _read(configuration: model.Configuration) -> Iterator[tuple[tuple[str, ...], Path]]:
+    """The files that are only read now, or at every reload, by their keys."""
+    yield ("key_file",), configuration.key_file
+    ldap, mail = configuration.directory.ldap, configuration.factors.mail
+    if ldap is not None and ldap.ca_file is not None:
+        yield ("directory", "ldap", "ca_file"), ldap.ca_file
+    if mail is not None and mail.ca_file is not None:
+        yield ("factors", "mail", "ca_file"), mail.ca_file
+    if configuration.messages is not None:
+        yield ("messages",), configuration.messages
 
 
-def _exists(path: Path) -> bool:
-    return os.path.lexists(path)  # without a complaint about a folder it may not look into
+def _unwritable(key: tuple[str, ...], path: Path) -> _Forbidden:
+    if not _is_missing(path) and not os.access(path, os.R_OK | os.W_OK):
+        yield key, f"may not read and write {path}: chown it"
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether it is not there, as far as may be seen: the one who opens it says so better."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False

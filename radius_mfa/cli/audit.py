@@ -3,126 +3,189 @@
 from __future__ import annotations
 
 import difflib
-from datetime import datetime, timedelta, tzinfo
+import io
+import sys
+import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from radius_mfa.cli.common import config_option, json_option, load_configuration, refuse, table_line, warn
+from radius_mfa.cli.common import REFUSED, config_option, json_option, load_configuration, refuse, table_line, warn
 
 if TYPE_CHECKING:
-    from radius_mfa.observe.audit_search import Found
+    from radius_mfa.observe.audit_search import Hit, Search
 
 _DECISIONS = ("accept", "reject", "challenge", "discard")
-_HEADER = ("time", "decision", "outcome", "user", "client", "factor", "station", "source", "detail")
-_WIDTHS = (23, 9, 22, 16, 12, 8, 17, 21, 0)
+_COLUMNS = ("decision", "outcome", "user", "client", "station", "factor", "policy", "source", "detail")
+_MEASURED = 1000  # events that say how wide the columns are
+_WIDEST = 40
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @click.command()
 @config_option
 @click.option("--user", "users", multiple=True, metavar="NAME", help="As typed, the directory's name, or its id.")
+@click.option(
+    "--masked",
+    is_flag=True,
+    help="With --user: also a name that nobody was found for and that could be it: of alice the file has a…(5).",
+)
 @click.option("--client", "clients", multiple=True, metavar="NAME", help="The client that asked.")
-@click.option("--outcome", "outcomes", multiple=True, help="Such as wrong_password: docs and YAML call it so.")
+@click.option("--outcome", "outcomes", multiple=True, metavar="REASON", help="Such as wrong_password.")
 @click.option("--decision", "decisions", multiple=True, type=click.Choice(_DECISIONS))
-@click.option("--station", "stations", multiple=True, help="The Calling-Station-Id, as it was sent.")
+@click.option(
+    "--station", "stations", multiple=True, metavar="ID", help="Calling-Station-Id; a MAC in any spelling."
+)
 @click.option("--source", "sources", multiple=True, metavar="ADDRESS", help="Where requests came from.")
-@click.option("--login", "logins", multiple=True, metavar="ID", help="All rounds of one login, by its id.")
-@click.option("--since", metavar="WHEN", help="A time (2026-11-27T08:30), a date, or how long ago: 15m, 24h, 7d.")
+@click.option("--login", "logins", multiple=True, metavar="HEX", help="All rounds of a login; --json shows which.")
+@click.option(
+    "--since",
+    metavar="WHEN",
+    help="A time (2026-11-27T08:30, in the configured timezone where no offset follows), a date, or how long ago "
+    "(15m, 24h, 7d).",
+)
 @click.option("--until", metavar="WHEN", help="Likewise; what happened from then on is left out.")
-@click.option("--last", type=click.IntRange(0), default=100, show_default=True, help="How many; 0: all.")
-@click.option("--file", "file", type=click.Path(path_type=Path), help="Another file; no configuration is needed.")
+@click.option("--last", type=click.IntRange(0), metavar="N", default=100, show_default=True, help="0: all.")
+@click.option(
+    "--file",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Another file than the configured one; without --config, times are in this machine's timezone.",
+)
 @json_option
 def audit(
-    file: Path | None, since: str | None, until: str | None, last: int, as_json: bool, **asked: tuple[str, ...]
-) -> None:
+    file: Path | None,
+    since: str | None,
+    until: str | None,
+    last: int,
+    as_json: bool,
+    masked: bool,
+    **asked: tuple[str, ...],
+) -> int:
     """Search the audit file, and those it was rotated to.
 
-    All that is given must hold; of what is given several times, one.  The oldest is printed first.
+    All that is asked must hold; of an option given several times, one. The oldest is printed first; --json prints
+    the lines as they are.
     """
-    from radius_mfa.observe.audit_search import Query, search
+    from radius_mfa.observe.audit_search import Query, Search
 
-    _check_outcomes(asked["outcomes"])
+    _check(asked["outcomes"], asked["sources"], asked["logins"])
     path, zone = _where(file)
-    query = Query(**asked, since=_moment("--since", since, zone), until=_moment("--until", until, zone))
-    found = search(path, query, last)
-    if path in found.unread:
-        refuse(f"{path}: cannot be read: {found.unread[path]}")
-    _print(found, zone, as_json)
-    for unread, why in found.unread.items():
-        warn(f"{unread}: cannot be read: {why}")
-    for odd, lines in found.odd.items():
-        warn(f"{odd}: {lines} line{'s are no audit events' if lines > 1 else ' is no audit event'}")
-    if found.more:
-        click.echo(f"the last {last} of more; --last 0 shows all", err=True)
+    query = Query(
+        **asked, masked=masked, since=_moment("--since", since, zone), until=_moment("--until", until, zone)
+    )
+    search = Search(path, query)
+    hits = search.hits(last)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8" if as_json else None, errors="backslashreplace")
+    for line in (hit.line.decode() for hit in hits) if as_json else _table(hits, zone):
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+    _tell(search, last)
+    return REFUSED if search.unread else 0
 
 
-def _check_outcomes(outcomes: tuple[str, ...]) -> None:
+def _check(outcomes: tuple[str, ...], sources: tuple[str, ...], logins: tuple[str, ...]) -> None:
     from radius_mfa.core.outcomes import Outcome
+    from radius_mfa.observe.audit_search import address_of
 
     for each in outcomes:
         if each not in list(Outcome):
-            near = difflib.get_close_matches(each, list(Outcome), n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise click.UsageError(f"there is no outcome {each!r}.{hint}")
+            near = ", ".join(difflib.get_close_matches(each, list(Outcome)))
+            raise click.UsageError(f"There is no outcome {each!r}{f'; there is {near}' if near else ''}.")
+    for each in sources:
+        if address_of(each) is None:
+            raise click.UsageError(f"--source takes an IP address, not {each!r}.")
+    for each in logins:
+        if not each or set(each) - set("0123456789abcdefABCDEF"):
+            raise click.UsageError(f"--login takes hexadecimal digits, as --json has them, not {each!r}.")
 
 
-def _where(file: Path | None) -> tuple[Path, tzinfo]:
-    """The file, and the zone times are told in."""
-    if file is not None:
-        local = datetime.now().astimezone().tzinfo
-        assert local is not None  # `astimezone` sees to it
-        return file, local
+def _where(file: Path | None) -> tuple[Path, tzinfo | None]:
+    """The file, and the zone times are written in; None: this machine's."""
+    if file is not None and "radius_mfa.config" not in click.get_current_context().meta:
+        return file, None
     configuration = load_configuration().configuration
-    if configuration.audit.file is None:
-        refuse("audit: the events go to the log; set audit: {file: …} to have them searched, or give --file")
-    return configuration.audit.file, configuration.timezone
+    path = file or configuration.audit.file
+    if path is None:
+        refuse(
+            "audit: no file is configured, so the events are in the server's log; "
+            "audit: {file: /var/log/radius-mfa/audit.jsonl} in the YAML has them written to one"
+        )
+    return path, configuration.timezone
 
 
-def _moment(option: str, written: str | None, zone: tzinfo) -> datetime | None:
-    """When that was; without an offset, in `zone`."""
+def _moment(option: str, written: str | None, zone: tzinfo | None) -> datetime | None:
+    """When that was, in UTC; without an offset, in `zone`."""
     from radius_mfa.config.values import duration
 
     if written is None:
         return None
-    now = datetime.now(zone)
     try:
-        return now - timedelta(seconds=duration(written))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        moment = datetime.fromisoformat(written)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-        moment.timestamp()  # the year 1 has none everywhere
+        if written[-1:].isalpha() and written[-1] != "Z":
+            moment = datetime.now(UTC) - timedelta(seconds=duration(written))
+        else:
+            moment = datetime.fromisoformat(written)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=zone) if zone else moment.astimezone()
+        return max(moment.astimezone(UTC), _EPOCH)
     except (ValueError, OverflowError):
         expected = "a time such as 2026-11-27T08:30, a date, or how long ago, such as 15m, 24h, 7d"
-        raise click.UsageError(f"{option} takes {expected}.") from None
-    return moment
+        raise click.UsageError(f"{option} takes {expected}, not {written!r}.") from None
 
 
-def _print(found: Found, zone: tzinfo, as_json: bool) -> None:
-    import orjson
-
-    if as_json:
-        for event in found.events:
-            click.echo(orjson.dumps(event).decode())
-    elif found.events:
-        click.echo(table_line(_HEADER, _WIDTHS).rstrip())
-        for event in found.events:
-            click.echo(table_line(_cells(event, zone), _WIDTHS).rstrip())
-
-
-def _cells(event: dict[str, Any], zone: tzinfo) -> list[str]:
-    def said(key: str) -> str:
-        return str(event.get(key, ""))
-
-    keys = ("decision", "outcome", "user", "client", "factor", "station", "source", "detail")
-    user = said("username") or said("user_name") or said("user_id")
-    return [_time(said("time"), zone), *(user if key == "user" else said(key) for key in keys)]
+def _table(hits: Iterator[Hit], zone: tzinfo | None) -> Iterator[str]:
+    """The events as lines of a table, with what the columns are above them; nothing where there are none."""
+    rows = (_cells(hit, zone) for hit in hits)
+    if not (first := list(islice(rows, _MEASURED))):
+        return
+    header = ("time", *_COLUMNS)
+    widths = [min(max(map(_width, column)), _WIDEST) for column in zip(header, *first, strict=True)]
+    widths[-1] = 0
+    for row in chain([header], first, rows):
+        yield table_line(row, widths).rstrip()
 
 
-def _time(written: str, zone: tzinfo) -> str:
+def _cells(hit: Hit, zone: tzinfo | None) -> tuple[str, ...]:
+    """In the order of the columns."""
+    said = {key: str(hit.event.get(key, "")) for key in _COLUMNS}
+    said["user"] = next(
+        (str(name) for key in ("username", "user_name", "user_id") if (name := hit.event.get(key))), ""
+    )
+    return (_shown_time(hit.time, zone), *said.values())
+
+
+def _width(cell: str) -> int:
+    """Of the cell, in columns of a terminal."""
+    shown = table_line([cell], [0])
+    return len(shown) + sum(unicodedata.east_asian_width(each) in "WF" for each in shown)
+
+
+def _shown_time(written: str, zone: tzinfo | None) -> str:
     try:
-        return f"{datetime.fromisoformat(written).astimezone(zone):%Y-%m-%d %H:%M:%S.%f}"[:-3]
-    except (ValueError, OverflowError):
+        return datetime.fromisoformat(written).astimezone(zone).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):  # the year 1, or 9999
         return written
+
+
+def _tell(search: Search, last: int) -> None:
+    """What there is to know about what was printed, on stderr."""
+    from radius_mfa.config.document import printable
+
+    for path, why in search.unread.items():
+        click.echo(printable(f"{path}: {why}"), err=True)
+    if search.first_odd is not None:
+        path, at = search.first_odd
+        what = "1 line that is no audit event;"
+        if search.odd > 1:
+            what = f"{search.odd} lines that are no audit events; the first"
+        warn(printable(f"passed over {what} in {path} at octet {at}"))
+    if search.looks_masked:
+        click.echo("names that nobody was found for could be this one as well; --masked shows them", err=True)
+    if search.more:
+        click.echo(f"the last {last} of more; --last 0 shows all", err=True)

@@ -96,7 +96,7 @@ class _Raw:
     """`octets`: without the line end, None where there are too many; `ended`: whether there was one."""
 
     number: int
-    octets: bytes | None
+    octets: bytes | None = field(repr=False)
     ended: bool
 
 

@@ -8,6 +8,7 @@ are passed over; the model has reported them.
 from __future__ import annotations
 
 import difflib
+import pwd
 import ssl
 from collections.abc import Collection, Hashable, Iterable
 from contextlib import suppress
@@ -43,6 +44,7 @@ def check(document: Document, dictionary: Dictionary | None) -> None:
     _storage(document)
     _policies(document)
     _budgets(document)
+    _user(document)
     if dictionary is not None:
         _replies(document, dictionary)
 
@@ -258,6 +260,20 @@ def _encoded(document: Document, dictionary: Dictionary, path: KeyPath, name: st
         return 0
 
 
+def _user(document: Document) -> None:
+    for path, name in document.texts("user"):
+        if name == "root" or _uid(name) == 0:
+            document.report("must be somebody with no more rights than it needs, not root", *path)
+
+
+def _uid(name: str) -> int | None:
+    """The number of that user on this machine; None where there is none."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except (KeyError, ValueError):  # a NUL in the name
+        return None
+
+
 def _unique(document: Document, found: Iterable[tuple[KeyPath, Hashable]], what: str) -> None:
     first: dict[Hashable, KeyPath] = {}
     for path, value in found:
@@ -268,7 +284,7 @@ def _unique(document: Document, found: Iterable[tuple[KeyPath, Hashable]], what:
 
 
 def check_files(document: Document, folder: Path) -> None:
-    """Report files that can be read and yet not be used."""
+    """Report files that can be read and yet not be used; warn where another machine must be meant."""
     for path in (("directory", "ldap", "ca_file"), ("factors", "mail", "ca_file")):
         written = document.at(path)
         if isinstance(written, str) and (folder / written).is_file():
@@ -276,6 +292,9 @@ def check_files(document: Document, folder: Path) -> None:
                 ssl.create_default_context(cafile=folder / written)
             except OSError:  # of which SSLError is one
                 document.report(f"{document.written(path)} has no certificate in PEM form in it", *path)
+    for path, name in document.texts("user"):
+        if _uid(name) is None:
+            document.warn("there is no such user on this machine", *path)
 
 
 # --- warnings -----------------------------------------------------------------------------------

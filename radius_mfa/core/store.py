@@ -258,7 +258,7 @@ class SourceStore(Protocol):
     """What is kept of where requests come from."""
 
     async def add_sources(self, tallies: Sequence[SourceTally]) -> None:
-        """Add these counts to what is kept of each source."""
+        """Add these counts to what is kept of each source, which is in there once."""
         ...
 
     async def sources(self) -> Sequence[SourceTally]:
@@ -266,7 +266,10 @@ class SourceStore(Protocol):
         ...
 
     async def forget_sources(self, client: str, source: str | None) -> int:
-        """Forget one source of the client, or (None) all; how many there were."""
+        """Forget one source of the client, or (None) all; how many there were.
+
+        Nor does it count what ended before and is added only now.
+        """
         ...
 
 

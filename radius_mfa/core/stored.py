@@ -242,7 +242,7 @@ class Reserved:
 class AnsweredBefore:
     """The identical answer was decided already: `decision` is what `settle` was given."""
 
-    decision: bytes
+    decision: bytes = field(repr=False)
 
 
 class Refusal(Enum):
@@ -282,7 +282,7 @@ class Settlement:
     """
 
     attempt: Attempt
-    decision: bytes
+    decision: bytes = field(repr=False)
     event: AuditEvent
     consume: Consumption | None = None
     adjust: Callable[[Counters], Counters] | None = None

@@ -31,7 +31,7 @@ class AuditFile:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as broken:
             raise ConfigurationError(f"audit.file: {path}: {broken.strerror}") from None
-        self._torn = False
+        self._torn = _ends_within_a_line(self._file, path)
 
     def __call__(self, event: AuditEvent) -> None:
         record = as_record(event)
@@ -66,3 +66,15 @@ def as_record(event: AuditEvent) -> dict[str, Any]:
     """The event as the file has it: fields that say nothing are left out, the time is ISO 8601, UTC."""
     record = {name: value for name in _FIELDS if (value := getattr(event, name)) not in ("", 0)}
     return record | {"time": datetime.fromtimestamp(event.time, UTC).isoformat(timespec="milliseconds")}
+
+
+def _ends_within_a_line(file: int, path: Path) -> bool:
+    """Whether half a line is in the file already: of a server that found the disk full, or lost its power."""
+    size = os.fstat(file).st_size
+    if not size:  # or a pipe, or a device
+        return False
+    try:
+        with path.open("rb") as written:
+            return os.pread(written.fileno(), 1, size - 1) != b"\n"
+    except OSError:  # it is ours to write, and not to read
+        return False

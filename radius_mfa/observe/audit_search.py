@@ -1,43 +1,47 @@
-"""Finds events in the audit file and in what logrotate has put beside it, the newest first.
+"""Finds events in the audit file and in what logrotate has put beside it.
 
-Files are read from their ends, block by block, and no further than it takes: what happened within the
-last hour is found at once, however large the file has grown.
+The newest events are looked for from the ends of the files, block by block, and no further than it takes:
+what happened within the last hour is found at once, however large a file has grown.  Where all events are
+asked for, nothing is kept but what is out of order.
 """
 
 from __future__ import annotations
 
-import glob
-import gzip
-import os
+import re
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from heapq import heappop, heappush, heappushpop, merge
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
+from radius_mfa.core import usernames
 from radius_mfa.core.login import masked
-from radius_mfa.core.usernames import fold
+from radius_mfa.observe.audit_files import BLOCK, LONGEST, AuditPart, Line, open_parts, why
 
 Event = dict[str, Any]
 """An event as the file has it, see `core.messages.AuditEvent`."""
 
-_BLOCK = 1 << 18  # octets
 # Several processes write one file, each when its own decision was made: lines are in order but for so long.
 _MARGIN = timedelta(minutes=1)
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}\+00:00")  # so they are in order as texts
+_NAMES_KEPT = 4096  # a user's name, a station and a source come again and again
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is looked for: all of it must hold, of each kind one of several; an empty one holds always.
 
-    `users`: names as typed or as the directory has them, or its ids.  Also found is what was masked, and
-    would look so.  `stations`: as the NAS sends them.  `sources`: addresses, without a port.
-    `since`, `until`: the first moment, and the first that is none any more.
+    `users`: names as typed or as the directory has them, or its ids.  `masked`: also a name that nobody
+    stands behind, which the file has masked, and which could be one of them.  `stations`: a MAC address in any
+    spelling, else as the NAS sends them.  `sources`: addresses; a port is not looked at.  `since`, `until`: the
+    first moment, and the first that is none any more; neither is before 1970.
     """
 
     users: Sequence[str] = ()
@@ -47,132 +51,218 @@ class Query:
     stations: Sequence[str] = ()
     sources: Sequence[str] = ()
     logins: Sequence[str] = ()
+    masked: bool = False
     since: datetime | None = None
     until: datetime | None = None
 
 
-@dataclass(slots=True)
-class Found:
-    """`events`: in the order they happened.  `more`: there were others, older ones.
+class Hit(NamedTuple):
+    """An event that was looked for.  The first three are its order.
 
-    `odd`: lines that are no events, how many of which file; `unread`: files that could not be read, and why.
+    `time`: as the file has it.  `file`: 0 is the newest, older ones are below.  `at`: where its line begins.
+    `line`: what is in the file.
     """
 
-    events: list[Event] = field(default_factory=list)
-    more: bool = False
-    odd: Counter[Path] = field(default_factory=Counter)
-    unread: dict[Path, str] = field(default_factory=dict)
+    time: str
+    file: int
+    at: int
+    line: bytes
+    event: Event
 
 
-def search(path: Path, query: Query, most: int) -> Found:
-    """The newest `most` events (0: all) that `query` is about, in the audit file and in those rotated from it."""
-    found, matcher = Found(), _Matcher(query)
-    for file in files_of(path):
+class Search:
+    """A search in the audit file at `path` and in those rotated from it.
+
+    Good for one.  Once everything has been taken from `hits`: `more`: older events were left out.  `odd`: how
+    many lines were no events, with the first of the newest file that has any in `first_odd`.  `unread`: files
+    that could not be read to their ends, and why.  `looks_masked`: a masked name could be one of those looked
+    for, and was left out.
+    """
+
+    def __init__(self, path: Path, query: Query, block: int = BLOCK) -> None:
+        self._path = path
+        self._matcher = _Matcher(query)
+        self._block = block
+        self._since = query.since - _MARGIN if query.since else None
+        self._floor = _written(self._since)  # what is older is not looked for; it rises
+        self.more = False
+        self.odd = 0
+        self.first_odd: tuple[Path, int] | None = None
+        self.unread: dict[Path, str] = {}
+
+    @property
+    def looks_masked(self) -> bool:
+        return self._matcher.passed_over
+
+    def hits(self, most: int) -> Iterator[Hit]:
+        """The newest `most` (0: all), in the order they happened."""
+        with ExitStack() as stack:
+            since = self._since.timestamp() if self._since else 0.0
+            parts, self.unread = open_parts(self._path, since, stack)
+            if not (parts or self.unread or self._path.exists()):
+                self.unread[self._path] = "is not there; the server makes it when it starts"
+            yield from self._newest(parts, most) if most else self._all(parts)
+
+    def _newest(self, parts: list[AuditPart], most: int) -> list[Hit]:
+        found: list[Hit] = []  # a heap, one longer than asked for: then it is known that there are more
+        for age, part in enumerate(parts):
+            if _written(datetime.fromtimestamp(part.changed, UTC)) < self._floor:
+                continue
+            for hit in self._matching(part, -age, part.backwards(self._block)):
+                if hit.time < self._floor:
+                    if part.packed:
+                        continue
+                    break
+                if not self._matcher.matches(hit.event):
+                    continue
+                if len(found) <= most:
+                    heappush(found, hit)
+                else:
+                    heappushpop(found, hit)
+                if len(found) > most:
+                    self._floor = max(self._floor, _before(found[0].time))
+        self.more = len(found) > most
+        return sorted(found)[-most:]
+
+    def _all(self, parts: list[AuditPart]) -> Iterator[Hit]:
+        return merge(*(self._in_order(self._from(part, -age)) for age, part in enumerate(parts)))
+
+    def _from(self, part: AuditPart, file: int) -> Iterator[Hit]:
+        """What is looked for in one file, from where it begins."""
+        for hit in self._matching(part, file, self._lines(part)):
+            if self._matcher.matches(hit.event):
+                yield hit
+
+    def _lines(self, part: AuditPart) -> Iterator[Line]:
+        yield from part.forwards(self._start(part) if self._floor and not part.packed else 0)
+
+    def _start(self, part: AuditPart) -> int:
+        """Where the newest line begins that is too old."""
+        for at, line in part.backwards(self._block):
+            event = _event(line)
+            if event is not None and event["time"] < self._floor:
+                return at
+        return 0
+
+    @staticmethod
+    def _in_order(hits: Iterator[Hit]) -> Iterator[Hit]:
+        waiting: list[Hit] = []
+        newest = settled = ""
+        for hit in hits:
+            heappush(waiting, hit)
+            if hit.time > newest:
+                newest, settled = hit.time, _before(hit.time)
+            while waiting[0].time < settled:
+                yield heappop(waiting)
+        yield from sorted(waiting)
+
+    def _matching(self, part: AuditPart, file: int, lines: Iterator[Line]) -> Iterator[Hit]:
+        """The events of a file; what is none is counted."""
         try:
-            _look_in(file, matcher, most, found)
+            for at, line in lines:
+                event = _event(line)
+                if event is not None:
+                    yield Hit(event["time"], file, at, line.lstrip(b"\0"), event)
+                    continue
+                self.odd += 1
+                if self.first_odd is None or (self.first_odd[0] == part.path and at < self.first_odd[1]):
+                    self.first_odd = (part.path, at)
         except (OSError, EOFError, zlib.error) as broken:  # the last two of what is half compressed
-            reason = broken.strerror if isinstance(broken, OSError) else None
-            found.unread[file] = reason or "is not whole"
-        if found.more:
-            break
-    found.events.reverse()
-    found.events.sort(key=lambda event: str(event["time"]))
-    return found
-
-
-def _look_in(file: Path, matcher: _Matcher, most: int, found: Found) -> None:
-    for line in backwards(file):
-        event = _event(line)
-        if event is None:
-            found.odd[file] += 1
-        elif matcher.is_over(event):
-            return
-        elif matcher.matches(event):
-            if most and len(found.events) == most:
-                found.more = True
-                return
-            found.events.append(event)
-
-
-def files_of(path: Path) -> list[Path]:
-    """The file, then those it was rotated to, the newest first: `audit.jsonl.1`, `audit.jsonl-20261101.gz`."""
-    rotated = []
-    for each in path.parent.glob(f"{glob.escape(path.name)}[.-]*"):
-        with suppress(OSError):  # rotated once more, this moment
-            rotated.append((each.stat().st_mtime, each))
-    rotated_files = [each for _, each in sorted(rotated, reverse=True)]
-    # Just rotated, and nothing has happened since.
-    return [path, *rotated_files] if path.exists() or not rotated_files else rotated_files
-
-
-def backwards(file: Path, block: int = _BLOCK) -> Iterator[bytes]:
-    """The lines of the file from its end, empty ones left out; a compressed one is read as a whole first."""
-    if file.suffix == ".gz":
-        with gzip.open(file) as packed:
-            yield from filter(None, reversed(packed.read().split(b"\n")))
-        return
-    with file.open("rb") as opened:
-        end = opened.seek(0, os.SEEK_END)
-        rest = b""  # the beginning of a line whose end has been read
-        while end:
-            start = max(end - block, 0)
-            opened.seek(start)
-            first, *lines = (opened.read(end - start) + rest).split(b"\n")
-            yield from filter(None, reversed(lines))
-            rest, end = first, start
-        if rest:
-            yield rest
+            self.unread[part.path] = why(broken) if isinstance(broken, OSError) else "is not whole"
 
 
 def _event(line: bytes) -> Event | None:
-    try:
-        event = orjson.loads(line)
-    except ValueError:
+    """The event in a line.  Zeros before it are what a power failure leaves in a file."""
+    if len(line) > LONGEST:
         return None
-    return event if isinstance(event, dict) and isinstance(event.get("time"), str) else None
+    try:
+        event = orjson.loads(line.lstrip(b"\0"))
+        time = event["time"]
+        if not (_TIME.fullmatch(time) and isinstance(event["outcome"], str)):
+            return None
+        datetime.fromisoformat(time)
+    except (ValueError, TypeError, LookupError):
+        return None
+    return event  # type: ignore[no-any-return]
 
 
 class _Matcher:
-    """A query, made ready.  The file's times are all written alike, and so in order as texts."""
+    """A query, made ready.  `passed_over`: a masked name could be one of the users, and was not asked for."""
 
     def __init__(self, query: Query) -> None:
-        self._users = frozenset(map(fold, query.users))
-        self._masked = frozenset(masked(name) for name in query.users)
+        self._users = frozenset(map(_fold, query.users)) - {""}
         self._ids = frozenset(query.users)
+        self._maskings = frozenset(_fold(masked(each)) for each in self._users)
+        self._with_masked = query.masked
         self._wanted = [
             (key, frozenset(these))
             for key, these in (
                 ("client", query.clients),
                 ("outcome", query.outcomes),
                 ("decision", query.decisions),
-                ("station", query.stations),
-                ("login", query.logins),
+                ("login", [each.lower() for each in query.logins]),
             )
             if these
         ]
-        self._sources = frozenset(query.sources)
+        self._stations = frozenset(map(_station, query.stations))
+        self._sources = frozenset(map(address_of, query.sources))
         self._since = _written(query.since)
-        self._over = _written(query.since - _MARGIN) if query.since else ""
         self._until = _written(query.until)
-
-    def is_over(self, event: Event) -> bool:
-        """Whether all that is older than this is too old."""
-        return bool(self._over) and event["time"] < self._over
+        self.passed_over = False
 
     def matches(self, event: Event) -> bool:
         if event["time"] < self._since or (self._until and event["time"] >= self._until):
             return False
-        if not all(event.get(key) in these for key, these in self._wanted):
+        for key, these in self._wanted:
+            value = event.get(key)
+            if not (isinstance(value, str) and value in these):
+                return False
+        if self._stations and _station(_text(event, "station")) not in self._stations:
             return False
-        if self._sources and _host(event.get("source")) not in self._sources:
+        if self._sources and address_of(_text(event, "source")) not in self._sources:
             return False
         return not self._ids or self._is_about(event)
 
     def _is_about(self, event: Event) -> bool:
-        if event.get("user_id") in self._ids or event.get("user_name") in self._masked:
+        typed = _fold(_text(event, "user_name"))
+        if typed in self._users or _fold(_text(event, "username")) in self._users:
             return True
-        names = (event.get("user_name"), event.get("username"))
-        return any(isinstance(name, str) and fold(name) in self._users for name in names)
+        if _text(event, "user_id"):
+            return event["user_id"] in self._ids
+        if typed not in self._maskings:
+            return False
+        self.passed_over = self.passed_over or not self._with_masked
+        return self._with_masked
+
+
+def _text(event: Event, key: str) -> str:
+    value = event.get(key)
+    return value if isinstance(value, str) else ""
+
+
+@lru_cache(_NAMES_KEPT)
+def _fold(name: str) -> str:
+    return usernames.fold(name)
+
+
+@lru_cache(_NAMES_KEPT)
+def _station(said: str) -> str:
+    """One spelling for all of a MAC address; case is nothing in any other."""
+    folded = said.strip().casefold()
+    bare = re.sub("[-:. ]", "", folded)
+    return bare if re.fullmatch("[0-9a-f]{12}", bare) else folded
+
+
+@lru_cache(_NAMES_KEPT)
+def address_of(source: str) -> IPv4Address | IPv6Address | None:
+    """The address in `192.0.2.1:1645`, `[2001:db8::1]:1645`, or without a port; None without one."""
+    for host in (source, source.rpartition(":")[0]):
+        try:
+            address = ip_address(host.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            continue
+        return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    return None
 
 
 def _written(moment: datetime | None) -> str:
@@ -180,6 +270,9 @@ def _written(moment: datetime | None) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds") if moment else ""
 
 
-def _host(source: object) -> str:
-    """`192.0.2.1` of `192.0.2.1:1645`, without the brackets of IPv6."""
-    return source.rpartition(":")[0].strip("[]") if isinstance(source, str) else ""
+def _before(time: str) -> str:
+    """What cannot have been written before an event of that time was, unless it is older than this."""
+    try:
+        return _written(datetime.fromisoformat(time) - _MARGIN)
+    except OverflowError:
+        return ""

@@ -223,7 +223,7 @@ outbox = Table(
 )
 
 # Where requests come from, with Message-Authenticator and without.  Who has ever `signed` one must from then on
-# (`message_authenticator: auto`).  Times are 0 for never.
+# (`message_authenticator: auto`).  Times are 0 for never.  Nothing counts that ends by the time it was `forgotten`.
 client_source = Table(
     "client_source",
     metadata,
@@ -235,6 +235,7 @@ client_source = Table(
     Column("unsigned", BigInteger, nullable=False),
     Column("last_signed", Double, nullable=False),
     Column("last_unsigned", Double, nullable=False),
+    Column("forgotten", Double, nullable=False, server_default=text("0")),
     sqlite_with_rowid=False,
 )
 

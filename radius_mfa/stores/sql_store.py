@@ -37,7 +37,7 @@ from radius_mfa.stores.work import Rows, Statement, Work
 
 T = TypeVar("T")
 
-_BATCH = 500  # rows deleted in one transaction
+_BATCH = 500  # rows deleted, or sources added, in one transaction
 # Whom work that concerns no one user is alone with.
 _OUTBOX, _KEYS, _IMPORT, _SOURCES = "outbox", "keys", "import", "sources"
 
@@ -232,7 +232,8 @@ class SqlStore(ABC):
         return await self._durably(source_work.sources, None)
 
     async def forget_sources(self, client: str, source: str | None) -> int:
-        return await self._durably(partial(source_work.forget, client, source), _SOURCES)
+        work = partial(source_work.forget, client, source, self._clock.wall())
+        return await self._durably(work, _SOURCES)
 
     async def purge(self, now: float, logins_before: float) -> int:
         return (
@@ -246,6 +247,7 @@ class SqlStore(ABC):
             + await self._purge(life_work.PURGE_STATIONS, now - LOOK_BACK)
             + await self._purge(key_work.PURGE_NODES, now)
             + await self._purge(source_work.PURGE, now - source_work.KEPT)
+            + await self._purge(source_work.PURGE_STRANGERS, source_work.MOST_STRANGERS)
         )
 
     async def _purge(self, statement: Statement, *before: float) -> int:

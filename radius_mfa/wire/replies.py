@@ -32,7 +32,7 @@ class Seen(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    authenticator: bytes
+    authenticator: bytes = field(repr=False)
     octets: bytes = field(repr=False)
     at: float
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.config.support import HASH, Folder, client, spoilt
+from radius_mfa.config.load import load
+from tests.config.support import DICTIONARY, HASH, SMALL, Folder, client, spoilt
 
 _LITERAL = "secret: 0123456789abcdef"
 
@@ -176,3 +177,27 @@ def test_a_configuration_never_shows_its_secrets(folder: Folder) -> None:
     loaded = folder.load(text, environment)
     for secret_text in ("from-the-environment", "in-the-yaml-itself", "hunter2", HASH):
         assert secret_text not in repr(loaded) + str(loaded) + repr(loaded.configuration.clients[0].secret[0])
+
+
+OPEN = "stands in a file that everyone on this machine can read; chmod o= it, or take ${NAME}"
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, False), (0o604, True), (0o644, True)])
+def test_a_secret_in_a_file_that_everybody_can_read_is_warned_of(folder: Folder, mode: int, warned: bool) -> None:
+    folder.write(folder.file.name, SMALL, mode)
+    found = load(folder.file, {}, DICTIONARY).warnings
+    assert [each.removeprefix(f"{folder.file}:") for each in found] == (
+        [f"6: clients[0].secret: {OPEN}"] if warned else []
+    )
+
+
+def test_a_file_without_secrets_may_be_open_to_everybody(folder: Folder) -> None:
+    folder.write("secret", "0123456789abcdef")
+    secrets: dict[str, dict[str, str]] = {"${SECRET}": {"SECRET": "0123456789abcdef"}, "secret_file": {}}
+    for written, environment in secrets.items():
+        text = SMALL.replace("secret: 0123456789abcdef", "secret_file: secret")
+        if written != "secret_file":
+            text = SMALL.replace("0123456789abcdef", f'"{written}"')
+        text = text.replace(f'"{HASH}"', '"${HASH}"')
+        folder.write(folder.file.name, text, 0o644)
+        assert load(folder.file, {**environment, "HASH": HASH}, DICTIONARY).warnings == ()

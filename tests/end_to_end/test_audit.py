@@ -7,7 +7,7 @@ import json
 import stat
 from datetime import datetime
 
-from tests.cli.support import run_cli
+from tests.cli.support import run_cli, run_process
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT
 from tests.end_to_end.site import SECRET, Site, masked
 
@@ -133,17 +133,50 @@ def test_a_seed_is_nowhere_in_the_store(university: Site) -> None:
 def test_a_search_finds_why_somebody_was_refused_and_shows_nothing_secret(university: Site) -> None:
     user = university.staff()
     with university.nas() as nas:
-        assert nas.ask(user.name, "wrong").code == REJECT
+        assert nas.ask(user.name, "Wr0ng-p4ssword").code == REJECT
         challenge = nas.ask(user.name, user.password)
-        code = user.code()
-        assert nas.ask(user.name, code, state=challenge.state).code == ACCEPT
-    found = run_cli(
-        "--config", university.config, "audit", "--user", user.name, "--since", "1h", "--json"
-    ).worked()
+        wrong, code = user.wrong_code(), user.code()
+        again = nas.ask(user.name, wrong, state=challenge.state)
+        assert again.code == CHALLENGE
+        assert nas.ask(user.name, code, state=again.state).code == ACCEPT
+    asked = ("--config", university.config, "audit", "--since", "1h")
+    found = run_process(*asked, "--user", user.name.upper(), "--json").worked()
     events = [json.loads(line) for line in found.out.splitlines()]
-    assert [each["outcome"] for each in events] == ["wrong_password", "challenged", "accepted"]
-    login = events[-1]["login"]
-    shown = run_cli("--config", university.config, "audit", "--login", login).worked().out
-    assert len(shown.splitlines()) == 3  # two rounds, and what the columns are
-    for secret in (code, user.password, challenge.state.hex(), SECRET):
-        assert secret not in found.out + shown
+    assert [f"{each['decision']} {each['outcome']}" for each in events] == [
+        "reject wrong_password",
+        "challenge challenged",
+        "challenge code_wrong",
+        "accept accepted",
+    ]
+    assert events == university.audit(user.name)
+    by_id = run_process(*asked, "--user", events[-1]["user_id"], "--decision", "accept").worked()
+    assert len(by_id.out.splitlines()) == 2  # and what the columns are
+    rounds = run_process(*asked, "--login", events[-1]["login"], "--client", "vpn").worked()
+    assert [line.split()[2] for line in rounds.out.splitlines()[1:]] == ["challenged", "code_wrong", "accepted"]
+    said = "".join(each.out + each.err for each in (found, by_id, rounds))
+    for state in (challenge.state, again.state):
+        assert state.hex() not in said
+        assert base64.b64encode(state).decode() not in said
+    for secret in (wrong, code, "Wr0ng-p4ssword", f'"{user.password}"', f" {user.password} ", SECRET, user.base32):
+        assert secret not in said
+
+
+def test_logrotate_moves_the_file_away_and_no_event_is_lost(university: Site) -> None:
+    """Until SIGHUP events go on to the file that was moved; from then on to a new one."""
+    user = university.staff()
+    path = university.folder / "rotated.jsonl"
+    moved = path.with_name("rotated.jsonl.1")
+    with university.another("rotated.yaml", {"audit": {"file": path.name}}) as server:
+        with university.nas(server=server) as nas:
+            for password in ("first", "second"):
+                assert nas.ask(user.name, password).code == REJECT
+                if password == "first":
+                    path.rename(moved)
+            assert not path.exists()
+            server.reload()
+            server.wait_for("reloaded")
+            assert nas.ask(user.name, "third").code == REJECT
+        assert [len(each.read_text().splitlines()) for each in (moved, path)] == [2, 1]
+        found = run_process("--config", server.config, "audit", "--user", user.name, "--json").worked()
+    assert found.out == moved.read_text() + path.read_text()
+    assert found.err == ""

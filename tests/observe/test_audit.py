@@ -137,6 +137,42 @@ def test_half_a_line_counts_as_none_and_spoils_no_other(tmp_path: Path) -> None:
     os.close(reader)
 
 
+def test_half_a_line_of_a_server_that_is_no_more_spoils_no_event(tmp_path: Path) -> None:
+    """The disk was full, or power failed."""
+    path = tmp_path / "audit.jsonl"
+    path.write_bytes(b'{"time": "2026-10-')
+    audit = AuditFile(path)
+    audit(EVENT)
+    audit.close()
+
+    torn, line = path.read_bytes().splitlines()
+    assert torn == b'{"time": "2026-10-'
+    assert json.loads(line) == RECORD
+
+
+def test_events_go_on_to_a_file_that_was_moved_until_it_is_opened_anew(tmp_path: Path) -> None:
+    path, moved = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
+    audit = AuditFile(path)
+    audit(EVENT)
+    path.rename(moved)
+    audit(EVENT)
+    again = AuditFile(path)
+    again(EVENT)
+    for each in (audit, again):
+        each.close()
+
+    assert [len(each.read_text().splitlines()) for each in (moved, path)] == [2, 1]
+
+
+def test_events_for_a_file_that_was_removed_hold_nothing_up(tmp_path: Path) -> None:
+    audit = AuditFile(tmp_path / "audit.jsonl")
+    (tmp_path / "audit.jsonl").unlink()
+    audit(EVENT)
+    audit.close()
+
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_a_file_the_events_are_in_the_log() -> None:
     audit = AuditLog()
     with structlog.testing.capture_logs() as logged:

@@ -1,16 +1,20 @@
 """The same login again, under another Identifier or from another port (RFC 5080 §2.2.2)."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from radius_mfa.core.messages import AccessRequest, Code, Nas, Profile, Reply
 from radius_mfa.service import same_login
 from radius_mfa.service.same_login import SameLogin
 from tests.adapters import COMMA, VPN, WIFI, FixedClock, SeededEntropy, access_request
 
+SLOW = Nas("slow", Profile("generic"), timeout=60.0)
 REQUEST = access_request()
 ACCEPT = Reply(Code.ACCESS_ACCEPT)
 REJECT = Reply(Code.ACCESS_REJECT, messages=("no",))
@@ -257,9 +261,34 @@ def test_one_client_has_half_of_the_table_and_what_was_answered_makes_room() -> 
     assert desk.ask(access_request(user_name="late")) == [first]
 
 
+_STEPS = st.lists(
+    st.tuples(st.sampled_from(["ask", "answer", "spend", "wait"]), st.integers(0, 5), st.sampled_from([VPN, SLOW]))
+)
+
+
+@given(_STEPS)
+def test_room_is_taken_by_what_is_remembered_and_by_nothing_else(steps: list[tuple[str, int, Nas]]) -> None:
+    desk = Desk()
+    table = desk.same_login
+    for what, number, nas in steps:
+        if what == "ask":
+            now = desk.clock.monotonic()
+            desk.ask(*[access_request(nas, user_name=f"user{number}", arrived=now)] * 2)
+        elif what == "answer":
+            desk.ask(answering(b"state %d" % number))
+        elif what == "spend":
+            desk.spent.add(b"state %d" % number)
+        else:
+            desk.clock.advance(VPN.window / 2)
+        clients = Counter(each.client for each in table._answered.values())
+        assert (len(table._room), table._room._of) == (len(table._answered), clients)
+        assert table._by_state == {each.reply.state: key for key, each in table._answered.items()}
+        assert not table._running
+
+
 def test_a_quick_gateways_login_is_forgotten_behind_a_slow_ones() -> None:
     desk = Desk()
-    desk.ask(access_request(nas=Nas("slow", Profile("generic"), timeout=60.0)))
+    desk.ask(access_request(nas=SLOW))
     (first,) = desk.ask(REQUEST)
     desk.clock.advance(VPN.window)
     later = replace(REQUEST, arrived=desk.clock.monotonic())

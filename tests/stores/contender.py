@@ -17,7 +17,7 @@ from typing import Any
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters, cleared
-from radius_mfa.core.store import Store
+from radius_mfa.core.store import SourceTally, Store
 from radius_mfa.core.stored import Consumption, MailCodeUse, RecoveryCodeUse, TotpStep
 from radius_mfa.stores.postgresql import PostgresqlStore
 from radius_mfa.stores.sqlite import SqliteStore
@@ -112,6 +112,16 @@ async def add(url: str, who: str, many: str) -> dict[str, int]:
     return await together(url, int(many), one)
 
 
+async def add_sources(url: str, order: str, many: str) -> dict[str, int]:
+    """A request with Message-Authenticator from each of 200 sources, so many times."""
+    tallies = [SourceTally("vpn", f"192.0.2.{n}", 1.0, 1.0, signed=1, last_signed=1.0) for n in range(200)]
+
+    async def one(store: Store, _: int) -> object:
+        return await store.add_sources(tallies if order == "forwards" else tallies[::-1])
+
+    return await together(url, int(many), one)
+
+
 async def open_(url: str) -> dict[str, int]:
     """Open the store, whatever state it is in."""
     say("ready")
@@ -192,6 +202,7 @@ TASKS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, int]]]] = {
     "settle": settle,
     "fail": fail,
     "add": add,
+    "add-sources": add_sources,
     "open": open_,
     "counters": counters,
     "spend-and-hang": spend_and_hang,

@@ -9,17 +9,25 @@ from pathlib import Path
 import pytest
 
 from radius_mfa.core.store import SourceTally
+from radius_mfa.stores import source_work
 from radius_mfa.stores.source_work import KEPT
-from tests.adapters import NOON
-from tests.stores.support import Asked, asked
+from tests.adapters import NOON, FixedClock
+from tests.stores.postgresql import new_url
+from tests.stores.schemas import opening
+from tests.stores.support import Asked, Contender, asked, at_once
 from tests.stores.test_contract import ENGINES
 
 ONE, TWO = "192.0.2.1", "192.0.2.2"
 
 
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
 @pytest.fixture(params=ENGINES)
-def it(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Asked]:
-    with asked(lambda clock: ENGINES[request.param](tmp_path, clock)) as it:
+def it(request: pytest.FixtureRequest, tmp_path: Path, clock: FixedClock) -> Iterator[Asked]:
+    with asked(lambda clock: ENGINES[request.param](tmp_path, clock), clock) as it:
         yield it
 
 
@@ -77,6 +85,33 @@ def test_of_many_who_add_at_once_no_count_is_lost(it: Asked) -> None:
     assert [(each.signed, each.unsigned) for each in kept(it)] == [(20, 0), (0, 20)]
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_of_two_processes_that_add_in_opposite_orders_no_count_is_lost(engine: str, tmp_path: Path) -> None:
+    """And neither waits for the other for ever."""
+    url = f"sqlite:///{tmp_path}/state.db" if engine == "sqlite" else new_url()
+    with asked(opening(url, upgrade=True)) as it:
+        forwards, backwards = (Contender("add-sources", url, order, 20) for order in ("forwards", "backwards"))
+        with forwards, backwards:
+            assert at_once(forwards, backwards) == [{"NoneType": 20}] * 2
+        assert [each.signed for each in kept(it)] == [40] * 200
+
+
+@pytest.mark.parametrize("source", [ONE, None])
+def test_what_was_counted_before_it_was_forgotten_does_not_come_back(
+    it: Asked, source: str | None, clock: FixedClock
+) -> None:
+    """A server writes down what it has counted some seconds later."""
+    add(it, signed())
+    clock.advance(5)
+    it.run(it.store.forget_sources("vpn", source))
+    add(it, signed(at=NOON + 4), unsigned(TWO))
+    assert [(each.source, each.signed) for each in kept(it)] == [(TWO, 0)]
+    add(it, SourceTally("vpn", ONE, NOON + 4, NOON + 6, 3, 1, NOON + 5, NOON + 6))
+    assert kept(it)[0] == SourceTally("vpn", ONE, NOON + 5, NOON + 6, 0, 1, 0, NOON + 6)
+    add(it, signed(at=NOON + 7))  # it does send it
+    assert (kept(it)[0].signed, kept(it)[0].last_signed) == (1, NOON + 7)
+
+
 @pytest.mark.parametrize(("source", "left"), [(ONE, {("vpn", TWO), ("wifi", ONE)}), (None, {("wifi", ONE)})])
 def test_what_is_forgotten_is_one_source_or_all_of_a_client(
     it: Asked, source: str | None, left: set[tuple[str, str]]
@@ -95,3 +130,16 @@ def test_who_never_signed_is_purged_in_time_and_who_did_never(it: Asked) -> None
     assert [each.source for each in kept(it)] == [ONE, "192.0.2.3"]
     assert it.purge(NOON + 10 * KEPT) == 1
     assert [each.source for each in kept(it)] == [ONE]
+
+
+def test_of_sources_that_can_be_made_up_the_latest_of_each_client_are_kept(
+    it: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever can write source addresses fills the store."""
+    monkeypatch.setattr(source_work, "MOST_STRANGERS", 3)
+    add(it, *(unsigned(f"192.0.2.{number}", at=NOON + number) for number in range(5)))
+    add(it, *(signed(f"198.51.100.{number}") for number in range(5)), unsigned(client="wifi"))
+    assert it.purge(NOON) == 2
+    assert [each.source for each in kept(it) if not each.signed] == ["192.0.2.2", "192.0.2.3", "192.0.2.4", ONE]
+    assert sum(each.signed for each in kept(it)) == 5
+    assert it.purge(NOON) == 0

@@ -22,7 +22,7 @@ from radius_mfa.wire.dictionary import Dictionary, DictionaryError
 
 TOP = DICTIONARIES / "dictionary"
 FREERADIUS = Path("/usr/share/freeradius")  # Debian's freeradius-common
-OURS = Dictionary.load(TOP)
+OURS = Dictionary.shipped()
 
 
 @dataclass

@@ -52,6 +52,11 @@ class Decider:
     def fail(self, error: BaseException) -> None:
         self._replies[-1].set_exception(error)
 
+    @property
+    def waiting(self) -> list[asyncio.Future[Reply | None]]:
+        """The replies it was not told yet."""
+        return [reply for reply in self._replies if not reply.done()]
+
 
 class Rig:
     """An exchange with everything around it; `sent` is what would go over the network, in order."""
@@ -198,18 +203,20 @@ class TestSilence:
 
         run(play)
 
-    def test_a_malformed_packet_never_touches_the_table_of_duplicates(self) -> None:
-        """RFC 5080 §2.2.2."""
+    def test_only_the_source_address_chooses_the_secret(self) -> None:
+        """RFC 2865 §3: neither NAS-IP-Address nor NAS-Identifier does."""
 
         async def play() -> None:
-            rig = Rig()
-            rig.receive(login())
+            theirs = b"the secret of another"
+            other = make_client(name="wifi", networks=("192.0.2.0/24",), secrets=(theirs,))
+            rig = Rig(make_client(), other)
+            said = ((4, bytes((192, 0, 2, 1))), (32, b"wifi"))
+            rig.receive(login(b"sesame", *said, sign=theirs))
+            assert rig.meter.discarded("message_authenticator_wrong", "vpn") == 1
+            rig.receive(login(b"sesame", *said))
             await turns()
-            rig.receive(login(salt=bytes(16), sign=b"forged"))
-            rig.decider.say(ACCEPT)
-            await turns()
-            assert rig.codes == [2]
-            assert rig.meter.discarded("message_authenticator_wrong") == 1
+            assert [asked.nas.name for asked in rig.decider.requests] == ["vpn"]
+            await rig.exchange.drain(0)
 
         run(play)
 
@@ -257,9 +264,15 @@ class TestSilence:
             rig.clock.now += 59
             rig.receive(b"?")
             assert len(rig.log.entries) == 2
+            rig.receive(request([], code=4))  # another reason
             rig.clock.now += 1
             rig.receive(b"?")
-            assert [line[2] for line in rig.logged] == ["127.0.0.1", "127.0.0.2", "127.0.0.1"]
+            assert [line[1:] for line in rig.logged] == [
+                ("shorter_than_header", "127.0.0.1"),
+                ("shorter_than_header", "127.0.0.2"),
+                ("code_not_served", "127.0.0.1"),
+                ("shorter_than_header", "127.0.0.1"),
+            ]
             assert rig.meter.discarded("shorter_than_header") == 8
 
         run(play)
@@ -276,15 +289,27 @@ class TestSilence:
 
         run(play)
 
-    def test_the_table_of_lines_is_bounded(self) -> None:
+    def test_made_up_sources_of_a_client_do_not_keep_what_is_said_of_others_from_the_log(self) -> None:
         async def play() -> None:
-            rig = Rig()
+            rig = Rig(make_client(), make_client(name="wifi", networks=("192.0.2.1/32",)))
             for number in range(2000):
                 rig.receive(b"?", (f"127.1.{number >> 8}.{number & 255}", 1))
-            assert len(rig.log.entries) == 1024
+            assert len(rig.log.entries) == 128
+            rig.receive(b"?", ("192.0.2.1", 1))
+            assert rig.logged[-1] == ("discarded", "shorter_than_header", "192.0.2.1")
             rig.clock.now += 60
             rig.receive(b"?", ("127.2.0.1", 1))
-            assert len(rig.log.entries) == 1025
+            assert len(rig.log.entries) == 130
+
+        run(play)
+
+    def test_all_clients_together_do_not_fill_the_log(self) -> None:
+        async def play() -> None:
+            networks = [f"10.{number}.0.0/16" for number in range(10)]
+            rig = Rig(*[make_client(name=each, networks=(each,)) for each in networks])
+            for number in range(2000):
+                rig.receive(b"?", (f"10.{number % 10}.0.{number // 10}", 1))
+            assert len(rig.log.entries) == 1024
 
         run(play)
 
@@ -365,6 +390,41 @@ class TestAuto:
 class TestDuplicates:
     """RFC 5080 §2.2.2."""
 
+    @pytest.mark.parametrize("is_answered", [False, True])
+    @pytest.mark.parametrize(
+        "octets",
+        [
+            login(salt=bytes(16), sign=b"forged"),
+            login(salt=bytes(16))[:-1],
+            request([(1, b"alice")], salt=bytes(16), sign=None),
+            request([(1, b"alice"), (2, bytes(16)), (33, b"proxy")], salt=bytes(16), sign=None),
+            request([], code=12, salt=bytes(16)),
+        ],
+        ids=["wrong Message-Authenticator", "cut", "no credential", "unsigned Proxy-State", "Status-Server"],
+    )
+    def test_what_does_not_verify_or_is_no_login_never_touches_the_table(
+        self, octets: bytes, is_answered: bool
+    ) -> None:
+        """Or anybody could make us forget, with the same port and Identifier."""
+
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(login(sign=None))
+            await turns()
+            if is_answered:
+                rig.decider.say(ACCEPT)
+                await turns()
+            rig.receive(octets)
+            rig.sent.clear()
+            rig.receive(login(sign=None))
+            if not is_answered:
+                assert rig.meter.discarded("duplicate_in_flight") == 1
+                rig.decider.say(ACCEPT)
+                await turns()
+            assert (rig.codes, len(rig.decider.requests)) == ([2], 1)
+
+        run(play)
+
     def test_in_flight_is_dropped_and_answered_gets_the_same_octets(self) -> None:
         async def play() -> None:
             rig = Rig()
@@ -423,6 +483,19 @@ class TestDuplicates:
             rig.decider.say(Reply(Code.ACCESS_REJECT), 1)
             await turns()
             assert rig.codes == [3]
+
+        run(play)
+
+    def test_a_reused_identifier_after_the_answer_is_a_new_request(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            for number, salt in enumerate((login()[4:20], bytes(16))):
+                rig.receive(login(salt=salt))
+                await turns()
+                assert len(rig.decider.requests) == number + 1
+                rig.decider.say(ACCEPT)
+                await turns()
+            assert len(set(rig.sent)) == 2
 
         run(play)
 
@@ -504,13 +577,18 @@ class TestLimits:
     def test_in_all(self) -> None:
         async def play() -> None:
             other = make_client(name="wifi", networks=("192.0.2.0/24",))
-            rig = Rig(make_client(), other, limits=Limits(in_flight=4))
+            rig = Rig(make_client(), other, good_states=[b"state"], limits=Limits(in_flight=4))
             for identifier in range(3):
                 rig.receive(login(identifier=identifier))
             rig.receive(login(), ("192.0.2.1", 1))
+            rig.receive(login(b"123456", (24, b"made up")), ("192.0.2.1", 2))
+            assert rig.exchange.in_flight == 3
+            assert rig.meter.discarded("server_busy", "wifi") == 2
+            for port in (3, 4):
+                rig.receive(login(b"123456", (24, b"state")), ("192.0.2.1", port))
             await turns()
-            assert len(rig.decider.requests) == 3
-            assert rig.meter.discarded("server_busy", "wifi") == 1
+            assert len(rig.decider.requests) == rig.exchange.in_flight == 4
+            assert rig.meter.discarded("server_busy", "wifi") == 3
             await rig.exchange.drain(0)
 
         run(play)
@@ -526,6 +604,40 @@ class TestLimits:
             rig.receive(login(identifier=2))
             assert rig.codes == [2, 2]
             assert rig.meter.discarded("client_busy") == 1
+
+        run(play)
+
+    def test_of_what_is_remembered_a_quarter_is_left_to_logins_half_way(self) -> None:
+        """RFC 5080 §2.2.2: no reply is forgotten within five seconds, so something has to wait."""
+
+        async def play() -> None:
+            client = make_client(networks=("127.0.0.1/32",))
+            rig = Rig(
+                client,
+                make_client(name="wifi", networks=("127.0.0.2/32",)),
+                good_states=[b"state"],
+                limits=Limits(remembered=4),
+            )
+
+            async def answered(octets: bytes, host: str = "127.0.0.1") -> bool:
+                before = len(rig.sent)
+                rig.receive(octets, (host, 1))
+                await turns()
+                if rig.exchange.in_flight:
+                    rig.decider.say(ACCEPT)
+                    await turns()
+                return len(rig.sent) > before
+
+            assert [await answered(login(identifier=each)) for each in range(4)] == [True] * 3 + [False]
+            assert not await answered(login(b"123456", (24, b"made up"), identifier=4))
+            good = [login(b"123456", (24, b"state"), identifier=each) for each in (5, 6)]
+            assert [await answered(each) for each in good] == [True, False]
+            # Who is remembered is answered again, and another client has room of its own.
+            assert await answered(login(identifier=0))
+            assert await answered(good[0])
+            assert await answered(login(identifier=4), "127.0.0.2")
+            rig.clock.now += 5
+            assert await answered(login(identifier=4))
 
         run(play)
 
@@ -665,9 +777,11 @@ class TestDrain:
             await turns()
             rig.decider.say(REJECT, 0)
             await turns()
+            assert (rig.exchange.in_flight, rig.exchange.held) == (1, 1)
             await rig.exchange.drain(0.01)
             await turns()
             assert rig.sent == []
+            assert (rig.exchange.in_flight, rig.exchange.held) == (0, 0)
             cut, failed = rig.log.entries
             assert (cut["event"], cut["in_flight"], cut["held"]) == ("drain_cut_short", 1, 1)
             assert failed["error"] == "CancelledError"
@@ -697,5 +811,44 @@ def test_whatever_comes_in_nothing_is_raised_and_silence_is_kept(
             assert answered == (0 if must_be_silent(octets, rule, signer) else 1)
         await rig.exchange.drain(1)
         assert rig.meter.total("discarded") + len(rig.sent) == len(packets)
+
+    run(play)
+
+
+_REPLIES = st.sampled_from([ACCEPT, REJECT, None, RuntimeError(), asyncio.CancelledError()])
+_ASKED = st.tuples(st.integers(1, 2), st.integers(0, 2), st.sampled_from([bytes(16), bytes([1]) * 16]))
+
+
+@settings(deadline=None)
+@given(st.lists(_ASKED | st.tuples(st.integers(0, 3), _REPLIES), max_size=30), st.booleans())
+def test_whatever_becomes_of_requests_they_give_back_all_the_room_they_took(
+    steps: list[tuple[int, int, bytes] | tuple[int, Reply | BaseException | None]], shared: bool
+) -> None:
+    """Duplicates, Identifiers used anew, silence, failures and delays, in any order, with little room."""
+
+    async def play() -> None:
+        client = make_client(timeout=0.02, networks=("127.0.0.0/8",) if shared else ("127.0.0.1/32",))
+        rig = Rig(client, limits=Limits(in_flight=3, in_flight_per_client=4, held_per_client=2, remembered=6))
+        for step in steps:
+            waiting = rig.decider.waiting
+            if len(step) == 3:
+                host, identifier, salt = step
+                rig.receive(login(identifier=identifier, salt=salt), (f"127.0.0.{host if shared else 1}", 1))
+            elif step[0] < len(waiting):
+                number, reply = step
+                if isinstance(reply, BaseException):
+                    waiting[number].set_exception(reply)
+                else:
+                    waiting[number].set_result(reply)
+            await turns()
+            assert rig.exchange.in_flight == len(rig.decider.waiting) == len(rig.exchange._desks["vpn"].in_flight)
+            assert rig.exchange.held == len(rig.exchange._desks["vpn"].held)
+        for reply_of in rig.decider.waiting:
+            reply_of.set_result(REJECT)
+        await rig.exchange.drain(5)
+        desk = rig.exchange._desks["vpn"]
+        assert (rig.exchange.in_flight, len(desk.in_flight), len(desk.held)) == (0, 0, 0)
+        assert not desk.replies._in_flight
+        assert len(desk.replies._room) == len(desk.replies._answered)
 
     run(play)

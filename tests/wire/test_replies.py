@@ -110,6 +110,17 @@ def test_a_full_table_gives_up_what_is_older_than_five_seconds() -> None:
     assert replies.ask(key(2), A, 5.1) == b"reply"
 
 
+def test_where_only_a_share_may_be_used_who_is_remembered_needs_none() -> None:
+    replies = table(most=4)
+    for identifier in range(3):
+        assert replies.ask(key(identifier), A, 0, 0.75) is Seen.NEW
+    assert replies.ask(key(3), A, 0, 0.75) is Seen.FULL
+    assert replies.ask(key(0), A, 0, 0.75) is Seen.IN_FLIGHT
+    replies.answer(key(0), b"reply", 0)
+    assert replies.ask(key(0), A, 4.9, 0.75) == b"reply"
+    assert replies.ask(key(3), A, 4.9) is Seen.NEW
+
+
 def test_a_reused_identifier_needs_no_more_room() -> None:
     replies = table(most=1)
     answered(replies, key())

@@ -78,6 +78,16 @@ def test_made_up_sources_take_no_room_from_those_that_sign() -> None:
     assert len(sources.take()) == 1
 
 
+def test_made_up_sources_of_many_clients_take_no_room_from_those_that_sign() -> None:
+    sources = Sources()
+    for number in range(limits._MOST + 10):
+        sources.saw(f"client {number % 100}", str(number), 1.0, signed=False)
+    assert sources.saw("client 1", HOST, 2.0, signed=True)
+    taken = sources.take()
+    assert len(taken) == limits._MOST // 2 + 1
+    assert taken[-1].signed == 1
+
+
 def test_all_tables_are_bounded() -> None:
     sources = Sources(("vpn", str(number)) for number in range(limits._MOST))
     assert not sources.saw("vpn", HOST, 1.0, signed=True)

@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("unsigned", sa.BigInteger, nullable=False),
         sa.Column("last_signed", sa.Double, nullable=False),
         sa.Column("last_unsigned", sa.Double, nullable=False),
+        sa.Column("forgotten", sa.Double, nullable=False, server_default=sa.text("0")),
         sqlite_with_rowid=False,
     )
     op.execute("""
