@@ -8,7 +8,6 @@ import os
 import pwd
 import resource
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -63,12 +62,18 @@ def _give_up_root(user: pwd.struct_passwd) -> None:
     os.initgroups(user.pw_name, user.pw_gid)
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-    with suppress(PermissionError):
-        os.setuid(0)
-        # Whoever started it has had the kernel leave the capabilities alone (SECBIT_NO_SETUID_FIXUP).
+    if _may_return():  # whoever started it has had the kernel leave the rights alone (SECBIT_NO_SETUID_FIXUP)
         raise OSError(errno.EPERM, "there is a way back to root")
     no_core_dumps()  # which the kernel may have allowed again with the new user
     os.environ["HOME"] = user.pw_dir  # where asyncpg looks for certificates, and gives up if it may not look
+
+
+def _may_return() -> bool:
+    try:
+        os.setuid(0)
+    except PermissionError:
+        return False
+    return True
 
 
 _Forbidden = Iterator[tuple[tuple[str, ...], str]]

@@ -69,14 +69,17 @@ class SourceKeeper:
     async def write(self) -> None:
         """Write down what there is now; what cannot be written is kept for the next time.  Raises StoreError."""
         async with self._one_at_a_time:
-            tallies = self._sources.take()
-            if not tallies:
-                return
-            try:
-                await self._store.add_sources(tallies)
-            except BaseException:  # cut short as well: better counted twice than a signer forgotten
-                self._sources.put_back(tallies)
-                raise
+            await self._write()
+
+    async def _write(self) -> None:
+        tallies = self._sources.take()
+        if not tallies:
+            return
+        try:
+            await self._store.add_sources(tallies)
+        except BaseException:  # cut short as well: better counted twice than a signer forgotten
+            self._sources.put_back(tallies)
+            raise
 
     async def end(self) -> None:
         """Write down the last of it."""
@@ -87,7 +90,8 @@ class SourceKeeper:
 
     async def read(self) -> None:
         """Go by what is kept from now on.  Raises StoreError."""
-        await self.write()  # or who has just signed would not be among them
-        kept = await self._store.sources()
-        self._read = self._clock.monotonic()
-        self._sources.know((each.client, each.source) for each in kept if each.signed)
+        async with self._one_at_a_time:
+            await self._write()  # or who has just signed would not be among them
+            kept = await self._store.sources()
+            self._read = self._clock.monotonic()
+            self._sources.know((each.client, each.source) for each in kept if each.signed)

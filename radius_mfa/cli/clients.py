@@ -13,6 +13,8 @@ import click
 from radius_mfa.cli.common import config_option, json_option, load_configuration, refuse, run, table_line, time_of
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
     from radius_mfa.config import model
     from radius_mfa.core.store import SourceTally
 
@@ -20,9 +22,20 @@ _DAY = 86400.0
 _LATELY = 30 * _DAY  # seconds: a source not seen for longer says nothing of what it does now
 _QUIET = 7 * _DAY  # seconds without a request that lacked one, after which it is taken for mended
 
-_WIDTHS = (20, 8, 25, 9, 9, 9, 9, 0)
-_HEADER = ("client", "rule", "last seen", "with", "without", "sources", "sends it", "is require safe?")
-_SOURCES_HEADER = ("source", "", "last seen", "with", "without", "", "sends it", "last without")
+_WIDTHS = (16, 18, 8, 25, 9, 9, 9, 8, 0)
+_HEADER = (
+    "client",
+    "addresses",
+    "rule",
+    "last seen",
+    "requests",
+    "with",
+    "without",
+    "send it",
+    "is require safe?",
+)
+_SOURCES_WIDTHS = (39, 25, 9, 9, 9, 8, 0)
+_SOURCES_HEADER = ("source", "last seen", "requests", "with", "without", "sends it", "last without")
 
 
 @click.command()
@@ -57,24 +70,45 @@ async def _report(with_sources: bool, as_json: bool) -> None:
         return
     click.echo(table_line(_HEADER, _WIDTHS))
     for line in lines:
-        counts = (str(line.signed), str(line.unsigned), str(len(line.sources)))
-        seen = time_of(line.last_seen) or "never"
-        click.echo(table_line((line.name, line.rule, seen, *counts, line.sends_it, line.advice), _WIDTHS))
+        cells = (line.name, ", ".join(line.addresses), line.rule, time_of(line.last_seen) or "never")
+        click.echo(table_line((*cells, *_counts(line.sources), line.verdict, line.advice), _WIDTHS))
     if with_sources:
         for line in filter(lambda line: line.sources, lines):
             _print_sources(line)
-    ready = [line.name for line in lines if line.is_safe and line.rule in ("auto", "off")]
-    if ready:
-        click.echo(f"\nCan be given message_authenticator: require: {', '.join(ready)}")
+    for what in _to_do(lines):
+        click.echo(f"\n{what}")
 
 
 def _print_sources(line: _Line) -> None:
     click.echo(f"\n{line.name}")
-    click.echo(table_line(_SOURCES_HEADER, _WIDTHS))
+    click.echo(table_line(_SOURCES_HEADER, _SOURCES_WIDTHS))
     for each in line.sources:
-        counts = (str(each.signed), str(each.unsigned))
-        cells = (each.source, "", time_of(each.last_seen) or "", *counts, "", _sends_it([each], line.now))
-        click.echo(table_line((*cells, time_of(each.last_unsigned) or "never"), _WIDTHS))
+        cells = (each.source, time_of(each.last_seen) or "", *_counts([each]), _verdict([each], line.now))
+        click.echo(table_line((*cells, time_of(each.last_unsigned) or "never"), _SOURCES_WIDTHS))
+
+
+def _counts(sources: Sequence[SourceTally]) -> tuple[str, str, str]:
+    """All requests, those with it, those without."""
+    signed, unsigned = sum(each.signed for each in sources), sum(each.unsigned for each in sources)
+    return str(signed + unsigned), str(signed), str(unsigned)
+
+
+def _to_do(lines: Sequence[_Line]) -> Iterator[str]:
+    """What to do next, a sentence each."""
+    from radius_mfa.config.document import printable
+
+    ready = [line.name for line in lines if line.is_safe and line.rule in ("auto", "off")]
+    if ready:
+        yield f"{printable(', '.join(ready))}: set message_authenticator: require"
+    for line in lines:
+        if line.rule == "auto" and line.downgraded:
+            names = ", ".join(each.source for each in line.downgraded)
+            yield (
+                f"{printable(line.name)}: {names} sends it, and requests without were discarded: somebody pretends"
+                " to be it, or it was replaced; then --forget it"
+            )
+    if any(line.verdict in ("none", "mixed") for line in lines):
+        yield "Whoever can write a source address can send requests without it: look at the gateway first."
 
 
 async def _forget(what: str, as_json: bool) -> None:
@@ -93,7 +127,10 @@ async def _forget(what: str, as_json: bool) -> None:
         click.echo(json.dumps({"client": client, "source": address, "forgotten": forgotten}))
         return
     sources = f"{forgotten} source{'s' if forgotten != 1 else ''}"
-    click.echo(f"{printable(what)}: {sources} forgotten; a running server learns of it within a minute")
+    click.echo(
+        f"{printable(what)}: {sources} forgotten; a running server learns of it"
+        " at its next reload (SIGHUP), or within a minute"
+    )
 
 
 # --- the report -----------------------------------------------------------------------------------
@@ -104,6 +141,7 @@ class _Line:
     """A client and what came from it.  `rule`: "" for one that is not configured any more; `now`: wall seconds."""
 
     name: str
+    addresses: Sequence[str]
     rule: str
     sources: Sequence[SourceTally]
     now: float
@@ -121,65 +159,103 @@ class _Line:
         return sum(each.unsigned for each in self.sources)
 
     @property
-    def sends_it(self) -> str:
-        return _sends_it(self.sources, self.now)
+    def verdict(self) -> str:
+        return _verdict(self.sources, self.now)
+
+    @property
+    def downgraded(self) -> Sequence[SourceTally]:
+        """Sources that send it, and lately came without: under `auto` these were discarded."""
+        return [each for each in self.sources if each.signed and not _is_good(each, self.now)]
 
     @property
     def is_safe(self) -> bool | None:
         """Whether `require` would lock nobody out; None: nothing was seen lately."""
         if self.rule == "require":
             return True
-        return None if self.sends_it == "-" else self.sends_it == "yes"
+        return None if self.verdict == "not seen" or not self.rule else self.verdict == "all"
 
     @property
     def advice(self) -> str:
         if not self.rule:
             return "is not configured any more; --forget it"
         if self.rule == "require":
-            return "is so already" + (f"; {self._without}" if self.sends_it in ("no", "mixed") else "")
+            return "yes: is so already" + (f"; {self._without}" if self.verdict in ("none", "mixed") else "")
         if self.is_safe is None:
-            return "not seen for 30 days"
-        return "yes" if self.is_safe else f"no: {self._without}"
+            return "unknown: not seen" + (" for 30 days" if self.sources else "")
+        if not self.is_safe:
+            return f"no: {self._without}"
+        lately = len(_lately(self.sources, self.now))
+        # Of what else may come from a prefix nothing is known.
+        return f"yes, for the {lately} seen of its addresses" if self._has_several else "yes"
+
+    @property
+    def _has_several(self) -> bool:
+        from ipaddress import ip_network
+
+        return len(self.addresses) > 1 or any(ip_network(each).num_addresses > 1 for each in self.addresses)
 
     @property
     def _without(self) -> str:
-        last = max(self.sources, key=lambda each: each.last_unsigned)
+        culprits = [each for each in _lately(self.sources, self.now) if not _is_good(each, self.now)]
+        last = max(culprits, key=lambda each: each.last_unsigned)
         dropped = self.rule == "require" or (self.rule == "auto" and last.signed)
         what = "discarded without" if dropped else "without"
         return f"{last.source} {what} at {time_of(last.last_unsigned)}"
 
 
-def _sends_it(sources: Sequence[SourceTally], now: float) -> str:
-    """Yes, no or mixed, of the sources that were seen lately; - for none."""
-    lately = [each for each in sources if each.last_seen > now - _LATELY]
+def _lately(sources: Sequence[SourceTally], now: float) -> Sequence[SourceTally]:
+    return [each for each in sources if each.last_seen > now - _LATELY]
+
+
+def _is_good(source: SourceTally, now: float) -> bool:
+    """Whether it sends one, and has not come without for a week."""
+    return source.signed > 0 and source.last_unsigned <= now - _QUIET
+
+
+def _verdict(sources: Sequence[SourceTally], now: float) -> str:
+    """Whether all, none or some (mixed) of the sources that were seen lately send it."""
+    lately = _lately(sources, now)
     if not lately:
-        return "-"
+        return "not seen"
     if not any(each.signed for each in lately):
-        return "no"
-    return "yes" if all(each.signed and each.last_unsigned <= now - _QUIET for each in lately) else "mixed"
+        return "none"
+    return "all" if all(_is_good(each, now) for each in lately) else "mixed"
 
 
 def _lines(configured: Sequence[model.Client], kept: Sequence[SourceTally], now: float) -> Iterator[_Line]:
     """A line a client, in the order of the configuration, then those that are kept and not configured."""
-    rules = {client.name: str(client.message_authenticator) for client in configured}
-    gone = {each.client: "" for each in kept if each.client not in rules}
-    for name, rule in (rules | gone).items():
-        yield _Line(name, rule, [each for each in kept if each.client == name], now)
+    sources: dict[str, list[SourceTally]] = {}
+    for each in kept:
+        sources.setdefault(each.client, []).append(each)
+    for client in configured:
+        addresses = [_address(each) for each in client.address]
+        yield _Line(client.name, addresses, client.message_authenticator, sources.pop(client.name, []), now)
+    for name, gone in sources.items():
+        yield _Line(name, [], "", gone, now)
+
+
+def _address(network: IPv4Network | IPv6Network) -> str:
+    """As people write it: one address has no prefix length."""
+    return str(network.network_address) if network.num_addresses == 1 else str(network)
 
 
 def _record(line: _Line) -> dict[str, Any]:
     return {
         "name": line.name,
+        "configured": bool(line.rule),
+        "addresses": line.addresses,
         "message_authenticator": line.rule or None,
         "last_seen": time_of(line.last_seen),
+        "requests": line.signed + line.unsigned,
         "signed": line.signed,
         "unsigned": line.unsigned,
-        "sends_it": {"-": None}.get(line.sends_it, line.sends_it),
+        "verdict": line.verdict,
         "require_is_safe": line.is_safe,
         "advice": line.advice,
         "sources": [
             {
                 "source": each.source,
+                "verdict": _verdict([each], line.now),
                 "first_seen": time_of(each.first_seen),
                 "last_seen": time_of(each.last_seen),
                 "signed": each.signed,

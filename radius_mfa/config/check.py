@@ -292,9 +292,9 @@ def check_files(document: Document, folder: Path) -> None:
                 ssl.create_default_context(cafile=folder / written)
             except OSError:  # of which SSLError is one
                 document.report(f"{document.written(path)} has no certificate in PEM form in it", *path)
-    for path, name in document.texts("user"):
+    for user, name in document.texts("user"):
         if _uid(name) is None:
-            document.warn("there is no such user on this machine", *path)
+            document.warn("there is no such user on this machine", *user)
 
 
 # --- warnings -----------------------------------------------------------------------------------

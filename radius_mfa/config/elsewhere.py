@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from radius_mfa.config.document import EACH, UNUSABLE, Document, KeyPath, quoted
+from radius_mfa.config.storage import storage
 
 # Where a secret stands: `x` there may be written as `x_file` instead.
 _SECRETS: tuple[tuple[str, ...], ...] = (
@@ -42,12 +43,22 @@ def fill(document: Document, environment: Mapping[str, str], folder: Path) -> No
 
 def _warn_of_open_file(document: Document) -> None:
     """Of secrets that stand in the file itself, where others can read that."""
-    here = (path for pattern in _SECRETS for path, _ in document.texts(*pattern) if path not in document.hidden)
-    first = next(here, None)
+    here = [path for pattern in _SECRETS for path, _ in document.texts(*pattern) if path not in document.hidden]
+    here += [
+        path for path, url in document.texts("storage") if path not in document.hidden and _with_password(url)
+    ]
+    first = next(iter(here), None)
     with suppress(OSError, ValueError):
         if first is not None and Path(document.places.file).stat().st_mode & stat.S_IROTH:
             text = "stands in a file that everyone on this machine can read; chmod o= it, or take ${NAME}"
             document.warn(text, *first)
+
+
+def _with_password(url: str) -> bool:
+    try:
+        return storage(url).password is not None
+    except ValueError:
+        return False
 
 
 def twins_at(path: KeyPath) -> tuple[str, ...]:

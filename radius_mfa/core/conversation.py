@@ -137,7 +137,8 @@ class Conversation:
 
     def vouches(self, request: AccessRequest) -> bool:
         """Whether the request has a State that its client and user may still answer; nobody is asked."""
-        content = self._read(request.first(Attribute.STATE) or b"")
+        states = request.all(Attribute.STATE)
+        content = self._read(states[0]) if len(states) == 1 else None
         if content is None:
             return False
         user_name = request.first(Attribute.USER_NAME) or b""

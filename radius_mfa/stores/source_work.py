@@ -8,7 +8,6 @@ from dataclasses import astuple
 from radius_mfa.core.store import SourceTally
 from radius_mfa.stores.work import Statement, Work, of_many
 
-
 KEPT = 90 * 86400.0  # seconds since a source was last seen that never sent a Message-Authenticator
 MOST_STRANGERS = 1024  # of a client, such sources: they can be made up
 _AT_ONCE = 100  # rows in a statement
@@ -24,7 +23,6 @@ def _sum(count: str, last: str) -> str:
     """Both counts, but for a new one that ends before the source was forgotten."""
     counts = f"excluded.{last} > client_source.forgotten"
     return f"client_source.{count} + CASE WHEN {counts} THEN excluded.{count} ELSE 0 END"
-
 
 
 _COLUMNS = "client, source, first_seen, last_seen, signed, unsigned, last_signed, last_unsigned"

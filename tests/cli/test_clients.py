@@ -16,6 +16,7 @@ from tests.cli.support import rewritten, run_cli
 from tests.stores.support import SystemClock
 
 DAY = 86400.0
+LEARNS = "a running server learns of it at its next reload (SIGHUP), or within a minute"
 CLIENTS = """\
   - {name: vpn, address: 192.0.2.0/24, secret: a secret of twenty or so, message_authenticator: auto}
   - {name: wifi, address: 198.51.100.1, secret: a secret of twenty or so, message_authenticator: off}
@@ -52,36 +53,37 @@ def report(config: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("sources", "sends_it", "safe", "advice"),
+    ("sources", "verdict", "safe", "advice"),
     [
-        ([], None, None, "not seen for 30 days"),
-        ([{"signed": 1}], "yes", True, "yes"),
-        ([{"signed": 1}, {"signed": 2}], "yes", True, "yes"),
-        ([{"signed": 1, "unsigned": 8}], "yes", True, "yes"),  # it was mended a week ago
+        ([], "not seen", None, "unknown: not seen"),
+        ([{"signed": 1}], "all", True, "yes, for the 1 seen of its addresses"),
+        ([{"signed": 1}, {"signed": 2}], "all", True, "yes, for the 2 seen of its addresses"),
+        ([{"signed": 1, "unsigned": 8}], "all", True, "yes, for"),  # it was mended a week ago
         ([{"signed": 1, "unsigned": 6}], "mixed", False, "no: 192.0.2.0 discarded without at "),
-        ([{"unsigned": 1}], "no", False, "no: 192.0.2.0 without at "),
+        ([{"unsigned": 1}], "none", False, "no: 192.0.2.0 without at "),
         ([{"signed": 1}, {"unsigned": 1}], "mixed", False, "no: 192.0.2.1 without at "),
         ([{"signed": 1}, {"unsigned": 20}], "mixed", False, "no: 192.0.2.1 without at "),
-        ([{"signed": 1}, {"unsigned": 31}], "yes", True, "yes"),
-        ([{"unsigned": 31}], None, None, "not seen for 30 days"),
+        ([{"signed": 1, "unsigned": 8}, {"unsigned": 20}], "mixed", False, "no: 192.0.2.1 without at "),
+        ([{"signed": 1}, {"unsigned": 31}], "all", True, "yes, for the 1 seen of its addresses"),
+        ([{"unsigned": 31}], "not seen", None, "unknown: not seen for 30 days"),
     ],
 )
 def test_require_is_safe_where_all_who_were_seen_lately_send_it(
-    several: Path, sources: list[dict[str, float]], sends_it: str | None, safe: bool | None, advice: str
+    several: Path, sources: list[dict[str, float]], verdict: str, safe: bool | None, advice: str
 ) -> None:
     keep(several, *(tally("vpn", f"192.0.2.{number}", **said) for number, said in enumerate(sources)))
     line = report(several)["vpn"]
-    assert (line["sends_it"], line["require_is_safe"]) == (sends_it, safe)
+    assert (line["verdict"], line["require_is_safe"]) == (verdict, safe)
     assert line["advice"].startswith(advice)
     assert len(line["sources"]) == len(sources)
 
 
 def test_where_nothing_was_kept_it_says_so(several: Path) -> None:
     lines = run_cli("--config", several, "clients").worked().out.splitlines()
-    assert [line.split()[:3] for line in lines[1:]] == [
-        ["vpn", "auto", "never"],
-        ["wifi", "off", "never"],
-        ["here", "require", "never"],
+    assert [line.split()[:4] for line in lines[1:]] == [
+        ["vpn", "192.0.2.0/24", "auto", "never"],
+        ["wifi", "198.51.100.1", "off", "never"],
+        ["here", "127.0.0.1,", "::1", "require"],
     ]
 
 
@@ -94,21 +96,39 @@ def test_the_report_says_what_to_do(several: Path) -> None:
         tally("gone", "203.0.113.1", signed=1),
     )
     out = run_cli("--config", several, "clients", "--sources").worked().out
-    assert "Can be given message_authenticator: require: vpn, wifi" in out
+    assert "\nvpn, wifi: set message_authenticator: require\n" in out
     lines = {line.split()[0]: line for line in out.splitlines() if line}
-    assert "is so already; 127.0.0.1 discarded without at " in out
+    assert "yes: is so already; 127.0.0.1 discarded without at " in out
     assert lines["203.0.113.1"].split()[-1] == "never"
     shown = report(several)
+    assert shown["wifi"]["advice"] == "yes"
+    assert (shown["gone"]["configured"], shown["gone"]["require_is_safe"]) == (False, None)
     assert shown["here"]["require_is_safe"] is True
     assert shown["gone"]["message_authenticator"] is None
     assert shown["gone"]["advice"] == "is not configured any more; --forget it"
+
+
+def test_a_source_that_signs_and_came_without_is_named(several: Path) -> None:
+    """Under `auto` these were discarded: somebody forges it, or it was replaced."""
+    said = "192.0.2.1 sends it, and requests without were discarded"
+    keep(
+        several,
+        tally("vpn", "192.0.2.1", signed=1, unsigned=8),
+        tally("wifi", "198.51.100.1", signed=1, unsigned=1),
+    )
+    assert said not in run_cli("--config", several, "clients").worked().out
+    keep(several, tally("vpn", "192.0.2.1", unsigned=1), tally("vpn", "192.0.2.2", unsigned=1))
+    out = run_cli("--config", several, "clients").worked().out
+    assert f"\nvpn: {said}: somebody pretends to be it, or it was replaced; then --forget it\n" in out
+    assert out.endswith("can send requests without it: look at the gateway first.\n")
 
 
 def test_json_has_every_count_and_time(several: Path) -> None:
     keep(several, tally("vpn", "192.0.2.1", signed=1, unsigned=2))
     keep(several, tally("vpn", "192.0.2.1", signed=1))
     line = report(several)["vpn"]
-    assert (line["signed"], line["unsigned"]) == (2, 1)
+    assert (line["requests"], line["signed"], line["unsigned"]) == (3, 2, 1)
+    assert (line["addresses"], line["configured"]) == (["192.0.2.0/24"], True)
     (source,) = line["sources"]
     assert (source["source"], source["signed"], source["unsigned"]) == ("192.0.2.1", 2, 1)
     assert source["first_seen"] == source["last_unsigned"] < source["last_seen"] == source["last_signed"]
@@ -117,7 +137,7 @@ def test_json_has_every_count_and_time(several: Path) -> None:
 def test_a_source_or_a_client_is_forgotten(several: Path) -> None:
     keep(several, *(tally("vpn", f"192.0.2.{number}", signed=1) for number in range(3)))
     said = run_cli("--config", several, "clients", "--forget", "vpn/192.0.2.1").worked().out
-    assert said == "vpn/192.0.2.1: 1 source forgotten; a running server learns of it within a minute\n"
+    assert said == f"vpn/192.0.2.1: 1 source forgotten; {LEARNS}\n"
     assert [each["source"] for each in report(several)["vpn"]["sources"]] == ["192.0.2.0", "192.0.2.2"]
     record = run_cli("--config", several, "clients", "--forget", "vpn", "--json").json
     assert record == {"client": "vpn", "source": None, "forgotten": 2}

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -26,17 +26,13 @@ AS_NOBODY = ("setpriv", f"--reuid={NOBODY.pw_uid}", f"--regid={NOBODY.pw_gid}", 
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder that nobody may enter and that is nobody's."""
-    for each in (tmp_path, *tmp_path.parents):
-        if each == Path(tmp_path.anchor) or each == Path("/tmp"):
-            break
-        each.chmod(each.stat().st_mode | stat.S_IXOTH)
-    home = tmp_path / "lib"
-    home.mkdir()
-    os.chown(home, NOBODY.pw_uid, NOBODY.pw_gid)
-    yield home
-    shutil.rmtree(home)
+def folder() -> Iterator[Path]:
+    """A folder that nobody may enter and that is nobody's: not below pytest's own, which it keeps closed."""
+    with TemporaryDirectory(prefix="dropping-") as name:
+        home = Path(name)
+        home.chmod(0o755)
+        os.chown(home, NOBODY.pw_uid, NOBODY.pw_gid)
+        yield home
 
 
 @pytest.fixture

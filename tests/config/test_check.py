@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.config.support import HASH, SMALL, Folder, client, ldap, policy, spoilt
+from radius_mfa.config.load import load_usable
+from tests.config.support import DICTIONARY, HASH, SMALL, Folder, client, ldap, policy, spoilt
 
 SECOND_CLIENT = "  - {name: wifi, address: 198.51.100.1, secret: fedcba9876543210, groups: [wlan]}\n"
 
@@ -186,6 +187,23 @@ class TestPolicies:
     def test_do_not_show_a_returned_value_that_is_not_in_the_file(self, folder: Folder) -> None:
         found = folder.problems(policy("reply: {Session-Timeout: '${S}'}"), {"S": "hunter2"})
         assert found == ['14: policies[0].reply.Session-Timeout: "${S}" cannot be its value']
+
+
+class TestUser:
+    def test_is_never_root(self, folder: Folder) -> None:
+        assert folder.problems(SMALL + "user: root\n") == [
+            "14: user: must be somebody with no more rights than it needs, not root"
+        ]
+
+    @pytest.mark.parametrize(("name", "warned"), [("nobody", False), ("no-such-user-here", True)])
+    def test_may_be_on_another_machine_than_the_one_that_checks(
+        self, folder: Folder, name: str, warned: bool
+    ) -> None:
+        folder.write(folder.file.name, f"{SMALL}user: {name}\n")
+        said = load_usable(folder.file, {}, DICTIONARY).warnings
+        assert [each.removeprefix(f"{folder.file}:") for each in said] == (
+            ["14: user: there is no such user on this machine"] if warned else []
+        )
 
 
 class TestWarnings:

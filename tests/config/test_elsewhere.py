@@ -201,3 +201,12 @@ def test_a_file_without_secrets_may_be_open_to_everybody(folder: Folder) -> None
         text = text.replace(f'"{HASH}"', '"${HASH}"')
         folder.write(folder.file.name, text, 0o644)
         assert load(folder.file, {**environment, "HASH": HASH}, DICTIONARY).warnings == ()
+
+
+def test_a_password_in_the_url_of_the_store_is_one_of_them(folder: Folder) -> None:
+    text = SMALL.replace("secret: 0123456789abcdef", "secret: ${SECRET}").replace(f'"{HASH}"', '"${HASH}"')
+    environment = {"SECRET": "0123456789abcdef", "HASH": HASH}
+    for written, warned in (("radius:hunter2@", [f"14: storage: {OPEN}"]), ("radius@", [])):
+        folder.write(folder.file.name, f"{text}storage: postgresql://{written}localhost/radius\n", 0o644)
+        found = load(folder.file, environment, DICTIONARY).warnings
+        assert [each.removeprefix(f"{folder.file}:") for each in found] == warned
