@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,7 @@ async def _serve(loaded: Loaded, path: Path) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     loop.set_exception_handler(_say_what_nobody_caught)
+    threading.excepthook = sys.unraisablehook = _say_what_nobody_could_catch
     server = await Server.start(loaded)
     reloading = loop.create_task(_reload_when(reload, server, path))
     await ended.wait()
@@ -54,11 +57,17 @@ async def _serve(loaded: Loaded, path: Path) -> None:
 
 def _say_what_nobody_caught(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Its kind and place, and neither its text nor what it was called with: either may quote a packet."""
-    broken = context.get("exception")
-    if isinstance(broken, BaseException):
-        log.error("internal_error", error=type(broken).__name__, where=place_of(broken))
-    else:
-        log.error("internal_error", error="none", where="event loop")
+    _say(context.get("exception"), "event loop")
+
+
+def _say_what_nobody_could_catch(broken: threading.ExceptHookArgs | sys.UnraisableHookArgs) -> None:
+    """The same, where a thread of a library ends so, or an object of one."""
+    _say(broken.exc_value, "thread")
+
+
+def _say(broken: BaseException | None, otherwise: str) -> None:
+    where = otherwise if broken is None else place_of(broken)
+    log.error("internal_error", error="none" if broken is None else type(broken).__name__, where=where)
 
 
 def _begin_log(loaded: Loaded) -> None:

@@ -301,16 +301,17 @@ class KeyFileEditor:
 
 
 def _write(path: Path, keys: KeyFile, like: Path | None = None) -> None:
-    """Make the file, its owner that of `like`, else of the folder; half of one is not left.  Raises OSError."""
+    """Make the file: owner and mode those of `like`, else owned as its folder; never half.  Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "w") as file:
             if like is None:
                 give_to_owner_of_folder(file.fileno(), path)
             else:
-                owner = like.stat()
-                if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+                before = like.stat()
+                if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(file.fileno(), before.st_mode & stat.S_IRWXU)
             file.write(keys.text())
             file.flush()
             os.fsync(file.fileno())

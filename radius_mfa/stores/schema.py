@@ -223,7 +223,7 @@ outbox = Table(
 )
 
 # Where requests come from, with Message-Authenticator and without.  Who has ever `signed` one must from then on
-# (`message_authenticator: auto`).  What ends by the time it was `forgotten` does not count.  Times are 0 for never.
+# (`message_authenticator: auto`).  What ends by the time it was `forgotten` does not count.  A time of 0 is never.
 client_source = Table(
     "client_source",
     metadata,

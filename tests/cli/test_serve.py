@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,3 +108,33 @@ def test_what_is_no_yaml_is_told_by_its_lines(tmp_path: Path, text: str) -> None
     assert ran.status == 2
     assert ran.err
     assert all(line.startswith(f"{path}:") for line in ran.err.splitlines())
+
+
+def test_what_a_thread_or_an_object_ends_with_is_said_without_its_text(config: Path) -> None:
+    """A mistake that no code of ours is there to make, so this one is made in the process of the server."""
+    breaks = """
+import sys, threading
+from radius_mfa.assembly.server import Server
+from radius_mfa.cli.main import main
+
+class Breaks:
+    def __del__(self):
+        raise ValueError("the secret it choked on")
+
+def ends():
+    raise KeyError("the secret it choked on")
+
+async def start(loaded, start=Server.start):
+    thread = threading.Thread(target=ends)
+    thread.start()
+    thread.join()
+    Breaks()
+    return await start(loaded)
+
+Server.start = start
+main(sys.argv[sys.argv.index("--config") :])
+"""
+    with Server(config, within=[sys.executable, "-c", breaks]) as server:
+        said = [(record["event"], record.get("error")) for record in server.log]
+        assert said == [("internal_error", "KeyError"), ("internal_error", "ValueError"), ("ready", None)]
+        assert "secret" not in server.said()

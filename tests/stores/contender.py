@@ -117,7 +117,8 @@ async def add_sources(url: str, order: str, many: str) -> dict[str, int]:
     tallies = [SourceTally("vpn", f"192.0.2.{n}", 1.0, 1.0, signed=1, last_signed=1.0) for n in range(200)]
 
     async def one(store: Store, _: int) -> object:
-        return await store.add_sources(tallies if order == "forwards" else tallies[::-1])
+        await store.add_sources(tallies if order == "forwards" else tallies[::-1])
+        return None
 
     return await together(url, int(many), one)
 

@@ -224,6 +224,14 @@ def test_the_file_is_replaced_whole_and_stays_the_owners_alone(path: Path) -> No
     assert [each.name for each in path.parent.iterdir()] == ["key"]
 
 
+@pytest.mark.parametrize("mode", [0o400, 0o600])
+def test_the_mode_stays_what_it_was(path: Path, mode: int) -> None:
+    path.chmod(mode)
+    with editing(path) as file:
+        file.replace(file.keys.with_accepted([TWO]))
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
 def test_only_keys_that_do_not_seal_are_left_out() -> None:
     assert KeyFile(ONE, (TWO, THREE)).without(TWO.id, ONE.id) == KeyFile(ONE, (THREE,))
 
