@@ -74,6 +74,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.soak", description=__doc__)
     parser.add_argument("--packets", type=int, help="packets that are tried")
     parser.add_argument("--requests", type=int, help="requests over which memory is measured")
+    parser.add_argument("--warm-up", type=int, metavar="N", help="requests before those")
     parser.add_argument("--growth", type=float, metavar="MB", help="what it may grow by over them")
     parser.add_argument("--seconds", type=float, help="of each flood and outage")
     parser.add_argument("--quick", action="store_true", help="a minute instead of a quarter of an hour")
@@ -81,7 +82,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
-    names = ("packets", "requests", "growth", "seconds")
+    names = ("packets", "requests", "warm_up", "growth", "seconds")
     given = {name: value for name in names if (value := getattr(asked, name)) is not None}
     scale = replace(QUICK if asked.quick else FULL, **given)
     began, figures = time.perf_counter(), []

@@ -30,7 +30,7 @@ def test_a_small_run_of_the_packets_has_no_trouble(tmp_path: Path) -> None:
 
 
 def test_a_small_run_of_the_memory_says_what_it_grew_by_and_fails_where_that_is_too_much(tmp_path: Path) -> None:
-    arguments = ("--only", "memory", "--requests", "2000", "--growth", "-100")
+    arguments = ("--only", "memory", "--requests", "2000", "--warm-up", "1000", "--growth", "-100")
     printed, figures = soak(tmp_path / "figures.json", *arguments, ends_with=1)
 
     (line,) = [line for line in printed.splitlines() if "at most" in line]
@@ -44,7 +44,7 @@ def test_a_small_run_of_the_memory_says_what_it_grew_by_and_fails_where_that_is_
 
 
 def test_a_small_run_of_the_floods_has_every_login_accepted_beside_each(tmp_path: Path) -> None:
-    printed, figures = soak(tmp_path / "figures.json", "--only", "floods", "--seconds", "1")
+    printed, figures = soak(tmp_path / "figures.json", "--only", "floods", "--seconds", "0.5")
 
     kinds = [name.removesuffix(": sent") for name in figures if name.endswith(": sent")]
     assert len(kinds) == 7

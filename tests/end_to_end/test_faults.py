@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -277,12 +278,14 @@ def test_a_store_that_is_moved_away_and_back_forgets_no_code(place: Place) -> No
 @contextmanager
 def no_descriptors(server: MeasuredServer) -> Iterator[None]:
     """It may have no descriptor more than it has."""
-    most = max(map(int, os.listdir(f"/proc/{server.pid}/fd"))) + 1
-    before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (0, most * 64))
+    taken = set(map(int, os.listdir(f"/proc/{server.pid}/fd")))
+    first_free = next(number for number in count() if number not in taken)
+    before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (first_free, before[1]))
     try:
         yield
     finally:
-        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (min(before[0], most * 64), most * 64))
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
 
 
 def test_without_descriptors_logins_fail_closed_and_work_again_when_there_are_some(place: Place) -> None:
