@@ -20,19 +20,19 @@ know again.  In every later round it sends that State and what the user typed.  
     is refused.  A used code, resent by a supplicant, is refused but not counted.
  7. **The identical answer again gets the identical decision** while the NAS may still be asking, at
     whichever worker or node it arrives, because the decision is kept with the spent State
-    (RFC 5080 §2.2.2 asks for no less).  Later it is an answer to a spent State like any other.  In
-    one-field mode there is no State: the line itself, in one session, stands for it, and counts once; but
-    an Access-Accept is not given again by it, for whoever has read it has all that it takes.
- 8. **The current configuration decides.**  A policy that is gone since round one is a refusal.
- 9. **A device is trusted only once a code was given there**, for a time that is never renewed, where client
+    (RFC 5080 §2.2.2 asks for no less).  Later it is an answer to a spent State like any other.
+ 8. **In one-field mode the line stands for the State**: the same one in one session counts once.  But it does
+    not bring an Access-Accept to another node: whoever has read the line has all that it takes.
+ 9. **The current configuration decides.**  A policy that is gone since round one is a refusal.
+10. **A device is trusted only once a code was given there**, for a time that is never renewed, where client
     and policy allow it.  The password is asked all the same.
-10. **A code is mailed only after the right password**, once in a while, and no answer waits for it.  It
+11. **A code is mailed only after the right password**, once in a while, and no answer waits for it.  It
     is good at any challenge of its user, so that a gateway that timed out costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from functools import partial
@@ -57,6 +57,7 @@ from radius_mfa.core.messages import (
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy, SecondFactor, Situation, evaluate
 from radius_mfa.core.ports import Clock, Directory, Entropy, Factor, Password, Sealer
+from radius_mfa.core.states import States
 from radius_mfa.core.store import LoginStore
 from radius_mfa.core.stored import (
     AnsweredBefore,
@@ -101,7 +102,7 @@ class Rules:
 
 
 class Conversation:
-    """Decides Access-Requests; keeps nothing between them."""
+    """Decides Access-Requests; keeps nothing between them.  `states`: of the challenges it has made."""
 
     def __init__(self, ports: Ports, rules: Rules) -> None:
         self._directory = ports.directory
@@ -115,6 +116,7 @@ class Conversation:
         self._rules = rules
         self._guard = rules.guard
         self._asking = Asking(ports.sealer, ports.clock, rules.guard, rules.challenge_lifetime)
+        self.states = States(ports.sealer, ports.store, ports.clock)
         self._policy_named = {policy.name: policy for policy in rules.policies}
 
     async def answer(self, request: AccessRequest, deadline: float) -> Conclusion:
@@ -129,20 +131,6 @@ class Conversation:
             return await self._later_round(login, states[0], deadline)
         except BackendError as broken:
             return self._broken(login, broken)
-
-    async def is_open(self, state: bytes, deadline: float) -> bool:
-        """Whether a State of ours was answered nowhere yet.  Raises StoreError."""
-        content = self._read(state)
-        return content is not None and not await self._store.is_spent(content.login, content.round, deadline)
-
-    def vouches(self, request: AccessRequest) -> bool:
-        """Whether the request has a State that its client and user may still answer; nobody is asked."""
-        states = request.all(Attribute.STATE)
-        content = self._read(states[0]) if len(states) == 1 else None
-        if content is None:
-            return False
-        user_name = request.first(Attribute.USER_NAME) or b""
-        return challenge.refusal(content, request.nas.name, user_name, self._clock.wall()) is None
 
     # --- round one: a name and a password ---------------------------------------------------------
 
@@ -217,13 +205,11 @@ class Conversation:
     # --- later rounds: a State and an answer --------------------------------------------------------
 
     async def _later_round(self, login: Login, state: bytes, deadline: float) -> Conclusion:
-        content = self._read(state)
+        content = self.states.read(state)
         if content is None:
             return self._refuse(login, Outcome.STATE_UNREADABLE)
 
-        request = login.request
-        user_name = request.first(Attribute.USER_NAME) or b""
-        refused = challenge.refusal(content, request.nas.name, user_name, self._clock.wall())
+        refused = self.states.refusal(content, login.request)
         if refused and refused is not Outcome.STATE_EXPIRED:
             return self._refuse(login, refused)  # nobody stands behind the name that came with it
         login = login.resumed(content)
@@ -239,21 +225,16 @@ class Conversation:
             return self._refuse(login, text)
         return await self._judge(login, answers.read_answer(text), deadline)
 
-    def _read(self, state: bytes) -> challenge.Content | None:
-        opened = self._sealer.open("state", state)
-        return challenge.unpack(opened) if opened is not None else None
-
     # --- the answer ---------------------------------------------------------------------------------
 
     async def _judge(self, login: Login, answer: Answer, deadline: float) -> Conclusion:
         """Spend the State, then look at the answer, then write down what became of it."""
         guess = answer.kind if isinstance(answer, CodeAnswer) and answer.kind in login.factors else None
         kinds = login.factors if guess is None else frozenset({guess})
-        login, attempt, spent = await self._spend(login, answer, guess, deadline)
-        if isinstance(spent, AnsweredBefore):
-            return self._repeat(login, self._before(login, spent, attempt))
-        if spent is Refusal.SPENT:
-            return self._refuse(login, Outcome.STATE_SPENT)
+        admission = self._guard.admission(self._clock.wall(), kinds, guess)
+        attempt, spent = await self._spend(login.attempts(answer, guess, self._sealer), admission, deadline)
+        if spent is Refusal.SPENT or isinstance(spent, AnsweredBefore):
+            return self._repeat(login, attempt, spent)
         if isinstance(spent, Refusal):
             facts = await self._store.facts(login.user_id, deadline)
             barred = self._guard.barred(facts.counters, self._clock.wall(), kinds) or Outcome.LOCKED
@@ -274,19 +255,17 @@ class Conversation:
         return await self._settle_right(case, judged, answer)
 
     async def _spend(
-        self, login: Login, answer: Answer, guess: FactorKind | None, deadline: float
-    ) -> tuple[Login, Attempt, Reserved | AnsweredBefore | Refusal]:
-        """Spend the State, or the line that stands for it; and which login this is."""
-        kinds = login.factors if guess is None else frozenset({guess})
-        admission = self._guard.admission(self._clock.wall(), kinds, guess)
-        one_line = login.of_one_line(answer, guess, self._sealer)
-        attempt = one_line.attempt(answer, guess, self._sealer)
-        spent = await self._store.spend(attempt, admission, deadline)
-        if one_line is login or not isinstance(spent, AnsweredBefore) or self._before(one_line, spent, attempt):
-            return one_line, attempt, spent
-        # The same line, when no NAS asks again any more: another login.
-        attempt = login.attempt(answer, guess, self._sealer)
-        return login, attempt, await self._store.spend(attempt, admission, deadline)
+        self,
+        attempts: Iterable[Attempt],
+        admission: Callable[[Counters], Counters | None],
+        deadline: float,
+    ) -> tuple[Attempt, Reserved | AnsweredBefore | Refusal]:
+        """Spend the first that was not decided so long ago that no NAS asks again any more."""
+        for attempt in attempts:
+            spent = await self._store.spend(attempt, admission, deadline)
+            if not isinstance(spent, AnsweredBefore) or self._given_before(attempt, spent):
+                break
+        return attempt, spent
 
     def _look_at(
         self, answer: Answer, allowed: frozenset[FactorKind], facts: Facts
@@ -344,12 +323,10 @@ class Conversation:
     async def _settle(self, case: Case, end: End) -> Conclusion | None:
         """Write the end down; None, and nothing written, where another login consumed the code first."""
         conclusion = self._conclude(case.login, end.decision, end.detail)
-        packed = decisions.pack(end.decision, conclusion.event.time)
-        # With the next State in it: whoever reads the store must not go on with somebody's login.
-        sealed = self._sealer.seal("decision", packed, *case.attempt.name)
+        sealed = decisions.seal(end.decision, conclusion.event.time, case.attempt, self._sealer)
         settled = await self._store.settle(settlement_of(case, end, sealed, conclusion.event), case.deadline)
         if isinstance(settled, AnsweredBefore):
-            return self._repeat(case.login, self._before(case.login, settled, case.attempt))
+            return self._repeat(case.login, case.attempt, settled)
         if end.notice and self._mailing:
             self._mailing.mailer.wake()
         return None if settled is Settled.CODE_USED else conclusion
@@ -368,22 +345,17 @@ class Conversation:
     def _refuse_barred(self, login: Login, barred: Outcome, counters: Counters) -> Conclusion:
         return self._conclude(login, Reject(barred, login.told(barred, counters, self._clock.wall())))
 
-    def _repeat(self, login: Login, before: Decision | None) -> Conclusion:
-        """What was decided before on the identical answer."""
+    def _repeat(self, login: Login, attempt: Attempt, spent: AnsweredBefore | Refusal) -> Conclusion:
+        """What was decided before on the identical answer, if it may be given once more."""
+        before = self._given_before(attempt, spent) if isinstance(spent, AnsweredBefore) else None
         if before is None:
             return self._refuse(login, Outcome.STATE_SPENT)
         if login.asks_in_one_field and isinstance(before, Accept):
             return self._refuse(login, Outcome.CODE_USED)
         return self._conclude(login, before, "the same answer again")
 
-    def _before(self, login: Login, answered: AnsweredBefore, attempt: Attempt) -> Decision | None:
-        """What was decided on the identical answer, for as long as a NAS that lost it asks again."""
-        packed = self._sealer.open("decision", answered.decision, *attempt.name)
-        if packed is None:
-            return None
-        decision, at = decisions.unpack(packed)
-        in_time = abs(self._clock.wall() - at) < login.request.nas.window  # the clock may have been set back
-        return decision if in_time else None
+    def _given_before(self, attempt: Attempt, answered: AnsweredBefore) -> Decision | None:
+        return decisions.given_before(answered.decision, attempt, self._sealer, self._clock.wall())
 
     def _broken(self, login: Login, broken: BackendError) -> Conclusion:
         """Where a backend's failure becomes a decision (`when_directory_fails`), and never an Accept."""

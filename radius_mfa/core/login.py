@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from radius_mfa.core import answers, usernames
@@ -122,18 +123,20 @@ class Login:
         """Whether a wrong answer now ends the login.  Asking for a mail is no wrong answer."""
         return self.asks_in_one_field or self.round - self.mails >= self.request.nas.profile.rounds
 
-    def of_one_line(self, answer: Answer, guess: FactorKind | None, sealer: Sealer) -> Login:
-        """In one-field mode only the line tells logins apart: the same one in one session is the same login."""
-        if not self.asks_in_one_field or not self.request.has_any(SESSION):
-            return self
-        return replace(self, id=sealer.digest("one line", self.user_id.encode(), *self._said(answer, guess)))
+    def attempts(self, answer: Answer, guess: FactorKind | None, sealer: Sealer) -> Iterator[Attempt]:
+        """What `answer` spends, and a digest that tells it from any other to the same State.
 
-    def attempt(self, answer: Answer, guess: FactorKind | None, sealer: Sealer) -> Attempt:
-        """What `answer` spends, and a digest that tells it from any other to the same State."""
-        request, parts = self.request, self._said(answer, guess)
+        In one-field mode what stands for the State is the line, of one session; then, should that have been
+        spent long ago, this login.
+        """
+        parts = self._said(answer, guess)
         digest, others = sealer.digest("answer", *parts), sealer.other_digests("answer", *parts)
+        window = self.request.nas.window
         # The State may be answered until it expires, and that answer be repeated for a window after.
-        return Attempt(self.id, self.round, self.user_id, digest, self.expires + request.nas.window, guess, others)
+        own = Attempt(self.id, self.round, self.user_id, digest, self.expires + window, window, guess, others)
+        if self.asks_in_one_field and self.request.has_any(SESSION):
+            yield replace(own, login=sealer.digest("one line", self.user_id.encode(), *parts))
+        yield own
 
     def _said(self, answer: Answer, guess: FactorKind | None) -> tuple[bytes, bytes, bytes]:
         """All that the request and its answer say, but for what differs from one sending to the next.

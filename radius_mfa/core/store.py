@@ -239,7 +239,7 @@ class Node:
 
 @dataclass(slots=True)
 class SourceTally:
-    """Access-Requests from one source of a client, with Message-Authenticator and without.
+    """Access-Requests from one source of a client, with Message-Authenticator, of its own accord, and without.
 
     Counted up while it is in memory.  Times are wall seconds, 0 for never.
     """

@@ -1,7 +1,6 @@
 """What is remembered of users: the values that cross `core.store`.
 
-Times are wall seconds.  What is sealed is bound to the user's id and its own, under the purpose that is
-named with it.
+Times are wall seconds.  What is sealed is bound to the user's id and its own, under the purpose named with it.
 """
 
 from __future__ import annotations
@@ -201,9 +200,9 @@ class Mail:
 class Attempt:
     """An answer to a State, before it is looked at.
 
-    `login` and `round` name the State; `digest` (keyed) tells this answer from another to the same State,
-    and `other_digests` are the same under keys that others may still use; `expires`: until when the spent
-    State must be remembered.  `guess`: the factor whose code it is, None for what is no guess.
+    `login` and `round` name the State, or what stands for it; `digest` (keyed) tells this answer from another,
+    `other_digests` are the same under keys that others may still use; `expires`: until when it must be known to
+    be spent; `window`: seconds for which a NAS asks again.  `guess`: the factor whose code it is, if it is one.
     """
 
     login: bytes
@@ -211,6 +210,7 @@ class Attempt:
     user_id: str
     digest: bytes
     expires: float
+    window: float = 0.0
     guess: FactorKind | None = None
     other_digests: tuple[bytes, ...] = ()
 

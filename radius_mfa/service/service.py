@@ -77,7 +77,7 @@ class Service:
 
     def vouches(self, request: AccessRequest) -> bool:
         """Whether the request goes on with a login of ours: under overload those come first."""
-        return self._conversation.vouches(request)
+        return self._conversation.states.vouch_for(request)
 
     def _is_probe(self, request: AccessRequest) -> bool:
         """Whether the NAS only looks whether somebody is there, by the name of nobody."""
@@ -94,7 +94,7 @@ class Service:
     async def _is_open(self, state: bytes) -> bool:
         """Whether the State of a challenge may be given once more; where that cannot be known, it may not."""
         try:
-            return await self._conversation.is_open(state, self._clock.monotonic() + _LOOK)
+            return await self._conversation.states.is_open(state, self._clock.monotonic() + _LOOK)
         except BackendError:
             return False
 

@@ -49,7 +49,7 @@ _UNSIGNED = frozenset(
         DiscardReason.PROXY_STATE_UNSIGNED,
     }
 )
-# Everyday: a NAS repeats itself.  And what `answer` withholds, the audit file tells.
+# Everyday: a NAS repeats itself.  What `answer` withholds, the audit file tells, or `probes` is counted.
 _NOT_LOGGED = frozenset({DiscardReason.DUPLICATE_IN_FLIGHT, DiscardReason.SUPERSEDED, DiscardReason.WITHHELD})
 
 
@@ -166,7 +166,7 @@ class Exchange:
         name = client.nas.name
         if self._closing:
             return self._discard(DiscardReason.CLOSING, name, host)
-        packet = decode(octets, client, known_to_sign=self._sources.sign(name, host))
+        packet = decode(octets, client, known_to_sign=self._sources.signs(name, host))
         self._count(packet, client, host)
         if isinstance(packet, DiscardReason):
             return self._discard(packet, name, host)
@@ -177,16 +177,6 @@ class Exchange:
                 return self._discard(DiscardReason.NOT_READY, name, host)
             return self._send(asked, self._encode(asked, Reply(Code.ACCESS_ACCEPT)))
         return self._take(asked)
-
-    @property
-    def in_flight(self) -> int:
-        """Requests that are being decided."""
-        return self._in_flight
-
-    @property
-    def held(self) -> int:
-        """Delayed replies that have not left yet."""
-        return len(self._held)
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new and finish what is under way, delayed replies included; `seconds` at most."""
@@ -318,6 +308,16 @@ class Exchange:
         return self._desks[client].lines.may_say(what, now) and self._lines.may_say(what, now)
 
     # --- what goes on beside --------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are being decided."""
+        return self._in_flight
+
+    @property
+    def held(self) -> int:
+        """Delayed replies that have not left yet."""
+        return len(self._held)
 
     def _count(self, packet: Packet | DiscardReason, client: Client, host: str) -> None:
         """Who sends Message-Authenticator and who does not; under `auto`, who does must from then on."""

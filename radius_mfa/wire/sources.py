@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import chain, islice
 
 from radius_mfa.core.store import SourceTally
 
@@ -27,13 +28,14 @@ class Sources:
         self._tallies: dict[Pair, SourceTally] = {}
         self._strangers: Counter[str] = Counter()  # who came without one first, by client
 
-    def sign(self, client: str, host: str) -> bool:
+    def signs(self, client: str, host: str) -> bool:
         """Whether that source is known to send it."""
         return (client, host) in self._signers
 
     def know(self, signers: Iterable[Pair]) -> None:
         """From now on these are known to send it, and whom we have counted since; nobody else."""
-        self._signers = {*signers, *(pair for pair, tally in self._tallies.items() if tally.signed)}
+        counted = (pair for pair, tally in self._tallies.items() if tally.signed)
+        self._signers = set(islice(chain(counted, signers), _MOST))
 
     def saw(self, client: str, host: str, now: float, *, signed: bool) -> bool:
         """Count an Access-Request, at `now` in wall seconds; whether it is the first signed one of its source."""

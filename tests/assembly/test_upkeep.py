@@ -156,7 +156,7 @@ def test_what_another_node_has_learnt_is_known_within_a_minute_and_what_was_forg
     async def is_known() -> bool:
         rig.keeper.note()
         await asyncio.sleep(0)
-        return rig.sources.sign("vpn", OTHER)
+        return rig.sources.signs("vpn", OTHER)
 
     async def is_forgotten() -> bool:
         return not await is_known()
@@ -172,4 +172,4 @@ def test_who_signs_is_known_from_the_start(rig: Rig) -> None:
     rig.run(rig.keeper.write())
     again = Sources()
     rig.run(SourceKeeper(again, rig.store, rig.clock).read())
-    assert again.sign("vpn", HOST)
+    assert again.signs("vpn", HOST)

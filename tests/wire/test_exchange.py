@@ -324,7 +324,7 @@ class TestAuto:
                 rig.receive(octets)
             await turns()
             assert rig.noted == 1
-            assert rig.sources.sign("vpn", "127.0.0.1")
+            assert rig.sources.signs("vpn", "127.0.0.1")
             assert len(rig.decider.requests) == 2
             assert rig.meter.discarded("message_authenticator_downgraded") == 1
             rig.receive(login(sign=None, identifier=9), ("127.0.0.2", 1))
@@ -804,7 +804,7 @@ def test_whatever_comes_in_nothing_is_raised_and_silence_is_kept(
         rig = Rig(make_client(rule), answer=accept)
         for port, (octets, other_host) in enumerate(packets):
             host = "127.0.0.2" if other_host else "127.0.0.1"
-            before, signer = len(rig.sent), rig.sources.sign("vpn", host)
+            before, signer = len(rig.sent), rig.sources.signs("vpn", host)
             rig.receive(octets, (host, port))
             await turns()
             answered = len(rig.sent) - before

@@ -17,11 +17,11 @@ HOST = "192.0.2.1"
 def test_the_first_signed_one_is_told_once_and_known_from_then_on() -> None:
     sources = Sources()
     assert not sources.saw("vpn", HOST, 1.0, signed=False)
-    assert not sources.sign("vpn", HOST)
+    assert not sources.signs("vpn", HOST)
     assert [sources.saw("vpn", HOST, now, signed=True) for now in (2.0, 3.0)] == [True, False]
-    assert sources.sign("vpn", HOST)
-    assert not sources.sign("wifi", HOST)
-    assert not sources.sign("vpn", "192.0.2.2")
+    assert sources.signs("vpn", HOST)
+    assert not sources.signs("wifi", HOST)
+    assert not sources.signs("vpn", "192.0.2.2")
 
 
 def test_who_is_known_already_is_nothing_new() -> None:
@@ -48,8 +48,8 @@ def test_what_could_not_be_kept_is_taken_once_more() -> None:
 def test_whom_nobody_knows_any_more_has_to_sign_first() -> None:
     sources = Sources([("vpn", HOST)])
     sources.know([("vpn", "192.0.2.2")])
-    assert not sources.sign("vpn", HOST)
-    assert sources.sign("vpn", "192.0.2.2")
+    assert not sources.signs("vpn", HOST)
+    assert sources.signs("vpn", "192.0.2.2")
     assert sources.saw("vpn", HOST, 1.0, signed=True)
 
 
@@ -58,11 +58,11 @@ def test_who_was_counted_since_is_known_as_well() -> None:
     sources.saw("vpn", HOST, 1.0, signed=True)
     sources.saw("vpn", "192.0.2.2", 1.0, signed=False)
     sources.know([])
-    assert sources.sign("vpn", HOST)
-    assert not sources.sign("vpn", "192.0.2.2")
+    assert sources.signs("vpn", HOST)
+    assert not sources.signs("vpn", "192.0.2.2")
     sources.take()
     sources.know([])
-    assert not sources.sign("vpn", HOST)
+    assert not sources.signs("vpn", HOST)
 
 
 def test_made_up_sources_take_no_room_from_those_that_sign() -> None:
@@ -91,11 +91,11 @@ def test_made_up_sources_of_many_clients_take_no_room_from_those_that_sign() -> 
 def test_all_tables_are_bounded() -> None:
     sources = Sources(("vpn", str(number)) for number in range(limits._MOST))
     assert not sources.saw("vpn", HOST, 1.0, signed=True)
-    assert not sources.sign("vpn", HOST)
+    assert not sources.signs("vpn", HOST)
     full = Sources()
     full.put_back(SourceTally("vpn", str(number), 1.0, 1.0, signed=1) for number in range(limits._MOST + 10))
     full.saw("vpn", HOST, 1.0, signed=True)
-    assert full.sign("vpn", HOST)  # though it is not counted
+    assert full.signs("vpn", HOST)  # though it is not counted
     assert len(full.take()) == limits._MOST
 
 

@@ -22,7 +22,7 @@ def vouched(it: House, login: Visitor, **differently: Any) -> bool:
         0, RuntimeError, "find", "check_password", "facts", "spend", "settle", "is_spent", "judge", "usable"
     )
     it.wire(fuse)
-    found = it.conversation.vouches(login.request("any code", **differently))
+    found = it.conversation.states.vouch_for(login.request("any code", **differently))
     assert fuse.blown == ""
     it.wire(None)
     return found
