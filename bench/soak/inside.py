@@ -121,6 +121,7 @@ class House:
             clock,
             structlog.get_logger(),
             sources=Sources(),
+            replies={},
             note=lambda: None,
             vouches=service.vouches,
             is_ready=lambda: True,

@@ -7,10 +7,17 @@ from collections.abc import Iterable
 from radius_mfa.config import model
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.observe.metrics import Counts
+from radius_mfa.wire.walker import DiscardReason
 
 _REQUESTS = ("access_request", "status_server")
 _REPLIES = ("access_accept", "access_reject", "access_challenge")
 _BROKEN = (Outcome.DIRECTORY_FAILED, Outcome.STORE_FAILED, Outcome.INTERNAL_ERROR)
+_ALARMING = (
+    DiscardReason.SERVER_BUSY,
+    DiscardReason.CLIENT_BUSY,
+    DiscardReason.TOO_MANY_HELD,
+    DiscardReason.MESSAGE_AUTHENTICATOR_DOWNGRADED,
+)
 _MAILS = ("delivered", "postponed", "refused", "expired", "uncertain", "unreadable", "failed")
 _STEPS = ("directory_find", "directory_groups", "directory_password", "store_facts", "store_spend", "store_settle")
 
@@ -30,6 +37,9 @@ def expect(meter: Counts, configuration: model.Configuration, listeners: Iterabl
 
 def _expect_of(meter: Counts, client: model.Client, when_broken: str) -> None:
     name = client.name
+    for reason in _ALARMING:
+        meter.expect("discarded", reason=reason.value, client=name)
+    meter.expect("decisions", client=name, decision="reject", outcome=Outcome.PASSWORD_UNREADABLE.value, factor="")
     for code in _REQUESTS:
         meter.expect("requests", client=name, code=code)
     for code in _REPLIES:

@@ -53,8 +53,9 @@ def become(loaded: Loaded) -> None:
         raise ConfigurationError(loaded.places.cite(text, "user")) from None
     if problems := [loaded.places.cite(f"{name} {what}", *key) for key, what in _forbidden(loaded.configuration)]:
         raise ConfigurationError(*problems)
-    if not os.access(loaded.places.file, os.R_OK):
-        log.warning("configuration", note=f"{loaded.places.file}: {name} may not read it: it cannot be reloaded")
+    for path in (Path(loaded.places.file), *loaded.secret_files):
+        if not os.access(path, os.R_OK):
+            log.warning("configuration", note=f"{path}: {name} may not read it: there is no reload")
 
 
 def _give_up_root(user: pwd.struct_passwd) -> None:

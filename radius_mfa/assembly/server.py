@@ -38,7 +38,7 @@ from radius_mfa.stores.node import Presence
 from radius_mfa.stores.seal import AeadSealer
 from radius_mfa.transports.udp import UdpListener, open_socket
 from radius_mfa.wire.dictionary import Dictionary
-from radius_mfa.wire.exchange import Exchange, Send
+from radius_mfa.wire.exchange import Exchange, KnownReplies, Send
 from radius_mfa.wire.sources import Sources
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class _Working:
     exchange: Exchange
     backends: Backends
     outbox: Outbox | None
-    close_audit: Callable[[], None]
+    audit: AuditFile | AuditLog
 
     async def finish(self) -> None:
         """End what is in flight, then let go."""
@@ -65,7 +65,7 @@ class _Working:
         if self.outbox is not None:
             await self.outbox.close(_GRACE)
         await self.backends.directory.close()
-        self.close_audit()
+        self.audit.close()
 
 
 class Server:
@@ -86,6 +86,7 @@ class Server:
         self._sources = Sources()
         self._source_keeper = SourceKeeper(self._sources, store, clock)
         self._shields = Shields()
+        self._replies: KnownReplies = {}
         self._lookout = Lookout(self._health, self._directory, store, clock)
         self._listeners: list[UdpListener] = []
         self._working: _Working
@@ -121,6 +122,10 @@ class Server:
     @property
     def addresses(self) -> list[tuple[str, int]]:
         return [listener.address for listener in self._listeners]
+
+    def reopen_audit(self) -> None:
+        """Go on in a new audit file where the old one was rotated away, whatever becomes of a reload."""
+        self._working.audit.reopen()
 
     async def reload(self, loaded: Loaded) -> None:
         """Answer under another configuration from now on; what is in flight ends under the old one.
@@ -178,7 +183,7 @@ class Server:
             await self._source_keeper.read()
             exchange = self._exchange(configuration, service, is_ready)
             stack.pop_all()
-        return _Working(exchange, backends, outbox, audit.close)
+        return _Working(exchange, backends, outbox, audit)
 
     def _exchange(
         self, configuration: model.Configuration, service: Service, is_ready: Callable[[], bool]
@@ -191,6 +196,7 @@ class Server:
             SystemClock(),
             log,
             sources=self._sources,
+            replies=self._replies,
             note=self._source_keeper.note,
             vouches=service.vouches,
             is_ready=is_ready,

@@ -83,9 +83,13 @@ def audit(
     hits = search.hits(last)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8" if as_json else None, errors="backslashreplace")
+    printed = 0
     for line in (hit.line.decode() for hit in hits) if as_json else _table(hits, zone):
         sys.stdout.write(f"{line}\n")
+        printed += 1
     sys.stdout.flush()
+    if not printed and not search.unread:
+        click.echo("no such event", err=True)
     _tell(search, last)
     return REFUSED if search.unread else 0
 

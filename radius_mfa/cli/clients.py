@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,18 +23,7 @@ _DAY = 86400.0
 _LATELY = 30 * _DAY  # seconds: a source not seen for longer says nothing of what it does now
 _QUIET = 7 * _DAY  # seconds without a request that lacked one, after which it is taken for mended
 
-_WIDTHS = (16, 18, 8, 25, 9, 9, 9, 8, 0)
-_HEADER = (
-    "client",
-    "addresses",
-    "rule",
-    "last seen",
-    "requests",
-    "with",
-    "without",
-    "send it",
-    "is require safe?",
-)
+_HEADER = ("client", "rule", "send it", "last seen", "is require safe?")
 _SOURCES_WIDTHS = (39, 25, 9, 9, 9, 8, 0)
 _SOURCES_HEADER = ("source", "last seen", "requests", "with", "without", "sends it", "last without")
 
@@ -50,7 +40,8 @@ def clients(with_sources: bool, forget: str | None, as_json: bool) -> None:
 
     A client without it leaves the way open to forged answers. Where 'yes' stands in the last column,
     `message_authenticator: require` locks nobody out. A request without may be forged by anybody who can
-    write a source address; one with it cannot.
+    write a source address; one with it cannot. A gateway that was mended counts as such after a week
+    without a request that lacked it, or at once after --forget.
     """
     if forget is None:
         run(_report(with_sources, as_json))
@@ -68,10 +59,11 @@ async def _report(with_sources: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_record(line) for line in lines], ensure_ascii=False, indent=1))
         return
-    click.echo(table_line(_HEADER, _WIDTHS))
+    widths = (max(len(each) for each in ("client", *(line.name for line in lines))), 7, 8, 25, 0)
+    click.echo(table_line(_HEADER, widths))
     for line in lines:
-        cells = (line.name, ", ".join(line.addresses), line.rule, time_of(line.last_seen) or "never")
-        click.echo(table_line((*cells, *_counts(line.sources), line.verdict, line.advice), _WIDTHS))
+        seen = time_of(line.last_seen) or "never"
+        click.echo(table_line((line.name, line.rule, line.verdict, seen, line.advice), widths))
     if with_sources:
         for line in filter(lambda line: line.sources, lines):
             _print_sources(line)
@@ -80,7 +72,7 @@ async def _report(with_sources: bool, as_json: bool) -> None:
 
 
 def _print_sources(line: _Line) -> None:
-    click.echo(f"\n{line.name}")
+    click.echo(f"\n{line.name}: {', '.join(line.addresses) or 'not configured'}")
     click.echo(table_line(_SOURCES_HEADER, _SOURCES_WIDTHS))
     for each in line.sources:
         cells = (each.source, time_of(each.last_seen) or "", *_counts([each]), _verdict([each], line.now))
@@ -97,9 +89,11 @@ def _to_do(lines: Sequence[_Line]) -> Iterator[str]:
     """What to do next, a sentence each."""
     from radius_mfa.config.document import printable
 
-    ready = [line.name for line in lines if line.is_safe and line.rule in ("auto", "off")]
-    if ready:
-        yield f"{printable(', '.join(ready))}: set message_authenticator: require"
+    ready = [line for line in lines if line.is_safe and line.rule in ("auto", "off")]
+    if known := [line.name for line in ready if not line.has_several]:
+        yield f"{printable(', '.join(known))}: set message_authenticator: require"
+    for line in filter(lambda line: line.has_several, ready):
+        yield f"{printable(line.name)}: likewise, if it uses no other address than those seen (--sources)"
     for line in lines:
         if line.rule == "auto" and line.downgraded:
             names = ", ".join(each.source for each in line.downgraded)
@@ -119,7 +113,7 @@ async def _forget(what: str, as_json: bool) -> None:
     async with opened(load_configuration()) as backends:
         known = {each.client for each in await backends.store.sources()}
         # A name may have a slash in it; an address has none.
-        client, address = (what, None) if what in known or not slash else (name, source)
+        client, address = (what, None) if what in known or not slash else (name, _spelled(source))
         forgotten = await backends.store.forget_sources(client, address)
     if not forgotten:
         refuse(f"{printable(what)}: nothing is kept of it; 'clients --sources' shows what is")
@@ -172,7 +166,7 @@ class _Line:
         """Whether `require` would lock nobody out; None: nothing was seen lately."""
         if self.rule == "require":
             return True
-        return None if self.verdict == "not seen" or not self.rule else self.verdict == "all"
+        return None if self.verdict == "not seen" or not self.rule else not self._culprits
 
     @property
     def advice(self) -> str:
@@ -184,20 +178,21 @@ class _Line:
             return "unknown: not seen" + (" for 30 days" if self.sources else "")
         if not self.is_safe:
             return f"no: {self._without}"
-        lately = len(_lately(self.sources, self.now))
         # Of what else may come from a prefix nothing is known.
-        return f"yes, for the {lately} seen of its addresses" if self._has_several else "yes"
+        return f"yes, for the {len(self.sources)} seen of its addresses" if self.has_several else "yes"
 
     @property
-    def _has_several(self) -> bool:
-        from ipaddress import ip_network
-
+    def has_several(self) -> bool:
         return len(self.addresses) > 1 or any(ip_network(each).num_addresses > 1 for each in self.addresses)
 
     @property
+    def _culprits(self) -> Sequence[SourceTally]:
+        """Sources that would not be served any more, also those that were not seen lately: a standby, say."""
+        return [each for each in self.sources if not _is_good(each, self.now)]
+
+    @property
     def _without(self) -> str:
-        culprits = [each for each in _lately(self.sources, self.now) if not _is_good(each, self.now)]
-        last = max(culprits, key=lambda each: each.last_unsigned)
+        last = max(self._culprits, key=lambda each: each.last_unsigned)
         dropped = self.rule == "require" or (self.rule == "auto" and last.signed)
         what = "discarded without" if dropped else "without"
         return f"{last.source} {what} at {time_of(last.last_unsigned)}"
@@ -208,8 +203,8 @@ def _lately(sources: Sequence[SourceTally], now: float) -> Sequence[SourceTally]
 
 
 def _is_good(source: SourceTally, now: float) -> bool:
-    """Whether it sends one, and has not come without for a week."""
-    return source.signed > 0 and source.last_unsigned <= now - _QUIET
+    """Whether it sends one, and has not come without since, nor for a week."""
+    return source.last_signed > source.last_unsigned and source.last_unsigned <= now - _QUIET
 
 
 def _verdict(sources: Sequence[SourceTally], now: float) -> str:
@@ -232,6 +227,14 @@ def _lines(configured: Sequence[model.Client], kept: Sequence[SourceTally], now:
         yield _Line(client.name, addresses, client.message_authenticator, sources.pop(client.name, []), now)
     for name, gone in sources.items():
         yield _Line(name, [], "", gone, now)
+
+
+def _spelled(address: str) -> str:
+    """As sockets spell it."""
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        return address
 
 
 def _address(network: IPv4Network | IPv6Network) -> str:

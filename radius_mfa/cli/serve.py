@@ -85,6 +85,7 @@ async def _reload_when(asked: asyncio.Event, server: Server, path: Path) -> None
     while True:
         await asked.wait()
         asked.clear()
+        server.reopen_audit()
         try:
             loaded = load(path, os.environ)
             await server.reload(loaded)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import yaml
@@ -75,13 +76,14 @@ class Document:
     """What is written, and where.
 
     `data`: mappings, lists, texts and booleans.  `hidden`: what to show in place of a value that is
-    not in the file itself.  `problems`: found so far, with UNUSABLE left where a value was wrong;
-    `warnings`: what may stay, and yet should not.
+    not in the file itself; `secret_files`: those that secrets were taken from.  `problems`: found so far,
+    with UNUSABLE left where a value was wrong; `warnings`: what may stay, and yet should not.
     """
 
     places: Places
     data: object = field(default=UNUSABLE, repr=False)
     hidden: dict[KeyPath, str] = field(default_factory=dict)
+    secret_files: list[Path] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 

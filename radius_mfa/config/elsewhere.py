@@ -126,6 +126,7 @@ def _from_file(document: Document, path: KeyPath, name: object, folder: Path) ->
     if not isinstance(name, str):
         document.report("must be the path of a file", *path)
         return UNUSABLE
+    document.secret_files.append(folder / name)
     try:
         return _secret_in(folder / name)
     except _SecretFileError as refused:

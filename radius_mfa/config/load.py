@@ -29,11 +29,12 @@ _LARGEST = 1 << 20  # octets; a thousand clients take a tenth of it
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration, what the administrator should know about it, and where its keys stand."""
+    """A configuration, what the administrator should know about it, where its keys stand, its secrets' files."""
 
     configuration: Configuration
     warnings: tuple[str, ...]
     places: Places
+    secret_files: tuple[Path, ...]
 
 
 def load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | None = None) -> Loaded:
@@ -66,7 +67,8 @@ def _load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | N
     if configuration is None or document.problems:
         raise ConfigurationError(*_shown(document.places, document.problems))
     warn(document, configuration)
-    return Loaded(configuration, _shown(document.places, document.warnings), document.places)
+    warnings = _shown(document.places, document.warnings)
+    return Loaded(configuration, warnings, document.places, tuple(document.secret_files))
 
 
 def _shown(places: Places, problems: list[Problem]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ know again.  In every later round it sends that State and what the user typed.  
  7. **The identical answer again gets the identical decision** while the NAS may still be asking, at
     whichever worker or node it arrives, because the decision is kept with the spent State
     (RFC 5080 §2.2.2 asks for no less).  Later it is an answer to a spent State like any other.
- 8. **In one-field mode the line stands for the State**: the same one in one session counts once.  But it does
+ 8. **In one-field mode the line stands for the State**: the same one again counts once.  But it does
     not bring an Access-Accept to another node: whoever has read the line has all that it takes.
  9. **The current configuration decides.**  A policy that is gone since round one is a refusal.
 10. **A device is trusted only once a code was given there**, for a time that is never renewed, where client

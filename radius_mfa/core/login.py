@@ -11,7 +11,6 @@ from radius_mfa.core.challenge import Content, primary_language
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import (
     DIFFERS,
-    SESSION,
     Accept,
     AccessRequest,
     Attribute,
@@ -126,15 +125,14 @@ class Login:
     def attempts(self, answer: Answer, guess: FactorKind | None, sealer: Sealer) -> Iterator[Attempt]:
         """What `answer` spends, and a digest that tells it from any other to the same State.
 
-        In one-field mode what stands for the State is the line, of one session; then, should that have been
-        spent long ago, this login.
+        In one-field mode the line stands for the State; then, should that have been spent long ago, this login.
         """
         parts = self._said(answer, guess)
         digest, others = sealer.digest("answer", *parts), sealer.other_digests("answer", *parts)
         window = self.request.nas.window
         # The State may be answered until it expires, and that answer be repeated for a window after.
         own = Attempt(self.id, self.round, self.user_id, digest, self.expires + window, window, guess, others)
-        if self.asks_in_one_field and self.request.has_any(SESSION):
+        if self.asks_in_one_field:
             yield replace(own, login=sealer.digest("one line", self.user_id.encode(), *parts))
         yield own
 

@@ -31,6 +31,7 @@ class AuditFile:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as broken:
             raise ConfigurationError(f"audit.file: {path}: {broken.strerror}") from None
+        self._path = path
         self._torn = _ends_within_a_line(self._file, path)
 
     def __call__(self, event: AuditEvent) -> None:
@@ -48,6 +49,17 @@ class AuditFile:
         else:
             self._torn = False
 
+    def reopen(self) -> None:
+        """Go on in the file that is at the path now: the one before was rotated away.  Never raises."""
+        try:
+            again = AuditFile(self._path)
+        except ConfigurationError as broken:
+            log.error("audit_not_reopened", error=str(broken), note="goes on in the file it has")
+            return
+        os.dup2(again._file, self._file, inheritable=False)
+        self._torn = again._torn
+        again.close()
+
     def close(self) -> None:
         os.close(self._file)
 
@@ -57,6 +69,9 @@ class AuditLog:
 
     def __call__(self, event: AuditEvent) -> None:
         log.info("audit", **as_record(event))
+
+    def reopen(self) -> None:
+        """Nothing is held open."""
 
     def close(self) -> None:
         """Nothing is held open."""

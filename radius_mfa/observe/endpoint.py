@@ -10,7 +10,7 @@ import socket
 import socketserver
 import sys
 from http.server import HTTPServer
-from threading import BoundedSemaphore, Thread
+from threading import BoundedSemaphore, Event, Thread
 from typing import Any
 
 import structlog
@@ -60,18 +60,35 @@ class _Server(socketserver.ThreadingMixIn, HTTPServer):
     def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._room = BoundedSemaphore(_MOST_AT_ONCE)
+        self._ended = Event()
         super().__init__((host, port), _Handler.factory(registry))
 
     def server_bind(self) -> None:
         """Without asking a name server what the address is called, as HTTPServer does: it may not answer."""
         socketserver.TCPServer.server_bind(self)
 
+    def get_request(self) -> tuple[Any, Any]:
+        """The next who connects; where there is no descriptor for them, they will still be there in a moment."""
+        try:
+            return super().get_request()
+        except OSError:
+            self._ended.wait(_GLANCE)
+            raise
+
+    def shutdown(self) -> None:
+        self._ended.set()
+        super().shutdown()
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread, if there is room for one more."""
-        if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._room.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started
+            self._room.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:

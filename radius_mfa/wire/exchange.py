@@ -32,6 +32,9 @@ Send = Callable[[bytes], None]
 Note = Callable[[], None]
 """Told that a source under `auto` has sent its first Message-Authenticator: that should be kept soon."""
 
+KnownReplies = dict[tuple[str, float, bool], Replies]
+"""By client, its window, and whether it has several addresses: a reload changes nothing where these stay."""
+
 Vouch = Callable[[AccessRequest], bool]
 """Whether the State of a request is one of ours that its client may still answer."""
 
@@ -75,10 +78,11 @@ class Limits:
 class _Desk:
     """What is under way for one client."""
 
-    def __init__(self, client: Client, limits: Limits) -> None:
+    def __init__(self, client: Client, limits: Limits, known: KnownReplies) -> None:
         shared = len(client.networks) > 1 or any(each.num_addresses > 1 for each in client.networks)
         self.client = client
-        self.replies = Replies(client.nas.window, Room(limits.remembered, shared=shared))
+        self.name = (client.nas.name, client.nas.window, shared)
+        self.replies = known.get(self.name) or Replies(client.nas.window, Room(limits.remembered, shared=shared))
         self.in_flight = Room(limits.in_flight_per_client, shared=shared)
         self.held = Room(limits.held_per_client, shared=shared)
         self.lines = Seldom(_MOST_LOGGED_OF_ONE)
@@ -112,8 +116,9 @@ class _Asked:
 class Exchange:
     """Answers the octets that any transport receives.
 
-    `jitter`: a number from 0 to 1, another one each time.  `is_ready`: whether Status-Server is to be
-    answered now.
+    `replies`: what an exchange before this one has answered, which is known here as well; it has this one's
+    from now on.  `jitter`: a number from 0 to 1, another one each time.  `is_ready`: whether Status-Server
+    is to be answered now.
     """
 
     def __init__(
@@ -126,6 +131,7 @@ class Exchange:
         log: FilteringBoundLogger,
         *,
         sources: Sources,
+        replies: KnownReplies,
         note: Note,
         vouches: Vouch,
         is_ready: Callable[[], bool],
@@ -144,7 +150,9 @@ class Exchange:
         self._is_ready = is_ready
         self._jitter = jitter
         self._limits = limits or Limits()
-        self._desks = {each.nas.name: _Desk(each, self._limits) for each in clients}
+        self._desks = {each.nas.name: _Desk(each, self._limits, replies) for each in clients}
+        replies.clear()
+        replies |= {desk.name: desk.replies for desk in self._desks.values()}
         self._in_flight = 0
         self._held: dict[_Asked, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()

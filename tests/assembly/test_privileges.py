@@ -170,7 +170,7 @@ def test_a_file_that_it_will_not_be_able_to_read_again_is_said_at_the_start_and_
     config: Path,
 ) -> None:
     with Server(config, within=OPENED) as server:
-        assert server.log[0]["note"] == f"{config}: nobody may not read it: it cannot be reloaded"
+        assert server.log[0]["note"] == f"{config}: nobody may not read it: there is no reload"
         server.reload()
         problems = server.wait_for("reload_refused")["problems"]
         assert problems == [f"{config}: cannot be read: Permission denied"]

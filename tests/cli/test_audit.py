@@ -85,10 +85,10 @@ def test_without_an_offset_a_time_is_of_the_configured_zone(audited: Path) -> No
     assert len(times(run_cli("--config", audited, "audit", "--since", "2026-10-14").worked().out)) == 3
 
 
-def test_where_nothing_is_found_nothing_is_printed(audited: Path) -> None:
+def test_where_nothing_is_found_it_says_so(audited: Path) -> None:
     for arguments in (("--since", "2026-10-15"), ("--user", "nobody"), ("--json", "--client", "wifi")):
         ran = run_cli("--config", audited, "audit", *arguments).worked()
-        assert (ran.out, ran.err) == ("", "")
+        assert (ran.out, ran.err) == ("", "no such event\n")
 
 
 def test_an_age_is_a_time_as_well(file: Path) -> None:

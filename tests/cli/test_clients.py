@@ -64,7 +64,10 @@ def report(config: Path) -> dict[str, dict[str, Any]]:
         ([{"signed": 1}, {"unsigned": 1}], "mixed", False, "no: 192.0.2.1 without at "),
         ([{"signed": 1}, {"unsigned": 20}], "mixed", False, "no: 192.0.2.1 without at "),
         ([{"signed": 1, "unsigned": 8}, {"unsigned": 20}], "mixed", False, "no: 192.0.2.1 without at "),
-        ([{"signed": 1}, {"unsigned": 31}], "all", True, "yes, for the 1 seen of its addresses"),
+        # A standby, perhaps, that nobody has needed for a while.
+        ([{"signed": 1}, {"unsigned": 31}], "all", False, "no: 192.0.2.1 without at "),
+        ([{"signed": 1}, {"signed": 40, "unsigned": 31}], "all", False, "no: 192.0.2.1 discarded without at "),
+        ([{"signed": 1}, {"signed": 31, "unsigned": 40}], "all", True, "yes, for the 2 seen of its addresses"),
         ([{"unsigned": 31}], "not seen", None, "unknown: not seen for 30 days"),
     ],
 )
@@ -80,10 +83,10 @@ def test_require_is_safe_where_all_who_were_seen_lately_send_it(
 
 def test_where_nothing_was_kept_it_says_so(several: Path) -> None:
     lines = run_cli("--config", several, "clients").worked().out.splitlines()
-    assert [line.split()[:4] for line in lines[1:]] == [
-        ["vpn", "192.0.2.0/24", "auto", "never"],
-        ["wifi", "198.51.100.1", "off", "never"],
-        ["here", "127.0.0.1,", "::1", "require"],
+    assert [line.split()[:5] for line in lines[1:]] == [
+        ["vpn", "auto", "not", "seen", "never"],
+        ["wifi", "off", "not", "seen", "never"],
+        ["here", "require", "not", "seen", "never"],
     ]
 
 
@@ -96,7 +99,10 @@ def test_the_report_says_what_to_do(several: Path) -> None:
         tally("gone", "203.0.113.1", signed=1),
     )
     out = run_cli("--config", several, "clients", "--sources").worked().out
-    assert "\nvpn, wifi: set message_authenticator: require\n" in out
+    assert "\nwifi: set message_authenticator: require\n" in out
+    assert "\nvpn: likewise, if it uses no other address than those seen (--sources)\n" in out
+    assert "\nvpn: 192.0.2.0/24\n" in out
+    assert "\ngone: not configured\n" in out
     lines = {line.split()[0]: line for line in out.splitlines() if line}
     assert "yes: is so already; 127.0.0.1 discarded without at " in out
     assert lines["203.0.113.1"].split()[-1] == "never"
@@ -141,6 +147,12 @@ def test_a_source_or_a_client_is_forgotten(several: Path) -> None:
     assert [each["source"] for each in report(several)["vpn"]["sources"]] == ["192.0.2.0", "192.0.2.2"]
     record = run_cli("--config", several, "clients", "--forget", "vpn", "--json").json
     assert record == {"client": "vpn", "source": None, "forgotten": 2}
+    assert report(several)["vpn"]["sources"] == []
+
+
+def test_an_address_may_be_spelled_as_one_likes(several: Path) -> None:
+    keep(several, tally("vpn", "2001:db8::7", signed=1))
+    run_cli("--config", several, "clients", "--forget", "vpn/2001:DB8:0::7").worked()
     assert report(several)["vpn"]["sources"] == []
 
 

@@ -180,3 +180,20 @@ def test_logrotate_moves_the_file_away_and_no_event_is_lost(university: Site) ->
         found = run_process("--config", server.config, "audit", "--user", user.name, "--json").worked()
     assert found.out == moved.read_text() + path.read_text()
     assert found.err == ""
+
+
+def test_a_file_that_was_rotated_is_left_though_the_configuration_is_broken(university: Site) -> None:
+    """Or the old file, and what comes after in it, would be packed up and deleted."""
+    user, path = university.staff(), university.folder / "rotated.jsonl"
+    with (
+        university.another("rotating.yaml", {"audit": {"file": path.name}}) as server,
+        university.nas(server=server) as nas,
+    ):
+        nas.ask(user.name, user.password)
+        path.rename(path.with_name("rotated.jsonl.1"))
+        (university.folder / "rotating.yaml").write_text("contct: nobody")
+        server.reload()
+        server.wait_for("reload_refused")
+        nas.ask(user.name, "wrong")
+    assert university.outcomes(user.name, path.name) == ["reject wrong_password"]
+    assert university.outcomes(user.name, "rotated.jsonl.1") == ["challenge challenged"]

@@ -180,3 +180,27 @@ def test_without_a_file_the_events_are_in_the_log() -> None:
     audit.close()
 
     assert logged == [{"event": "audit", "log_level": "info", **RECORD}]
+
+
+def test_after_a_rotation_it_goes_on_in_a_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    audit = AuditFile(path)
+    audit(EVENT)
+    path.rename(tmp_path / "audit.jsonl.1")
+    audit.reopen()
+    audit(EVENT)
+    audit.close()
+    assert path.read_text() == (tmp_path / "audit.jsonl.1").read_text()
+
+
+def test_where_there_can_be_no_new_file_it_goes_on_in_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    audit = AuditFile(folder / "audit.jsonl")
+    folder.rename(tmp_path / "old")
+    with structlog.testing.capture_logs() as logged:
+        audit.reopen()
+    audit(EVENT)
+    audit.close()
+    assert [line["event"] for line in logged] == ["audit_not_reopened"]
+    assert (tmp_path / "old" / "audit.jsonl").read_text().count("\n") == 1

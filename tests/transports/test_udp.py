@@ -279,6 +279,7 @@ def served(
         LoopClock(),
         log,
         sources=Sources(),
+        replies={},
         note=lambda: None,
         vouches=lambda _: False,
         is_ready=lambda: True,

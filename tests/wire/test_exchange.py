@@ -14,7 +14,7 @@ from pyrad.packet import AuthPacket
 
 from radius_mfa.core.messages import AccessRequest, Code, Reply, ReplyAttribute
 from radius_mfa.wire.clients import Client, Clients
-from radius_mfa.wire.exchange import Exchange, Limits
+from radius_mfa.wire.exchange import Exchange, KnownReplies, Limits
 from radius_mfa.wire.sources import Sources
 from tests.wire.support import (
     SECRET,
@@ -69,6 +69,7 @@ class Rig:
         signers: Iterable[tuple[str, str]] = (),
         good_states: Container[bytes] = (),
         limits: Limits | None = None,
+        replies: KnownReplies | None = None,
     ) -> None:
         self.decider = Decider()
         self.meter = CountingMeter()
@@ -89,6 +90,7 @@ class Rig:
             self.clock,
             log,
             sources=self.sources,
+            replies={} if replies is None else replies,
             note=self.note,
             vouches=self.vouches,
             is_ready=lambda: self.ready,
@@ -496,6 +498,39 @@ class TestDuplicates:
                 rig.decider.say(ACCEPT)
                 await turns()
             assert len(set(rig.sent)) == 2
+
+        run(play)
+
+    def test_what_was_answered_before_a_reload_is_answered_alike_after_it(self) -> None:
+        async def play() -> None:
+            known: KnownReplies = {}
+            before = Rig(replies=known)
+            before.receive(login(identifier=1))
+            before.receive(login(identifier=2))
+            await turns()
+            before.decider.say(ACCEPT, 0)
+            await turns()
+            after = Rig(replies=known)
+            after.receive(login(identifier=1))
+            assert after.sent == before.sent
+            # What was under way ends there, and is not begun again here.
+            after.receive(login(identifier=2))
+            assert after.meter.discarded("duplicate_in_flight") == 1
+            before.decider.say(ACCEPT, 1)
+            await turns()
+            after.receive(login(identifier=2))
+            assert after.sent == before.sent
+            assert after.decider.requests == []
+
+        run(play)
+
+    def test_what_a_reload_has_changed_begins_anew(self) -> None:
+        async def play() -> None:
+            known: KnownReplies = {}
+            Rig(make_client(), make_client(name="wifi", networks=("192.0.2.0/24",)), replies=known)
+            assert len(known) == 2
+            Rig(make_client(timeout=1.0), replies=known)
+            assert [(name, window) for name, window, _ in known] == [("vpn", 4.0)]
 
         run(play)
 
