@@ -115,6 +115,7 @@ def rig(users: int, starts: int, *, ldaps: bool = False, postgresql: bool = Fals
         authority = Authority(folder / "tls") if ldaps else None
         with _slapd(folder, users, authority.certify("127.0.0.1") if authority else None) as (directory, url):
             config = folder / "bench.yaml"
+            config.touch(0o600)  # there are secrets in it
             config.write_text(_yaml(folder, url, storage, authority))
             _run(config, "keys", "init")
             began = time.perf_counter()

@@ -41,7 +41,7 @@ PEOPLE = (
     Person("comma", "se,cret", (STAFF,)),
     Person("digits", "pass123456", (STAFF,)),
 )
-_USERS, _ENROLLED = 500, 400
+_USERS, _ENROLLED = 1000, 900
 _KNOWN = 10  # those before it are asked for by name, by several tests: no test has them for itself
 
 

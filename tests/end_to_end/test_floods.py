@@ -26,7 +26,6 @@ from tests.end_to_end.nas import (
     ACCEPT,
     CALLING_STATION_ID,
     CHALLENGE,
-    CODES,
     STATUS_SERVER,
     USER_NAME,
     USER_PASSWORD,
@@ -41,6 +40,7 @@ from tests.wire.support import hide, request
 
 PREFIX = "127.0.4."  # a client of many sources, one of which floods
 _BURST = 64  # datagrams at a time; the flood makes room for whoever else is at the machine
+_BATCH = 200  # logins that begin at once: fewer than a socket has Identifiers
 _LOGINS = 5  # while a flood goes on, at least
 
 
@@ -317,16 +317,12 @@ def test_20_000_logins_that_nobody_finishes_take_bounded_room_and_push_out_none(
 
 def begin_all(nas: RawNas, crowd: Sequence[Account], stations: range) -> None:
     """Have a login begin at each station, and its challenge come; so many at once as one source may."""
-    at_once, waiting = 200, 0
-    for station in stations:
-        user = crowd[station % len(crowd)]
-        where = (CALLING_STATION_ID, b"%d" % station)
-        nas.socket.send(nas.packet(user.name.encode(), user.password.encode(), where))
-        waiting += 1
-        if waiting == at_once or station == stations[-1]:
-            for _ in range(waiting if station == stations[-1] else at_once // 2):
-                assert CODES[nas.socket.recv(4096)[0]] == CHALLENGE
-                waiting -= 1
+    for start in stations[::_BATCH]:
+        packets = []
+        for station in range(start, min(start + _BATCH, stations.stop)):
+            user, where = crowd[station % len(crowd)], (CALLING_STATION_ID, b"%d" % station)
+            packets.append(nas.packet(user.name.encode(), user.password.encode(), where))
+        assert {reply.code for reply in nas.exchange_all(packets)} == {CHALLENGE}
 
 
 # --- a wrong shared secret ------------------------------------------------------------------------

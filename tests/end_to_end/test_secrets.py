@@ -106,7 +106,7 @@ def ask_without_directory(site: Site, slapd: Slapd, nas: RawNas, user: Account) 
 @pytest.fixture
 def talkative(university: Site) -> Iterator[tuple[Server, Slapd, MailServer]]:
     """A server that logs all it can, at a directory and a mail server of its own."""
-    with Slapd(users=500) as slapd, MailServer(credentials=("mfa", SMTP_PASSWORD)) as mail_server:
+    with Slapd(users=1000) as slapd, MailServer(credentials=("mfa", SMTP_PASSWORD)) as mail_server:
         changes = university.usual()
         changes["directory"]["ldap"] |= {"servers": slapd.url, "bind_password": slapd.bind_password}
         changes["factors"]["mail"] = {
