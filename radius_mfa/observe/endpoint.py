@@ -1,7 +1,7 @@
 """The metrics, where Prometheus fetches them.
 
 It is a thread's work, beside the event loop, and there is room for few who ask at once: whoever connects and
-says nothing takes a place for a few seconds, and never a login's time.
+says nothing, or little, takes a place for a few seconds.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import socket
 import socketserver
 import sys
+from contextlib import suppress
 from http.server import HTTPServer
-from threading import BoundedSemaphore, Event, Thread
+from threading import BoundedSemaphore, Event, Thread, Timer
 from typing import Any
 
 import structlog
@@ -19,7 +20,8 @@ from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollecto
 from radius_mfa.observe.metrics import Counts
 
 _MOST_AT_ONCE = 8
-_PATIENCE = 5.0  # seconds that somebody may say or take nothing
+_PATIENCE = 5.0  # seconds that somebody may say or take nothing,
+_DEADLINE = 10.0  # and that all of it may take
 _GLANCE = 0.2  # seconds between two looks whether to end
 
 log = structlog.get_logger()
@@ -91,9 +93,13 @@ class _Server(socketserver.ThreadingMixIn, HTTPServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        cutting = Timer(_DEADLINE, _cut, (request,))
+        cutting.daemon = True
+        cutting.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            cutting.cancel()
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -102,3 +108,8 @@ class _Server(socketserver.ThreadingMixIn, HTTPServer):
         broken = sys.exc_info()[1]
         if not isinstance(broken, OSError):
             log.error("metrics_failed", error=type(broken).__name__)
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has ended by itself
+        connection.shutdown(socket.SHUT_RDWR)

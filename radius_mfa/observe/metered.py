@@ -105,8 +105,8 @@ class MeteredStore:
     async def spend(
         self, attempt: Attempt, reserve: Callable[[Counters], Counters | None], deadline: float
     ) -> Reserved | AnsweredBefore | Refusal:
-        spent = await self._watch.time("spend", self._store.spend(attempt, reserve, deadline))
-        return self._heard(spent, written=isinstance(spent, Reserved))
+        # Nothing is said by it: an answer that was cut off is reserved once more without a word being written.
+        return await self._watch.time("spend", self._store.spend(attempt, reserve, deadline))
 
     async def settle(self, settlement: Settlement, deadline: float) -> Settled | AnsweredBefore:
         settled = await self._watch.time("settle", self._store.settle(settlement, deadline))

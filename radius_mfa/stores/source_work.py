@@ -7,6 +7,7 @@ from dataclasses import astuple
 
 from radius_mfa.core.store import SourceTally
 from radius_mfa.stores.work import Statement, Work, of_many
+from radius_mfa.wire.sources import MOST_SIGNERS as MOST_SIGNERS
 
 KEPT = 90 * 86400.0  # seconds since a source was last seen that never sent a Message-Authenticator
 MOST_STRANGERS = 1024  # of a client, such sources: they can be made up
@@ -44,7 +45,8 @@ _FORGET_TEXT = """
     WHERE signed + unsigned > 0 AND client = ? {which} RETURNING 1"""
 _FORGET = Statement(_FORGET_TEXT.format(which=""))
 _FORGET_ONE = Statement(_FORGET_TEXT.format(which="AND source = ?"))
-# One that has signed is kept for good: it must not be served without again because it was away.
+# One that has signed is kept for good: it must not be served without again because it was away.  Of more than
+# are told apart those seen first are kept, who are enough for all of their client to have to sign.
 PURGE = Statement("""
     DELETE FROM client_source WHERE (client, source) IN
         (SELECT client, source FROM client_source WHERE signed = 0 AND last_seen <= ? LIMIT ?)
@@ -52,9 +54,24 @@ PURGE = Statement("""
 PURGE_STRANGERS = Statement("""
     DELETE FROM client_source WHERE (client, source) IN
         (SELECT client, source FROM
-            (SELECT client, source, row_number() OVER (PARTITION BY client ORDER BY last_seen DESC) AS place
+            (SELECT client, source,
+                row_number() OVER (PARTITION BY client ORDER BY unsigned DESC, last_seen DESC) AS place
             FROM client_source WHERE signed = 0 AND forgotten = 0) AS stranger
         WHERE place > ? LIMIT ?)
+    RETURNING 1""")
+PURGE_SIGNERS = Statement("""
+    DELETE FROM client_source WHERE (client, source) IN
+        (SELECT client, source FROM
+            (SELECT client, source, row_number() OVER (PARTITION BY client ORDER BY first_seen, source) AS place
+            FROM client_source WHERE signed > 0) AS signer
+        WHERE place > ? LIMIT ?)
+    RETURNING 1""")
+# What was counted before has been written down by then.
+REMEMBERED = 86400.0  # seconds that it is known of a source that it was forgotten
+PURGE_FORGOTTEN = Statement("""
+    DELETE FROM client_source WHERE (client, source) IN
+        (SELECT client, source FROM client_source
+        WHERE forgotten > 0 AND forgotten <= ? AND signed + unsigned = 0 LIMIT ?)
     RETURNING 1""")
 
 

@@ -248,6 +248,8 @@ class SqlStore(ABC):
             + await self._purge(key_work.PURGE_NODES, now)
             + await self._purge(source_work.PURGE, now - source_work.KEPT)
             + await self._purge(source_work.PURGE_STRANGERS, source_work.MOST_STRANGERS)
+            + await self._purge(source_work.PURGE_SIGNERS, source_work.MOST_SIGNERS)
+            + await self._purge(source_work.PURGE_FORGOTTEN, now - source_work.REMEMBERED)
         )
 
     async def _purge(self, statement: Statement, *before: float) -> int:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from itertools import chain, islice
 
 from radius_mfa.core.store import SourceTally
 
-_MOST = 65536
+MOST_SIGNERS = 4096  # of a client, that are told apart; from as many on, all of it must send one
 _MOST_STRANGERS = 1024  # of a client, counted between two times that the counts are taken
 
 Pair = tuple[str, str]
@@ -20,27 +19,33 @@ Pair = tuple[str, str]
 
 
 class Sources:
-    """Sources by client.  A server has one for as long as it runs, whatever configuration it answers under."""
+    """Sources by client.  A server has one for as long as it runs, whatever configuration it answers under.
+
+    Each client has room of its own: whoever has the secret of one changes nothing for another.
+    """
 
     def __init__(self, signers: Iterable[Pair] = ()) -> None:
         """`signers`: who is known to send it."""
-        self._signers = set(signers)
         self._tallies: dict[Pair, SourceTally] = {}
         self._strangers: Counter[str] = Counter()  # who came without one first, by client
+        self._signers: dict[str, set[str]] = {}
+        self.know(signers)
 
     def signs(self, client: str, host: str) -> bool:
-        """Whether that source is known to send it."""
-        return (client, host) in self._signers
+        """Whether that source is known to send it; of a client with too many to tell apart, every one."""
+        signers = self._signers.get(client, ())
+        return host in signers or len(signers) >= MOST_SIGNERS
 
     def know(self, signers: Iterable[Pair]) -> None:
         """From now on these are known to send it, and whom we have counted since; nobody else."""
-        counted = (pair for pair, tally in self._tallies.items() if tally.signed)
-        self._signers = set(islice(chain(counted, signers), _MOST))
+        self._signers = {}
+        for client, host in (*signers, *(pair for pair, tally in self._tallies.items() if tally.signed)):
+            self._learn(client, host)
 
     def saw(self, client: str, host: str, now: float, *, signed: bool) -> bool:
         """Count an Access-Request, at `now` in wall seconds; whether it is the first signed one of its source."""
-        pair = (client, host)
-        tally = self._tallies.get(pair) or self._new(pair, now, signed=signed)
+        first = signed and self._learn(client, host)
+        tally = self._tallies.get((client, host)) or self._new(client, host, now, signed=signed)
         if tally is not None:
             tally.last_seen = now
             if signed:
@@ -49,10 +54,7 @@ class Sources:
             else:
                 tally.unsigned += 1
                 tally.last_unsigned = now
-        if not signed or pair in self._signers or len(self._signers) >= _MOST:
-            return False
-        self._signers.add(pair)
-        return True
+        return first
 
     def take(self) -> list[SourceTally]:
         """What was counted since the last time; it begins anew from here."""
@@ -63,8 +65,8 @@ class Sources:
     def put_back(self, tallies: Iterable[SourceTally]) -> None:
         """What was taken and could not be kept, to be taken once more."""
         for each in tallies:
-            pair = (each.client, each.source)
-            tally = self._tallies.get(pair) or self._new(pair, each.first_seen, signed=each.signed > 0)
+            known = self._tallies.get((each.client, each.source))
+            tally = known or self._new(each.client, each.source, each.first_seen, signed=each.signed > 0)
             if tally is not None:
                 tally.first_seen = min(tally.first_seen, each.first_seen)
                 tally.last_seen = max(tally.last_seen, each.last_seen)
@@ -73,15 +75,22 @@ class Sources:
                 tally.last_signed = max(tally.last_signed, each.last_signed)
                 tally.last_unsigned = max(tally.last_unsigned, each.last_unsigned)
 
-    def _new(self, pair: Pair, now: float, *, signed: bool) -> SourceTally | None:
+    def _learn(self, client: str, host: str) -> bool:
+        """Whether it is a signer that was not known, and is now."""
+        signers = self._signers.setdefault(client, set())
+        if host in signers or len(signers) >= MOST_SIGNERS:
+            return False
+        signers.add(host)
+        return True
+
+    def _new(self, client: str, host: str, now: float, *, signed: bool) -> SourceTally | None:
         """A source counted from now on; None where there is no room, which made-up ones take from no signer."""
-        client, host = pair
-        if len(self._tallies) >= _MOST:
-            return None
-        if not signed:
-            strangers = self._strangers
-            if strangers[client] >= _MOST_STRANGERS or strangers.total() >= _MOST // 2:
+        if signed:
+            if host not in self._signers.get(client, ()):
                 return None
-            strangers[client] += 1
-        tally = self._tallies[pair] = SourceTally(client, host, first_seen=now, last_seen=now)
+        elif self._strangers[client] >= _MOST_STRANGERS:
+            return None
+        else:
+            self._strangers[client] += 1
+        tally = self._tallies[client, host] = SourceTally(client, host, first_seen=now, last_seen=now)
         return tally

@@ -161,7 +161,7 @@ def test_where_every_directory_is_bad_everybody_is_refused_in_time_and_each_is_n
 def test_when_both_directories_are_gone_and_one_is_back_logins_work_by_themselves(place: Place) -> None:
     nobody = f"ldap://127.0.0.1:{free_port()}"
     half_way = place.site.staff()
-    with Slapd(users=450) as slapd:
+    with Slapd(users=1000) as slapd:
         ldap = place.site.usual()["directory"]["ldap"]
         ldap |= {"bind_password": slapd.bind_password, "servers": [slapd.url, nobody]}
         with place.server(directory={"ldap": ldap}) as server, place.site.nas(VPN, server) as nas:

@@ -121,7 +121,7 @@ def flooded(university: Site) -> Iterator[Flooded]:
 
 @pytest.fixture
 def own(university: Site, tmp_path: Path) -> Iterator[Own]:
-    with Slapd(users=450, options="\ndatabase monitor\n") as slapd:
+    with Slapd(users=1000, options="\ndatabase monitor\n") as slapd:
         ldap = university.usual()["directory"]["ldap"]
         ldap |= {"servers": slapd.url, "bind_password": slapd.bind_password}
         config = university.write(

@@ -1,4 +1,4 @@
-"""Where the metrics are fetched, in a process that runs out of descriptors."""
+"""Where the metrics are fetched: by whom says little for long, and where there are no descriptors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from bench.rig import cpu
+from radius_mfa.observe import endpoint
+from radius_mfa.observe.metrics import Counts
 
 PROGRAM = """
 import sys
@@ -44,3 +48,15 @@ def test_without_descriptors_it_waits_for_one_at_rest() -> None:
             assert scraper.recv(15).startswith(b"HTTP/1.0 200")
         process.communicate("")
     assert process.returncode == 0
+
+
+def test_who_sends_an_octet_now_and_then_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "_DEADLINE", 0.2)
+    it = endpoint.MetricsEndpoint("127.0.0.1", 0, Counts())
+    try:
+        with socket.create_connection(it.address) as scraper:
+            scraper.sendall(b"G")
+            scraper.settimeout(endpoint._PATIENCE - 1)  # in which nobody is taken for gone
+            assert scraper.recv(1) == b""
+    finally:
+        it.close()

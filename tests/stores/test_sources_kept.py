@@ -132,14 +132,33 @@ def test_who_never_signed_is_purged_in_time_and_who_did_never(it: Asked) -> None
     assert [each.source for each in kept(it)] == [ONE]
 
 
-def test_of_sources_that_can_be_made_up_the_latest_of_each_client_are_kept(
+def test_of_signers_so_many_are_kept_that_all_of_their_client_must_sign(
     it: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else whoever can write source addresses fills the store."""
+    """Whoever has a client's secret may sign from every address of it."""
+    monkeypatch.setattr(source_work, "MOST_SIGNERS", 3)
+    add(it, *(signed(f"192.0.2.{number}", at=NOON + number) for number in range(5)), signed(client="wifi"))
+    assert it.purge(NOON) == 2
+    assert [each.source for each in kept(it)] == ["192.0.2.0", "192.0.2.1", "192.0.2.2", ONE]
+
+
+def test_that_something_was_forgotten_is_known_for_a_day(it: Asked) -> None:
+    add(it, signed(), signed(TWO))
+    it.run(it.store.forget_sources("vpn", ONE))
+    assert it.purge(NOON + source_work.REMEMBERED - 1) == 0
+    assert it.purge(NOON + source_work.REMEMBERED) == 1
+    assert [each.source for each in kept(it)] == [TWO]
+
+
+def test_of_sources_that_can_be_made_up_those_that_asked_most_are_kept(
+    it: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever can write source addresses fills the store, or pushes out who is really there."""
     monkeypatch.setattr(source_work, "MOST_STRANGERS", 3)
-    add(it, *(unsigned(f"192.0.2.{number}", at=NOON + number) for number in range(5)))
+    add(it, unsigned("192.0.2.0", count=5000))
+    add(it, *(unsigned(f"192.0.2.{number}", at=NOON + number) for number in range(1, 5)))
     add(it, *(signed(f"198.51.100.{number}") for number in range(5)), unsigned(client="wifi"))
     assert it.purge(NOON) == 2
-    assert [each.source for each in kept(it) if not each.signed] == ["192.0.2.2", "192.0.2.3", "192.0.2.4", ONE]
+    assert [each.source for each in kept(it) if not each.signed] == ["192.0.2.0", "192.0.2.3", "192.0.2.4", ONE]
     assert sum(each.signed for each in kept(it)) == 5
     assert it.purge(NOON) == 0

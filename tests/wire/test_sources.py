@@ -78,25 +78,21 @@ def test_made_up_sources_take_no_room_from_those_that_sign() -> None:
     assert len(sources.take()) == 1
 
 
-def test_made_up_sources_of_many_clients_take_no_room_from_those_that_sign() -> None:
-    sources = Sources()
-    for number in range(limits._MOST + 10):
-        sources.saw(f"client {number % 100}", str(number), 1.0, signed=False)
-    assert sources.saw("client 1", HOST, 2.0, signed=True)
+def test_of_a_client_with_too_many_signers_every_source_must_sign_and_no_other_client_is_touched() -> None:
+    """Whoever has a client's secret may sign from every address of it: that opens nothing (CVE-2024-3596)."""
+    sources = Sources([("vpn", HOST)])
+    for number in range(limits.MOST_SIGNERS + 10):
+        sources.saw("dorm", str(number), 1.0, signed=True)
+    assert sources.signs("dorm", "never seen")
+    assert sources.signs("vpn", HOST)
+    assert not sources.signs("vpn", "192.0.2.2")
     taken = sources.take()
-    assert len(taken) == limits._MOST // 2 + 1
-    assert taken[-1].signed == 1
-
-
-def test_all_tables_are_bounded() -> None:
-    sources = Sources(("vpn", str(number)) for number in range(limits._MOST))
-    assert not sources.saw("vpn", HOST, 1.0, signed=True)
-    assert not sources.signs("vpn", HOST)
-    full = Sources()
-    full.put_back(SourceTally("vpn", str(number), 1.0, 1.0, signed=1) for number in range(limits._MOST + 10))
-    full.saw("vpn", HOST, 1.0, signed=True)
-    assert full.signs("vpn", HOST)  # though it is not counted
-    assert len(full.take()) == limits._MOST
+    assert len(taken) == limits.MOST_SIGNERS
+    sources.know([*((each.client, each.source) for each in taken), ("vpn", HOST)])
+    assert sources.signs("dorm", "never seen")
+    assert sources.signs("vpn", HOST)
+    sources.put_back(taken)
+    assert len(sources.take()) == limits.MOST_SIGNERS
 
 
 _SEEN = st.tuples(st.sampled_from(["vpn", "wifi"]), st.sampled_from(["a", "b", "c"]), st.booleans())
