@@ -116,7 +116,10 @@ def test_what_logins_came_to_can_be_fetched(university: Site) -> None:
             "access_reject": 1,
         }
         discarded = got.shown("radius_mfa_discarded_total")
-        assert discarded == {" unknown_source": 1, "vpn message_authenticator_required": 1}
+        assert {key: value for key, value in discarded.items() if value} == {
+            " unknown_source": 1,
+            "vpn message_authenticator_required": 1,
+        }
         assert got.value("radius_mfa_decision_seconds_count", client="vpn") == 7
         assert 0 < got.value("radius_mfa_decision_seconds_sum", client="vpn") < 7 * _PATIENCE
         assert got.value("radius_mfa_step_seconds_count", step="directory_password") == 4
