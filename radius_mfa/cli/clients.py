@@ -173,7 +173,9 @@ class _Line:
         if not self.rule:
             return "is not configured any more; --forget it"
         if self.rule == "require":
-            return "yes: is so already" + (f"; {self._without}" if self.verdict in ("none", "mixed") else "")
+            return "yes: is so already" + (
+                f"; {self._without}" if self._culprits and self.verdict != "all" else ""
+            )
         if self.is_safe is None:
             return "unknown: not seen" + (" for 30 days" if self.sources else "")
         if not self.is_safe:
@@ -188,7 +190,9 @@ class _Line:
     @property
     def _culprits(self) -> Sequence[SourceTally]:
         """Sources that would not be served any more, also those that were not seen lately: a standby, say."""
-        return [each for each in self.sources if not _is_good(each, self.now)]
+        networks = [ip_network(each) for each in self.addresses]
+        here = [each for each in self.sources if any(ip_address(each.source) in network for network in networks)]
+        return [each for each in here if not _is_good(each, self.now)]
 
     @property
     def _without(self) -> str:

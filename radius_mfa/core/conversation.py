@@ -350,7 +350,7 @@ class Conversation:
         before = self._given_before(attempt, spent) if isinstance(spent, AnsweredBefore) else None
         if before is None:
             return self._refuse(login, Outcome.STATE_SPENT)
-        if login.asks_in_one_field and isinstance(before, Accept):
+        if isinstance(before, Accept) and login.request.first(Attribute.STATE) is None:
             return self._refuse(login, Outcome.CODE_USED)
         return self._conclude(login, before, "the same answer again")
 

@@ -132,7 +132,8 @@ class Login:
         window = self.request.nas.window
         # The State may be answered until it expires, and that answer be repeated for a window after.
         own = Attempt(self.id, self.round, self.user_id, digest, self.expires + window, window, guess, others)
-        if self.asks_in_one_field:
+        # A State may come all the same, from before a reload: then it is that which is spent.
+        if self.asks_in_one_field and self.request.first(Attribute.STATE) is None:
             yield replace(own, login=sealer.digest("one line", self.user_id.encode(), *parts))
         yield own
 

@@ -56,8 +56,8 @@ class AuditFile:
         except ConfigurationError as broken:
             log.error("audit_not_reopened", error=str(broken), note="goes on in the file it has")
             return
+        self._torn = again._torn or (self._torn and os.path.sameopenfile(again._file, self._file))
         os.dup2(again._file, self._file, inheritable=False)
-        self._torn = again._torn
         again.close()
 
     def close(self) -> None:

@@ -95,12 +95,13 @@ class _Server(socketserver.ThreadingMixIn, HTTPServer):
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         cutting = Timer(_DEADLINE, _cut, (request,))
         cutting.daemon = True
-        cutting.start()
         try:
+            cutting.start()
             super().process_request_thread(request, client_address)
         finally:
             cutting.cancel()
             self._room.release()
+            _cut(request)  # also where there was no thread for the timer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Whoever went away or was too slow is no error; a mistake of ours is one line of the log."""

@@ -56,7 +56,7 @@ PURGE_STRANGERS = Statement("""
         (SELECT client, source FROM
             (SELECT client, source,
                 row_number() OVER (PARTITION BY client ORDER BY unsigned DESC, last_seen DESC) AS place
-            FROM client_source WHERE signed = 0 AND forgotten = 0) AS stranger
+            FROM client_source WHERE signed = 0 AND (forgotten = 0 OR unsigned > 0)) AS stranger
         WHERE place > ? LIMIT ?)
     RETURNING 1""")
 PURGE_SIGNERS = Statement("""

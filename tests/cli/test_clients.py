@@ -150,6 +150,13 @@ def test_a_source_or_a_client_is_forgotten(several: Path) -> None:
     assert report(several)["vpn"]["sources"] == []
 
 
+def test_an_address_the_client_no_longer_has_says_nothing_of_it(several: Path) -> None:
+    keep(several, tally("vpn", "192.0.2.1", signed=1), tally("vpn", "203.0.113.9", unsigned=1))
+    keep(several, tally("here", "203.0.113.9", unsigned=1))
+    assert report(several)["vpn"]["require_is_safe"] is True
+    assert report(several)["here"]["advice"] == "yes: is so already"
+
+
 def test_an_address_may_be_spelled_as_one_likes(several: Path) -> None:
     keep(several, tally("vpn", "2001:db8::7", signed=1))
     run_cli("--config", several, "clients", "--forget", "vpn/2001:DB8:0::7").worked()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -123,6 +124,23 @@ def test_no_second_mail_is_sent(it: House) -> None:
     assert first.says(line) == again.says(line) == "reject mail_sent"
     assert again.message == first.message
     assert len(it.mails()) == 1
+
+
+def test_a_state_from_before_a_reload_is_spent_as_any_other(it: House) -> None:
+    """The client could show a challenge then; a State completes one login, whatever its profile is by now."""
+    login = it.challenged("alice", VPN)
+    login.nas = replace(VPN, profile=COMMA.profile)
+    for station in (None, b"02-00-00-00-00-01"):
+        fresh = it.challenged("alice", VPN)
+        fresh.nas = login.nas
+        code = it.code("alice")
+        assert fresh.says(code, station=station) == "accept accepted"
+        assert fresh.says(code, station=station) == "accept accepted"  # the identical answer
+        it.clock.advance(60)
+        assert fresh.says(it.code("alice"), station=station) == "reject state_spent"
+        assert fresh.says(code, station=station) == "reject state_spent"
+    assert login.says(it.wrong_code("alice")) == "reject code_wrong"
+    assert login.says(it.code("alice")) == "reject state_spent"
 
 
 def test_with_a_state_nothing_of_this_applies(it: House) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from time import monotonic
 
 import pytest
 
 from tests.end_to_end.nas import ACCEPT, REJECT, STATUS_SERVER, RawNas
 from tests.end_to_end.site import REJECT_DELAY, SLOW, Site, masked, site
+from tests.end_to_end.test_directory_fails import silent, stopped
 from tests.peers.postgresql import Postgresql
 from tests.peers.server import Server
-from tests.peers.slapd import Slapd
 
 PROBE = "monitor"
 # Seconds in which it is noticed: with nobody logging in, with somebody who does, and that it is over.  The
@@ -37,26 +35,6 @@ def probed(fragile: Site) -> Iterator[Server]:
     clients[0].update(probe_users=[PROBE], timeout="2s")
     with fragile.another("probed.yaml", {"clients": clients, "audit": {"file": "probed.jsonl"}}) as server:
         yield server
-
-
-@contextmanager
-def stopped(slapd: Slapd) -> Iterator[None]:
-    slapd.stop()
-    try:
-        yield
-    finally:
-        slapd.start()
-
-
-@contextmanager
-def silent(slapd: Slapd) -> Iterator[None]:
-    """It takes connections, and says nothing."""
-    os.kill(slapd.pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, slapd.pid, os.WSTOPPED)
-    try:
-        yield
-    finally:
-        os.kill(slapd.pid, signal.SIGCONT)
 
 
 def answers(nas: RawNas, packet: bytes) -> str:
