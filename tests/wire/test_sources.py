@@ -95,6 +95,15 @@ def test_of_a_client_with_too_many_signers_every_source_must_sign_and_no_other_c
     assert len(sources.take()) == limits.MOST_SIGNERS
 
 
+def test_what_is_put_back_of_a_signer_that_was_forgotten_meanwhile_counts_no_more() -> None:
+    sources = Sources()
+    sources.saw("vpn", HOST, 1.0, signed=True)
+    taken = sources.take()
+    sources.know([])
+    sources.put_back(taken)
+    assert sources.take() == []
+
+
 _SEEN = st.tuples(st.sampled_from(["vpn", "wifi"]), st.sampled_from(["a", "b", "c"]), st.booleans())
 
 
