@@ -117,9 +117,9 @@ def rig(users: int, starts: int, *, ldaps: bool = False, postgresql: bool = Fals
             config = folder / "bench.yaml"
             config.touch(0o600)  # there are secrets in it
             config.write_text(_yaml(folder, url, storage, authority))
-            _run(config, "keys", "init")
+            run_command(config, "keys", "init")
             began = time.perf_counter()
-            _run(config, "token", "import", str(_tokens(folder, users)))
+            run_command(config, "token", "import", str(tokens(folder, users)))
             import_seconds = time.perf_counter() - began
             ready = []
             for _ in range(starts - 1):
@@ -194,11 +194,13 @@ def _command(config: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "radius_mfa", "--config", str(config), *arguments]
 
 
-def _run(config: Path, *arguments: str) -> None:
+def run_command(config: Path, *arguments: str) -> None:
+    """One of `radius-mfa`'s commands, which has to work."""
     subprocess.run(_command(config, *arguments), check=True, stdout=subprocess.DEVNULL)
 
 
-def _tokens(folder: Path, users: int) -> Path:
+def tokens(folder: Path, users: int) -> Path:
+    """A file of TOTP tokens to be imported, one for each user of the load."""
     path = folder / "tokens.csv"
     with path.open("w", newline="") as file:
         rows = csv.writer(file)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import csv
 import json
 import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,8 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.request import urlopen
 
-from bench.load import seed
-from bench.rig import resident
+from bench.rig import resident, run_command, tokens
 from tests.peers.server import Server
 from tests.peers.slapd import Slapd
 
@@ -51,8 +46,8 @@ class House:
         self.port = _free_port()
         self.config = folder / "soak.yaml"
         self.config.write_text(json.dumps(_configuration(folder, slapds, self.port)))  # JSON is YAML
-        _command(self.config, "keys", "init")
-        _command(self.config, "token", "import", str(_tokens(folder, users)))
+        run_command(self.config, "keys", "init")
+        run_command(self.config, "token", "import", str(tokens(folder, users)))
         self._server = _Server(self.config)
 
     @property
@@ -162,20 +157,6 @@ def _configuration(folder: Path, slapds: list[Slapd], port: int) -> dict[str, An
 def _same_password(first: Slapd) -> str:
     """The service has one password at all directories."""
     return f"dn: {first.bind_dn}\nchangetype: modify\nreplace: userPassword\nuserPassword: {first.bind_password}\n"
-
-
-def _command(config: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "radius_mfa", "--config", str(config), *arguments]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-def _tokens(folder: Path, users: int) -> Path:
-    path = folder / "tokens.csv"
-    with path.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["username", "secret"])
-        rows.writerows((f"u{number}", base64.b32encode(seed(number)).decode()) for number in range(users))
-    return path
 
 
 def _free_port() -> int:

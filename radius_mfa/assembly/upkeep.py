@@ -15,7 +15,7 @@ from radius_mfa.wire.sources import Sources
 
 _PURGE_EVERY = 60.0  # seconds
 _CLOCK_MARGIN = 3600.0  # seconds: a clock that jumps must not make a State forgotten while it is good
-_KEEP_EVERY = 10.0  # seconds; what a crash loses of the counts
+KEEP_EVERY = 10.0  # seconds; what a crash loses of the counts
 _READ_EVERY = 60.0  # seconds until what another node has learnt is known here
 
 
@@ -34,9 +34,13 @@ async def purge(store: Store, clock: Clock, retention: Callable[[], float]) -> N
 
 
 class SourceKeeper:
-    """Writes down, once in a while, what was counted of sources, and learns what other nodes have seen of them."""
+    """Writes down, once in a while, what was counted of sources, and learns what other nodes have seen of them.
 
-    def __init__(self, sources: Sources, store: Store, clock: Clock) -> None:
+    `every`: seconds between two times, where nothing should not wait.
+    """
+
+    def __init__(self, sources: Sources, store: Store, clock: Clock, every: float = KEEP_EVERY) -> None:
+        self._every = every
         self._sources = sources
         self._store = store
         self._clock = clock
@@ -53,7 +57,7 @@ class SourceKeeper:
         """Write down and learn, for ever."""
         while True:
             try:
-                async with asyncio.timeout(_KEEP_EVERY):
+                async with asyncio.timeout(self._every):
                     await self._news.wait()
             except TimeoutError:
                 pass

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -59,12 +59,13 @@ def app() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # most of them hold secrets
-    sys.exit(_status(arguments))
+    sys.exit(ended(lambda: app.main(arguments, prog_name="radius-mfa", standalone_mode=False)))
 
 
-def _status(arguments: Sequence[str] | None) -> int:
+def ended(command: Callable[[], object]) -> int:
+    """The exit status of a command, with what went wrong told in a line on stderr."""
     try:
-        status = app.main(arguments, prog_name="radius-mfa", standalone_mode=False)
+        status = command()
         sys.stdout.flush()  # or a full disk behind it would be found out when nobody can say so
     except click.UsageError as wrong:
         where = wrong.ctx.command_path if wrong.ctx else "radius-mfa"

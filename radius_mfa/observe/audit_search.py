@@ -176,14 +176,14 @@ def _event(line: bytes) -> Event | None:
     if len(line) > LONGEST:
         return None
     try:
-        event = orjson.loads(line.lstrip(b"\0"))
+        event: Event = orjson.loads(line.lstrip(b"\0"))
         time = event["time"]
         if not (_TIME.fullmatch(time) and isinstance(event["outcome"], str)):
             return None
         datetime.fromisoformat(time)
     except (ValueError, TypeError, LookupError):
         return None
-    return event  # type: ignore[no-any-return]
+    return event
 
 
 class _Matcher:

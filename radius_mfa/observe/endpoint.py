@@ -20,21 +20,23 @@ from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollecto
 from radius_mfa.observe.metrics import Counts
 
 _MOST_AT_ONCE = 8
-_PATIENCE = 5.0  # seconds that somebody may say or take nothing,
-_DEADLINE = 10.0  # and that all of it may take
+_PATIENCE = 5.0  # seconds that somebody may say or take nothing
 _GLANCE = 0.2  # seconds between two looks whether to end
 
 log = structlog.get_logger()
 
 
 class MetricsEndpoint:
-    """Answers `GET /metrics` in a thread of its own, from the moment it is made.  Raises OSError."""
+    """Answers `GET /metrics` in a thread of its own, from the moment it is made.  Raises OSError.
 
-    def __init__(self, host: str, port: int, counts: Counts) -> None:
+    `deadline`: seconds that an answer may take, with all that somebody has to say.
+    """
+
+    def __init__(self, host: str, port: int, counts: Counts, deadline: float = 10.0) -> None:
         registry = CollectorRegistry()
         registry.register(counts)
         ProcessCollector(registry=registry)
-        self._server = _Server(host, port, registry)
+        self._server = _Server(host, port, registry, deadline)
         self._thread = Thread(target=self._server.serve_forever, args=(_GLANCE,), name="metrics", daemon=True)
         self._thread.start()
 
@@ -59,7 +61,8 @@ class _Server(socketserver.ThreadingMixIn, HTTPServer):
     daemon_threads = True  # nor does the end of the process wait for anybody
     request_queue_size = 64
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, deadline: float) -> None:
+        self._deadline = deadline
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._room = BoundedSemaphore(_MOST_AT_ONCE)
         self._ended = Event()
@@ -93,7 +96,7 @@ class _Server(socketserver.ThreadingMixIn, HTTPServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        cutting = Timer(_DEADLINE, _cut, (request,))
+        cutting = Timer(self._deadline, _cut, (request,))
         cutting.daemon = True
         try:
             cutting.start()

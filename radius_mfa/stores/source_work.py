@@ -7,7 +7,6 @@ from dataclasses import astuple
 
 from radius_mfa.core.store import SourceTally
 from radius_mfa.stores.work import Statement, Work, of_many
-from radius_mfa.wire.sources import MOST_SIGNERS as MOST_SIGNERS
 
 KEPT = 90 * 86400.0  # seconds since a source was last seen that never sent a Message-Authenticator
 MOST_STRANGERS = 1024  # of a client, such sources: they can be made up

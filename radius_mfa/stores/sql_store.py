@@ -34,6 +34,7 @@ from radius_mfa.core.stored import (
 from radius_mfa.core.trust import LOOK_BACK
 from radius_mfa.stores import key_work, life_work, login_work, mail_work, source_work
 from radius_mfa.stores.work import Rows, Statement, Work
+from radius_mfa.wire.sources import MOST_SIGNERS
 
 T = TypeVar("T")
 
@@ -248,7 +249,7 @@ class SqlStore(ABC):
             + await self._purge(key_work.PURGE_NODES, now)
             + await self._purge(source_work.PURGE, now - source_work.KEPT)
             + await self._purge(source_work.PURGE_STRANGERS, source_work.MOST_STRANGERS)
-            + await self._purge(source_work.PURGE_SIGNERS, source_work.MOST_SIGNERS)
+            + await self._purge(source_work.PURGE_SIGNERS, MOST_SIGNERS)
             + await self._purge(source_work.PURGE_FORGOTTEN, now - source_work.REMEMBERED)
         )
 

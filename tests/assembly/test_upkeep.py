@@ -44,7 +44,7 @@ class Rig:
         self.store = SqliteStore.open(f"sqlite:///{path}", self.clock)
         self.breaker = Breaker()
         self.sources = Sources()
-        self.keeper = SourceKeeper(self.sources, fused(self.store, self.breaker), self.clock)
+        self.keeper = SourceKeeper(self.sources, fused(self.store, self.breaker), self.clock, every=0.01)
         self._runner = asyncio.Runner()
 
     def run(self, work: Awaitable[T]) -> T:
@@ -89,14 +89,13 @@ def test_a_sources_first_message_authenticator_is_kept_at_once(rig: Rig) -> None
     async def is_kept() -> bool:
         return await rig.kept() == [(HOST, 1, 0), (OTHER, 0, 1)]
 
+    rig.keeper = SourceKeeper(rig.sources, rig.store, rig.clock)  # which takes its time otherwise
     rig.saw(OTHER, signed=False)
     rig.saw()
     rig.run(rig.until(is_kept))
 
 
-def test_other_counts_are_kept_once_in_a_while(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep, "_KEEP_EVERY", 0.01)
-
+def test_other_counts_are_kept_once_in_a_while(rig: Rig) -> None:
     async def is_kept() -> bool:
         return await rig.kept() == [(HOST, 0, 1)]
 
@@ -104,11 +103,7 @@ def test_other_counts_are_kept_once_in_a_while(rig: Rig, monkeypatch: pytest.Mon
     rig.run(rig.until(is_kept))
 
 
-def test_what_the_store_does_not_take_is_kept_later_and_said_once(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upkeep, "_KEEP_EVERY", 0.01)
-
+def test_what_the_store_does_not_take_is_kept_later_and_said_once(rig: Rig) -> None:
     async def has_failed() -> bool:
         rig.saw(OTHER, signed=False)
         return rig.breaker.met >= 3

@@ -14,10 +14,11 @@ import pytest
 import structlog.testing
 
 from radius_mfa import __version__
+from radius_mfa.cli.main import ended
 from tests.cli.support import run_cli, run_process
 
-# Beside the commands of the same names, which the modules have as well.
-check, serve = (importlib.import_module(f"radius_mfa.cli.{name}") for name in ("check", "serve"))
+# The module, beside the command of the same name that is in it.
+serve = importlib.import_module("radius_mfa.cli.serve")
 
 COMMANDS = ("audit", "check", "clients", "demo", "device", "keys", "login", "serve", "token", "user")
 
@@ -125,13 +126,13 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
 
 
 def test_a_mistake_of_ours_is_one_line_with_its_place_and_nothing_of_what_it_was_about(
-    monkeypatch: pytest.MonkeyPatch, config: Path
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def broken() -> None:
         raise KeyError("the secret it choked on")
 
-    monkeypatch.setattr(check, "load_configuration", broken)
-    line = run_cli("--config", config, "check").line(1)
+    assert ended(broken) == 1
+    line = capsys.readouterr().err.strip()
     assert re.fullmatch(
         r"radius-mfa: internal error: KeyError at .*test_main\.py:\d+; please report this line", line
     )

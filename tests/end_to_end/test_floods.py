@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -189,7 +188,7 @@ def flood(port: int, packets: Sequence[bytes], times: int, *sources: str) -> Ite
             for _ in range(_BURST):
                 next(turn).send(next(each))
             sent += _BURST
-            time.sleep(0)
+            os.sched_yield()
 
     thread = threading.Thread(target=send)
     thread.start()

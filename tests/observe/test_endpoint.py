@@ -8,8 +8,6 @@ import socket
 import subprocess
 import sys
 
-import pytest
-
 from bench.rig import cpu
 from radius_mfa.observe import endpoint
 from radius_mfa.observe.metrics import Counts
@@ -50,9 +48,8 @@ def test_without_descriptors_it_waits_for_one_at_rest() -> None:
     assert process.returncode == 0
 
 
-def test_who_sends_an_octet_now_and_then_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "_DEADLINE", 0.2)
-    it = endpoint.MetricsEndpoint("127.0.0.1", 0, Counts())
+def test_who_sends_an_octet_now_and_then_is_cut_off() -> None:
+    it = endpoint.MetricsEndpoint("127.0.0.1", 0, Counts(), deadline=0.2)
     try:
         with socket.create_connection(it.address) as scraper:
             scraper.sendall(b"G")
