@@ -333,10 +333,11 @@ def test_killed_under_load_no_login_is_lost_whose_nas_goes_on_asking(place: Plac
     with place.server(listen=listen) as server, place.site.nas(VPN, server) as nas:
         asked = [nas.packet(user.name.encode(), user.password.encode()) for user in half_way]
         states = [reply.state for reply in nas.exchange_all(asked)]
+        typed = [user.code() for user in half_way]
         waiting = [
             *(
-                nas.packet(user.name.encode(), user.code().encode(), state=state)
-                for user, state in zip(half_way, states, strict=True)
+                nas.packet(user.name.encode(), code.encode(), state=state)
+                for user, code, state in zip(half_way, typed, states, strict=True)
             ),
             *(nas.packet(user.name.encode(), user.password.encode()) for user in under_way),
         ]
@@ -350,7 +351,7 @@ def test_killed_under_load_no_login_is_lost_whose_nas_goes_on_asking(place: Plac
             assert codes == [ACCEPT] * 20 + [CHALLENGE] * 20
             for user, reply in zip(under_way, replies[20:], strict=True):
                 assert nas.ask(user.name, user.code(), state=reply.state).code == ACCEPT
-            for user in half_way:
+            for user, code in zip(half_way, typed, strict=True):
                 state = nas.ask(user.name, user.password).state
-                assert nas.ask(user.name, user.code(), state=state).code == CHALLENGE
+                assert nas.ask(user.name, code, state=state).code == CHALLENGE
             assert again.port == server.port
