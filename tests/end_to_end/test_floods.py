@@ -278,9 +278,10 @@ def test_a_flood_of_verified_requests_leaves_room_to_other_sources_and_to_logins
             own.catch_up()
             assert (own.discarded("client_busy", "prefix"), own.overflowed()) == (times - limit, 0)
             for user, state in zip((here, there), states, strict=True):
+                code = user.code()
                 for host in (source, other):
                     with own.site.nas(host, own.server) as nas:
-                        reply = nas.ask(user.name, user.code(), state=state)
+                        reply = nas.ask(user.name, code, state=state)
                         assert reply.code == ACCEPT  # the second time, as the NAS's own repetition
         state = good.exchange(begins).state
         assert good.ask(new.name, new.code(), state=state).code == ACCEPT
