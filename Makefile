@@ -12,7 +12,7 @@ COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov-branch --cov-fail-un
 
 # `make test ARGS='-k conversation'` runs a part, and asks for no coverage.
 test:
-	@.ci/packages slapd ldap-utils freeradius-utils freeradius-common faketime postgresql \
+	@.ci/packages slapd ldap-utils freeradius freeradius-utils freeradius-common radsecproxy faketime postgresql \
 	    samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper
 	@.ci/venv test
 	.venv/bin/ruff check

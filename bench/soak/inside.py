@@ -122,7 +122,7 @@ class House:
             structlog.get_logger(),
             sources=Sources(),
             replies={},
-            note=lambda: None,
+            note=lambda _client, _source: None,
             vouches=service.vouches,
             is_ready=lambda: True,
             jitter=random.random,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from radius_mfa.assembly.rules import enrolment_rules_of
 from radius_mfa.config import model
@@ -147,16 +148,31 @@ def _password(configuration: model.Configuration) -> str | None:
     return secret.reveal() if secret else None
 
 
-class Shields:
-    """The shields of a server, one for each directory: what they remember outlives a reload."""
+TellWrong = Callable[[str, str, bool, bool], None]
+"""What a shield tells the other workers, with the directory's name before it."""
 
-    def __init__(self) -> None:
+
+def tell_nobody(_directory: str, _user_id: str, _nobody: bool, _right: bool) -> None:
+    """There is no other worker."""
+
+
+class Shields:
+    """The shields of a process, one for each directory: what they remember outlives a reload."""
+
+    def __init__(self, tell: TellWrong = tell_nobody) -> None:
+        self._tell = tell
         self._newest: dict[str, ShieldedDirectory] = {}
+
+    def hear(self, directory: str, user_id: str, nobody: bool, right: bool) -> None:
+        """What the shield of another worker tells."""
+        if directory in self._newest:
+            self._newest[directory].hear(user_id, nobody=nobody, right=right)
 
     def before(self, name: str, directory: OpenDirectory, wrong: model.WrongPasswords) -> OpenDirectory:
         """A shield before the directory of that name."""
         limits = WrongPasswords(wrong.limit, wrong.within)
-        shield = ShieldedDirectory(directory, SystemClock(), SystemEntropy(), limits)
+        tell = partial(self._tell, name)
+        shield = ShieldedDirectory(directory, SystemClock(), SystemEntropy(), limits, tell)
         if name in self._newest:
             shield.take_over(self._newest[name])
         self._newest[name] = shield

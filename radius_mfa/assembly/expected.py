@@ -19,6 +19,7 @@ _ALARMING = (
     DiscardReason.MESSAGE_AUTHENTICATOR_DOWNGRADED,
 )
 _MAILS = ("delivered", "postponed", "refused", "expired", "uncertain", "unreadable", "failed")
+_CLOSED = ("closed_by_peer", "malformed", "packet_took_too_long", "does_not_read", "idle", "client_removed")
 _STEPS = ("directory_find", "directory_groups", "directory_password", "store_facts", "store_spend", "store_settle")
 
 
@@ -48,6 +49,9 @@ def _expect_of(meter: Counts, client: model.Client, when_broken: str) -> None:
         meter.expect("decisions", client=name, decision=when_broken, outcome=outcome.value, factor="")
     for answered in ("yes", "no") if client.probe_users else ():
         meter.expect("probes", client=name, answered=answered)
+    if client.certificate is not None or client.psk is not None:
+        for why in _CLOSED:
+            meter.expect("radsec_closed", client=name, reason=why)
     meter.expect("repeated", client=name)
     meter.expect("unencodable", client=name)
     meter.expect("decision", client=name)

@@ -5,17 +5,17 @@ aiosmtplib is imported where mail is configured, and nowhere else.
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from functools import partial
 from typing import TYPE_CHECKING
 
+from radius_mfa.assembly.rules import texts_of
 from radius_mfa.config import model
 from radius_mfa.core.errors import RadiusMfaError
-from radius_mfa.core.ports import Meter
-from radius_mfa.service.texts import Texts
+from radius_mfa.observe.health import MAIL
 
 if TYPE_CHECKING:
-    from radius_mfa.assembly.backends import Backends
-    from radius_mfa.factors.outbox import Heard, Outbox
+    from radius_mfa.assembly.footing import Footing
+    from radius_mfa.factors.outbox import Outbox
     from radius_mfa.factors.smtp import SmtpSender
 
 _TIME_LIMIT = 60.0  # seconds that delivering one mail may take; four slow ones hold up all others as long
@@ -25,17 +25,23 @@ class MailServerError(RadiusMfaError):
     """The mail server cannot be used as it is configured."""
 
 
-def open_outbox(
-    mail: model.Mail, zone: tzinfo, backends: Backends, texts: Texts, meter: Meter, heard: Heard
-) -> Outbox:
-    """The outbox, delivering from now on.  Raises ConfigurationError."""
+def outbox_of(configuration: model.Configuration, footing: Footing) -> Outbox | None:
+    """The outbox, which delivers once it is started; None where no mail is sent.  Raises ConfigurationError."""
+    mail = configuration.factors.mail
+    if mail is None:
+        return None
     from radius_mfa.factors.outbox import Outbox, Ports
 
-    send = _sender(mail, _TIME_LIMIT)
-    ports = Ports(backends.store, backends.sealer, send, texts.words, backends.clock, meter, heard)
-    outbox = Outbox(ports, _TIME_LIMIT, zone)
-    outbox.start()
-    return outbox
+    ports = Ports(
+        footing.store,
+        footing.sealer,
+        _sender(mail, _TIME_LIMIT),
+        texts_of(configuration).words,
+        footing.clock,
+        footing.meter,
+        partial(footing.health.said, MAIL),
+    )
+    return Outbox(ports, _TIME_LIMIT, configuration.timezone)
 
 
 async def probe_mail(mail: model.Mail, patience: float) -> str:

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import pwd
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
 
 from radius_mfa.config import model
+from radius_mfa.config.document import KeyPath
 from radius_mfa.config.load import Loaded
 from radius_mfa.core.errors import ConfigurationError
-
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
+from radius_mfa.transports.core_dumps import no_core_dumps
 
 log = structlog.get_logger()
-
-
-def no_core_dumps() -> None:
-    """Passwords in memory are not written to a disk in a crash, nor read by another process of the same user."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Where core dumps are piped to a program, the kernel does not ask for the limit (core(5)).
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def become(loaded: Loaded) -> None:
@@ -77,7 +68,7 @@ def _may_return() -> bool:
     return True
 
 
-_Forbidden = Iterator[tuple[tuple[str, ...], str]]
+_Forbidden = Iterator[tuple[KeyPath, str]]
 
 
 def _forbidden(configuration: model.Configuration) -> _Forbidden:
@@ -101,9 +92,12 @@ def _forbidden(configuration: model.Configuration) -> _Forbidden:
         yield from _unwritable(("audit", "file"), audit)
 
 
-def _read(configuration: model.Configuration) -> Iterator[tuple[tuple[str, ...], Path]]:
+def _read(configuration: model.Configuration) -> Iterator[tuple[KeyPath, Path]]:
     """The files that are only read now, or at every reload, by their keys."""
     yield ("key_file",), configuration.key_file
+    for at, listener in enumerate(configuration.listen):
+        for key in ("certificate", "key", "client_ca") if listener.radsec is not None else ():
+            yield ("listen", at, key), getattr(listener, key)
     ldap, mail = configuration.directory.ldap, configuration.factors.mail
     if ldap is not None and ldap.ca_file is not None:
         yield ("directory", "ldap", "ca_file"), ldap.ca_file
@@ -113,7 +107,7 @@ def _read(configuration: model.Configuration) -> Iterator[tuple[tuple[str, ...],
         yield ("messages",), configuration.messages
 
 
-def _unwritable(key: tuple[str, ...], path: Path) -> _Forbidden:
+def _unwritable(key: KeyPath, path: Path) -> _Forbidden:
     if not _is_missing(path) and not os.access(path, os.R_OK | os.W_OK):
         yield key, f"may not read and write {path}: chown it"
 

@@ -75,9 +75,12 @@ def clients_of(configuration: model.Configuration) -> Clients:
     return Clients(
         Client(
             nas_of(client),
-            client.address,
+            client.address if client.secret else (),
             tuple(secret.reveal().encode() for secret in client.secret),
             client.message_authenticator,
+            client.certificate,
+            (client.psk.identity, bytes.fromhex(client.psk.key.reveal())) if client.psk else None,
+            client.address,
         )
         for client in configuration.clients
     )
@@ -143,7 +146,9 @@ def enrolment_rules_of(configuration: model.Configuration) -> EnrolmentRules:
 def loopback(loaded: Loaded) -> tuple[tuple[str, int], bytes]:
     """Where a client on this machine finds the server, and with which secret.  Raises ConfigurationError."""
     configuration = loaded.configuration
-    endpoint = next(listener.udp for listener in configuration.listen if listener.udp is not None)
+    endpoint = next((listener.udp for listener in configuration.listen if listener.udp is not None), None)
+    if endpoint is None:
+        raise ConfigurationError("the configuration has no udp listener: give --radsec, or --server and --secret")
     host = endpoint.host
     if ip_address(host).is_unspecified:
         host = "::1" if ":" in host else "127.0.0.1"

@@ -16,6 +16,7 @@ from radius_mfa.wire.sources import Sources
 _PURGE_EVERY = 60.0  # seconds
 _CLOCK_MARGIN = 3600.0  # seconds: a clock that jumps must not make a State forgotten while it is good
 KEEP_EVERY = 10.0  # seconds; what a crash loses of the counts
+_WRITE_EVERY = 1.0  # seconds that the counts of a process may be old in the eyes of the one that shows them
 _READ_EVERY = 60.0  # seconds until what another node has learnt is known here
 
 
@@ -31,6 +32,21 @@ async def purge(store: Store, clock: Clock, retention: Callable[[], float]) -> N
             await store.purge(now - _CLOCK_MARGIN, now - retention())
         except RadiusMfaError as broken:
             log.error("purge_failed", error=str(broken))
+
+
+async def keep_written(write: Callable[[], object]) -> None:
+    """Write the counts down for other processes, for ever.  `write` may raise OSError or ValueError."""
+    fails = False
+    while True:
+        await asyncio.sleep(_WRITE_EVERY)
+        try:
+            write()
+        except (OSError, ValueError) as broken:
+            if not fails:
+                log.error("counts_not_written", error=type(broken).__name__)
+            fails = True
+        else:
+            fails = False
 
 
 class SourceKeeper:

@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 import click
 
 from radius_mfa.cli.common import REFUSED, config_option, load_configuration
 
+if TYPE_CHECKING:
+    from radius_mfa.cli.rounds import Transport
+    from radius_mfa.cli.tls_options import TlsOptions
+
+_TRIES = 3
+
 
 @click.command()
 @config_option
 @click.argument("username", metavar="USER")
-@click.option("--server", metavar="HOST:PORT", help="Where to; else the configuration's first listener.")
+@click.option(
+    "--server", metavar="HOST:PORT", help="Where to; else the configuration's first listener of that kind."
+)
 @click.option("--secret", help="The shared secret; else that of the configuration's client for loopback.")
 @click.option("--password", help="The password; asked for when not given.")
 @click.option("--answer", "answers", multiple=True, help="What to answer to a challenge, one for each round.")
-@click.option("--timeout", type=click.FloatRange(0.1, 60), default=5.0, help="Seconds to wait; three tries.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 60),
+    default=5.0,
+    help="Seconds to wait; three tries, over TLS one of three times as long.",
+)
+@click.option("--radsec", is_flag=True, help="Over TLS (RFC 6614), on one connection; the secret is radsec.")
+@click.option("--certificate", metavar="FILE", help="With --radsec: the client certificate, in PEM.")
+@click.option("--key", metavar="FILE", help="With --radsec: its key, where that is not in the same file.")
+@click.option("--ca", metavar="FILE", help="With --radsec: who must have signed the server's certificate.")
+@click.option(
+    "--server-name", metavar="NAME", help="With --radsec: the name it must have; else the server's HOST."
+)
+@click.option("--psk", metavar="IDENTITY:HEX", help="With --radsec: a shared key instead of certificates.")
 def login(
     username: str,
     server: str | None,
@@ -25,16 +50,24 @@ def login(
     password: str | None,
     answers: tuple[str, ...],
     timeout: float,
+    radsec: bool,
+    **tls: str | None,
 ) -> None:
     """Log in as USER, round by round, as a VPN gateway would, and show every packet.
 
     Exit status 0 on Access-Accept, 1 on anything else.
     """
     from radius_mfa.cli.rounds import Rounds
+    from radius_mfa.cli.tls_options import TlsOptions
     from radius_mfa.core.messages import Code
     from radius_mfa.wire.dictionary import Dictionary
 
-    address, octets = _server(server, secret)
+    options = TlsOptions(**tls)
+    if radsec:
+        way = _over_tls(server, secret, timeout, options)
+    else:
+        options.refuse_all()
+        way = _over_udp(server, secret, timeout)
     given: Iterator[str] = iter(answers)
 
     def answer(prompt: str) -> str:
@@ -43,19 +76,33 @@ def login(
 
     if password is None:
         password = str(click.prompt("Password", err=True, hide_input=sys.stdin.isatty()))
-    code = Rounds(address, octets, Dictionary.shipped(), timeout=timeout).login(username, password, answer)
+    with way as transport:
+        code = Rounds(transport, Dictionary.shipped()).login(username, password, answer)
     if code is not Code.ACCESS_ACCEPT:
         sys.exit(REFUSED)
+
+
+# --- over UDP -----------------------------------------------------------------------------------
+
+
+def _over_udp(server: str | None, secret: str | None, timeout: float) -> AbstractContextManager[Transport]:
+    from radius_mfa.cli.over_udp import OverUdp
+
+    address, octets = _server(server, secret)
+    return nullcontext(OverUdp(address, octets, timeout, _TRIES))
 
 
 def _server(server: str | None, secret: str | None) -> tuple[tuple[str, int], bytes]:
     """Where to, and with which secret: what was given, else what the configuration has for loopback."""
     if server is not None and secret is not None:
-        return _address(server), secret.encode()
+        return _address(server), os.fsencode(secret)
     from radius_mfa.assembly.rules import loopback
 
-    address, known = loopback(load_configuration())
-    return (_address(server) if server else address), (secret.encode() if secret else known)
+    loaded = load_configuration()
+    if not any(listener.udp for listener in loaded.configuration.listen):
+        raise click.UsageError("the configuration has no udp listener: --radsec, or give --server and --secret.")
+    address, known = loopback(loaded)
+    return (_address(server) if server else address), (os.fsencode(secret) if secret else known)
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -64,3 +111,27 @@ def _address(text: str) -> tuple[str, int]:
     if not found or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise click.UsageError(f"--server {text}: write HOST:PORT, for example 127.0.0.1:1812 or [::1]:1812.")
     return (host, int(port))
+
+
+# --- over TLS -----------------------------------------------------------------------------------
+
+
+def _over_tls(
+    server: str | None, secret: str | None, timeout: float, tls: TlsOptions
+) -> AbstractContextManager[Transport]:
+    """What is given is looked at here and now; the connection comes when this is entered."""
+    from radius_mfa.cli.over_tls import SECRET, connected
+
+    target = tls.target(_radsec_listener() if server is None else _address(server))
+    return connected(target, os.fsencode(secret) if secret else SECRET, _TRIES * timeout, click.echo)
+
+
+def _radsec_listener() -> tuple[str, int]:
+    """The configuration's first, as it is reached from here."""
+    listeners = load_configuration().configuration.listen
+    endpoint = next((listener.radsec for listener in listeners if listener.radsec), None)
+    if endpoint is None:
+        raise click.UsageError("the configuration has no radsec listener: give --server.")
+    if ip_address(endpoint.host).is_unspecified:
+        return ("::1" if ":" in endpoint.host else "127.0.0.1"), endpoint.port
+    return endpoint.host, endpoint.port

@@ -1,22 +1,20 @@
-"""The NAS's side of a login, for `login` and `demo`: ask, wait, show every packet."""
+"""The NAS's side of a login, for `login` and `demo`: ask, show every packet, ask again; over any transport."""
 
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from typing import Protocol
 
 import click
 
 from radius_mfa.core.errors import RadiusMfaError
 from radius_mfa.core.messages import Attribute, Code
 from radius_mfa.wire.dictionary import Dictionary
-from radius_mfa.wire.request import ReplyRefusal, ServerReply, access_request, read_reply
+from radius_mfa.wire.request import ServerReply, access_request
 from radius_mfa.wire.walker import Frame, walk
 
-_LONGEST = 4096
 _NAMES = {
     Code.ACCESS_REQUEST: "Access-Request",
     Code.ACCESS_ACCEPT: "Access-Accept",
@@ -26,19 +24,27 @@ _NAMES = {
 
 
 class NoReplyError(RadiusMfaError):
-    """The server did not answer."""
+    """The server could not be reached, or did not answer."""
+
+
+class Transport(Protocol):
+    """The way to a server.  `secret`: what passwords are hidden with, and replies signed."""
+
+    @property
+    def secret(self) -> bytes: ...
+
+    def exchange(self, request: bytes) -> ServerReply:
+        """The verified reply to an Access-Request, waited for.  Raises NoReplyError."""
+        ...
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """Logs in as a NAS does.  `timeout`: seconds a try, of which there are `tries`, the same packet each time."""
+    """Logs in as a NAS does."""
 
-    server: tuple[str, int]
-    secret: bytes = field(repr=False)
+    transport: Transport
     dictionary: Dictionary
     show: Callable[[str], None] = click.echo
-    timeout: float = 5.0
-    tries: int = 3
 
     def login(self, username: str, password: str, answer: Callable[[str], str | None]) -> Code:
         """A whole login.  `answer` is given each prompt and says what the user types; None ends it there."""
@@ -59,7 +65,7 @@ class Rounds:
             request = access_request(
                 identifier=os.urandom(1)[0],
                 authenticator=os.urandom(16),
-                secret=self.secret,
+                secret=self.transport.secret,
                 user_name=username.encode(),
                 password=typed.encode(),
                 nas_identifier=b"radius-mfa login",
@@ -70,44 +76,9 @@ class Rounds:
         sent = walk(request)
         assert isinstance(sent, Frame)  # we have just made it
         self._packet("→", Code.ACCESS_REQUEST, sent.attributes)
-        reply = self._exchange(request)
+        reply = self.transport.exchange(request)
         self._packet("←", reply.code, reply.attributes)
         return reply
-
-    def _exchange(self, request: bytes) -> ServerReply:
-        with socket.socket(self._family, socket.SOCK_DGRAM) as nas:
-            nas.settimeout(self.timeout)
-            try:
-                nas.connect(self.server)
-            except OSError as broken:
-                raise NoReplyError(f"{self._address}: {broken.strerror}") from None
-            refused: ReplyRefusal | None = None
-            for _ in range(self.tries):
-                try:
-                    nas.send(request)
-                    reply = read_reply(nas.recv(_LONGEST), request, self.secret)
-                except TimeoutError:
-                    continue
-                except OSError as broken:
-                    raise NoReplyError(f"{self._address}: {broken.strerror}") from None
-                if isinstance(reply, ServerReply):
-                    return reply
-                refused = reply
-        if refused:
-            raise NoReplyError(f"{self._address}: the reply cannot be trusted: {refused.replace('_', ' ')}")
-        raise NoReplyError(
-            f"{self._address}: no reply in {self.tries} tries of {self.timeout:g} s:"
-            " is this address among the server's clients, and the secret the same on both sides?"
-        )
-
-    @cached_property
-    def _family(self) -> socket.AddressFamily:
-        return socket.AF_INET6 if ":" in self.server[0] else socket.AF_INET
-
-    @property
-    def _address(self) -> str:
-        host, port = self.server
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def _packet(self, direction: str, code: Code, attributes: tuple[tuple[int, bytes], ...]) -> None:
         self.show(f"{direction} {_NAMES[code]}")

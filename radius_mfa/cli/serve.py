@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import threading
@@ -14,7 +13,7 @@ import click
 import structlog
 
 from radius_mfa.cli.common import config_option, config_path, load_configuration, run, told_to_end
-from radius_mfa.core.errors import ConfigurationError, RadiusMfaError, place_of
+from radius_mfa.core.errors import place_of
 
 if TYPE_CHECKING:
     from radius_mfa.assembly.server import Server
@@ -31,28 +30,37 @@ def serve() -> None:
     It logs `ready` once every listener is bound.  SIGTERM finishes what is in flight; SIGHUP reads
     the configuration again, and keeps the old one if the new one is wrong.
     """
-    from radius_mfa.assembly.privileges import no_core_dumps
+    from radius_mfa.transports.core_dumps import no_core_dumps
 
     no_core_dumps()
-    path = config_path()
-    run(_serve(load_configuration(), path))
+    path, loaded = config_path(), load_configuration()
+    _begin_log(loaded)
+    if loaded.configuration.workers > 1:
+        from radius_mfa.assembly.muster import become_supervisor
+
+        become_supervisor(loaded)
+    run(_serve(loaded, path))
 
 
 async def _serve(loaded: Loaded, path: Path) -> None:
     from radius_mfa.assembly.server import Server
 
-    _begin_log(loaded)
     ended, reload = told_to_end(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reload.set)
-    loop.set_exception_handler(_say_what_nobody_caught)
-    threading.excepthook = sys.unraisablehook = _say_what_nobody_could_catch
+    say_what_nobody_catches(loop)
     server = await Server.start(loaded)
     reloading = loop.create_task(_reload_when(reload, server, path))
     await ended.wait()
     log.info("stopping")
     reloading.cancel()
     await server.stop()
+
+
+def say_what_nobody_catches(loop: asyncio.AbstractEventLoop) -> None:
+    """In the log, from now on: of the loop, of threads, of objects at their end."""
+    loop.set_exception_handler(_say_what_nobody_caught)
+    threading.excepthook = sys.unraisablehook = _say_what_nobody_could_catch
 
 
 def _say_what_nobody_caught(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -80,20 +88,15 @@ def _begin_log(loaded: Loaded) -> None:
 
 async def _reload_when(asked: asyncio.Event, server: Server, path: Path) -> None:
     """Reload each time `asked` is set; a configuration that is wrong changes nothing."""
-    from radius_mfa.assembly.rules import load
+    from radius_mfa.assembly.reload import problems_of
 
     while True:
         await asked.wait()
         asked.clear()
         server.reopen_audit()
         try:
-            loaded = load(path, os.environ)
-            await server.reload(loaded)
-        except ConfigurationError as wrong:
-            log.error("reload_refused", problems=wrong.problems)
-        except RadiusMfaError as broken:
-            log.error("reload_refused", problems=[str(broken)])
+            news = await server.reload(path)
         except Exception as broken:  # a mistake of ours must not be the last reload there is
-            log.error("reload_refused", problems=[type(broken).__name__])
+            log.error("reload_refused", problems=problems_of(broken))
         else:
-            _begin_log(loaded)
+            _begin_log(news.loaded)

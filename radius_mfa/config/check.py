@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import difflib
 import pwd
-import ssl
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radius_mfa.config import values
+from radius_mfa.config.check_network import check_network, warn_of_radsec
+from radius_mfa.config.check_tls import check_tls
 from radius_mfa.config.document import EACH, Document, KeyPath, quoted
 from radius_mfa.config.model import Client, Configuration, Ldap, Mail, Policy, When
 from radius_mfa.config.storage import storage
@@ -26,7 +27,6 @@ from radius_mfa.core.policy import SecondFactor
 if TYPE_CHECKING:
     from radius_mfa.wire.dictionary import Dictionary
 
-_FOR_TLS = ("certificate", "key", "client_ca")
 _SHORT_SECRET = 12  # octets; RFC 2865 §3 asks for 16
 _LONGEST_REPLY = 3000  # octets of a policy's attributes: 4096 less messages and the Proxy-States of others
 _SHORT_WINDOW = 1.0  # seconds
@@ -36,8 +36,7 @@ _SHORT_CHALLENGE = 30.0  # seconds: a TOTP step
 
 def check(document: Document, dictionary: Dictionary | None) -> None:
     """Report what does not fit together.  `dictionary`: what attributes there are; None: not checked."""
-    _listeners(document)
-    _clients(document)
+    check_network(document)
     _directory(document)
     _tls(document)
     _factors(document)
@@ -49,49 +48,12 @@ def check(document: Document, dictionary: Dictionary | None) -> None:
         _replies(document, dictionary)
 
 
-def _listeners(document: Document) -> None:
-    for path in document.each("listen", EACH):
-        keys = document.at(path)
-        if not isinstance(keys, dict):
-            continue
-        if ("udp" in keys) == ("radsec" in keys):
-            document.report("must have either udp or radsec", *path)
-        elif "udp" in keys:
-            for key in filter(keys.__contains__, _FOR_TLS):
-                document.report("belongs to radsec, not to udp; remove it", *path, key)
-        else:
-            for key in _FOR_TLS:
-                if key not in keys:
-                    document.report("is missing; radsec needs it", *path, key)
-    for kind in ("udp", "radsec"):
-        _unique(document, document.texts("listen", EACH, kind), "is listened on already")
-
-
-def _clients(document: Document) -> None:
-    for path in document.each("clients", EACH):
-        keys = document.at(path)
-        if isinstance(keys, dict) and "certificate" not in keys:
-            for key in ("address", "secret"):
-                if key not in keys:
-                    document.report("is missing", *path, key)
-    _unique(document, document.texts("clients", EACH, "name"), "names another client")
-    _unique(document, _networks(document), "is a client's address already")
-
-
-def _networks(document: Document) -> Iterable[tuple[KeyPath, Hashable]]:
-    for path, text in document.texts("clients", EACH, "address"):
-        try:
-            yield path, values.network(text)
-        except ValueError:
-            continue
-
-
 def _directory(document: Document) -> None:
     if document.at(("directory",)) == {}:
         document.report("must have ldap, static or both", "directory")
     names = document.texts("directory", "static", "users", EACH, "username")
     folded = ((path, usernames.fold(name)) for path, name in names)
-    _unique(document, folded, "names another user (upper and lower case are the same)")
+    document.unique(folded, "names another user (upper and lower case are the same)")
     _groups(document)
 
 
@@ -190,7 +152,7 @@ def _window(timeout: object, retries: object) -> float:
 
 
 def _policies(document: Document) -> None:
-    _unique(document, document.texts("policies", EACH, "name"), "names another policy")
+    document.unique(document.texts("policies", EACH, "name"), "names another policy")
     _known(document, "client", {name for _, name in document.texts("clients", EACH, "name")})
     _known(document, "client_group", {group for _, group in document.texts("clients", EACH, "groups")})
     _configured_factors(document)
@@ -274,24 +236,9 @@ def _uid(name: str) -> int | None:
         return None
 
 
-def _unique(document: Document, found: Iterable[tuple[KeyPath, Hashable]], what: str) -> None:
-    first: dict[Hashable, KeyPath] = {}
-    for path, value in found:
-        before = first.setdefault(value, path)
-        if before != path:
-            line = document.places.line(*before)
-            document.report(f"{document.written(path)} {what}, on line {line}; change one", *path)
-
-
 def check_files(document: Document, folder: Path) -> None:
     """Report files that can be read and yet not be used; warn where another machine must be meant."""
-    for path in (("directory", "ldap", "ca_file"), ("factors", "mail", "ca_file")):
-        written = document.at(path)
-        if isinstance(written, str) and (folder / written).is_file():
-            try:
-                ssl.create_default_context(cafile=folder / written)
-            except OSError:  # of which SSLError is one
-                document.report(f"{document.written(path)} has no certificate in PEM form in it", *path)
+    check_tls(document, folder)
     for user, name in document.texts("user"):
         if _uid(name) is None:
             document.warn("there is no such user on this machine", *user)
@@ -302,6 +249,7 @@ def check_files(document: Document, folder: Path) -> None:
 
 def warn(document: Document, configuration: Configuration) -> None:
     """Note what works and yet should not stay."""
+    warn_of_radsec(document, configuration)
     for at, client in enumerate(configuration.clients):
         _warn_of_client(document, ("clients", at), client, configuration.challenge_lifetime)
     if configuration.directory.ldap is not None:

@@ -8,7 +8,7 @@ they are how a small file grows large.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -94,6 +94,15 @@ class Document:
     def warn(self, text: str, *path: str | int) -> None:
         """Note something about the key `path` that works and yet should not stay."""
         self.warnings.append(Problem(self.places.line(*path), path, text))
+
+    def unique(self, found: Iterable[tuple[KeyPath, Hashable]], what: str) -> None:
+        """Report every value that another has had before it; `what` ends the sentence about it."""
+        first: dict[Hashable, KeyPath] = {}
+        for path, value in found:
+            before = first.setdefault(value, path)
+            if before != path:
+                line = self.places.line(*before)
+                self.report(f"{self.written(path)} {what}, on line {line}; change one", *path)
 
     def at(self, path: KeyPath) -> object:
         """The value of the key `path`; UNUSABLE where there is none."""

@@ -18,6 +18,7 @@ from radius_mfa.config.storage import storage
 # Where a secret stands: `x` there may be written as `x_file` instead.
 _SECRETS: tuple[tuple[str, ...], ...] = (
     ("clients", EACH, "secret"),
+    ("clients", EACH, "psk", "key"),
     ("directory", "ldap", "bind_password"),
     ("directory", "static", "users", EACH, "password"),
     ("factors", "mail", "password"),
@@ -44,9 +45,7 @@ def fill(document: Document, environment: Mapping[str, str], folder: Path) -> No
 def _warn_of_open_file(document: Document) -> None:
     """Of secrets that stand in the file itself, where others can read that."""
     here = [path for pattern in _SECRETS for path, _ in document.texts(*pattern) if path not in document.hidden]
-    here += [
-        path for path, url in document.texts("storage") if path not in document.hidden and _with_password(url)
-    ]
+    here += [path for path, url in document.texts("storage") if path not in document.hidden and with_password(url)]
     first = next(iter(here), None)
     with suppress(OSError, ValueError):
         if first is not None and Path(document.places.file).stat().st_mode & stat.S_IROTH:
@@ -54,7 +53,8 @@ def _warn_of_open_file(document: Document) -> None:
             document.warn(text, *first)
 
 
-def _with_password(url: str) -> bool:
+def with_password(url: str) -> bool:
+    """Whether a password stands in the URL of the store."""
     try:
         return storage(url).password is not None
     except ValueError:
@@ -63,8 +63,19 @@ def _with_password(url: str) -> bool:
 
 def twins_at(path: KeyPath) -> tuple[str, ...]:
     """The `…_file` keys that may stand in the mapping at `path`."""
-    shape = tuple(EACH if isinstance(part, int) else part for part in path)
+    shape = _shape(path)
     return tuple(f"{pattern[-1]}_file" for pattern in _SECRETS if pattern[:-1] == shape)
+
+
+def has_secrets(path: KeyPath) -> bool:
+    """Whether what may stand at `path` is a secret, part of one, or has one in it."""
+    shape = _shape(path)
+    return any(shape[: len(pattern)] == pattern[: len(shape)] for pattern in _SECRETS)
+
+
+def _shape(path: KeyPath) -> tuple[str, ...]:
+    """As a pattern has it."""
+    return tuple(EACH if isinstance(part, int) else part for part in path)
 
 
 def _with_variables(document: Document, value: object, path: KeyPath, environment: Mapping[str, str]) -> object:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,16 @@ _LARGEST = 1 << 20  # octets; a thousand clients take a tenth of it
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration, what the administrator should know about it, where its keys stand, its secrets' files."""
+    """A configuration, what the administrator should know about it, where its keys stand, its secrets' files.
+
+    `document`: what it was made of, as it was read and filled: the secrets are in there.
+    """
 
     configuration: Configuration
     warnings: tuple[str, ...]
     places: Places
     secret_files: tuple[Path, ...]
+    document: Document = field(repr=False)
 
 
 def load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | None = None) -> Loaded:
@@ -52,15 +56,22 @@ def load_usable(path: Path, environment: Mapping[str, str], dictionary: Dictiona
 
 
 def _load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | None, *, usable: bool) -> Loaded:
-    document = read_document(str(path), _read(path))
+    document, folder = read_document(str(path), _read(path)), path.absolute().parent
+    if isinstance(document.data, dict):
+        fill(document, environment, folder)
+    return judged(document, folder, dictionary, usable=usable)
+
+
+def judged(filled: Document, folder: Path, dictionary: Dictionary | None, *, usable: bool) -> Loaded:
+    """What the document of a file in `folder` comes to, which stays as it is.  Raises ConfigurationError."""
+    document = replace(filled, problems=[*filled.problems], warnings=[*filled.warnings])
     configuration = None
     if isinstance(document.data, dict):
-        fill(document, environment, path.absolute().parent)
-        configuration = _validate(document, path.absolute().parent)
+        configuration = _validate(document, folder)
         check(document, dictionary)
         if usable:
             not_yet(document)
-            check_files(document, path.absolute().parent)
+            check_files(document, folder)
     elif not document.problems:
         empty = document.data is UNUSABLE
         document.report("is empty" if empty else "must be a mapping of keys (listen: …, clients: …)")
@@ -68,7 +79,7 @@ def _load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | N
         raise ConfigurationError(*_shown(document.places, document.problems))
     warn(document, configuration)
     warnings = _shown(document.places, document.warnings)
-    return Loaded(configuration, warnings, document.places, tuple(document.secret_files))
+    return Loaded(configuration, warnings, document.places, tuple(document.secret_files), filled)
 
 
 def _shown(places: Places, problems: list[Problem]) -> tuple[str, ...]:

@@ -63,11 +63,13 @@ Texts = Annotated[tuple[Text, ...], _LIST, _SOME]
 Name = Annotated[str, PlainValidator(values.text(1, 64))]  # in octets: names travel in State
 SecretText = Annotated[Secret, PlainValidator(values.secret)]
 PasswordHash = Annotated[Secret, PlainValidator(values.secret), AfterValidator(values.argon2id)]
+PskKey = Annotated[Secret, PlainValidator(values.secret), AfterValidator(values.psk_key)]
 File = Annotated[Path, PlainValidator(_located)]
 ReadableFile = Annotated[Path, PlainValidator(_located), AfterValidator(values.readable_file)]
 PrivateFile = Annotated[Path, PlainValidator(_located), AfterValidator(values.private_file)]
 Address = Annotated[Endpoint, PlainValidator(values.parsed(values.endpoint))]
 Prefix = Annotated[Network, PlainValidator(values.parsed(values.network))]
+CertificateName = Annotated[str, PlainValidator(values.parsed(values.certificate_name))]
 WebAddress = Annotated[str, PlainValidator(values.parsed(values.web_address))]
 LdapServer = Annotated[Server, PlainValidator(values.parsed(values.server("ldap", "ldaps")))]
 SmtpServer = Annotated[Server, PlainValidator(values.parsed(values.server("smtp", "smtps")))]
@@ -84,18 +86,31 @@ class Section(BaseModel):
 
 
 class Listener(Section):
-    """A socket to listen on: `udp`, or `radsec` with what TLS needs."""
+    """A socket to listen on: `udp`, or `radsec` with what TLS needs.
+
+    `idle_timeout`: how long a RadSec connection may say nothing.
+    """
 
     udp: Address | None = None
     radsec: Address | None = None
     certificate: ReadableFile | None = None
     key: PrivateFile | None = None
     client_ca: ReadableFile | None = None
+    idle_timeout: Annotated[float, PlainValidator(values.lasting("10s", "24h"))] = 600.0
+
+
+class Psk(Section):
+    """What a NAS shares with us instead of certificates (RFC 4279); `key` is hex digits."""
+
+    identity: Annotated[str, PlainValidator(values.text(1, 128))]
+    key: PskKey
 
 
 class Client(Section):
-    """A NAS.  `secret`: one, or two while one is being replaced.  `certificate`: RadSec, the exact SAN.
+    """A NAS.  `secret`: one, or two while one is being replaced.
 
+    `certificate`, `psk`: for RadSec; the exact SAN of its certificate (a name in lower case, or an address),
+    or what is shared.
     `realms`: what each realm in a user's name becomes; None: see `core.usernames.Naming`.
     `probe_users`: names with which it only looks whether the server is there.
     """
@@ -103,7 +118,8 @@ class Client(Section):
     name: Name
     address: Annotated[tuple[Prefix, ...], _LIST, _SOME] = ()
     secret: Annotated[tuple[SecretText, ...], _LIST, Field(min_length=1, max_length=2)] = ()
-    certificate: Text | None = None
+    certificate: CertificateName | None = None
+    psk: Psk | None = None
     profile: Annotated[Profile, PlainValidator(values.parsed(_profile))] = PROFILES["generic"]
     message_authenticator: Literal["require", "auto", "off"] = "require"
     timeout: Annotated[float, PlainValidator(values.lasting("100ms", "60s"))] = 5.0

@@ -29,6 +29,11 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _PORTS = {"ldap": 389, "ldaps": 636, "smtp": 587, "smtps": 465}
+_LONGEST_DNS_NAME = 253  # octets, as text without the dot that ends it (RFC 1035 §3.1)
+_DNS_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+# What ends in a number is an address that was mistyped.
+_DNS_NAME = re.compile(rf"(?:{_DNS_LABEL}\.)*(?![0-9]+\Z){_DNS_LABEL}", re.ASCII)
+_HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,64}", re.ASCII)
 # The parameters, salt and hash of PHC's string format; only version 19 is written today.
 _ARGON2ID = re.compile(r"\$argon2id\$v=19\$m=\d{1,8},t=\d{1,4},p=\d{1,3}(\$[A-Za-z0-9+/]{11,128}){2}", re.ASCII)
 
@@ -249,6 +254,22 @@ def realms(value: object) -> Mapping[str, str] | None:
     return {usernames.ANY: ""} if value == "strip" else None
 
 
+def certificate_name(written: str) -> str:
+    """The exact name of a certificate (RFC 6125 §6.4.1): of DNS, in lower case, or an IP address."""
+    if "*" in written:
+        raise ValueError("must be one exact name; * would let in whoever has any of them, not {it}")
+    try:
+        address = ip_address(written)
+    except ValueError:
+        name = written.lower() if written.isascii() else ""
+        if len(name) <= _LONGEST_DNS_NAME and _DNS_NAME.fullmatch(name):
+            return name
+    else:
+        if "%" not in written:  # a zone is this machine's own affair
+            return str(address)
+    raise ValueError("must be a DNS name (in its xn-- form, no dot at the end) or an IP address, not {it}")
+
+
 def web_address(written: str) -> str:
     """The URL of a page for people: https, or http on this machine."""
     url = _url(written, ("https", "http"))
@@ -314,6 +335,13 @@ def argon2id(secret: Secret) -> Secret:
     """A hash as argon2 writes it; a password in clear is never taken for one."""
     if _ARGON2ID.fullmatch(secret.reveal()) is None:
         raise ValueError("must be an argon2id hash, $argon2id$v=19$m=…,t=…,p=…$salt$hash, in quotes")
+    return secret
+
+
+def psk_key(secret: Secret) -> Secret:
+    """A key in hex digits: as long as cannot be guessed, and as everybody can take (RFC 4279 §5.3)."""
+    if _HEX_KEY.fullmatch(secret.reveal()) is None:
+        raise ValueError("must be hex digits, two for each of 16 to 64 octets")
     return secret
 
 

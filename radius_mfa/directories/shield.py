@@ -15,9 +15,9 @@ however busy the phone, its owner can still log in with the new password.
 the password, so that it tells nothing about it.  The count begins anew once `within` has passed since
 the last wrong one that reached the directory, which is how Active Directory counts; one that looks at
 each failure's own age forgets sooner.  With a limit below the directory's threshold, and `within`
-no shorter than the directory's own span, what comes through here never locks the account there.  Every
-process counts for itself, and other services spend from the same account: leave room for
-both.  A limit of 0 is none; then a wrong password is only not asked again.
+no shorter than the directory's own span, what comes through here never locks the account there.  The workers of
+a server tell each other what they count; every server counts for itself, and other services spend from the
+same account: leave room for both.  A limit of 0 is none; then a wrong password is only not asked again.
 
 What counts is what the directory would count:
 
@@ -51,7 +51,7 @@ import asyncio
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -69,6 +69,9 @@ _MOST_PASSWORDS = 16  # of one user; the one asked longest ago makes room
 _RIGHT_BUT = frozenset({Password.EXPIRED, Password.MUST_CHANGE, Password.DISABLED, Password.RESTRICTED})
 
 _Verdict = asyncio.Future[Password | None]
+
+Tell = Callable[[str, bool, bool], None]
+"""Lets the other workers know: the user's id, whether that is nobody's, whether the password was right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +145,29 @@ class _Nobodies:
 class ShieldedDirectory:
     """The `Directory` port over another one, which hears of few wrong passwords.  Belongs to one event loop."""
 
-    def __init__(self, directory: OpenDirectory, clock: Clock, entropy: Entropy, limits: WrongPasswords) -> None:
+    def __init__(
+        self,
+        directory: OpenDirectory,
+        clock: Clock,
+        entropy: Entropy,
+        limits: WrongPasswords,
+        tell: Tell,
+        *,
+        of_nobody: bool = False,
+    ) -> None:
+        """`of_nobody`: of users who are not in the directory."""
         self._directory = directory
+        self._tell = tell
+        self._is_of_nobody = of_nobody
         self._clock = clock
         self._key = entropy.octets(32)
         self._limit = limits.limit or math.inf
         self._within = limits.within
         self._longest_span = max(limits.within, _FIRST_SPAN)
         self._users: OrderedDict[str, _Record] = OrderedDict()  # by `last`
-        self._of_nobody = partial(ShieldedDirectory, _Nobodies(directory), clock, entropy, limits)
+        self._of_nobody = partial(
+            ShieldedDirectory, _Nobodies(directory), clock, entropy, limits, tell, of_nobody=True
+        )
         self._nobodies: ShieldedDirectory | None = None
 
     def take_over(self, before: ShieldedDirectory) -> None:
@@ -173,9 +190,32 @@ class ShieldedDirectory:
         """What the directory does, for as few passwords as of somebody who is there: or the rest would tell."""
         if not password:  # which nobody is asked either
             return
-        self._nobodies = self._nobodies or self._of_nobody()
+        nobodies = self._shield_of_nobodies()
         nobody = User(id=usernames.fold(username), username=username, handle=username)
-        await self._nobodies.check_password(nobody, password, deadline)
+        await nobodies.check_password(nobody, password, deadline)
+
+    def hear(self, user_id: str, *, nobody: bool, right: bool) -> None:
+        """What another worker was told by the same directory; which password it was, it keeps to itself."""
+        if nobody and not self._is_of_nobody:
+            self._shield_of_nobodies().hear(user_id, nobody=True, right=right)
+            return
+        now = self._clock.monotonic()
+        record = self._users.get(user_id) or _Record(now)
+        if right:
+            record.forgotten = record.answered
+            record.known.clear()
+        else:
+            self._begin_anew(record, now)
+            record.answered += 1
+            record.last = now
+            self._users[user_id] = record
+            self._users.move_to_end(user_id)
+        if user_id in self._users:
+            self._keep(user_id, record)
+
+    def _shield_of_nobodies(self) -> ShieldedDirectory:
+        self._nobodies = self._nobodies or self._of_nobody()
+        return self._nobodies
 
     def servers_up(self) -> Mapping[str, bool]:
         """The directory's."""
@@ -202,8 +242,7 @@ class ShieldedDirectory:
             now = self._clock.monotonic()
             self._forget_old(now)
             record = self._users.get(user.id) or _Record(now)
-            if record.wrong and now - record.last >= self._within:
-                record.forgotten = record.answered
+            self._begin_anew(record, now)
             wrong_before = self._known(record, digest, now)
             refused = self._refusal(record, wrong_before, now)
             if refused is not None:
@@ -215,6 +254,11 @@ class ShieldedDirectory:
             verdict = same.result() if same else None
             if verdict is not None:
                 return verdict
+
+    def _begin_anew(self, record: _Record, now: float) -> None:
+        """Count from nothing where the last wrong answer is too long ago."""
+        if record.wrong and now - record.last >= self._within:
+            record.forgotten = record.answered
 
     def _refusal(self, record: _Record, wrong_before: _Wrong | None, now: float) -> Password | None:
         """What is said without asking; None where it must be asked, now or when there is room."""
@@ -251,13 +295,16 @@ class ShieldedDirectory:
         finally:
             del record.asking[digest]
             if verdict is Password.RIGHT:
+                if record.wrong or record.known:
+                    self._tell(user.id, self._is_of_nobody, True)
                 record.forgotten = max(record.forgotten, answered_before)
                 record.known.clear()
             elif verdict is Password.WRONG:
                 self._count(user, record, digest)
+                self._tell(user.id, self._is_of_nobody, False)
             elif verdict in _RIGHT_BUT:
                 record.known.pop(digest, None)
-            self._keep(user, record)
+            self._keep(user.id, record)
             ended.set_result(verdict)
 
     def _count(self, user: User, record: _Record, digest: bytes) -> None:
@@ -273,14 +320,14 @@ class ShieldedDirectory:
         record.last = now
         self._users.move_to_end(user.id)
 
-    def _keep(self, user: User, record: _Record) -> None:
+    def _keep(self, user_id: str, record: _Record) -> None:
         """Drop the record if nothing is known any more, or there is no room for somebody new."""
         if record.asking:
             return
         if (record.wrong or record.known) and (record.remembered or self._room()):
             record.remembered = True
         else:
-            del self._users[user.id]
+            del self._users[user_id]
 
     def _room(self) -> bool:
         """Whether the table is within its bound, with the user who was counted least lately dropped if need be."""

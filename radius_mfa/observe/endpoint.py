@@ -10,14 +10,12 @@ import socket
 import socketserver
 import sys
 from contextlib import suppress
-from http.server import HTTPServer
 from threading import BoundedSemaphore, Event, Thread, Timer
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
-
-from radius_mfa.observe.metrics import Counts
+from prometheus_client.registry import Collector
 
 _MOST_AT_ONCE = 8
 _PATIENCE = 5.0  # seconds that somebody may say or take nothing
@@ -27,16 +25,17 @@ log = structlog.get_logger()
 
 
 class MetricsEndpoint:
-    """Answers `GET /metrics` in a thread of its own, from the moment it is made.  Raises OSError.
+    """Answers `GET /metrics` in a thread of its own, from the moment it is made.
 
-    `deadline`: seconds that an answer may take, with all that somebody has to say.
+    `sock`: listening, its own from now on; another process may have it too.  `deadline`: seconds that an
+    answer may take, with all that somebody has to say.
     """
 
-    def __init__(self, host: str, port: int, counts: Counts, deadline: float = 10.0) -> None:
+    def __init__(self, sock: socket.socket, collector: Collector, deadline: float = 10.0) -> None:
         registry = CollectorRegistry()
-        registry.register(counts)
+        registry.register(collector)
         ProcessCollector(registry=registry)
-        self._server = _Server(host, port, registry, deadline)
+        self._server = _Server(sock, registry, deadline)
         self._thread = Thread(target=self._server.serve_forever, args=(_GLANCE,), name="metrics", daemon=True)
         self._thread.start()
 
@@ -47,7 +46,7 @@ class MetricsEndpoint:
         return str(host), int(port)
 
     def close(self) -> None:
-        """Listen no more; whoever is connected is not waited for."""
+        """Listen no more, whoever else may; whoever is connected is not waited for."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -57,25 +56,24 @@ class _Handler(MetricsHandler):
     timeout = _PATIENCE
 
 
-class _Server(socketserver.ThreadingMixIn, HTTPServer):
+class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True  # nor does the end of the process wait for anybody
-    request_queue_size = 64
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, registry: CollectorRegistry, deadline: float) -> None:
         self._deadline = deadline
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._room = BoundedSemaphore(_MOST_AT_ONCE)
         self._ended = Event()
-        super().__init__((host, port), _Handler.factory(registry))
-
-    def server_bind(self) -> None:
-        """Without asking a name server what the address is called, as HTTPServer does: it may not answer."""
-        socketserver.TCPServer.server_bind(self)
+        # Not that of TCPServer, which opens a socket.
+        socketserver.BaseServer.__init__(self, sock.getsockname(), _Handler.factory(registry))
+        sock.setblocking(False)  # another process may take a connection that both have seen
+        self.socket = sock
 
     def get_request(self) -> tuple[Any, Any]:
         """The next who connects; where there is no descriptor for them, they will still be there in a moment."""
         try:
             return super().get_request()
+        except BlockingIOError:  # another process has taken it
+            raise
         except OSError:
             self._ended.wait(_GLANCE)
             raise

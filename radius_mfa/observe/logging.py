@@ -12,13 +12,20 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure(form: str, level: str) -> None:
+def configure(form: str, level: str, **always: str) -> None:
     """Log to stderr from now on.  `form`: json or console; `level`: debug, info, warning or error.
+
+    `always`: what every line says besides.
 
     Not through the standard library's logging, which costs four times as much an event; what
     libraries log there is shown from warnings on.
     """
+
+    def with_always(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {**event, **always}
+
     shared: list[Processor] = [
+        *([with_always] if always else []),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

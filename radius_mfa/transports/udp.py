@@ -13,18 +13,11 @@ from collections.abc import Callable, Hashable
 from functools import partial
 
 from radius_mfa.core.ports import Meter
-from radius_mfa.wire.exchange import Send
+from radius_mfa.transports.sockets import IP_PKTINFO, SO_RXQ_OVFL
+from radius_mfa.wire.desk import Send
 
 Receive = Callable[[bytes, tuple[str, int], Hashable, Send], None]
 """`Exchange.receive`: octets, source, what tells our sockets apart, how to reply."""
-
-# Linux's numbers, which Python 3.11 does not name (asm-generic/socket.h, linux/in.h).
-_SO_RCVBUFFORCE = 33
-_SO_RXQ_OVFL = 40
-_IP_PKTINFO = 8
-
-# The default holds 256 small datagrams, one burst of a gateway that has restarted.
-_RECEIVE_BUFFER = 4 * 1024 * 1024
 
 # What a packet may have; whatever follows it is padding (RFC 2865 §3), and may be cut off.
 _LONGEST_DATAGRAM = 4096
@@ -43,34 +36,8 @@ Ancillary = list[tuple[int, int, bytes]]
 Destination = tuple[str, int] | tuple[str, int, int, int]
 
 
-def open_socket(host: str, port: int) -> socket.socket:
-    """A bound UDP socket for `UdpListener`; `host` is an address, IPv6 without brackets.  Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        else:
-            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
-        _raise_buffer(sock)
-        sock.bind((host, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _raise_buffer(sock: socket.socket) -> None:
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-    except PermissionError:  # without CAP_NET_ADMIN as much as net.core.rmem_max allows
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-
-
 class UdpListener:
-    """Reads a socket of `open_socket`, which is its own from now on, in the running event loop.
+    """Reads a socket of `transports.sockets`, which is its own from now on, in the running event loop.
 
     `dropped`: datagrams the kernel had no room for, as far as it has said.
     """
@@ -84,6 +51,14 @@ class UdpListener:
         self.dropped = 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock, self._read)
+
+    def pause(self) -> None:
+        """Receive nothing more, until `resume`; what is asked already is answered."""
+        self._loop.remove_reader(self._sock)
+
+    def resume(self) -> None:
+        """Receive again."""
+        self._loop.add_reader(self._sock, self._read)
 
     def close(self) -> None:
         """Receive and send nothing more."""
@@ -110,7 +85,7 @@ class UdpListener:
 
     def _count_drops(self, ancillary: Ancillary) -> None:
         for level, kind, data in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, _SO_RXQ_OVFL):
+            if (level, kind) == (socket.SOL_SOCKET, SO_RXQ_OVFL):
                 dropped = _UNSIGNED.unpack(data)[0]
                 if dropped != self.dropped:  # the kernel counts in 32 bits
                     self._meter.count("receive_overflowed", (dropped - self.dropped) % 2**32, listener=self._name)
@@ -120,7 +95,7 @@ class UdpListener:
 def _origin(ancillary: Ancillary) -> Ancillary:
     """What makes a reply leave from the address its request was sent to; the route chooses the interface."""
     for level, kind, data in ancillary:
-        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+        if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
             _, local, _ = _IN_PKTINFO.unpack(data)
             return [(level, kind, _IN_PKTINFO.pack(0, local, bytes(4)))]
         if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):

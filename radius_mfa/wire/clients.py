@@ -1,4 +1,5 @@
-"""Whose octets these are: the source address alone says, and the longest prefix wins (RFC 2865 §3).
+"""Whose octets these are: of a datagram the source address alone says, and the longest prefix wins (RFC 2865 §3);
+of a connection the certificate or key that was proved.
 
 NAS-IP-Address and NAS-Identifier never choose a client: whoever sends them may write what he likes.
 """
@@ -6,9 +7,10 @@ NAS-IP-Address and NAS-Identifier never choose a client: whoever sends them may 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Literal
 
 from radius_mfa.core.errors import ConfigurationError
@@ -23,22 +25,45 @@ _MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4 addresses, written as IPv6 (RFC 4
 class Client:
     """A NAS with what only the wire needs: where it sends from, and what it shares with us.
 
-    `secrets`: one, or two while one is being replaced.  `message_authenticator`: whether a request
-    must carry one: always, from its first one on (per source address), or only where the RFCs say.
+    `networks`: where its datagrams come from.  `secrets`: one, or two while one is being replaced.
+    `message_authenticator`: whether a request must carry one: always, from its first one on (per source
+    address), only where the RFCs say, or, over TLS, only where EAP and Status-Server want it.  `certificate`:
+    the SAN that names it over TLS; `psk`: identity and key that do; `radsec_networks`: where its connections
+    come from, () for anywhere.
     """
 
     nas: Nas
     networks: tuple[Network, ...]
     secrets: tuple[bytes, ...] = field(repr=False)
-    message_authenticator: Literal["require", "auto", "off"]
+    message_authenticator: Literal["require", "auto", "off", "optional"]
+    certificate: str | None = None
+    psk: tuple[str, bytes] | None = field(default=None, repr=False)
+    radsec_networks: tuple[Network, ...] = ()
+
+    @property
+    def radsec(self) -> bool:
+        """Whether it may come over TLS."""
+        return self.certificate is not None or self.psk is not None
+
+
+class Stranger(StrEnum):
+    """Why whoever has connected over TLS is none of our clients; the value is what log and metrics call it."""
+
+    NAMELESS = "certificate_without_name"
+    UNKNOWN = "unknown_name"
+    AMBIGUOUS = "names_two_clients"
+    ELSEWHERE = "address_not_of_client"
 
 
 class Clients:
-    """All clients, found by source address; one dictionary a prefix length, whatever their number."""
+    """All clients, by source address: one dictionary a prefix length, whatever their number; over TLS by name."""
 
     def __init__(self, clients: Iterable[Client]) -> None:
         """Raises ConfigurationError where two clients have the same prefix."""
         self._clients = tuple(clients)
+        self._by_name = {each.nas.name: each for each in self._clients}
+        self._certified = {each.certificate: each for each in self._clients if each.certificate is not None}
+        self._psks = {each.psk[0]: each for each in self._clients if each.psk is not None}
         tables: dict[int, dict[int, dict[int, Client]]] = {32: {}, 128: {}}
         for client in self._clients:
             for bits, shift, prefix in map(_place, client.networks):
@@ -66,6 +91,51 @@ class Clients:
             if client is not None:
                 return client
         return None
+
+    def called(self, name: str) -> Client | None:
+        """The client that the configuration calls so."""
+        return self._by_name.get(name)
+
+    def certified(self, names: Collection[str], address: str) -> Client | Stranger:
+        """The one client whom a verified certificate names, by one of its SANs exactly (RFC 6614 §2.3).
+
+        `names`: its dNSNames in lower case and its iPAddresses as `ipaddress` writes them.  A wildcard is a name
+        like any other, and so nobody's.  That its authority is ours admits nobody.
+        """
+        if not names:
+            return Stranger.NAMELESS
+        found = {name: self._certified[name] for name in names if name in self._certified}
+        if len(found) > 1:
+            return Stranger.AMBIGUOUS
+        return _from_there(next(iter(found.values()), None), address)
+
+    def with_psk(self, identity: str, address: str) -> Client | Stranger:
+        """The client who has proved that it has the key of that identity."""
+        return _from_there(self._psks.get(identity), address)
+
+    @property
+    def psks(self) -> dict[str, bytes]:
+        """Keys by identity."""
+        return {each.psk[0]: each.psk[1] for each in self._psks.values() if each.psk is not None}
+
+
+def _from_there(client: Client | None, address: str) -> Client | Stranger:
+    if client is None:
+        return Stranger.UNKNOWN
+    if client.radsec_networks:
+        source = unmapped(address)
+        if source is None or not any(source in network for network in client.radsec_networks):
+            return Stranger.ELSEWHERE
+    return client
+
+
+def unmapped(address: str) -> IPv4Address | IPv6Address | None:
+    """The address that a socket spells so, without a zone; an IPv4-mapped one is an IPv4 one."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
 
 
 def _place(network: Network) -> tuple[int, int, int]:

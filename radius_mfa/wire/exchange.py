@@ -8,17 +8,16 @@ for is dropped and counted, and the NAS tries again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Hashable
 
 from structlog.typing import FilteringBoundLogger
 
 from radius_mfa.core.messages import AccessRequest, Attribute, Code, Reply
 from radius_mfa.core.ports import Clock, Meter
 from radius_mfa.wire.clients import Client, Clients
+from radius_mfa.wire.desk import Asked, Desk, KnownReplies, Limits, Link, Send
 from radius_mfa.wire.packet import Encoder, Packet, decode, encode
-from radius_mfa.wire.replies import Key, Replies, Seen
-from radius_mfa.wire.room import Room
+from radius_mfa.wire.replies import Seen
 from radius_mfa.wire.seldom import Seldom
 from radius_mfa.wire.sources import Sources
 from radius_mfa.wire.walker import DiscardReason
@@ -26,14 +25,8 @@ from radius_mfa.wire.walker import DiscardReason
 Answer = Callable[[AccessRequest], Awaitable[Reply | None]]
 """Decides on a request; None: there is to be no reply."""
 
-Send = Callable[[bytes], None]
-"""Sends a reply to where its request came from; never waits, never raises."""
-
-Note = Callable[[], None]
-"""Told that a source under `auto` has sent its first Message-Authenticator: that should be kept soon."""
-
-KnownReplies = dict[tuple[str, float, bool], Replies]
-"""By client, its window, and whether it has several addresses: a reload changes nothing where these stay."""
+Note = Callable[[str, str], None]
+"""Told of a client and source under `auto` that has sent its first Message-Authenticator: to be kept soon."""
 
 Vouch = Callable[[AccessRequest], bool]
 """Whether the State of a request is one of ours that its client may still answer."""
@@ -41,7 +34,7 @@ Vouch = Callable[[AccessRequest], bool]
 _LONGEST_DELAY = 1.0  # seconds
 _JITTER = 0.1  # of the delay, at most: when a refusal comes shall not tell what was refused
 _MOST_LOGGED = 1024  # lines in a minute about clients,
-_MOST_LOGGED_OF_ONE = 128  # of them about one, and as many about sources that are none: both can be made up
+_MOST_LOGGED_OF_STRANGERS = 128  # and about sources that are none: both can be made up
 _UNPROVEN_SHARE = 0.75  # of what is in flight or remembered, for requests without a good State
 
 # Without a Message-Authenticator, and refused for it.
@@ -52,65 +45,31 @@ _UNSIGNED = frozenset(
         DiscardReason.PROXY_STATE_UNSIGNED,
     }
 )
-# Everyday: a NAS repeats itself.  What `answer` withholds, the audit file tells, or `probes` is counted.
-_NOT_LOGGED = frozenset({DiscardReason.DUPLICATE_IN_FLIGHT, DiscardReason.SUPERSEDED, DiscardReason.WITHHELD})
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much is kept at once.
-
-    `in_flight`: requests being answered, in all and per client.  `held`: delayed replies, likewise.
-    Beyond it they are not sent at all: to send them at once would hurry exactly the one who guesses
-    most.  `remembered`: requests per client, in flight or answered, for the sake of duplicates.  Of
-    what is a client's, no source of several has more than half.  Of what is in flight or remembered,
-    requests without a good State get three quarters, so that under overload a login half-way is
-    finished before another begins.
-    """
-
-    in_flight: int = 4096
-    in_flight_per_client: int = 1024
-    held: int = 16384
-    held_per_client: int = 4096
-    remembered: int = 32768
-
-
-class _Desk:
-    """What is under way for one client."""
-
-    def __init__(self, client: Client, limits: Limits, known: KnownReplies) -> None:
-        shared = len(client.networks) > 1 or any(each.num_addresses > 1 for each in client.networks)
-        self.client = client
-        self.name = (client.nas.name, client.nas.window, shared)
-        self.replies = known.get(self.name) or Replies(client.nas.window, Room(limits.remembered, shared=shared))
-        self.in_flight = Room(limits.in_flight_per_client, shared=shared)
-        self.held = Room(limits.held_per_client, shared=shared)
-        self.lines = Seldom(_MOST_LOGGED_OF_ONE)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """A request that is being answered."""
-
-    desk: _Desk
-    key: Key
-    packet: Packet
-    arrived: float
-    send: Send = field(repr=False)
-
-    @property
-    def client(self) -> str:
-        return self.desk.client.nas.name
-
-    @property
-    def host(self) -> str:
-        return self.key[1]
-
-    def request(self) -> AccessRequest:
-        _, host, port, _ = self.key
-        source = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        packet = self.packet
-        return AccessRequest(self.desk.client.nas, packet.attributes, packet.password, source, self.arrived)
+# Everyday: a NAS repeats itself, or closes its connection.  What `answer` withholds, the audit file tells, or
+# `probes` is counted.
+_NOT_LOGGED = frozenset(
+    {
+        DiscardReason.DUPLICATE_IN_FLIGHT,
+        DiscardReason.SUPERSEDED,
+        DiscardReason.WITHHELD,
+        DiscardReason.CONNECTION_CLOSED,
+    }
+)
+# Where a stream has such a packet, nobody knows where the next one begins, or it was not for us (RFC 6613 §2.6.4).
+_CLOSING = frozenset(
+    {
+        DiscardReason.SHORTER_THAN_HEADER,
+        DiscardReason.SHORTER_THAN_LENGTH,
+        DiscardReason.LENGTH_OUT_OF_RANGE,
+        DiscardReason.ATTRIBUTE_TYPE_ZERO,
+        DiscardReason.ATTRIBUTE_TOO_SHORT,
+        DiscardReason.ATTRIBUTE_OVERRUN,
+        DiscardReason.TOO_MANY_ATTRIBUTES,
+        DiscardReason.MESSAGE_AUTHENTICATOR_DUPLICATED,
+        DiscardReason.MESSAGE_AUTHENTICATOR_MALFORMED,
+        DiscardReason.MESSAGE_AUTHENTICATOR_WRONG,
+    }
+)
 
 
 class Exchange:
@@ -150,19 +109,19 @@ class Exchange:
         self._is_ready = is_ready
         self._jitter = jitter
         self._limits = limits or Limits()
-        self._desks = {each.nas.name: _Desk(each, self._limits, replies) for each in clients}
+        self._desks = {each.nas.name: Desk(each, self._limits, replies) for each in clients}
         replies.clear()
         replies |= {desk.name: desk.replies for desk in self._desks.values()}
         self._in_flight = 0
-        self._held: dict[_Asked, asyncio.TimerHandle] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._held: dict[Asked, asyncio.TimerHandle] = {}
+        self._tasks: dict[asyncio.Task[None], Asked] = {}
         self._lines = Seldom(_MOST_LOGGED)
-        self._lines_of_strangers = Seldom(_MOST_LOGGED_OF_ONE)
+        self._lines_of_strangers = Seldom(_MOST_LOGGED_OF_STRANGERS)
         self._closing = False
         self._idle = asyncio.Event()
 
     def receive(self, octets: bytes, source: tuple[str, int], socket: Hashable, send: Send) -> None:
-        """One packet from `source` at one of our sockets: `send` gets the reply now, later or never.
+        """One datagram from `source` at one of our sockets: `send` gets the reply now, later or never.
 
         Called within the running event loop.  Never raises, whatever the octets are.
         """
@@ -178,13 +137,47 @@ class Exchange:
         self._count(packet, client, host)
         if isinstance(packet, DiscardReason):
             return self._discard(packet, name, host)
-        self._meter.count("requests", client=name, code=packet.code.name.lower())
-        asked = _Asked(self._desks[name], (socket, host, port, packet.identifier), packet, arrived, send)
-        if packet.code is Code.STATUS_SERVER:  # RFC 5997 §4.2: we are there, and nothing else is done
-            if not self._is_ready():
-                return self._discard(DiscardReason.NOT_READY, name, host)
-            return self._send(asked, self._encode(asked, Reply(Code.ACCESS_ACCEPT)))
-        return self._take(asked)
+        desk = self._desks[name]
+        key = (socket, host, port, packet.identifier)
+        return self._begin(Asked(desk, key, packet, arrived, send, desk.replies))
+
+    def receive_over(self, link: Link, octets: bytes) -> bool:
+        """One packet of a connection; False: after such a one the connection has to be closed.
+
+        Likewise.  The client is one of ours: whoever makes the link sees to that, also after a reload.
+        """
+        arrived = self._clock.monotonic()
+        desk, (host, port) = self._desks[link.client], link.source
+        if self._closing:
+            self._discard(DiscardReason.CLOSING, link.client, host)
+            return True
+        packet = decode(octets, desk.over_tls)
+        if isinstance(packet, DiscardReason):
+            self._discard(packet, link.client, host)
+            return packet not in _CLOSING
+        key = (link, host, port, packet.identifier)
+        self._begin(Asked(desk, key, packet, arrived, link.send, link.replies, link))
+        return True
+
+    def has_room_for(self, link: Link) -> bool:
+        """Whether one more request of that connection would be taken.
+
+        Nobody sends twice what is sent over TCP: what there is no room for had better wait where it is.
+        """
+        busy = self._in_flight >= self._limits.in_flight * _UNPROVEN_SHARE
+        return not busy and self._desks[link.client].in_flight.is_left(link.source[0], _UNPROVEN_SHARE)
+
+    def hang_up(self, link: Link) -> None:
+        """Its connection has ended: what it has asked is dropped, and what would be sent is not."""
+        link.closed = True
+        for asked in [each for each in self._held if each.link is link]:
+            self._held.pop(asked).cancel()
+            asked.desk.held.give_back(asked.host)
+            self._discard(DiscardReason.CONNECTION_CLOSED, asked.client, asked.host)
+        for task, asked in self._tasks.items():
+            if asked.link is link:
+                task.cancel()
+        self._notice_idle()
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new and finish what is under way, delayed replies included; `seconds` at most."""
@@ -205,7 +198,18 @@ class Exchange:
 
     # --- a request ------------------------------------------------------------------------------
 
-    def _take(self, asked: _Asked) -> None:
+    def _begin(self, asked: Asked) -> None:
+        """Have a verified packet answered."""
+        code = asked.packet.code
+        self._meter.count("requests", client=asked.client, code=code.name.lower())
+        if code is not Code.STATUS_SERVER:
+            return self._take(asked)
+        if not self._is_ready():
+            return self._discard(DiscardReason.NOT_READY, asked.client, asked.host)
+        # RFC 5997 §4.2: we are there, and nothing else is done.
+        return self._send(asked, self._encode(asked, Reply(Code.ACCESS_ACCEPT)))
+
+    def _take(self, asked: Asked) -> None:
         """Have a verified Access-Request answered, unless it is a duplicate or there is no room."""
         seen = self._seen(asked, _UNPROVEN_SHARE)
         if isinstance(seen, bytes):
@@ -222,24 +226,27 @@ class Exchange:
             return self._drop(asked, busy)
         asked.desk.in_flight.take(asked.host)
         self._in_flight += 1
-        return self._spawn(self._serve(asked))
+        return self._spawn(asked)
 
-    def _seen(self, asked: _Asked, share: float) -> bytes | Seen:
-        return asked.desk.replies.ask(asked.key, asked.packet.authenticator, asked.arrived, share)
+    def _seen(self, asked: Asked, share: float) -> bytes | Seen:
+        return asked.replies.ask(asked.key, asked.packet.authenticator, asked.arrived, share)
 
-    def _busy(self, asked: _Asked, seen: bytes | Seen, share: float) -> DiscardReason | None:
+    def _busy(self, asked: Asked, seen: bytes | Seen, share: float) -> DiscardReason | None:
         """What has no room left of this share, if anything."""
         if seen is Seen.FULL or not asked.desk.in_flight.is_left(asked.host, share):
             return DiscardReason.CLIENT_BUSY
         return DiscardReason.SERVER_BUSY if self._in_flight >= self._limits.in_flight * share else None
 
-    async def _serve(self, asked: _Asked) -> None:
+    async def _serve(self, asked: Asked) -> None:
         try:
             reply = await self._answer(asked.request())
         # A cancellation, wherever it came from, must not leave the request in flight for ever;
         # the task ends here in any case.
         except (Exception, asyncio.CancelledError) as error:
-            self._drop(asked, DiscardReason.ANSWER_FAILED, error=type(error).__name__)
+            if asked.is_gone:
+                self._drop(asked, DiscardReason.CONNECTION_CLOSED)
+            else:
+                self._drop(asked, DiscardReason.ANSWER_FAILED, error=type(error).__name__)
         else:
             if reply is None:
                 self._drop(asked, DiscardReason.WITHHELD)
@@ -247,11 +254,8 @@ class Exchange:
                 self._hold(asked, self._encode(asked, reply))
             else:
                 self._finish(asked, self._encode(asked, reply))
-        finally:
-            asked.desk.in_flight.give_back(asked.host)
-            self._in_flight -= 1
 
-    def _encode(self, asked: _Asked, reply: Reply) -> bytes:
+    def _encode(self, asked: Asked, reply: Reply) -> bytes:
         """The reply in octets; an Access-Reject without attributes where it cannot be one as it is."""
         try:
             octets = encode(reply, asked.packet, self._encoder)
@@ -268,7 +272,7 @@ class Exchange:
 
     # --- its reply ------------------------------------------------------------------------------
 
-    def _hold(self, asked: _Asked, octets: bytes) -> None:
+    def _hold(self, asked: Asked, octets: bytes) -> None:
         """Finish with `octets` once the delay, counted from arrival, is over."""
         desk = asked.desk
         if not desk.held.is_left(asked.host) or len(self._held) >= self._limits.held:
@@ -279,29 +283,29 @@ class Exchange:
         self._held[asked] = asyncio.get_running_loop().call_later(remaining, self._release, asked, octets)
         return None
 
-    def _release(self, asked: _Asked, octets: bytes) -> None:
+    def _release(self, asked: Asked, octets: bytes) -> None:
         asked.desk.held.give_back(asked.host)
         del self._held[asked]
         self._finish(asked, octets)
         self._notice_idle()
 
-    def _finish(self, asked: _Asked, octets: bytes) -> None:
+    def _finish(self, asked: Asked, octets: bytes) -> None:
         """Remember the reply for duplicates and send it."""
-        replies = asked.desk.replies
+        replies = asked.replies
         if not replies.awaits(asked.key, asked.packet.authenticator):
             return self._discard(DiscardReason.SUPERSEDED, asked.client, asked.host)
         replies.answer(asked.key, octets, self._clock.monotonic())
         return self._send(asked, octets)
 
-    def _send(self, asked: _Asked, octets: bytes) -> None:
+    def _send(self, asked: Asked, octets: bytes) -> None:
         self._meter.count("replies", client=asked.client, code=Code(octets[0]).name.lower())
         asked.send(octets)
 
     # --- what is not answered -------------------------------------------------------------------
 
-    def _drop(self, asked: _Asked, reason: DiscardReason, **details: str) -> None:
+    def _drop(self, asked: Asked, reason: DiscardReason, **details: str) -> None:
         """Leave a request unanswered; the same one, sent again, is tried anew."""
-        asked.desk.replies.give_up(asked.key, asked.packet.authenticator)
+        asked.replies.give_up(asked.key, asked.packet.authenticator)
         self._discard(reason, asked.client, asked.host, **details)
 
     def _discard(self, reason: DiscardReason, client: str, host: str, **details: str) -> None:
@@ -334,15 +338,19 @@ class Exchange:
             return  # it says nothing of what its sender does
         first = self._sources.saw(client.nas.name, host, self._clock.wall(), signed=signed)
         if first and client.message_authenticator == "auto":
-            self._note()
+            self._note(client.nas.name, host)
 
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
+    def _spawn(self, asked: Asked) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(asked))
+        self._tasks[task] = asked
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        asked = self._tasks.pop(task)
+        asked.desk.in_flight.give_back(asked.host)
+        self._in_flight -= 1
+        if task.cancelled():  # before it had begun: otherwise it would have said so itself
+            self._drop(asked, DiscardReason.CONNECTION_CLOSED if asked.is_gone else DiscardReason.CLOSING)
         self._notice_idle()
 
     def _notice_idle(self) -> None:

@@ -56,6 +56,10 @@ class Sources:
                 tally.last_unsigned = now
         return first
 
+    def learn(self, client: str, host: str) -> None:
+        """Another worker has seen that source send it."""
+        self._learn(client, host)
+
     def take(self) -> list[SourceTally]:
         """What was counted since the last time; it begins anew from here."""
         taken, self._tallies = list(self._tallies.values()), {}

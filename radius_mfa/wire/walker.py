@@ -61,6 +61,7 @@ class DiscardReason(StrEnum):
     TOO_MANY_HELD = "too_many_held"
     WITHHELD = "withheld"
     ANSWER_FAILED = "answer_failed"
+    CONNECTION_CLOSED = "connection_closed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ PACKAGE = Path(radius_mfa.__file__).parent
 
 def test_every_client_has_its_zeros(tmp_path: Path) -> None:
     counts = Counts()
-    loaded = Folder(tmp_path).load(client("probe_users: probe"))
+    loaded = Folder(tmp_path).load(client("probe_users: probe\n    certificate: gw.example.org"))
     expected.expect(counts, loaded.configuration, ["127.0.0.1:1812"])
     met = {(name, dict(labels).get("client")) for name, labels in (*counts.counted, *counts.durations)}
     of_clients = {name for name, (labels, _) in {**COUNTED, **TIMED}.items() if "client" in labels}

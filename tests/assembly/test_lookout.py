@@ -39,6 +39,7 @@ from tests.directories.support import (
     soon,
     welcoming,
 )
+from tests.directories.test_shield import tell_nobody
 from tests.peers.slapd import Slapd, free_port
 
 NO_SUCH_OBJECT, UNWILLING = 32, 53
@@ -177,7 +178,7 @@ def test_an_odd_answer_about_one_user_is_no_verdict() -> None:
 def test_the_shield_and_accounts_of_our_own_are_no_sign_of_the_directory(slapd: Slapd) -> None:
     async def watch(post: Post) -> None:
         clock = LoopClock()
-        shield = ShieldedDirectory(post.asked, clock, SeededEntropy(), WrongPasswords(5, 900.0))
+        shield = ShieldedDirectory(post.asked, clock, SeededEntropy(), WrongPasswords(5, 900.0), tell_nobody)
         static = StaticDirectory([GLASS])
         chain = ChainedDirectory([static, shield])
         metered = MeteredDirectory(chain, clock, Counts(), post.health)

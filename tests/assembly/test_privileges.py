@@ -147,11 +147,16 @@ def test_files_that_are_read_later_on_are_looked_at_too(config: Path, tmp_path: 
     authorities.chmod(0o600)
     texts.mkdir(0o700)
     mail = f"{{smtp: 'smtps://localhost', sender: a@example.org, ca_file: {authorities}}}"
+    own = Authority(tmp_path / "own").certify("radius.example.org")
+    radsec = f"  - {{radsec: '127.0.0.1:0', certificate: {own}, key: {own}, client_ca: {authorities}}}\n"
     bind = "bind_dn: cn=r, bind_password: bind-password, base_dn: dc=x"
     ldap = f"{{servers: 'ldaps://[::1]', ca_file: {authorities}, {bind}}}"
     text = config.read_text().replace("directory:\n", f"directory:\n  ldap: {ldap}\n")
+    text = text.replace("clients:\n", f"{radsec}clients:\n")
     config.write_text(f"{text}factors: {{totp: {{}}, mail: {mail}}}\nmessages: texts\n")
+    listened = {"certificate": own, "key": own, "client_ca": authorities}.items()
     assert [line.split(": ", 1)[1] for line in becomes(config)["problems"]] == [
+        *(f"listen[1].{key}: nobody may not read {file}: chown it" for key, file in listened),
         f"directory.ldap.ca_file: nobody may not read {authorities}: chown it",
         f"factors.mail.ca_file: nobody may not read {authorities}: chown it",
         f"messages: nobody may not read {texts}: chown it",

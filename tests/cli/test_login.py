@@ -75,9 +75,10 @@ def test_a_wrong_code_to_the_end_is_1(university: Site) -> None:
     assert "← Access-Reject" in ran.out
 
 
-def test_a_server_that_does_not_answer_is_1(university: Site) -> None:
+@pytest.mark.parametrize("secret", ["not the secret", "\udcff"])
+def test_a_server_that_does_not_answer_is_1(university: Site, secret: str) -> None:
     server = f"127.0.0.1:{university.server.port}"
-    wrong = ("--secret", "not the secret", "--password", "x", "--timeout", "0.1")
+    wrong = ("--secret", secret, "--password", "x", "--timeout", "0.1")
     line = run_cli("login", "u1", "--server", server, *wrong).line(1)
     assert line.startswith(f"radius-mfa: {server}: no reply in 3 tries of 0.1 s")
 
@@ -89,7 +90,7 @@ def test_a_port_where_nobody_listens_is_1(host: str) -> None:
     assert line == f"radius-mfa: {server}: Connection refused"
 
 
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", "x" * 70])
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", "x" * 70, "é..b"])
 def test_a_host_there_is_not_is_one_line(host: str) -> None:
     line = run_cli("login", "u1", "--server", f"{host}:1812", "--secret", "s", "--password", "x").line(1)
     assert line.startswith(f"radius-mfa: {host}:1812: ")

@@ -36,6 +36,8 @@ LDAP = """\
     base_dn: dc=example
 """
 
+SECOND_CLIENT = "  - {name: wifi, address: 198.51.100.1, secret: fedcba9876543210, groups: [wlan]}\n"
+
 DICTIONARY = Dictionary.shipped()
 
 
@@ -48,6 +50,23 @@ def spoilt(old: str, new: str) -> str:
 def client(*lines: str) -> str:
     """SMALL with more lines in its client, from line 7 on."""
     return spoilt("directory:\n", "".join(f"    {line}\n" for line in lines) + "directory:\n")
+
+
+def two_clients(second: str) -> str:
+    """SMALL with a client more, from line 7 on."""
+    return spoilt("directory:\n", second + "directory:\n")
+
+
+def listener(written: str) -> str:
+    """SMALL with another listener, on line 2."""
+    return spoilt("udp: 127.0.0.1:1812", written)
+
+
+def radsec(certificate: str = "server.pem", key: str = "server.pem", client_ca: str = "ca.pem") -> str:
+    """SMALL with a listener for RadSec, on line 2, and a client that may come to it, on line 7."""
+    files = f"certificate: '{certificate}', key: '{key}', client_ca: '{client_ca}'"
+    text = listener(f"{{radsec: 127.0.0.1:2083, {files}}}")
+    return text.replace("directory:\n", "  - {name: gw, certificate: gw.example.org}\ndirectory:\n")
 
 
 def policy(*lines: str) -> str:

@@ -5,71 +5,18 @@ from __future__ import annotations
 import pytest
 
 from radius_mfa.config.load import load_usable
-from tests.config.support import DICTIONARY, HASH, SMALL, Folder, client, ldap, policy, spoilt
-
-SECOND_CLIENT = "  - {name: wifi, address: 198.51.100.1, secret: fedcba9876543210, groups: [wlan]}\n"
-
-
-def two_clients(second: str) -> str:
-    return spoilt("directory:\n", second + "directory:\n")
-
-
-class TestListeners:
-    @pytest.mark.parametrize(
-        ("written", "problem"),
-        [
-            ("{}", "2: listen[0]: must have either udp or radsec"),
-            (
-                "{udp: 127.0.0.1:1812, radsec: 127.0.0.1:2083}",
-                "2: listen[0]: must have either udp or radsec",
-            ),
-            (
-                "{udp: 127.0.0.1:1812, certificate: radius-mfa.yaml}",
-                "2: listen[0].certificate: belongs to radsec, not to udp; remove it",
-            ),
-        ],
-    )
-    def test_are_of_one_kind(self, folder: Folder, written: str, problem: str) -> None:
-        assert folder.problems(spoilt("udp: 127.0.0.1:1812", written)) == [problem]
-
-    def test_of_radsec_need_certificate_key_and_client_ca(self, folder: Folder) -> None:
-        assert folder.problems(spoilt("udp: 127.0.0.1:1812", "radsec: 127.0.0.1:2083")) == [
-            f"2: listen[0].{key}: is missing; radsec needs it" for key in ("certificate", "key", "client_ca")
-        ]
-
-    def test_that_are_equal_are_refused(self, folder: Folder) -> None:
-        twice = spoilt("clients:\n", "  - udp: '[::1]:1812'\n  - udp: 127.0.0.1:1812\nclients:\n")
-        assert folder.problems(twice) == [
-            '4: listen[2].udp: "127.0.0.1:1812" is listened on already, on line 2; change one'
-        ]
-
-
-class TestClients:
-    def test_have_names_of_their_own(self, folder: Folder) -> None:
-        assert folder.problems(two_clients(SECOND_CLIENT.replace("wifi", "vpn"))) == [
-            '7: clients[1].name: "vpn" names another client, on line 4; change one'
-        ]
-
-    def test_have_addresses_of_their_own(self, folder: Folder) -> None:
-        assert folder.problems(two_clients(SECOND_CLIENT.replace("198.51.100.1", "192.0.2.1"))) == [
-            '7: clients[1].address: "192.0.2.1" is a client\'s address already, on line 5; change one'
-        ]
-
-    @pytest.mark.parametrize("other", ["192.0.2.1/32", '"::ffff:192.0.2.1"'])
-    def test_have_addresses_of_their_own_however_they_are_written(self, folder: Folder, other: str) -> None:
-        (problem,) = folder.problems(spoilt("address: 192.0.2.1", f"address: [192.0.2.1, {other}]"))
-        assert problem.startswith("5: clients[0].address[1]: ")
-
-    def test_may_stand_inside_one_another(self, folder: Folder) -> None:
-        assert folder.problems(two_clients(SECOND_CLIENT.replace("198.51.100.1", "192.0.2.0/24"))) == []
-
-    @pytest.mark.parametrize("key", ["address", "secret"])
-    def test_need_address_and_secret(self, folder: Folder, key: str) -> None:
-        lines = [line for line in SMALL.splitlines(keepends=True) if not line.startswith(f"    {key}")]
-        assert folder.problems("".join(lines)) == [f"4: clients[0].{key}: is missing"]
-
-    def test_need_neither_where_a_certificate_says_who_they_are(self, folder: Folder) -> None:
-        assert folder.problems(two_clients("  - {name: radsec, certificate: gw.example.org}\n")) == []
+from tests.config.support import (
+    DICTIONARY,
+    HASH,
+    SECOND_CLIENT,
+    SMALL,
+    Folder,
+    client,
+    ldap,
+    policy,
+    spoilt,
+    two_clients,
+)
 
 
 class TestDirectory:

@@ -102,6 +102,8 @@ class TestSecretFiles:
             "  totp: {}\n"
             "  mail: {smtp: 'smtp://localhost', sender: a@example.org, username: u, password_file: mail}\n"
         )
+        folder.write("psk", "0f" * 16 + "\n")
+        text = text.replace("directory:\n", "  - {name: gw, psk: {identity: gw, key_file: psk}}\ndirectory:\n")
         ldap = "  ldap: {servers: 'ldap://[::1]', bind_dn: cn=r, bind_password_file: bind, base_dn: dc=x}\n"
         configuration = folder.load(text.replace("directory:\n", "directory:\n" + ldap)).configuration
         assert configuration.directory.ldap is not None
@@ -111,6 +113,8 @@ class TestSecretFiles:
         assert configuration.factors.mail is not None
         assert configuration.factors.mail.password is not None
         assert configuration.factors.mail.password.reveal() == "mail-password"
+        assert configuration.clients[1].psk is not None
+        assert configuration.clients[1].psk.key.reveal() == "0f" * 16
 
     def test_both_a_secret_and_its_file_are_one_too_many(self, folder: Folder) -> None:
         folder.write("s", "0123456789abcdef")

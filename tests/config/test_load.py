@@ -31,6 +31,7 @@ class TestWhatLoads:
         assert loaded.configuration.timezone.key == "Asia/Tokyo"
         assert loaded.places.line("policies", 1, "when", "hours") == 67
         assert [each.removeprefix(f"{folder.file}:") for each in loaded.warnings] == [
+            "3: listen[1].radsec: lets nobody in: no client has a certificate",
             "64: policies[0].trust_device: no client that it could match says what a station is worth "
             "(station: mac or ip): none is trusted",
             '67: policies[1].when.client: there is no client "library-wifi", so this never holds',
@@ -158,6 +159,31 @@ SLIPS = [
     (
         spoilt("{client: vpn}", "{client: [{a: b}]}"),
         "13: policies[0].when.client[0]: must be a single value, not a mapping",
+    ),
+    (
+        client("certificate: '*.example.org'"),
+        "7: clients[0].certificate: must be one exact name; * would let in whoever has any of them, "
+        'not "*.example.org"',
+    ),
+    (
+        client("certificate: gw.example.org."),
+        "7: clients[0].certificate: must be a DNS name (in its xn-- form, no dot at the end) or an IP address, "
+        'not "gw.example.org."',
+    ),
+    (client("psk: hunter2"), '7: clients[0].psk: must be a mapping of keys and values, not "hunter2"'),
+    (client("psk: {identity: gw}"), "7: clients[0].psk.key: is missing"),
+    (client("psk: {key: " + "00" * 16 + "}"), "7: clients[0].psk.identity: is missing"),
+    (
+        client("psk: {identity: gw, key: hunter2}"),
+        "7: clients[0].psk.key: must be hex digits, two for each of 16 to 64 octets",
+    ),
+    (
+        client(f"psk: {{identity: {'g' * 129}, key: {'00' * 16}}}"),
+        "7: clients[0].psk.identity: must have 1 to 128 octets",
+    ),
+    (
+        client(f"psk: {{identity: gw, kye: x, key: {'00' * 16}}}"),
+        "7: clients[0].psk.kye: unknown key; did you mean key?",
     ),
     (
         spoilt("{client: vpn}", "{client: vpn, days: mo-fr}"),
@@ -320,6 +346,7 @@ PLACES: list[tuple[str | int, ...]] = [
     (),
     ("listen", 0),
     ("clients", 0),
+    ("clients", 0, "psk"),
     ("directory",),
     ("directory", "ldap"),
     ("directory", "static", "users", 0),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from radius_mfa.config.model import PROFILES, Configuration, keys_at
 from radius_mfa.core.messages import FactorKind, ReplyAttribute
 from radius_mfa.core.policy import SecondFactor
-from tests.config.support import SMALL, Folder, client, ldap, policy, spoilt
+from tests.config.support import SMALL, Folder, client, ldap, policy, radsec, spoilt
 
 
 class TestDefaults:
@@ -34,6 +34,14 @@ class TestDefaults:
         assert found.profile == PROFILES["generic"]
         assert (found.message_authenticator, found.station, found.groups) == ("require", "none", ())
         assert (found.timeout, found.retries, found.window) == (5.0, 3, 20.0)
+
+    def test_of_radsec(self, folder: Folder) -> None:
+        found = folder.load(SMALL).configuration
+        assert (found.listen[0].idle_timeout, found.clients[0].certificate, found.clients[0].psk) == (
+            600.0,
+            None,
+            None,
+        )
 
     def test_of_a_policy(self, folder: Folder) -> None:
         configuration = folder.load(SMALL).configuration
@@ -82,6 +90,18 @@ class TestShapes:
         assert (found.key_file, found.storage.path) == (folder.path / "key", folder.path / "s.db")
         assert found.audit.file == folder.path / "a/b"
 
+    def test_radsec(self, folder: Folder) -> None:
+        for name in ("server.pem", "ca.pem"):
+            folder.write(name)
+        text = radsec().replace("gw.example.org}", f"GW.example.org, psk: {{identity: gw, key: {'0f' * 16}}}}}")
+        found = folder.load(text.replace("'ca.pem'", "ca.pem, idle_timeout: 24h")).configuration
+        listener, gateway = found.listen[0], found.clients[1]
+        assert (str(listener.radsec), listener.idle_timeout) == ("127.0.0.1:2083", 86400.0)
+        assert (listener.certificate, listener.client_ca) == (folder.path / "server.pem", folder.path / "ca.pem")
+        assert (gateway.certificate, gateway.address, gateway.secret) == ("gw.example.org", (), ())
+        assert gateway.psk is not None
+        assert (gateway.psk.identity, gateway.psk.key.reveal()) == ("gw", "0f" * 16)
+
     def test_nothing_can_be_changed(self, folder: Folder) -> None:
         found = folder.load(SMALL).configuration
         with pytest.raises(ValidationError, match="frozen"):
@@ -110,6 +130,7 @@ def test_a_lockout_grows(folder: Folder, lockout: str, why: str) -> None:
     [
         ((), "listen"),
         (("clients", 0), "station"),
+        (("clients", 0, "psk"), "identity"),
         (("directory", "ldap", "attributes"), "language"),
         (("directory", "static", "users", 3), "username"),
         (("policies", 0, "when"), "client_group"),

@@ -186,6 +186,76 @@ class TestWebAddresses:
         assert "must begin with https" in refused(values.web_address, "http://mfa.example.org")
 
 
+class TestNamesInCertificates:
+    @pytest.mark.parametrize(
+        ("written", "expected"),
+        [
+            ("gw.example.org", "gw.example.org"),
+            ("GW.Example.Org", "gw.example.org"),
+            ("gw", "gw"),
+            ("xn--mller-kva.example", "xn--mller-kva.example"),
+            ("gw_1.example.org", "gw_1.example.org"),
+            ("1.gw", "1.gw"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:0DB8:0:0::1", "2001:db8::1"),
+        ],
+    )
+    def test_are_of_dns_or_addresses(self, written: str, expected: str) -> None:
+        """RFC 6125 §6.4.1: upper and lower case are the same."""
+        assert values.certificate_name(written) == expected
+        assert values.certificate_name(expected) == expected
+
+    @pytest.mark.parametrize("written", ["*.example.org", "*", "gw*.example.org"])
+    def test_are_no_pattern(self, written: str) -> None:
+        assert refused(values.certificate_name, written).startswith("must be one exact name")
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "",
+            ".",
+            "gw.example.org.",
+            "gw..example.org",
+            "gw example",
+            "-gw.example.org",
+            "gw-.example.org",
+            "müller.example",
+            "\u212aelvin.example",  # lower() would make it ASCII
+            "g" * 64,
+            ".".join(["g" * 63] * 4),
+            "192.0.2",
+            "192.0.2.256",
+            "192.0.2.0/24",
+            "192.0.2.1:2083",
+            "[2001:db8::1]",
+            "fe80::1%eth0",
+            "CN=gw.example.org",
+            "radius://gw.example.org",
+            "gw@example.org",
+            "gw.example.org\n",
+            "gw\0.example.org",
+        ],
+    )
+    def test_have_no_other_form(self, written: str) -> None:
+        assert refused(values.certificate_name, written).startswith("must be a DNS name")
+
+
+class TestKeysInPlaceOfCertificates:
+    @pytest.mark.parametrize("digits", ["00" * 16, "aF" * 16, "0123456789abcdef" * 8])
+    def test_are_hex_digits(self, digits: str) -> None:
+        """RFC 4279 §5.3: 64 octets are what every implementation takes."""
+        assert values.psk_key(Secret(digits)).reveal() == digits
+
+    @pytest.mark.parametrize(
+        "digits",
+        ["00" * 15, "00" * 65, "0" * 33, "0x" + "00" * 16, "00 " * 16, "gg" * 16, "٠٠" * 16, "00" * 16 + "\n"],
+    )
+    def test_are_nothing_else_and_not_shown(self, digits: str) -> None:
+        with pytest.raises(ValueError, match="must be hex digits, two for each of 16 to 64 octets") as wrong:
+            values.psk_key(Secret(digits))
+        assert digits not in str(wrong.value)
+
+
 class TestPasswordHashes:
     def test_are_argon2id(self) -> None:
         assert values.argon2id(Secret(HASH)).reveal() == HASH
@@ -294,6 +364,7 @@ PARSERS: list[Callable[[str], object]] = [
     values.network,
     values.server("ldap", "ldaps"),
     values.web_address,
+    values.certificate_name,
     values.path,
     values.mail_address,
     values.attribute_name,

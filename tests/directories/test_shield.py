@@ -93,7 +93,11 @@ class Site:
 
     def __post_init__(self) -> None:
         limits = WrongPasswords(self.limit, self.within)
-        self.shield = ShieldedDirectory(self.accounts, self.clock, SeededEntropy(), limits)
+        self.told: list[tuple[str, bool, bool]] = []
+        self.shield = ShieldedDirectory(self.accounts, self.clock, SeededEntropy(), limits, self.tell)
+
+    def tell(self, user_id: str, nobody: bool, right: bool) -> None:
+        self.told.append((user_id, nobody, right))
 
     async def guess(self, password: str, user: User = ALICE, patience: float = PATIENCE) -> Password:
         return await self.shield.check_password(user, password.encode(), self.clock.monotonic() + patience)
@@ -613,7 +617,9 @@ def test_nothing_made_from_a_password_is_shown() -> None:
 
 def test_the_same_password_has_another_digest_in_another_process_and_for_another_user() -> None:
     limits = WrongPasswords(LIMIT, WITHIN)
-    shields = [ShieldedDirectory(Counting(), FixedClock(), SeededEntropy(seed), limits) for seed in (1, 2)]
+    shields = [
+        ShieldedDirectory(Counting(), FixedClock(), SeededEntropy(seed), limits, tell_nobody) for seed in (1, 2)
+    ]
 
     assert len({each._digest(user, b"old") for each in shields for user in (ALICE, BOB)}) == 4
 
@@ -639,7 +645,7 @@ def test_static_accounts_are_locked_after_as_many_wrong_passwords_and_open_again
 
     async def play() -> None:
         static = StaticDirectory([StaticUser("glass", hash_password("break me"))])
-        shielded = ShieldedDirectory(static, clock, SeededEntropy(), WrongPasswords(LIMIT, WITHIN))
+        shielded = ShieldedDirectory(static, clock, SeededEntropy(), WrongPasswords(LIMIT, WITHIN), tell_nobody)
         try:
             user = await static.find("glass", soon())
             assert isinstance(user, User)
@@ -696,7 +702,9 @@ def test_a_directory_that_locks_accounts_locks_none_behind_the_shield() -> None:
 
     async def play(slapd: Slapd) -> None:
         async with directory(slapd) as ldap:
-            shielded = ShieldedDirectory(ldap, LoopClock(), SeededEntropy(), WrongPasswords(LIMIT, WITHIN))
+            shielded = ShieldedDirectory(
+                ldap, LoopClock(), SeededEntropy(), WrongPasswords(LIMIT, WITHIN), tell_nobody
+            )
             u0, u1 = await found(ldap, "u0"), await found(ldap, "u1")
             await asyncio.gather(*(shielded.check_password(u0, guess.encode(), soon()) for guess in distinct(50)))
             assert failures_at(slapd, "u0") == LIMIT
@@ -707,3 +715,10 @@ def test_a_directory_that_locks_accounts_locks_none_behind_the_shield() -> None:
 
     with Slapd(users=2, ldif=LOCKING, options=options) as slapd:
         asyncio.run(play(slapd))
+
+
+# --- several workers --------------------------------------------------------------------------------
+
+
+def tell_nobody(_user_id: str, _nobody: bool, _right: bool) -> None:
+    """There is no other worker."""

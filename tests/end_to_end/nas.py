@@ -10,6 +10,7 @@ import hmac
 import io
 import os
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,15 +154,11 @@ class RawReply:
         return self.first(REPLY_MESSAGE).decode()
 
 
-class RawNas:
-    """A socket of a NAS, and packets made by hand."""
+class ByHand(ABC):
+    """Packets made by hand, and replies verified so, whatever they go over."""
 
-    def __init__(self, server: tuple[str, int], secret: bytes, source: str) -> None:
+    def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self.socket = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((source, 0))
-        self.socket.connect(server)
-        self.socket.settimeout(_TRY)
         self._identifier = os.urandom(1)[0]
 
     def packet(
@@ -191,6 +188,33 @@ class RawNas:
         """Send until there is a reply, and verify that."""
         return self.exchange_all([packet])[0]
 
+    @abstractmethod
+    def exchange_all(self, packets: Sequence[bytes]) -> list[RawReply]:
+        """Send all of them, and verify the replies, which come in any order; 256 at most."""
+
+    def read(self, octets: bytes, packet: bytes) -> RawReply:
+        """A reply to `packet`, verified (RFC 2865 §3, RFC 3579 §3.2)."""
+        assert octets[1] == packet[1]
+        assert len(octets) == int.from_bytes(octets[2:4], "big")
+        salt, secret = packet[4:20], self._secret
+        assert octets[4:20] == hashlib.md5(octets[:4] + salt + octets[20:] + secret).digest()
+        # First of all, so that nothing chosen by a stranger comes before it (CVE-2024-3596).
+        assert octets[20:22] == bytes((MESSAGE_AUTHENTICATOR, 18))
+        zeroed = octets[:4] + salt + octets[20:22] + bytes(16) + octets[38:]
+        assert octets[22:38] == hmac.digest(secret, zeroed, "md5")
+        return RawReply(CODES[octets[0]], tuple(walked(octets[20:])), octets)
+
+
+class RawNas(ByHand):
+    """A socket of a NAS, and packets made by hand."""
+
+    def __init__(self, server: tuple[str, int], secret: bytes, source: str) -> None:
+        super().__init__(secret)
+        self.socket = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((source, 0))
+        self.socket.connect(server)
+        self.socket.settimeout(_TRY)
+
     def exchange_all(self, packets: Sequence[bytes]) -> list[RawReply]:
         """Send all of them, again where there is no reply, and verify what comes; 256 at most."""
         waiting = {packet[1]: packet for packet in packets}
@@ -208,18 +232,6 @@ class RawNas:
                     replies[octets[1]] = self.read(octets, waiting.pop(octets[1]))
         assert not waiting, f"the server did not answer {len(waiting)} of {len(packets)}"
         return [replies[packet[1]] for packet in packets]
-
-    def read(self, octets: bytes, packet: bytes) -> RawReply:
-        """A reply to `packet`, verified (RFC 2865 §3, RFC 3579 §3.2)."""
-        assert octets[1] == packet[1]
-        assert len(octets) == int.from_bytes(octets[2:4], "big")
-        salt, secret = packet[4:20], self._secret
-        assert octets[4:20] == hashlib.md5(octets[:4] + salt + octets[20:] + secret).digest()
-        # First of all, so that nothing chosen by a stranger comes before it (CVE-2024-3596).
-        assert octets[20:22] == bytes((MESSAGE_AUTHENTICATOR, 18))
-        zeroed = octets[:4] + salt + octets[20:22] + bytes(16) + octets[38:]
-        assert octets[22:38] == hmac.digest(secret, zeroed, "md5")
-        return RawReply(CODES[octets[0]], tuple(walked(octets[20:])), octets)
 
     def received(self) -> list[bytes]:
         """What has come by now."""

@@ -19,7 +19,7 @@ from urllib.request import urlopen
 import pytest
 
 from bench.rig import resident
-from radius_mfa.wire.exchange import Limits
+from radius_mfa.wire.desk import Limits
 from tests.cli.support import run_cli
 from tests.end_to_end.nas import (
     ACCEPT,

@@ -7,20 +7,122 @@ import resource
 import socket
 import subprocess
 import sys
+from threading import Thread
+
+import pytest
 
 from bench.rig import cpu
 from radius_mfa.observe import endpoint
+from radius_mfa.observe.endpoint import MetricsEndpoint
 from radius_mfa.observe.metrics import Counts
+from radius_mfa.transports.sockets import open_tcp
 
 PROGRAM = """
 import sys
 from radius_mfa.observe.endpoint import MetricsEndpoint
+from radius_mfa.transports.sockets import open_tcp
 from radius_mfa.observe.metrics import Counts
-endpoint = MetricsEndpoint("127.0.0.1", 0, Counts())
+endpoint = MetricsEndpoint(open_tcp("127.0.0.1", 0), Counts())
 print(endpoint.address[1], flush=True)
 sys.stdin.read()
 endpoint.close()
 """
+
+INHERITED = """
+import socket, sys
+from radius_mfa.observe.endpoint import MetricsEndpoint
+from radius_mfa.observe.metrics import Counts
+endpoint = MetricsEndpoint(socket.socket(fileno=int(sys.argv[1])), Counts())
+print("ready", flush=True)
+sys.stdin.read()
+"""
+_PATIENCE = 30.0  # seconds
+
+
+def asked(address: tuple[str, int]) -> socket.socket:
+    """A connection on which the metrics were asked for."""
+    scraper = socket.create_connection(address, _PATIENCE)
+    scraper.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+    return scraper
+
+
+def is_answered(scraper: socket.socket) -> bool:
+    with scraper:
+        return scraper.recv(15).startswith(b"HTTP/1.0 200")
+
+
+def inheriting(sock: socket.socket) -> subprocess.Popen[str]:
+    """A process that answers on a socket of ours."""
+    command = [sys.executable, "-c", INHERITED, str(sock.fileno())]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=[sock.fileno()]
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_it_answers_where_its_socket_listens(host: str) -> None:
+    it = MetricsEndpoint(open_tcp(host, 0), Counts())
+    try:
+        assert it.address[0] == host
+        assert is_answered(asked(it.address))
+    finally:
+        it.close()
+    with pytest.raises(ConnectionRefusedError):
+        asked(it.address)
+
+
+def test_an_address_that_somebody_has_is_an_error() -> None:
+    with open_tcp("127.0.0.1", 0) as taken, pytest.raises(OSError, match="Address already in use"):
+        open_tcp("127.0.0.1", taken.getsockname()[1])
+
+
+def test_who_connects_before_it_is_made_is_answered_once_it_is() -> None:
+    sock = open_tcp("127.0.0.1", 0)
+    early = asked(sock.getsockname())
+    it = MetricsEndpoint(sock, Counts())
+    try:
+        assert is_answered(early)
+    finally:
+        it.close()
+
+
+def test_one_that_is_closed_leaves_the_socket_to_the_others() -> None:
+    sock = open_tcp("127.0.0.1", 0)
+    first, second = MetricsEndpoint(sock.dup(), Counts()), MetricsEndpoint(sock, Counts())
+    try:
+        first.close()
+        assert is_answered(asked(second.address))
+    finally:
+        second.close()
+
+
+def test_of_two_on_one_socket_none_waits_for_a_connection_that_the_other_has_taken() -> None:
+    sock = open_tcp("127.0.0.1", 0)
+    both = MetricsEndpoint(sock.dup(), Counts()), MetricsEndpoint(sock, Counts())
+    for _ in range(50):
+        assert is_answered(asked(both[0].address))
+    closing = [Thread(target=each.close) for each in both]
+    for each in closing:
+        each.start()
+    for each in closing:
+        each.join(_PATIENCE)
+    assert not any(each.is_alive() for each in closing)
+
+
+def test_who_comes_after_one_that_was_killed_answers_on_the_same_socket() -> None:
+    with open_tcp("127.0.0.1", 0) as sock:
+        for _ in range(2):
+            with inheriting(sock) as process:
+                assert is_answered(asked(sock.getsockname()))
+                process.kill()
+        meanwhile = asked(sock.getsockname())
+        with inheriting(sock) as process:
+            assert is_answered(meanwhile)
+            process.communicate("")
+            assert process.returncode == 0
 
 
 def test_without_descriptors_it_waits_for_one_at_rest() -> None:
@@ -49,7 +151,7 @@ def test_without_descriptors_it_waits_for_one_at_rest() -> None:
 
 
 def test_who_sends_an_octet_now_and_then_is_cut_off() -> None:
-    it = endpoint.MetricsEndpoint("127.0.0.1", 0, Counts(), deadline=0.2)
+    it = MetricsEndpoint(open_tcp("127.0.0.1", 0), Counts(), deadline=0.2)
     try:
         with socket.create_connection(it.address) as scraper:
             scraper.sendall(b"G")

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import ast
+import os
+import resource
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 import radius_mfa
+from bench.rig import cpu, resident
 from radius_mfa.core.ports import Meter
 from radius_mfa.observe.metrics import BUCKETS, COUNTED, TIMED, WATCHED, Counts
 
 PACKAGE = Path(radius_mfa.__file__).parent
 
 
-def shown(counts: Counts) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def shown(counts: Collector) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Every sample of what Prometheus would fetch, by name and labels."""
     registry = CollectorRegistry()
     registry.register(counts)
@@ -106,6 +110,34 @@ def test_whoever_fetches_while_it_is_counted_gets_sums_that_fit_each_other() -> 
     assert all(samples["radius_mfa_step_seconds_bucket", each | {("le", "+Inf")}] for each in counted)
 
 
+def test_a_process_is_watched_by_its_name() -> None:
+    counts = Counts()
+    counts.watch_process("worker 1")
+    samples, whose = shown(counts), labels(process="worker 1")
+
+    assert samples["radius_mfa_processes", labels()] == 1
+    assert samples["radius_mfa_process_memory_bytes", whose] == pytest.approx(resident(os.getpid()) * 1e6, rel=0.1)
+    spent = samples["radius_mfa_process_cpu_seconds", whose]
+    assert 0 < spent <= cpu(os.getpid())
+    until = process_time() + 0.1
+    while process_time() < until:
+        pass
+    assert shown(counts)["radius_mfa_process_cpu_seconds", whose] >= spent + 0.08
+
+
+def test_without_descriptors_a_process_shows_what_it_can() -> None:
+    counts = Counts()
+    counts.watch_process("worker 1")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        samples = shown(counts)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert samples["radius_mfa_processes", labels()] == 1
+    assert ("radius_mfa_process_memory_bytes", labels(process="worker 1")) not in samples
+
+
 def test_every_name_that_is_counted_says_what_it_is() -> None:
     tables: dict[object, Mapping[str, tuple[tuple[str, ...], str]]] = {"count": COUNTED, "observe": TIMED}
     met: set[str] = set()
@@ -113,21 +145,27 @@ def test_every_name_that_is_counted_says_what_it_is() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
                 case ast.Call(
-                    func=ast.Attribute(attr="count" | "observe" as call, value=ast.Attribute(attr="_meter")),
+                    func=ast.Attribute(
+                        attr="count" | "observe" as call, value=ast.Attribute(attr="_meter" | "meter")
+                    ),
                     args=[ast.Constant(value=str(name)), *_],
                     keywords=given,
                 ):
                     met.add(name)
                     names = {each.arg for each in given}
                     assert None in names or names == set(tables[call][name][0]), (path, name)
-                case ast.Call(func=ast.Name(id="watch"), args=[ast.Constant(value=str(name)), *_]):
+                case ast.Call(
+                    func=ast.Name(id="watch") | ast.Attribute(attr="watch"),
+                    args=[ast.Constant(value=str(name)), *_],
+                ):
                     met.add(name)
     assert met == {*COUNTED, *TIMED, *WATCHED}
 
 
 def test_the_documentation_has_every_metric() -> None:
     page = (PACKAGE.parent / "docs" / "metrics.md").read_text()
-    for name, (given, _) in {**COUNTED, **TIMED, **WATCHED}.items():
+    watched = {name: (given, about) for name, (given, about, _) in WATCHED.items()}
+    for name, (given, _) in {**COUNTED, **TIMED, **watched}.items():
         ending = "_total" if name in COUNTED else "_seconds" if name in TIMED else ""
         (line,) = [line for line in page.splitlines() if line.startswith(f"| `radius_mfa_{name}{ending}`")]
         assert line.split("|")[2].split() == [f"`{label}`" for label in given] or not given

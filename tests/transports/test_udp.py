@@ -13,9 +13,11 @@ import pytest
 import uvloop
 
 from radius_mfa.core.messages import AccessRequest, Code, Reply, ReplyAttribute
-from radius_mfa.transports.udp import UdpListener, open_socket
+from radius_mfa.transports.sockets import open_udp
+from radius_mfa.transports.udp import UdpListener
 from radius_mfa.wire.clients import Clients
-from radius_mfa.wire.exchange import Exchange, Send
+from radius_mfa.wire.desk import Send
+from radius_mfa.wire.exchange import Exchange
 from radius_mfa.wire.request import ServerReply, access_request, read_reply
 from radius_mfa.wire.sources import Sources
 from tests.wire.support import (
@@ -86,7 +88,7 @@ def test_the_reply_leaves_from_the_address_that_was_asked(run: Run, bound: str, 
 
     async def play() -> None:
         echo, meter = Echo(), CountingMeter()
-        listener = UdpListener(open_socket(bound, 0), echo.receive, meter)
+        listener = UdpListener(open_udp(bound, 0)[0], echo.receive, meter)
         with client_of(listener, asked) as client:
             client.send(b"hello")
             assert await asyncio.get_running_loop().sock_recv(client, 100) == b"hello"
@@ -102,7 +104,7 @@ def test_each_address_asked_is_a_socket_of_its_own_to_duplicates(run: Run) -> No
 
     async def play() -> None:
         echo = Echo()
-        listener = UdpListener(open_socket("0.0.0.0", 0), echo.receive, CountingMeter())
+        listener = UdpListener(open_udp("0.0.0.0", 0)[0], echo.receive, CountingMeter())
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             for host in ("127.0.0.1", "127.0.0.1", "127.0.0.2"):
                 client.sendto(b"hello", (host, listener.address[1]))
@@ -115,17 +117,17 @@ def test_each_address_asked_is_a_socket_of_its_own_to_duplicates(run: Run) -> No
 
 
 def test_ipv6_only_means_ipv6_only() -> None:
-    with open_socket("::", 0) as six, open_socket("0.0.0.0", six.getsockname()[1]) as four:
+    with open_udp("::", 0)[0] as six, open_udp("0.0.0.0", six.getsockname()[1])[0] as four:
         assert six.getsockname()[1] == four.getsockname()[1]
 
 
 def test_an_address_in_use_is_an_oserror_and_nothing_is_left_open() -> None:
-    with open_socket("127.0.0.1", 0) as first, pytest.raises(OSError, match="in use"):
-        open_socket("127.0.0.1", first.getsockname()[1])
+    with open_udp("127.0.0.1", 0)[0] as first, pytest.raises(OSError, match="in use"):
+        open_udp("127.0.0.1", first.getsockname()[1])[0]
 
 
 def test_the_receive_buffer_is_raised() -> None:
-    with open_socket("127.0.0.1", 0) as ours, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+    with open_udp("127.0.0.1", 0)[0] as ours, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
         sizes = [each.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for each in (ours, plain)]
         assert sizes[0] > sizes[1]
 
@@ -136,7 +138,7 @@ def test_the_receive_buffer_is_raised_without_privilege_too() -> None:
     if privileged:
         os.seteuid(65534)
     try:
-        with open_socket("127.0.0.1", 0) as ours, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+        with open_udp("127.0.0.1", 0)[0] as ours, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
             sizes = [each.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for each in (ours, plain)]
     finally:
         if privileged:
@@ -147,7 +149,7 @@ def test_the_receive_buffer_is_raised_without_privilege_too() -> None:
 def test_a_flood_longer_than_a_batch_is_read_to_its_end_and_others_have_their_turn(run: Run) -> None:
     async def play() -> None:
         echo = Echo()
-        listener = UdpListener(open_socket("127.0.0.1", 0), echo.receive, CountingMeter())
+        listener = UdpListener(open_udp("127.0.0.1", 0)[0], echo.receive, CountingMeter())
         with client_of(listener, "127.0.0.1") as client:
             for number in range(500):
                 client.send(b"%d" % number)
@@ -166,7 +168,7 @@ def test_a_datagram_comes_whole(run: Run, length: int) -> None:
 
     async def play() -> None:
         echo = Echo()
-        listener = UdpListener(open_socket("127.0.0.1", 0), echo.receive, CountingMeter())
+        listener = UdpListener(open_udp("127.0.0.1", 0)[0], echo.receive, CountingMeter())
         with client_of(listener, "127.0.0.1") as client:
             client.send(bytes(length))
             await echo.until(1)
@@ -197,7 +199,7 @@ def test_what_the_kernel_drops_is_counted(run: Run) -> None:
 
     async def play() -> None:
         echo, meter = Echo(), CountingMeter()
-        sock = open_socket("127.0.0.1", 0)
+        sock = open_udp("127.0.0.1", 0)[0]
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         listener = UdpListener(sock, echo.receive, meter)
         with client_of(listener, "127.0.0.1") as client:
@@ -228,7 +230,7 @@ def test_a_reply_that_cannot_be_sent_is_counted_and_no_error(run: Run) -> None:
             sends.append(send)
             arrived.set()
 
-        listener = UdpListener(open_socket("127.0.0.1", 0), receive, meter)
+        listener = UdpListener(open_udp("127.0.0.1", 0)[0], receive, meter)
         with client_of(listener, "127.0.0.1") as client:
             client.send(b"hello")
             await arrived.wait()
@@ -280,12 +282,12 @@ def served(
         log,
         sources=Sources(),
         replies={},
-        note=lambda: None,
+        note=lambda _client, _source: None,
         vouches=lambda _: False,
         is_ready=lambda: True,
         jitter=lambda: 0.5,
     )
-    return UdpListener(open_socket(host, 0), exchange.receive, meter), exchange
+    return UdpListener(open_udp(host, 0)[0], exchange.receive, meter), exchange
 
 
 def test_our_own_test_client_logs_in_round_by_round(run: Run) -> None:

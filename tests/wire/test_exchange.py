@@ -14,7 +14,8 @@ from pyrad.packet import AuthPacket
 
 from radius_mfa.core.messages import AccessRequest, Code, Reply, ReplyAttribute
 from radius_mfa.wire.clients import Client, Clients
-from radius_mfa.wire.exchange import Exchange, KnownReplies, Limits
+from radius_mfa.wire.desk import KnownReplies, Limits
+from radius_mfa.wire.exchange import Exchange
 from radius_mfa.wire.sources import Sources
 from tests.wire.support import (
     SECRET,
@@ -98,7 +99,7 @@ class Rig:
             limits=limits,
         )
 
-    def note(self) -> None:
+    def note(self, _client: str, _source: str) -> None:
         self.noted += 1
 
     def vouches(self, request: AccessRequest) -> bool:

@@ -1,0 +1,219 @@
+"""The process that looks after the others: `python -m radius_mfa.transports.supervisor YAML FD`.
+
+It holds every socket and does nothing with them, so that a process that dies loses none of what the kernel has
+taken in for it, and its replacement goes on at the same one.  It knows no configuration: the background
+process reads the YAML, and what that says goes from hand to hand as a file in memory.  So there is little here
+that could break, and it is small: the standard library only, and of that not much.
+
+A reload has two halves.  All prepare, and only when the last of them is prepared all take over; if one cannot,
+nobody does.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import sys
+from time import monotonic
+
+from radius_mfa.transports.control import Message
+from radius_mfa.transports.core_dumps import no_core_dumps
+from radius_mfa.transports.crew import Crew, read_memory
+from radius_mfa.transports.member import Member
+from radius_mfa.transports.reloading import Reloading
+from radius_mfa.transports.voice import Voice
+
+_GRACE = 30.0  # seconds that a process may take to end; it is given ten to finish what is in flight
+_BACK_OFF = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before one start after another, the last one repeats
+_WELL = 60.0  # seconds after which a process that ends has not failed again, but for the first time
+
+
+class Supervisor:
+    """Starts the processes, and starts anew whichever ends; `run` returns the exit status."""
+
+    def __init__(self, crew: Crew, voice: Voice) -> None:
+        self._crew = crew
+        self._voice = voice
+        self._selector = selectors.DefaultSelector()
+        self._members = [Member(crew, number) for number in range(crew.workers + 1)]
+        self._background = self._members[-1]
+        self._reloading = Reloading(self._members, voice, crew.configuration)
+        self._said_ready = False
+        self._asked_to_end = False
+        self._deadline: float | None = None  # until which all are to have ended
+        self._status = 0
+        self._facts: Message = {}  # what is said of the server when it is ready
+
+    def run(self) -> int:
+        self._listen_to_signals()
+        self._start(self._background)  # alone: it brings the store to its schema
+        while not self._has_ended():
+            for key, _ in self._selector.select(self._patience()):
+                if key.data is None:
+                    self._take_signals()
+                elif key.data.control is not None:
+                    self._hear(key.data)
+            self._bury()
+            self._do_what_is_due()
+        if self._said_ready:
+            self._voice.say("info", "stopped")
+        return self._status
+
+    # --- signals --------------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        self._woken, wake = socket.socketpair()
+        self._woken.setblocking(False)
+        wake.setblocking(False)
+        self._wake = wake  # kept open: its number alone does not
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, lambda *_: None)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+
+    def _take_signals(self) -> None:
+        try:
+            numbers = self._woken.recv(4096)
+        except BlockingIOError:
+            return
+        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+            self._end()
+        elif signal.SIGHUP in numbers and not self._asked_to_end:
+            self._reloading.ask()
+
+    # --- processes ------------------------------------------------------------------------------
+
+    def _start(self, member: Member) -> None:
+        try:
+            member.start(self._reloading.configuration)
+        except OSError as broken:  # no memory, too many processes: it may be better soon
+            self._voice.say("error", "process_not_started", process=member.name, error=broken.strerror)
+            self._lose(member, 1)
+            return
+        assert member.control is not None  # it has just been started
+        self._selector.register(member.control, selectors.EVENT_READ, member)
+
+    def _hear(self, member: Member) -> None:
+        """Whatever a process has to say."""
+        assert member.control is not None  # or there was nothing to hear
+        try:
+            heard = member.control.receive()
+        except BlockingIOError:
+            return
+        if heard is None:  # it is about to end, or has
+            self._selector.unregister(member.control)
+            member.control.close()
+            member.control = None
+            return
+        message, fd = heard
+        if message["is"] == "ready":
+            self._is_ready(member, message["facts"])
+        else:
+            self._reloading.hear(member, message, fd)
+
+    def _is_ready(self, member: Member, facts: Message) -> None:
+        member.is_ready = True
+        self._facts |= facts
+        self._reloading.catch_up(member)
+        self._have_adopted()
+        if self._said_ready or self._asked_to_end:
+            return
+        if member is self._background:
+            for each in self._members[:-1]:
+                self._start(each)
+        elif all(each.is_ready for each in self._members):
+            self._said_ready = True
+            self._voice.say("info", "ready", **self._facts, workers=self._crew.workers)
+
+    def _bury(self) -> None:
+        """See who has ended, and why."""
+        for member in self._members:
+            status = member.buried()
+            if status is None:
+                continue
+            if member.control is not None:
+                self._selector.unregister(member.control)
+            member.forget()
+            if self._said_ready and not self._asked_to_end:
+                how = signal.strsignal(-status) if status < 0 else f"exit status {status}"
+                self._voice.say("error", "process_ended", process=member.name, pid=member.pid, how=how)
+            self._lose(member, status)
+
+    def _lose(self, member: Member, status: int) -> None:
+        """Do without it, and start it anew: at once the first time, later where it never lives for long."""
+        self._reloading.lose(member)
+        if self._asked_to_end:
+            return
+        if not self._said_ready:  # it has said what is wrong, and would say it again
+            self._status = status if status > 0 else 1
+            self._end()
+            return
+        member.failures = 0 if monotonic() - member.started >= _WELL else member.failures + 1
+        member.due = monotonic() + _BACK_OFF[min(member.failures, len(_BACK_OFF) - 1)]
+        self._have_adopted()
+
+    def _have_adopted(self) -> None:
+        """Let somebody read each socket that nobody reads: the next worker that is there."""
+        workers = self._members[:-1]
+        able = [each for each in workers if each.is_ready and each.control is not None]
+        for slot, worker in enumerate(workers):
+            adopter = worker.adopter
+            if worker.is_ready:
+                if adopter is not None:
+                    adopter.tell({"do": "release", "slot": slot})
+                    worker.adopter = None
+            elif able and self._said_ready and (adopter is None or not adopter.is_ready):
+                worker.adopter = able[slot % len(able)]
+                worker.adopter.tell({"do": "adopt", "slot": slot})
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def _patience(self) -> float | None:
+        """Seconds until something is due; None: until something happens."""
+        times = [each.due for each in self._members if each.due is not None]
+        times += [time for time in (self._deadline, self._reloading.deadline) if time is not None]
+        return max(min(times) - monotonic(), 0) if times else None
+
+    def _do_what_is_due(self) -> None:
+        now = monotonic()
+        for member in self._members:
+            if member.due is not None and member.due <= now and not self._asked_to_end:
+                self._start(member)
+                self._voice.say("info", "process_started", process=member.name, pid=member.pid)
+        self._reloading.look(now)
+        if self._deadline is not None and self._deadline <= now:
+            self._deadline = None
+            for member in self._members:
+                member.kill()
+
+    def _end(self) -> None:
+        """Have all of them finish what they are at."""
+        if self._asked_to_end:
+            return
+        self._asked_to_end = True
+        if self._said_ready:
+            self._voice.say("info", "stopping")
+        self._deadline = monotonic() + _GRACE
+        for member in self._members:
+            member.due = None
+            member.tell({"do": "stop"})
+
+    def _has_ended(self) -> bool:
+        return self._asked_to_end and not any(each.is_alive for each in self._members)
+
+
+def main() -> int:
+    """In place of the process that has opened the sockets and given up root."""
+    yaml, fd = sys.argv[1:]
+    no_core_dumps()  # which becoming another program has allowed again
+    octets = read_memory(int(fd))
+    os.close(int(fd))
+    crew = Crew.unpacked(octets.decode())
+    assert crew.yaml == yaml
+    return Supervisor(crew, Voice(crew.log_format)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

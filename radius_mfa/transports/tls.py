@@ -1,0 +1,137 @@
+"""TLS as RADIUS asks for it: both sides prove who they are (RFC 6614 §2.3), by certificate or by a shared key."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from radius_mfa.wire.clients import Client, Clients, Stranger
+
+ALPN = "radius/1.0"  # RFC 9765 §3.1: RADIUS as it always was
+
+HAS_PSK: bool = getattr(ssl, "HAS_PSK", False) and hasattr(ssl.SSLContext, "set_psk_server_callback")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Our certificate with its chain, its key, and the authorities that NASes' certificates come from."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path
+
+
+class _Handshaking(ssl.SSLObject):
+    """Remembers by which identity its peer has proved itself: OpenSSL asks for a key without saying for whom."""
+
+    psk_identity: str | None = None
+
+    def do_handshake(self) -> None:
+        context = self.context
+        if isinstance(context, _Context):
+            context.current = self
+        super().do_handshake()
+
+
+class _Context(ssl.SSLContext):
+    current: _Handshaking | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """As whom somebody has proved to be: by the SANs of a certificate, or by the identity of a shared key."""
+
+    names: frozenset[str]
+    identity: str | None
+
+    @classmethod
+    def of(cls, tls: ssl.SSLObject) -> Peer:
+        """Who is at the other end of a finished handshake."""
+        identity = tls.psk_identity if isinstance(tls, _Handshaking) else None
+        return cls(names_in(tls.getpeercert()), identity)
+
+    def __str__(self) -> str:
+        return ", ".join(sorted(self.names)) if self.identity is None else self.identity
+
+    def found_among(self, clients: Clients, address: str) -> Client | Stranger:
+        """The client that it is, or why it is none."""
+        if self.identity is not None:
+            return clients.with_psk(self.identity, address)
+        return clients.certified(self.names, address)
+
+
+def server_context(proof: Files | Mapping[str, bytes]) -> ssl.SSLContext:
+    """What a listener speaks, to clients with a certificate or to those with one of these keys, by identity.
+
+    One or the other: over TLS 1.3 OpenSSL takes no key where it has a certificate to show.  Raises OSError, of
+    which ssl.SSLError is one.
+    """
+    context = _Context(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = _Handshaking
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # No renegotiation; no tickets: whoever comes again proves anew who it is, and so is gone when it is removed.
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.num_tickets = 0
+    context.set_alpn_protocols([ALPN])
+    if isinstance(proof, Files):
+        context.load_cert_chain(proof.certificate, proof.key, password=_no_passphrase)
+        context.load_verify_locations(cafile=proof.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # an intermediate may be trusted
+    else:
+        context.set_ciphers("kECDHEPSK:kDHEPSK:!eNULL")  # of TLS 1.2, and with forward secrecy
+        _take_psks(context, proof)
+    return context
+
+
+def _no_passphrase() -> str:
+    """OpenSSL would ask whoever sits at the terminal."""
+    raise ssl.SSLError("the key is encrypted")
+
+
+def _take_psks(context: _Context, psks: Mapping[str, bytes]) -> None:
+    def key_of(identity: str | None) -> bytes:
+        """No octets: there is no such identity, and the handshake fails."""
+        key = psks.get(identity or "", b"")
+        if context.current is not None:
+            context.current.psk_identity = identity if key else None
+        return key
+
+    setter: Any = context
+    setter.set_psk_server_callback(key_of, "radius-mfa")
+
+
+def names_in(certificate: Mapping[str, Any] | None) -> frozenset[str]:
+    """The dNSNames, in lower case, and iPAddresses of a verified certificate, as `getpeercert` has it."""
+    found = set()
+    for kind, value in (certificate or {}).get("subjectAltName", ()):
+        address = _address(value.strip())
+        if kind == "IP Address" and address is not None:
+            found.add(address)
+        elif kind == "DNS" and address is None:  # or a name that reads as one would do for an address
+            found.add(value.lower())
+    return frozenset(found)
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
+
+
+def why(broken: BaseException) -> str:
+    """In a few words, of OpenSSL's own, why a handshake has failed."""
+    if isinstance(broken, ssl.SSLCertVerificationError):
+        return broken.verify_message
+    if isinstance(broken, ssl.SSLError):  # Python has no names for the newest of OpenSSL's reasons
+        return (broken.reason or broken.strerror or type(broken).__name__).lower().replace("_", " ")
+    if isinstance(broken, TimeoutError):
+        return "took too long"
+    if isinstance(broken, ConnectionError):
+        return "closed in the middle"
+    return type(broken).__name__
