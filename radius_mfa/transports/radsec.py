@@ -53,8 +53,8 @@ class RadsecLimits:
 class RadsecPorts:
     """What a listener asks of the house.
 
-    `clients`: those of now.  The rest is the exchange's: `receive` is `receive_over`, and of `hang_up` every exchange
-    hears that there is.
+    `clients`: those of now.  The rest is the exchange's: `receive` is its `receive_over`, and of `hang_up` also
+    those hear that end.
     """
 
     clients: Callable[[], Clients]
