@@ -1,4 +1,7 @@
-"""`python -m bench [quick] [--ldaps] [--postgresql] [--json FILE]`: measure, print, fail if any login failed."""
+"""`python -m bench [quick] [--ldaps] [--postgresql] [--json FILE]`: measure, print, fail if any login failed.
+
+`python -m bench workers`: one worker beside two, in turn.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from bench.budget import workbench
 from bench.load import Load
 from bench.report import Report, Run, lines, report_of
 from bench.rig import SECRET, Rig, cpu, resident, rig
+from bench.workers import beside
+from bench.workers import lines as lines_of_workers
 from radius_mfa.cli.common import run as run_on_loop
 
 
@@ -59,10 +64,23 @@ async def _runs(it: Rig, scale: Scale) -> list[Run]:
     return runs
 
 
+def compare(scale: Scale, *, postgresql: bool) -> int:
+    """One worker beside two; 0 when every login was accepted."""
+    users = scale.runs * scale.logins
+    with (
+        rig(users, 1, postgresql=postgresql, workers=1) as one,
+        rig(users, 1, postgresql=postgresql, workers=2) as two,
+    ):
+        loads = list(beside([(1, one), (2, two)], scale.runs, scale.logins))
+    for line in lines_of_workers(loads):
+        print(line)
+    return 1 if any(each.failed for each in loads) else 0
+
+
 def main() -> int:
     """0 when every login was accepted."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("scale", nargs="?", choices=["full", "quick"], default="full")
+    parser.add_argument("scale", nargs="?", choices=["full", "quick", "workers"], default="full")
     parser.add_argument("--runs", type=int, help="loads, with other users each")
     parser.add_argument("--logins", type=int, help="logins in each of them")
     parser.add_argument("--starts", type=int, help="starts of the server that are timed")
@@ -71,6 +89,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
     given = {name: value for name in ("runs", "logins", "starts") if (value := getattr(asked, name)) is not None}
+    if asked.scale == "workers":
+        return compare(replace(QUICK, **{"logins": 1000, **given}), postgresql=asked.postgresql)
     scale = replace(QUICK if asked.scale == "quick" else FULL, **given)
     report = measure(scale, ldaps=asked.ldaps, postgresql=asked.postgresql)
     for line in lines(report):

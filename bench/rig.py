@@ -52,6 +52,7 @@ access to * by * read
 _YAML = """\
 listen:
   - udp: 127.0.0.1:0
+workers: {workers}
 clients:
   - {{name: vpn, address: 127.0.0.1, secret: "{secret}", timeout: 3s, retries: 3}}
 directory:
@@ -89,19 +90,32 @@ class Rig:
     import_seconds: float
 
 
+def family(pid: int) -> list[int]:
+    """A process and its children: a server with several workers is a supervisor with those."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
 def cpu(pid: int) -> float:
-    """CPU seconds, user and system, of all threads of a process so far: its own clock (clock_getcpuclockid(3))."""
-    return time.clock_gettime(~pid << 3 | 2)
+    """CPU seconds so far, user and system, of a process and its children (clock_getcpuclockid(3))."""
+    return sum(time.clock_gettime(~each << 3 | 2) for each in family(pid))
 
 
 def resident(pid: int) -> float:
-    """Resident memory in MB (10⁶ octets)."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    """Resident memory of a process and its children in MB (10⁶ octets); what they share counts for each."""
+    pages = sum(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in family(pid))
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def busy() -> float:
+    """CPU seconds that all cores of the machine have worked so far, whoever for (proc(5))."""
+    user, nice, system, _idle, _waiting, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def rig(users: int, starts: int, *, ldaps: bool = False, postgresql: bool = False) -> Iterator[Rig]:
+def rig(
+    users: int, starts: int, *, ldaps: bool = False, postgresql: bool = False, workers: int = 1
+) -> Iterator[Rig]:
     """Start both, the server `starts` times, and import the tokens of all users; stop both in the end.
 
     `ldaps`: the server speaks TLS to the directory.  `postgresql`: it keeps its state there.
@@ -116,7 +130,7 @@ def rig(users: int, starts: int, *, ldaps: bool = False, postgresql: bool = Fals
         with _slapd(folder, users, authority.certify("127.0.0.1") if authority else None) as (directory, url):
             config = folder / "bench.yaml"
             config.touch(0o600)  # there are secrets in it
-            config.write_text(_yaml(folder, url, storage, authority))
+            config.write_text(_yaml(folder, url, storage, authority, workers))
             run_command(config, "keys", "init")
             began = time.perf_counter()
             run_command(config, "token", "import", str(tokens(folder, users)))
@@ -129,10 +143,10 @@ def rig(users: int, starts: int, *, ldaps: bool = False, postgresql: bool = Fals
                 yield Rig(config, server, directory, port, (*ready, seconds), import_seconds)
 
 
-def _yaml(folder: Path, ldap: str, storage: str, authority: Authority | None) -> str:
+def _yaml(folder: Path, ldap: str, storage: str, authority: Authority | None, workers: int) -> str:
     ca_file = f'    ca_file: "{authority.ca_file}"\n' if authority else ""
-    secret = SECRET.decode()
-    return _YAML.format(secret=secret, ldap=ldap, base=_BASE, folder=folder, ca_file=ca_file, storage=storage)
+    where = {"ldap": ldap, "base": _BASE, "folder": folder, "ca_file": ca_file, "storage": storage}
+    return _YAML.format(secret=SECRET.decode(), workers=workers, **where)
 
 
 # --- the directory --------------------------------------------------------------------------------

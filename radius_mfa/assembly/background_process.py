@@ -65,7 +65,7 @@ class BackgroundProcess:
     def told(self, message: Message) -> None:
         """By the supervisor, beside what all are."""
         if message["do"] == "read":
-            self._read()
+            self._read(message["reload"])
 
     async def stop(self) -> None:
         """Let what is being sent end."""
@@ -75,14 +75,14 @@ class BackgroundProcess:
         self._neighbours.close()
         await self._footing.close()
 
-    def _read(self) -> None:
-        """What has become of the YAML, for all to prepare."""
+    def _read(self, reload: object) -> None:
+        """What has become of the YAML, for all to prepare in the reload of that number."""
         berth, orders = self._berth, self._berth.orders
         try:
             news = read(Path(berth.crew.yaml), berth.started, berth.in_force)
             fd = in_memory("configuration", frozen(news.loaded))
         except Exception as broken:  # a mistake of ours must not be the last reload there is
-            orders.refuse(broken)
+            orders.refuse(reload, broken)
             return
         configuration = news.loaded.configuration
         for warning in news.loaded.warnings:
@@ -90,6 +90,7 @@ class BackgroundProcess:
         orders.answer(
             {
                 "is": "read",
+                "reload": reload,
                 "changes": news.changes,
                 "restart": news.restart,
                 "policies": len(configuration.policies),

@@ -14,7 +14,7 @@ from radius_mfa.assembly.listening import Opened
 from radius_mfa.assembly.reload import Prepared, problems_of
 from radius_mfa.config.load import Loaded
 from radius_mfa.config.snapshot import thawed
-from radius_mfa.core.errors import RadiusMfaError
+from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
 from radius_mfa.observe.logging import configure
 from radius_mfa.observe.metrics import Counts
 from radius_mfa.observe.slate import Slate
@@ -51,12 +51,12 @@ class Orders:
     def answer(self, message: Message, fd: int | None = None) -> None:
         self._control.send(message, fd)
 
-    def refuse(self, broken: Exception) -> None:
-        """Say why something cannot be done."""
+    def refuse(self, reload: object, broken: Exception) -> None:
+        """Say why something cannot be done in the reload of that number."""
         problems = problems_of(broken)
         more = len(problems) - _MOST_PROBLEMS
         told = [*problems[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
-        self.answer({"is": "refused", "problems": told})
+        self.answer({"is": "refused", "reload": reload, "problems": told})
 
     def _read(self) -> None:
         try:
@@ -129,8 +129,8 @@ async def obey(berth: Berth, role: Role) -> None:
             prepared = None
         if do == "stop":
             return
-        if do == "prepare" and fd is not None:
-            prepared = await _prepare(berth, role, fd)
+        if do == "prepare":
+            prepared = await _prepare(berth, role, message["reload"], fd)
         elif do == "commit" and prepared is not None:
             berth.in_force, taking_over = prepared
             prepared = None
@@ -142,14 +142,16 @@ async def obey(berth: Berth, role: Role) -> None:
             role.told(message)
 
 
-async def _prepare(berth: Berth, role: Role, fd: int) -> tuple[Loaded, Prepared] | None:
+async def _prepare(berth: Berth, role: Role, reload: object, fd: int | None) -> tuple[Loaded, Prepared] | None:
     try:
+        if fd is None:  # which the kernel drops where there may be no more open files (unix(7))
+            raise ConfigurationError(f"{berth.name}: no configuration has come: too many open files")
         loaded = loaded_from(fd)
         prepared = await role.prepare(loaded)
     except Exception as broken:  # of whatever kind: the others are not to wait for it
-        berth.orders.refuse(broken)
+        berth.orders.refuse(reload, broken)
         return None
-    berth.orders.answer({"is": "prepared"})
+    berth.orders.answer({"is": "prepared", "reload": reload})
     return loaded, prepared
 
 

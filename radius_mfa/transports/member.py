@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from time import monotonic
 
 from radius_mfa.transports.control import Control, Message
 from radius_mfa.transports.crew import Crew
 
-_PROGRAM = "radius_mfa.cli.process"
+# This program and no other; nothing of the folder it was started in is imported (-P).
+COMMAND = (sys.executable, "-P", "-m", "radius_mfa.cli.process")
+
+_BACK_OFF = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before one start after another, the last one repeats
+_WELL = 60.0  # seconds after which a process that ends has not failed again, but for the first time
 
 
 class Member:
@@ -19,7 +24,8 @@ class Member:
     its sockets in its place.  `generation`: of the configuration it works under.  `pid`: also when it has ended.
     """
 
-    def __init__(self, crew: Crew, number: int) -> None:
+    def __init__(self, crew: Crew, number: int, command: Sequence[str] = COMMAND) -> None:
+        """`command`: what it is started with, its name and its end of the control appended."""
         self.number = number
         self.name = crew.name(number)
         self.control: Control | None = None
@@ -31,6 +37,7 @@ class Member:
         self.generation = 0
         self.pid = 0
         self._crew = crew
+        self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,12 +47,11 @@ class Member:
     def start(self, configuration: tuple[int, int]) -> None:
         """Start it, under the configuration of that generation and descriptor.  Raises OSError."""
         self.generation, fd = configuration
-        self.control, there = Control.pair()
         self.started, self.due = monotonic(), None
+        self.control, there = Control.pair()
         with there:
-            # Of this program and no other; nothing of the folder it was started in is imported (-P).
             self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-P", "-m", _PROGRAM, self.name, str(there.fileno())],
+                [*self._command, self.name, str(there.fileno())],
                 pass_fds=[*self._crew.descriptors(), fd, there.fileno()],
             )
         self.pid = self._process.pid
@@ -66,6 +72,11 @@ class Member:
         if self.control is not None:
             self.control.close()
             self.control = None
+
+    def rest(self, now: float) -> None:
+        """It has failed: say when it is due, at once the first time, later where it never lives for long."""
+        self.failures = 1 if now - self.started >= _WELL else self.failures + 1
+        self.due = now + _BACK_OFF[min(self.failures, len(_BACK_OFF)) - 1]
 
     def kill(self) -> None:
         if self._process is not None:

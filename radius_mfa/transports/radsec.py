@@ -13,13 +13,14 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from structlog.typing import FilteringBoundLogger
 
 from radius_mfa.core.ports import Clock, Meter
 from radius_mfa.transports.radsec_connection import Connection
-from radius_mfa.transports.tls import Peer, why
+from radius_mfa.transports.tls import HandshakeError, Peer, why
 from radius_mfa.wire.clients import Clients, Stranger, unmapped
 from radius_mfa.wire.desk import Link
 from radius_mfa.wire.room import Room
@@ -182,6 +183,8 @@ class RadsecListener:
             self._of_source.give_back(whose)
 
     async def _shake_hands(self, sock: socket.socket, source: tuple[str, int]) -> None:
+        # The loop closes its own when a handshake fails; the alert goes out of this one.
+        ours = sock.dup()
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -195,10 +198,15 @@ class RadsecListener:
         except (OSError, TimeoutError) as broken:  # of which SSLError is one
             self._refuse("handshake_failed", source, detail=why(broken))
             sock.close()
+            if isinstance(broken, HandshakeError):
+                with suppress(OSError):
+                    ours.send(broken.alert)
         except asyncio.CancelledError:
             self._refuse("handshake_cut", source)
             sock.close()
             raise
+        finally:
+            ours.close()
 
     # --- what a connection asks of its host -----------------------------------------------------
 
@@ -246,7 +254,7 @@ class RadsecListener:
 
     def _say(self, say: Callable[..., object], event: str, **details: str) -> None:
         """In the log, where there is room for it: strangers can make lines."""
-        what = (event, details.get("reason"), details.get("source"))
+        what = (event, *details.values())
         lines = self._lines["client" not in details]
         if lines.may_say(what, self._ports.clock.monotonic()):
             say(event, **details)

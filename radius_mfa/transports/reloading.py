@@ -18,7 +18,8 @@ class Reloading:
 
     Asked for, the background process reads the YAML; then all prepare; then all take over.  `configuration`:
     the one that is in force, by generation and descriptor, for whoever is started meanwhile.  `deadline`: when
-    whoever has not answered is waited for no longer, monotonic.
+    whoever has not answered is waited for no longer, monotonic.  Each reload has a number, which its answers
+    repeat: whoever was too slow for one answers nothing of the next.
     """
 
     def __init__(self, members: Sequence[Member], voice: Voice, fd: int) -> None:
@@ -28,6 +29,7 @@ class Reloading:
         self.configuration = (0, fd)
         self.deadline: float | None = None
         self._asked = False
+        self._number = 0
         self._next: int | None = None  # the descriptor of what is being prepared
         self._said: Message = {}
         self._told: list[Member] = []  # to prepare
@@ -47,21 +49,21 @@ class Reloading:
             self._give_up([f"{names}: no answer"])
         if self._asked and self.deadline is None and self._reader.is_ready:
             self._asked = False
+            self._number += 1
             self._awaited = {self._reader}
             self.deadline = now + _PATIENCE
-            self._reader.tell({"do": "read"})
+            self._reader.tell({"do": "read", "reload": self._number})
 
     def hear(self, member: Member, message: Message, fd: int | None) -> None:
         """An answer; one that nobody waits for any more is none."""
-        is_awaited = member in self._awaited
-        if not is_awaited or message["is"] not in ("read", "prepared", "refused"):
+        if member not in self._awaited or message.get("reload") != self._number:
             if fd is not None:
                 os.close(fd)
             return
         self._awaited.discard(member)
         if message["is"] == "refused":
             self._give_up([str(problem) for problem in message["problems"]])
-        elif message["is"] == "read" and fd is not None:
+        elif message["is"] == "read":
             self._prepare(message, fd)
         elif not self._awaited:
             self._take_over()
@@ -82,16 +84,19 @@ class Reloading:
         generation, fd = self.configuration
         if member.generation != generation:
             member.generation = generation
-            member.tell({"do": "prepare"}, fd)
+            member.tell({"do": "prepare", "reload": None}, fd)  # nobody waits for its answer
             member.tell({"do": "commit"})
 
-    def _prepare(self, said: Message, fd: int) -> None:
+    def _prepare(self, said: Message, fd: int | None) -> None:
+        if fd is None:  # which the kernel drops where there may be no more open files (unix(7))
+            self._give_up(["no descriptor came with what was read"])
+            return
         self._said, self._next = said, fd
         self._told = [each for each in self._members if each.is_ready]
         self._awaited = set(self._told)
         self.deadline = monotonic() + _PATIENCE
         for member in self._told:
-            member.tell({"do": "prepare"}, fd)
+            member.tell({"do": "prepare", "reload": self._number}, fd)
 
     def _take_over(self) -> None:
         assert self._next is not None  # it was prepared

@@ -10,6 +10,7 @@ import struct
 _SO_RCVBUFFORCE = 33
 SO_RXQ_OVFL = 40
 _SO_ATTACH_REUSEPORT_CBPF = 51
+_SO_MEMINFO = 55
 IP_PKTINFO = 8
 
 # The default holds 256 small datagrams, one burst of a gateway that has restarted.
@@ -47,6 +48,12 @@ def open_udp(host: str, port: int, readers: int = 1) -> list[socket.socket]:
             sock.close()
         raise
     return sockets
+
+
+def dropped(sock: socket.socket) -> int:
+    """How many datagrams the kernel had no room for, in 32 bits: before us there may have been another process."""
+    numbers = struct.unpack("=9I", sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))
+    return int(numbers[-1])  # SK_MEMINFO_DROPS (linux/sock_diag.h)
 
 
 def open_tcp(host: str, port: int, *, both: bool = False) -> socket.socket:

@@ -16,29 +16,30 @@ import selectors
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from time import monotonic
 
 from radius_mfa.transports.control import Message
 from radius_mfa.transports.core_dumps import no_core_dumps
 from radius_mfa.transports.crew import Crew, read_memory
-from radius_mfa.transports.member import Member
+from radius_mfa.transports.member import COMMAND, Member
 from radius_mfa.transports.reloading import Reloading
 from radius_mfa.transports.voice import Voice
 
 _GRACE = 30.0  # seconds that a process may take to end; it is given ten to finish what is in flight
-_BACK_OFF = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before one start after another, the last one repeats
-_WELL = 60.0  # seconds after which a process that ends has not failed again, but for the first time
 
 
 class Supervisor:
     """Starts the processes, and starts anew whichever ends; `run` returns the exit status."""
 
-    def __init__(self, crew: Crew, voice: Voice) -> None:
+    def __init__(self, crew: Crew, voice: Voice, command: Sequence[str] = COMMAND, grace: float = _GRACE) -> None:
+        """`command`: what each process is started with.  `grace`: seconds that one may take to end."""
         self._crew = crew
         self._voice = voice
         self._selector = selectors.DefaultSelector()
-        self._members = [Member(crew, number) for number in range(crew.workers + 1)]
+        self._members = [Member(crew, number, command) for number in range(crew.workers + 1)]
         self._background = self._members[-1]
+        self._grace = grace
         self._reloading = Reloading(self._members, voice, crew.configuration)
         self._said_ready = False
         self._asked_to_end = False
@@ -85,15 +86,18 @@ class Supervisor:
 
     # --- processes ------------------------------------------------------------------------------
 
-    def _start(self, member: Member) -> None:
+    def _start(self, member: Member) -> bool:
+        """Whether it runs."""
         try:
             member.start(self._reloading.configuration)
         except OSError as broken:  # no memory, too many processes: it may be better soon
             self._voice.say("error", "process_not_started", process=member.name, error=broken.strerror)
+            member.forget()
             self._lose(member, 1)
-            return
+            return False
         assert member.control is not None  # it has just been started
         self._selector.register(member.control, selectors.EVENT_READ, member)
+        return True
 
     def _hear(self, member: Member) -> None:
         """Whatever a process has to say."""
@@ -142,7 +146,7 @@ class Supervisor:
             self._lose(member, status)
 
     def _lose(self, member: Member, status: int) -> None:
-        """Do without it, and start it anew: at once the first time, later where it never lives for long."""
+        """Do without it, and start it anew where it had been well."""
         self._reloading.lose(member)
         if self._asked_to_end:
             return
@@ -150,8 +154,7 @@ class Supervisor:
             self._status = status if status > 0 else 1
             self._end()
             return
-        member.failures = 0 if monotonic() - member.started >= _WELL else member.failures + 1
-        member.due = monotonic() + _BACK_OFF[min(member.failures, len(_BACK_OFF) - 1)]
+        member.rest(monotonic())
         self._have_adopted()
 
     def _have_adopted(self) -> None:
@@ -159,12 +162,14 @@ class Supervisor:
         workers = self._members[:-1]
         able = [each for each in workers if each.is_ready and each.control is not None]
         for slot, worker in enumerate(workers):
+            if worker.adopter is not None and not worker.adopter.is_ready:
+                worker.adopter = None  # it has ended, and whoever takes its place knows of nothing
             adopter = worker.adopter
             if worker.is_ready:
                 if adopter is not None:
                     adopter.tell({"do": "release", "slot": slot})
                     worker.adopter = None
-            elif able and self._said_ready and (adopter is None or not adopter.is_ready):
+            elif able and self._said_ready and adopter is None:
                 worker.adopter = able[slot % len(able)]
                 worker.adopter.tell({"do": "adopt", "slot": slot})
 
@@ -180,8 +185,8 @@ class Supervisor:
         now = monotonic()
         for member in self._members:
             if member.due is not None and member.due <= now and not self._asked_to_end:
-                self._start(member)
-                self._voice.say("info", "process_started", process=member.name, pid=member.pid)
+                if self._start(member):
+                    self._voice.say("info", "process_started", process=member.name, pid=member.pid)
         self._reloading.look(now)
         if self._deadline is not None and self._deadline <= now:
             self._deadline = None
@@ -195,7 +200,7 @@ class Supervisor:
         self._asked_to_end = True
         if self._said_ready:
             self._voice.say("info", "stopping")
-        self._deadline = monotonic() + _GRACE
+        self._deadline = monotonic() + self._grace
         for member in self._members:
             member.due = None
             member.tell({"do": "stop"})

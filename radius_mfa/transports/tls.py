@@ -25,20 +25,42 @@ class Files:
     client_ca: Path
 
 
+class HandshakeError(ssl.SSLError):
+    """`alert`: what the peer should be sent: an event loop closes a failed connection without a word."""
+
+    alert = b""
+
+
 class _Handshaking(ssl.SSLObject):
     """Remembers by which identity its peer has proved itself: OpenSSL asks for a key without saying for whom."""
 
     psk_identity: str | None = None
+    outgoing: ssl.MemoryBIO | None = None
 
     def do_handshake(self) -> None:
         context = self.context
         if isinstance(context, _Context):
             context.current = self
-        super().do_handshake()
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as broken:
+            failed = HandshakeError(why(broken))
+            failed.alert = self.outgoing.read() if self.outgoing is not None else b""
+            raise failed from broken
 
 
 class _Context(ssl.SSLContext):
     current: _Handshaking | None = None
+
+    def wrap_bio(
+        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *more: Any, **named: Any
+    ) -> ssl.SSLObject:
+        made = super().wrap_bio(incoming, outgoing, *more, **named)
+        if isinstance(made, _Handshaking):
+            made.outgoing = outgoing
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +148,8 @@ def _address(text: str) -> str | None:
 
 def why(broken: BaseException) -> str:
     """In a few words, of OpenSSL's own, why a handshake has failed."""
+    if isinstance(broken, HandshakeError):
+        return str(broken.args[0])
     if isinstance(broken, ssl.SSLCertVerificationError):
         return broken.verify_message
     if isinstance(broken, ssl.SSLError):  # Python has no names for the newest of OpenSSL's reasons

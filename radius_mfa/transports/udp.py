@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from functools import partial
 
 from radius_mfa.core.ports import Meter
-from radius_mfa.transports.sockets import IP_PKTINFO, SO_RXQ_OVFL
+from radius_mfa.transports.sockets import IP_PKTINFO, SO_RXQ_OVFL, dropped
 from radius_mfa.wire.desk import Send
 
 Receive = Callable[[bytes, tuple[str, int], Hashable, Send], None]
@@ -48,7 +48,7 @@ class UdpListener:
         self._meter = meter
         self.address: tuple[str, int] = sock.getsockname()[:2]
         self._name = ":".join(map(str, self.address))
-        self.dropped = 0
+        self.dropped = dropped(sock)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock, self._read)
 
