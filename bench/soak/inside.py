@@ -26,12 +26,11 @@ from bench.soak.mutate import Craft, Datagram
 from bench.soak.oracle import Account, Question
 from bench.soak.site import configuration
 from bench.soak.tally import Tally, Trouble
-from radius_mfa.assembly.backends import Backends, Shields, SystemClock, backends_of, open_directory
-from radius_mfa.assembly.rules import clients_of, load, rules_of, texts_of
+from radius_mfa.assembly.answering import conversation_of
+from radius_mfa.assembly.backends import Shields, SystemClock, backends_of, open_directory
+from radius_mfa.assembly.rules import clients_of, load, texts_of
 from radius_mfa.config.load import Loaded
-from radius_mfa.core.conversation import Conversation, Ports
 from radius_mfa.core.enrolment import Seed
-from radius_mfa.core.mailing import Mailing
 from radius_mfa.core.messages import AccessRequest, Reply
 from radius_mfa.core.stored import MailKind
 from radius_mfa.observe.audit import AuditFile
@@ -106,7 +105,7 @@ class House:
         self._backends = backends_of(configured, self._store, self._sealer, directory)
         self._accounts = {f"static:{account.name}": account for account in accounts}
         self._audit = AuditFile(Path(os.devnull))
-        conversation = Conversation(self._ports(self._backends), rules_of(configured))
+        conversation = conversation_of(configured, self._backends, directory, _Doorbell())
         clock, entropy = self._backends.clock, self._backends.entropy
         service = Service(conversation, texts_of(configured), self._audit, clock, entropy, self._meter)
         self._decide = change(service.answer)
@@ -127,13 +126,6 @@ class House:
             is_ready=lambda: True,
             jitter=random.random,
         )
-
-    def _ports(self, backends: Backends) -> Ports:
-        assert backends.mailed is not None  # it is in the configuration
-        clock, entropy = backends.clock, backends.entropy
-        mailing = Mailing(backends.mailed, _Doorbell(), backends.logins, clock, entropy)
-        everything = backends.directory, backends.logins, backends.factors, backends.sealer
-        return Ports(*everything, clock, entropy, backends.trusted, mailing)
 
     async def furnish(self) -> None:
         """Tokens, addresses, recovery codes."""

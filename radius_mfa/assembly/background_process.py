@@ -42,7 +42,7 @@ class BackgroundProcess:
     async def start(cls, berth: Berth) -> BackgroundProcess:
         """Begin.  Raises ConfigurationError, KeyFileError, StoreError."""
         async with AsyncExitStack() as stack:
-            footing = await Footing.open(berth.started, stack, upgrade=True)
+            footing = await Footing.open(berth.started, stack, berth.name, upgrade=True)
             stack.push_async_callback(footing.tasks.cancel)
             meter, health = footing.meter, footing.health
             berth.go_on_counting(meter)

@@ -51,11 +51,14 @@ class Footing:
     tasks: Tasks = field(default_factory=Tasks)
 
     @classmethod
-    async def open(cls, loaded: Loaded, stack: AsyncExitStack, *, upgrade: bool) -> Footing:
-        """Closed with `stack`.  `upgrade`: bring the store to its schema.  Raises KeyFileError, StoreError."""
+    async def open(cls, loaded: Loaded, stack: AsyncExitStack, process: str = "", *, upgrade: bool) -> Footing:
+        """Closed with `stack`.  `upgrade`: bring the store to its schema.  Raises KeyFileError, StoreError.
+
+        `process`: which one of a server with several.
+        """
         clock = SystemClock()
         store, sealer = await open_store(loaded.configuration, stack, upgrade=upgrade)
-        return cls(store, sealer, Presence(store, sealer, clock), clock, Counts(), Health(clock))
+        return cls(store, sealer, Presence(store, sealer, clock, process), clock, Counts(), Health(clock))
 
     async def close(self) -> None:
         """The last of it."""

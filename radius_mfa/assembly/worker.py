@@ -45,7 +45,7 @@ class Worker:
     async def start(cls, berth: Berth) -> Worker:
         """Answer, and say so.  Raises ConfigurationError, KeyFileError, StoreError."""
         async with AsyncExitStack() as stack:
-            footing = await Footing.open(berth.started, stack, upgrade=False)
+            footing = await Footing.open(berth.started, stack, berth.name, upgrade=False)
             stack.push_async_callback(footing.tasks.cancel)
             berth.go_on_counting(footing.meter)
             footing.meter.watch_process(berth.name)

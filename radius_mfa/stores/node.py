@@ -29,12 +29,13 @@ class Presence:
     with the server.  Whatever becomes of it, logins go on.
     """
 
-    def __init__(self, store: KeyStore, sealer: AeadSealer, clock: Clock) -> None:
+    def __init__(self, store: KeyStore, sealer: AeadSealer, clock: Clock, process: str = "") -> None:
+        """`process`: which one of a server with several."""
         self._store = store
         self._sealer = sealer
         self._clock = clock
         self._id = os.urandom(8).hex()
-        self._name = socket.gethostname()
+        self._name = f"{socket.gethostname()} {process}".strip()
         self._said: tuple[bytes, ...] = ()  # which keys it has said to have
         self._next = 0.0  # when it has something to say even so, monotonic
         self._failing = False

@@ -125,8 +125,7 @@ class Supervisor:
         if self._said_ready or self._asked_to_end:
             return
         if member is self._background:
-            for each in self._members[:-1]:
-                self._start(each)
+            all(map(self._start, self._members[:-1]))  # as far as one that cannot be: then all are ending
         elif all(each.is_ready for each in self._members):
             self._said_ready = True
             self._voice.say("info", "ready", **self._facts, workers=self._crew.workers)
@@ -184,9 +183,9 @@ class Supervisor:
     def _do_what_is_due(self) -> None:
         now = monotonic()
         for member in self._members:
-            if member.due is not None and member.due <= now and not self._asked_to_end:
-                if self._start(member):
-                    self._voice.say("info", "process_started", process=member.name, pid=member.pid)
+            is_due = member.due is not None and member.due <= now and not self._asked_to_end
+            if is_due and self._start(member):
+                self._voice.say("info", "process_started", process=member.name, pid=member.pid)
         self._reloading.look(now)
         if self._deadline is not None and self._deadline <= now:
             self._deadline = None

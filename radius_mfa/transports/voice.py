@@ -19,9 +19,16 @@ class Voice:
         if self.form == "json":
             line = json.dumps({"event": event, **fields, "level": level, "timestamp": now})
         else:
-            line = f"{now} [{level:<9}] {event:<30} " + " ".join(f"{key}={value}" for key, value in fields.items())
+            said = " ".join(f"{key}={_shown(value)}" for key, value in sorted(fields.items()))
+            line = f"{now} [{level:<9}] {event:<30} {said}".rstrip()
         try:
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
         except OSError:  # nobody reads the log: no reason to end
             return
+
+
+def _shown(value: object) -> str:
+    """A word as it is; whatever else in quotes, so that it is one line and one value."""
+    is_word = isinstance(value, str) and value.isprintable() and not set(value) & set(" ='\"")
+    return str(value) if is_word else repr(value)
