@@ -31,8 +31,10 @@ def serve() -> None:
     the configuration again, and keeps the old one if the new one is wrong.
     """
     from radius_mfa.transports.core_dumps import no_core_dumps
+    from radius_mfa.transports.sockets import allow_descriptors
 
     no_core_dumps()
+    allow_descriptors()
     path, loaded = config_path(), load_configuration()
     _begin_log(loaded)
     if loaded.configuration.workers > 1:

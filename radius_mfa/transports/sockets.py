@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import resource
 import socket
 import struct
 
@@ -15,12 +16,20 @@ IP_PKTINFO = 8
 
 # The default holds 256 small datagrams, one burst of a gateway that has restarted.
 _RECEIVE_BUFFER = 4 * 1024 * 1024
+_DESCRIPTORS = 65536
 _BACKLOG = 512  # connections that wait to be accepted: all clients at once, after a restart
 
 # Classic BPF (linux/filter.h): load a word of the datagram, divide it, return what is left over.
 _LOAD_WORD, _MODULO, _RETURN_A = 0x20, 0x94, 0x16
 _INSTRUCTION = struct.Struct("=HBBI")
 _REQUEST_AUTHENTICATOR = 4  # where it is in a packet (RFC 2865 §3)
+
+
+def allow_descriptors() -> None:
+    """As many as there may be, up to what is enough: each connection is one, and the usual limit is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def open_udp(host: str, port: int, readers: int = 1) -> list[socket.socket]:
