@@ -5,6 +5,7 @@ Every module is read as source, never run, so an import inside a function or und
 """
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,9 @@ TAKEN_NAMES = {"Authenticator", "State"}
 
 # FreeRADIUS has decoded already.
 NOT_IMPORTED_BY = {"transports.freeradius": "wire"}
+
+# What looks after all the others has as little in it as can be: nothing of ours that imports anything else either.
+STANDARD_LIBRARY_ONLY = {"transports.supervisor"}
 
 
 def modules() -> Iterator[tuple[str, str]]:
@@ -126,6 +130,37 @@ def _wrong_outside(module: str, name: str) -> str:
     return f"only {keeper} imports {top}" if keeper and not module.startswith(keeper) else ""
 
 
+def imports_beneath(module: str, sources: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """All that is not ours and is imported by a module, or by what of ours it imports, each with who does."""
+    seen = modules_behind(f"{OURS}.{module}", sources)
+    left = [*seen]
+    while left:
+        here = left.pop()
+        for name in imports_of(here, ast.parse(sources[here])):
+            if name != OURS and not name.startswith(f"{OURS}."):
+                yield here, name
+                continue
+            for each in modules_behind(name, sources) - seen:
+                seen.add(each)
+                left.append(each)
+
+
+def modules_behind(name: str, sources: dict[str, str]) -> set[str]:
+    """Which modules of ours are run where that full name is imported: it, and the packages around it."""
+    parts = name.split(".")[1:]
+    beginnings = [".".join(parts[:length]) for length in range(len(parts) + 1)]
+    return {each for part in beginnings for each in (part, f"{part}.__init__".lstrip(".")) if each in sources}
+
+
+def not_standard(module: str, sources: dict[str, str]) -> list[str]:
+    """What a module has of other libraries, or of the event loop, one line each."""
+    return [
+        f"{who} imports {name}"
+        for who, name in imports_beneath(module, sources)
+        if (top := name.split(".")[0]) not in sys.stdlib_module_names or top == "asyncio"
+    ]
+
+
 def classes_with_taken_names(module: str, source: str) -> list[str]:
     return [
         f"{module}: class {node.name}"
@@ -169,6 +204,48 @@ def test_functions_are_short_or_have_a_reason() -> None:
     long = [name for module, source in modules() for name in long_functions(module, source)]
 
     assert set(long) == set(LONG_FUNCTIONS)
+
+
+@pytest.mark.parametrize("module", sorted(STANDARD_LIBRARY_ONLY))
+def test_the_supervisor_has_the_standard_library_only(module: str) -> None:
+    assert not_standard(module, dict(modules())) == []
+
+
+@pytest.mark.parametrize("module", sorted(STANDARD_LIBRARY_ONLY))
+def test_a_process_that_runs_the_supervisor_has_loaded_nothing_else(module: str) -> None:
+    program = f"""
+import sys
+before = set(sys.modules)
+import {OURS}.{module}
+loaded = set(sys.modules) - before
+print(*sorted(name for name in loaded if getattr(sys.modules[name], "__file__", None)), sep="\\n")
+print(*(getattr(sys.modules[name], "__file__", None) for name in loaded), sep="\\n", file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True, timeout=30
+    )
+    names = done.stdout.split()
+    ours = {name for name in names if name.split(".")[0] == OURS}
+
+    assert f"{OURS}.{module}" in ours
+    assert ours <= {OURS, *(f"{OURS}.{each}".removesuffix(".__init__") for each, _ in modules())}
+    assert {name for name in names if name.split(".")[0] not in sys.stdlib_module_names} == ours
+    assert not {name for name in names if name.split(".")[0] == "asyncio"}
+    assert "site-packages" not in done.stderr
+
+
+def test_what_is_imported_while_a_process_of_several_begins_is_as_little_as_for_any_command() -> None:
+    """A mistake in the rest is told in a line: so it is imported where that is caught."""
+    source = dict(modules())["cli.process"]
+    at_once = {name for node in ast.parse(source).body for name in imports_of("cli.process", in_a_module(node))}
+
+    assert not {name for name in at_once if room_of(name) == "assembly" and name.startswith(OURS)}
+
+
+def in_a_module(node: ast.stmt) -> ast.Module:
+    """What is imported where it stands, functions left out."""
+    body = [] if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else [node]
+    return ast.Module(body, [])
 
 
 # --- the walker itself --------------------------------------------------------------------------
@@ -261,6 +338,44 @@ def test_the_walker_reads_every_module_there_is() -> None:
     names = {module for module, _ in modules()}
 
     assert {"__init__", "core.conversation", "service.service", "stores.__init__"} <= names
+
+
+@pytest.mark.parametrize(
+    "beneath",
+    [
+        {"transports.supervisor": "import structlog"},
+        {"transports.supervisor": "def late():\n    import structlog"},
+        {"transports.supervisor": "import asyncio"},
+        {
+            "transports.supervisor": "from radius_mfa.transports.member import Member",
+            "transports.member": "import orjson",
+        },
+        {
+            "transports.supervisor": "from radius_mfa.transports import member",
+            "transports.member": "import orjson",
+        },
+        {"transports.supervisor": "from .member import Member", "transports.member": "from asyncio import run"},
+        {"transports.supervisor": "import json", "transports.__init__": "import orjson"},
+        {
+            "transports.supervisor": "from .a import x",
+            "transports.a": "from .b import x",
+            "transports.b": "import uvloop",
+        },
+    ],
+)
+def test_what_the_supervisor_has_beneath_is_found(beneath: dict[str, str]) -> None:
+    beneath = {"__init__": "", "transports.__init__": "", **beneath}
+
+    assert len(not_standard("transports.supervisor", beneath)) == 1
+
+
+def test_the_standard_library_beneath_is_no_offence() -> None:
+    beneath = {
+        "transports.supervisor": "import json\nfrom .a import x",
+        "transports.a": "from .supervisor import y\nimport os.path",
+    }
+
+    assert not_standard("transports.supervisor", beneath) == []
 
 
 @pytest.mark.parametrize("name", sorted(TAKEN_NAMES))

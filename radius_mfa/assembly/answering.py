@@ -124,6 +124,8 @@ class Answering:
     async def start(self, loaded: Loaded, listeners: Sequence[Opened], worker: int = 0) -> None:
         """Listen.  `worker`: which of a UDP port's sockets is ours.  Raises ConfigurationError, StoreError."""
         self._working, self._replies = await self._make(loaded)
+        # First: at once there may be read what has waited, and it asks perhaps whether there is somebody who is ready.
+        await self._lookout.look()
         for number, opened in enumerate(listeners):
             written = loaded.configuration.listen[number]
             if opened.kind == "udp":
@@ -132,7 +134,6 @@ class Answering:
                 context, sock = self._working.contexts[number], opened.sockets[0]
                 self._endpoints[number] = kind_of(written)[1]
                 self.radsec[number] = RadsecListener(sock, context, written.idle_timeout, self._radsec_ports())
-        await self._lookout.look()  # so that `ready` is said by one who knows whether it is
         tasks = self._footing.tasks
         tasks.begin(self.source_keeper.keep())
         tasks.begin(self._lookout.keep_looking())

@@ -163,6 +163,16 @@ def loaded_from(fd: int) -> Loaded:
         os.close(fd)
 
 
+def another(sock: socket) -> socket:
+    """Another descriptor of the same socket.
+
+    `socket.dup` would make it one that waits, as sockets made from a number are taken to be, and so for every
+    process that has it (F_SETFL, fcntl(2)): whoever reads it waits for the next datagram then, and does nothing
+    else.
+    """
+    return socket(fileno=os.dup(sock.fileno()))
+
+
 def log_as_configured(loaded: Loaded, name: str) -> None:
     """Log in the form and at the level of the configuration; each line says of which process it is."""
     configure(loaded.configuration.log.format, loaded.configuration.log.level, process=name)

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, suppress
 import structlog
 
 from radius_mfa.assembly.answering import Answering, Surroundings
-from radius_mfa.assembly.crewed import Berth
+from radius_mfa.assembly.crewed import Berth, another
 from radius_mfa.assembly.footing import Footing
 from radius_mfa.assembly.reload import Prepared
 from radius_mfa.assembly.upkeep import keep_written
@@ -55,6 +55,8 @@ class Worker:
             footing.tasks.begin(footing.presence.keep())
             footing.tasks.begin(keep_written(worker._write))
             await footing.presence.known()
+            with suppress(OSError, ValueError):  # `keep_written` says so
+                worker._write()  # from `ready` on the metrics have what is 0 so far
             stack.pop_all()
         return worker
 
@@ -99,7 +101,7 @@ class Worker:
                 listener.resume()
             return
         listening = (each for each in self._berth.listeners if each.kind == "udp")
-        self._adopted[slot] = [self._answering.listener_on(each.sockets[slot].dup()) for each in listening]
+        self._adopted[slot] = [self._answering.listener_on(another(each.sockets[slot])) for each in listening]
 
     # --- what workers tell each other ------------------------------------------------------------
 

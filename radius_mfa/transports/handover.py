@@ -69,10 +69,6 @@ class Handover:
         self._meter.count("handed_over", outcome="answered")
         return answered
 
-    async def drain(self) -> None:
-        """Finish what others have asked."""
-        await asyncio.gather(*self._answering, return_exceptions=True)
-
     # --- of others ------------------------------------------------------------------------------
 
     def _take(self, message: Message) -> None:

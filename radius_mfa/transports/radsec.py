@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
@@ -27,7 +28,7 @@ from radius_mfa.wire.room import Room
 from radius_mfa.wire.seldom import Seldom
 
 _LONGEST_NAMES = 200  # characters of a certificate's names in the log
-_MOST_LINES = 128  # of the log in a minute
+_MOST_LINES = 128  # of the log in a minute, about one client or about strangers
 _AT_ONCE = 16  # connections that are accepted before others have their turn
 _WATCH_EVERY = 0.5  # seconds between two looks at who is too slow
 _BREATH = 1.0  # seconds without accepting, where there was no descriptor left
@@ -90,9 +91,9 @@ class RadsecListener:
         self._ports = ports
         self._limits = limits or RadsecLimits()
         self.patience = self._limits.packet
-        self._handshakes: dict[asyncio.Task[None], str] = {}  # by age
+        self._handshakes: dict[asyncio.Task[None], tuple[str, Connection]] = {}  # by age
         self._of_source = Room(self._limits.handshakes, shared=True)
-        self._lines = {stranger: Seldom(_MOST_LINES) for stranger in (True, False)}
+        self._lines: dict[str, Seldom] = {}  # by client, those about strangers under ""
         self._loop = asyncio.get_running_loop()
         self._accepting = True
         self._loop.add_reader(sock, self._accept)
@@ -119,8 +120,9 @@ class RadsecListener:
             self._accepting = False
             self._loop.remove_reader(self._sock)
             self._sock.close()
-        for task in self._handshakes:
-            task.cancel()
+        for task, (_, connection) in self._handshakes.items():
+            if not connection.is_through:
+                task.cancel()
 
     async def close(self) -> None:
         """Say farewell to everybody, and wait a moment for it to arrive."""
@@ -167,46 +169,51 @@ class RadsecListener:
         whose = _neighbourhood(source[0])
         if not self._of_source.is_left(whose):
             is_full = len(self._of_source) >= self._limits.handshakes
-            self._cut(next(task for task, who in self._handshakes.items() if is_full or who == whose))
+            self._cut(next(task for task, (who, _) in self._handshakes.items() if is_full or who == whose))
         self._of_source.take(whose)
-        task = self._loop.create_task(self._shake_hands(sock, source))
-        self._handshakes[task] = whose
-        task.add_done_callback(self._end_handshake)
+        connection = Connection(self, source)
+        task = self._loop.create_task(self._shake_hands(sock, connection))
+        self._handshakes[task] = whose, connection
+        task.add_done_callback(partial(self._done, sock, connection))
 
     def _cut(self, task: asyncio.Task[None]) -> None:
-        task.cancel()
+        _, connection = self._handshakes[task]
+        if not connection.is_through:  # a moment ago, of which its task has not heard
+            task.cancel()
         self._end_handshake(task)
 
     def _end_handshake(self, task: asyncio.Task[None]) -> None:
-        whose = self._handshakes.pop(task, None)
-        if whose is not None:
+        whose, _ = self._handshakes.pop(task, ("", None))
+        if whose:
             self._of_source.give_back(whose)
 
-    async def _shake_hands(self, sock: socket.socket, source: tuple[str, int]) -> None:
-        # The loop closes its own when a handshake fails; the alert goes out of this one.
-        ours = sock.dup()
+    def _done(self, sock: socket.socket, connection: Connection, task: asyncio.Task[None]) -> None:
+        self._end_handshake(task)
+        if task.cancelled() and not connection.is_through:  # also before it had begun
+            self._refuse("handshake_cut", connection.source)
+            sock.close()
+
+    async def _shake_hands(self, sock: socket.socket, connection: Connection) -> None:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            await self._loop.connect_accepted_socket(
-                lambda: Connection(self, source),
-                sock,
-                ssl=self.tls,
-                ssl_handshake_timeout=self._limits.handshake,
-                ssl_shutdown_timeout=_FAREWELL,
-            )
+            # The loop closes its own when a handshake fails; the alert goes out of this one.
+            with sock.dup() as ours:
+                try:
+                    await self._loop.connect_accepted_socket(
+                        lambda: connection,
+                        sock,
+                        ssl=self.tls,
+                        ssl_handshake_timeout=self._limits.handshake,
+                        ssl_shutdown_timeout=_FAREWELL,
+                    )
+                except HandshakeError as broken:
+                    with suppress(OSError):
+                        ours.send(broken.alert)
+                    raise
         except (OSError, TimeoutError) as broken:  # of which SSLError is one
-            self._refuse("handshake_failed", source, detail=why(broken))
+            self._refuse("handshake_failed", connection.source, detail=why(broken))
             sock.close()
-            if isinstance(broken, HandshakeError):
-                with suppress(OSError):
-                    ours.send(broken.alert)
-        except asyncio.CancelledError:
-            self._refuse("handshake_cut", source)
-            sock.close()
-            raise
-        finally:
-            ours.close()
 
     # --- what a connection asks of its host -----------------------------------------------------
 
@@ -255,7 +262,7 @@ class RadsecListener:
     def _say(self, say: Callable[..., object], event: str, **details: str) -> None:
         """In the log, where there is room for it: strangers can make lines."""
         what = (event, *details.values())
-        lines = self._lines["client" not in details]
+        lines = self._lines.setdefault(details.get("client", ""), Seldom(_MOST_LINES))
         if lines.may_say(what, self._ports.clock.monotonic()):
             say(event, **details)
 

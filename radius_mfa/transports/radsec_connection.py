@@ -43,11 +43,15 @@ class _Times:
 
 
 class Connection(asyncio.Protocol):
-    """`client`: whose it is, "" for nobody of ours, which is closed at once."""
+    """`client`: whose it is, "" for nobody of ours, which is closed at once.
+
+    `is_through`: whether the handshake is over.
+    """
 
     def __init__(self, host: Host, source: tuple[str, int]) -> None:
         self.client = ""
         self.source = source
+        self.is_through = False
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._times = _Times(self._loop.time())
@@ -56,12 +60,14 @@ class Connection(asyncio.Protocol):
         self._link: Link
         self._buffer = bytearray()
         self._is_held = False  # whether nothing is read of it for now
+        self._again: asyncio.TimerHandle | None = None  # when that is looked at again
         self._reason = "closed_by_peer"
         self._gone: asyncio.Future[None] = self._loop.create_future()
 
     # --- what asyncio calls ---------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.is_through = True
         self._transport = cast(asyncio.Transport, transport)
         tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
         self._peer = Peer.of(tls)
@@ -94,6 +100,7 @@ class Connection(asyncio.Protocol):
         self._read()
 
     def connection_lost(self, _broken: Exception | None) -> None:
+        self._look_no_more()
         if self.client:
             del self._host.connections[self]
             self._host.farewell(self, self._link, self._reason)
@@ -104,10 +111,12 @@ class Connection(asyncio.Protocol):
 
     def _read(self) -> None:
         """What packets there are, a few at a time, and as long as there is room for them."""
+        self._look_no_more()
         for _ in range(_AT_ONCE):
+            if self._times.stuck is not None:
+                return
             if self._link_is_full():
-                self._hold()
-                self._loop.call_later(_FULL, self._read)
+                self._look_again(_FULL)
                 return
             packet = None if self._transport.is_closing() else self._next()
             if packet is None:
@@ -116,10 +125,17 @@ class Connection(asyncio.Protocol):
             if not self._host.receive(self._link, packet):
                 self.end("malformed")
                 return
-            if self._times.stuck is not None:
-                return
+        self._look_again(0.0)
+
+    def _look_again(self, seconds: float) -> None:
+        """Read nothing until then."""
         self._hold()
-        self._loop.call_soon(self._read)
+        self._again = self._loop.call_later(seconds, self._read)
+
+    def _look_no_more(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
 
     def _link_is_full(self) -> bool:
         return bool(self._buffer) and not self._host.has_room_for(self._link)
@@ -148,6 +164,7 @@ class Connection(asyncio.Protocol):
     def _let_go(self) -> None:
         if self._is_held and self._times.stuck is None and not self._transport.is_closing():
             self._is_held = False
+            self._times.begun = self._loop.time()  # the rest could not come meanwhile
             self._transport.resume_reading()
 
     def _send(self, octets: bytes) -> None:
@@ -165,7 +182,7 @@ class Connection(asyncio.Protocol):
             self.abort()
         elif self._buffer and not self._is_held and now - times.begun > patience:
             self.end("packet_took_too_long")
-        elif now - times.heard > self._host.idle:
+        elif now - times.heard > self._host.idle and not self._link.replies.is_awaited:
             self.end("idle")
 
     def review(self, clients: Clients) -> None:
@@ -179,6 +196,8 @@ class Connection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._reason = reason
             self._buffer.clear()
+            # Where reading is paused the loop has not heard that the peer has gone, and would wait for ever.
+            self._transport.resume_reading()
             self._transport.close()
         return self._gone
 

@@ -79,6 +79,10 @@ class Reloading:
         elif not self._awaited:
             self._take_over()
 
+    def drop(self) -> None:
+        """All are to end: there is nothing more to be waited for, or to be begun."""
+        self._asked, self._awaited, self.deadline = False, set(), None
+
     def catch_up(self, member: Member) -> None:
         """Bring one that has begun under a configuration of before to the one in force."""
         generation, fd = self.configuration

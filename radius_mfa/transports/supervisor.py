@@ -199,6 +199,7 @@ class Supervisor:
         self._asked_to_end = True
         if self._said_ready:
             self._voice.say("info", "stopping")
+        self._reloading.drop()
         self._deadline = monotonic() + self._grace
         for member in self._members:
             member.due = None

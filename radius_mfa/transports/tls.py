@@ -96,6 +96,8 @@ def server_context(proof: Files | Mapping[str, bytes]) -> ssl.SSLContext:
     context.sslobject_class = _Handshaking
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # No renegotiation; no tickets: whoever comes again proves anew who it is, and so is gone when it is removed.
+    # A session of TLS 1.2 may be taken up by its number (RFC 5246 §7.3), under this context only, which Python
+    # cannot forbid; whose it is, is looked up all the same.
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = 0
     context.set_alpn_protocols([ALPN])
@@ -153,8 +155,9 @@ def why(broken: BaseException) -> str:
     if isinstance(broken, ssl.SSLCertVerificationError):
         return broken.verify_message
     if isinstance(broken, ssl.SSLError):  # Python has no names for the newest of OpenSSL's reasons
-        return (broken.reason or broken.strerror or type(broken).__name__).lower().replace("_", " ")
-    if isinstance(broken, TimeoutError):
+        words = getattr(broken, "reason", None) or broken.strerror or "".join(map(str, broken.args))
+        return (words or type(broken).__name__).lower().replace("_", " ")
+    if isinstance(broken, TimeoutError | ConnectionAbortedError):  # the second is an event loop's
         return "took too long"
     if isinstance(broken, ConnectionError):
         return "closed in the middle"

@@ -173,7 +173,7 @@ class Exchange:
         for asked in [each for each in self._held if each.link is link]:
             self._held.pop(asked).cancel()
             asked.desk.held.give_back(asked.host)
-            self._discard(DiscardReason.CONNECTION_CLOSED, asked.client, asked.host)
+            self._drop(asked, DiscardReason.CONNECTION_CLOSED)
         for task, asked in self._tasks.items():
             if asked.link is link:
                 task.cancel()

@@ -50,6 +50,11 @@ class Replies:
         self._in_flight: dict[Key, bytes] = {}
         self._answered: OrderedDict[Key, _Answered] = OrderedDict()  # by time of answer
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a request has no reply yet."""
+        return bool(self._in_flight)
+
     def ask(self, key: Key, authenticator: bytes, now: float, share: float = 1.0) -> bytes | Seen:
         """The octets that answered this very request, or how it stands; NEW: it is in flight from here on.
 

@@ -722,3 +722,254 @@ def test_a_directory_that_locks_accounts_locks_none_behind_the_shield() -> None:
 
 def tell_nobody(_user_id: str, _nobody: bool, _right: bool) -> None:
     """There is no other worker."""
+
+
+NEIGHBOUR_SAYS_WRONG, NEIGHBOUR_SAYS_RIGHT = {"nobody": False, "right": False}, {"nobody": False, "right": True}
+MAX = User("u-max", "max", "uid=max")
+
+
+def nobody_asks(site: Site, *passwords: str, name: str = "nobody") -> list[str]:
+    """A login of somebody who is not in the directory; which passwords were taken there."""
+
+    async def play() -> None:
+        for password in passwords:
+            await site.shield.dummy_check(name, password.encode(), site.clock.monotonic() + PATIENCE)
+
+    before = len(site.accounts.asked)
+    asyncio.run(play())
+    return [password for what, password in site.accounts.asked[before:] if what == "dummy"]
+
+
+def test_each_wrong_password_that_the_directory_heard_is_told_once() -> None:
+    site = Site()
+    site.says("old", "old", "other")
+    assert site.told == [(ALICE.id, False, False)] * 2
+
+
+def test_what_is_refused_here_is_not_told() -> None:
+    site = Site()
+    site.uses_up()
+    site.told.clear()
+    assert site.says("one more", "guess 0", PASSWORD) == [TOO_MANY_WRONG] * 3
+    assert site.told == []
+
+
+def test_a_right_password_is_told_where_there_was_something_to_forget() -> None:
+    site = Site()
+    site.says(PASSWORD, PASSWORD)
+    assert site.told == []
+    site.says("old", PASSWORD, PASSWORD)
+    assert site.told == [(ALICE.id, False, False), (ALICE.id, False, True)]
+
+
+def test_a_right_password_is_told_where_only_others_had_wrong_ones() -> None:
+    site = Site()
+    site.shield.hear(ALICE.id, **NEIGHBOUR_SAYS_WRONG)
+    site.says(PASSWORD)
+    assert site.told == [(ALICE.id, False, True)]
+
+
+@pytest.mark.parametrize(
+    "verdict", [Password.EXPIRED, Password.MUST_CHANGE, Password.DISABLED, Password.RESTRICTED, Password.LOCKED]
+)
+def test_what_counts_nothing_is_not_told(verdict: Password) -> None:
+    site = Site()
+    site.accounts.verdicts["alice"] = verdict
+    site.says(PASSWORD, PASSWORD)
+    assert site.told == []
+
+
+def test_a_directory_that_does_not_answer_is_nothing_to_tell() -> None:
+    site = Site()
+    site.accounts.failing = 1
+    with pytest.raises(DirectoryError):
+        site.says("old")
+    assert site.told == []
+
+
+def test_the_wrong_passwords_of_somebody_who_is_not_there_are_told_as_such() -> None:
+    site = Site()
+    nobody_asks(site, "old", "old", "other", name="Nobody")
+    assert site.told == [("nobody", True, False)] * 2
+
+
+def test_what_others_heard_counts_as_if_it_had_been_asked_here() -> None:
+    site = Site()
+    assert site.says("old", "other") == [WRONG] * 2
+    for _ in range(LIMIT - 2):
+        site.shield.hear(ALICE.id, **NEIGHBOUR_SAYS_WRONG)
+    assert site.says("one more", PASSWORD) == [TOO_MANY_WRONG] * 2
+    assert site.says(PASSWORD, user=BOB) == [RIGHT]
+    assert site.accounts.passwords() == ["old", "other"]
+
+
+def test_what_is_told_is_not_told_on() -> None:
+    site = Site()
+    for told in (NEIGHBOUR_SAYS_WRONG, NEIGHBOUR_SAYS_RIGHT):
+        site.shield.hear(ALICE.id, **told)
+    assert site.told == []
+
+
+def test_the_last_of_a_count_is_left_to_a_password_not_tried_here() -> None:
+    site = Site()
+    site.says("old")
+    for _ in range(LIMIT - 2):
+        site.shield.hear(ALICE.id, **NEIGHBOUR_SAYS_WRONG)
+    site.clock.advance(60)
+    assert site.says("old") == [WRONG_AGAIN]
+    assert site.says(PASSWORD) == [RIGHT]
+
+
+def test_what_others_heard_is_forgotten_a_span_after_the_last_of_it() -> None:
+    site = Site()
+    for _ in range(LIMIT):
+        site.shield.hear(ALICE.id, **NEIGHBOUR_SAYS_WRONG)
+        site.clock.advance(WITHIN - 1)
+    assert site.says(PASSWORD) == [TOO_MANY_WRONG]
+    site.clock.advance(1)
+    assert site.says("one more", PASSWORD) == [WRONG, RIGHT]
+
+
+def test_a_count_that_is_over_begins_anew_with_what_others_hear() -> None:
+    site = Site()
+    site.uses_up()
+    site.clock.advance(WITHIN)
+    site.shield.hear(ALICE.id, **NEIGHBOUR_SAYS_WRONG)
+    assert site.says(*(f"new {guess}" for guess in distinct(LIMIT - 1))) == [WRONG] * (LIMIT - 1)
+    assert site.says(PASSWORD) == [TOO_MANY_WRONG]
+
+
+def test_right_elsewhere_clears_everything_here() -> None:
+    site = Site()
+    site.uses_up()
+    site.shield.hear(ALICE.id, **NEIGHBOUR_SAYS_RIGHT)
+    assert not site.shield._users
+    assert site.says("guess 0", PASSWORD) == [WRONG, RIGHT]
+
+
+def test_right_elsewhere_of_somebody_of_whom_nothing_is_known_is_nothing() -> None:
+    site = Site()
+    site.shield.hear(ALICE.id, **NEIGHBOUR_SAYS_RIGHT)
+    assert not site.shield._users
+
+
+def test_what_others_hear_while_one_is_asked_here_makes_the_next_wait_or_refuses_it() -> None:
+    async def play(site: Site) -> None:
+        site.accounts.shut = True
+        asked = site.guesses("old")
+        await turns()
+        for _ in range(LIMIT - 1):
+            site.shield.hear(ALICE.id, **NEIGHBOUR_SAYS_WRONG)
+        waiting = site.guesses("other")
+        await turns()
+        assert site.accounts.passwords() == ["old"]
+        await site.accounts.answers()
+        assert await asked is WRONG
+        assert await waiting is TOO_MANY_WRONG
+
+    played(play)
+
+
+def test_right_elsewhere_while_one_is_asked_here_leaves_that_one_to_count() -> None:
+    async def play(site: Site) -> None:
+        site.shield.hear(ALICE.id, **NEIGHBOUR_SAYS_WRONG)
+        site.accounts.shut = True
+        asked = site.guesses("old")
+        await turns()
+        site.shield.hear(ALICE.id, **NEIGHBOUR_SAYS_RIGHT)
+        await site.accounts.answers()
+        assert await asked is WRONG
+        site.accounts.shut = False
+        for guess in distinct(LIMIT - 1):
+            assert await site.guess(guess) is WRONG
+        assert await site.guess(PASSWORD) is TOO_MANY_WRONG
+
+    played(play)
+
+
+def test_what_others_heard_of_nobody_is_kept_apart_from_whoever_has_that_id() -> None:
+    site = Site()
+    for _ in range(LIMIT):
+        site.shield.hear("nobody", nobody=True, right=False)
+    assert nobody_asks(site, "old", "other") == []
+    assert nobody_asks(site, "old", name="someone else") == ["old"]
+    assert site.says(PASSWORD, user=User("nobody", "nobody", "uid=nobody")) == [RIGHT]
+    assert not site.shield._users
+
+
+def test_with_no_limit_others_change_nothing() -> None:
+    site = Site(limit=0)
+    for _ in range(100):
+        site.shield.hear(ALICE.id, **NEIGHBOUR_SAYS_WRONG)
+    assert site.says(*distinct(10), PASSWORD) == [WRONG] * 10 + [RIGHT]
+
+
+def test_the_table_is_bounded_whatever_others_tell() -> None:
+    site = Site()
+    for number in range(shield._MOST_USERS + 10):
+        site.shield.hear(f"u{number}", **NEIGHBOUR_SAYS_WRONG)
+    assert len(site.shield._users) == shield._MOST_USERS
+    assert "u0" in site.shield._users, "whose count runs"
+    site.clock.advance(WITHIN)
+    site.shield.hear(MAX.id, **NEIGHBOUR_SAYS_WRONG)
+    assert len(site.shield._users) == shield._MOST_USERS
+    assert MAX.id in site.shield._users
+    assert "u0" not in site.shield._users, "whose count was over"
+
+
+def test_it_survives_a_reload() -> None:
+    site = Site()
+    for _ in range(LIMIT):
+        site.shield.hear(ALICE.id, **NEIGHBOUR_SAYS_WRONG)
+        site.shield.hear("nobody", nobody=True, right=False)
+    limits = WrongPasswords(LIMIT, WITHIN)
+    after = ShieldedDirectory(site.accounts, site.clock, SeededEntropy(2), limits, site.tell)
+    after.take_over(site.shield)
+    site.shield = after
+    assert site.says(PASSWORD) == [TOO_MANY_WRONG]
+    assert nobody_asks(site, "old") == []
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    limit=st.integers(0, 4),
+    story=st.lists(
+        st.one_of(
+            st.tuples(st.integers(0, 2), st.integers(0, 9)),
+            st.tuples(st.just(-1), st.sampled_from([1, 59, 60, 899, 900])),
+        ),
+        max_size=50,
+    ),
+)
+def test_of_all_workers_together_no_more_wrong_ones_reach_the_directory(
+    limit: int, story: list[tuple[int, int]]
+) -> None:
+    """One after the other: of what is asked at once, each worker may ask one more before it hears of the last."""
+    clock, accounts = FixedClock(), Counting()
+    workers = [Site(limit, WITHIN, clock, accounts) for _ in range(3)]
+    for number, site in enumerate(workers):
+        site.shield = ShieldedDirectory(
+            accounts, clock, SeededEntropy(), WrongPasswords(limit, WITHIN), telling(workers, number)
+        )
+    rule = Rule(limit, WITHIN)
+    accounts.password = b"0"
+    for worker, number in story:
+        if worker < 0:
+            clock.advance(number)
+            continue
+        reached = len(accounts.reached)
+        (said,) = workers[worker].says(str(number))
+        if len(accounts.reached) > reached:
+            rule.heard.append((clock.monotonic(), str(number), said))
+        assert not limit or rule.wrong(clock.monotonic()) <= limit
+
+
+def telling(workers: list[Site], number: int) -> Callable[[str, bool, bool], None]:
+    """What tells all workers but that one."""
+
+    def tell(user_id: str, nobody: bool, right: bool) -> None:
+        for other, site in enumerate(workers):
+            if other != number:
+                site.shield.hear(user_id, nobody=nobody, right=right)
+
+    return tell

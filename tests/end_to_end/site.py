@@ -174,10 +174,21 @@ def configuration(folder: Path, slapd: Slapd, mail_server: MailServer) -> dict[s
 class Site:
     """A folder with configuration, key, store and audit file, a directory, and `server`, which is running."""
 
-    def __init__(self, folder: Path, slapd: Slapd, mail_server: MailServer) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        slapd: Slapd,
+        mail_server: MailServer,
+        changes: Mapping[str, Any] | None = None,
+        enrolled: int = _ENROLLED,
+    ) -> None:
+        """`changes` to the usual configuration; `enrolled`: how many have a token from the beginning."""
         self.folder = folder
         self.slapd = slapd
         self.mail_server = mail_server
+        self._changes = changes or {}
+        self._enrolled = enrolled
+        self._crowd = min(enrolled, _ENROLLED)  # who begins with that number is no one test's own
         self.config = self.write("site.yaml")
         self.server = Server(self.config)
         self._free = count()
@@ -193,7 +204,7 @@ class Site:
 
     def usual(self) -> dict[str, Any]:
         """The usual configuration, to be changed."""
-        return configuration(self.folder, self.slapd, self.mail_server)
+        return {**configuration(self.folder, self.slapd, self.mail_server), **self._changes}
 
     def own_store(self, name: str, mail_server: MailServer) -> dict[str, Any]:
         """Changes that give a server an empty store of its own, and another mail server."""
@@ -207,7 +218,7 @@ class Site:
 
     def _tokens(self) -> Path:
         path = self.folder / "tokens.csv"
-        people = [*(Person(f"u{n}", "") for n in range(_ENROLLED)), *ODD_PEOPLE.values(), *PEOPLE]
+        people = [*(Person(f"u{n}", "") for n in range(self._enrolled)), *ODD_PEOPLE.values(), *PEOPLE]
         accounts = [Account.of(person) for person in people if person.uid != "inactive"]
         with path.open("w", newline="") as file:
             rows = csv.writer(file)
@@ -238,8 +249,13 @@ class Site:
 
     def _next(self) -> int:
         number = _KNOWN + 2 * next(self._free)
-        assert number < _ENROLLED, "the site has run out of people"
+        assert number < self._crowd, "the site has run out of people"
         return number
+
+    def crowd(self, leaving: int) -> list[Account]:
+        """All who have a token but the first ones, to whom `staff` and `student` keep from now on."""
+        self._crowd = leaving
+        return [_account(number) for number in range(leaving, self._enrolled)]
 
     def unenrolled(self) -> Account:
         """Somebody of the staff who never has a token."""
@@ -310,6 +326,10 @@ def masked(name: str) -> str:
 
 def _usual(number: int) -> Account:
     assert number < _USERS, "the site has run out of people"
+    return _account(number)
+
+
+def _account(number: int) -> Account:
     return Account.of(Person(f"u{number}", f"pw{number}"))
 
 
@@ -322,11 +342,13 @@ def extra(name: str) -> Account:
 
 
 @contextmanager
-def site(folder: Path) -> Iterator[Site]:
-    """A site of its own."""
+def site(
+    folder: Path, changes: Mapping[str, Any] | None = None, users: int = _USERS, enrolled: int = _ENROLLED
+) -> Iterator[Site]:
+    """A site of its own, of so many users, see `Site`."""
     people = "\n".join(person.ldif() for person in PEOPLE)
-    with Slapd(users=_USERS, ldif=people) as slapd, MailServer() as mail_server:
-        it = Site(folder, slapd, mail_server)
+    with Slapd(users=users, ldif=people) as slapd, MailServer() as mail_server:
+        it = Site(folder, slapd, mail_server, changes, enrolled)
         it.prepare()
         with it.server:
             yield it

@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import logging, sys, structlog
 from radius_mfa.observe.logging import configure
-configure(sys.argv[1], sys.argv[2])
+configure(sys.argv[1], sys.argv[2], **dict(each.split("=") for each in sys.argv[3:]))
 log = structlog.get_logger()
 log.debug("details")
 log.info("ready", listeners=["127.0.0.1:1812"])
@@ -19,10 +19,9 @@ logging.getLogger("library").warning("worry")
 """
 
 
-def written(form: str, level: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, form, level], capture_output=True, text=True, check=True, timeout=30
-    )
+def written(form: str, level: str, *always: str) -> list[str]:
+    command = [sys.executable, "-c", PROGRAM, form, level, *always]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout == ""
     return done.stderr.splitlines()
 
@@ -48,3 +47,17 @@ def test_the_console_shows_the_event_and_no_forged_line() -> None:
     assert "ready" in ready
     assert "listeners" in ready
     assert "odd" in odd
+
+
+def test_what_is_always_said_is_in_every_line_of_ours() -> None:
+    ready, odd, _ = written("json", "info", "process=worker-1")
+
+    assert [json.loads(line)["process"] for line in (ready, odd)] == ["worker-1", "worker-1"]
+    assert all("worker-1" in line for line in written("console", "info", "process=worker-1")[:2])
+
+
+def test_what_is_always_said_comes_before_what_a_line_says_of_itself() -> None:
+    """Nothing that is logged may pass for another process."""
+    ready, *_ = written("json", "info", "listeners=ours")
+
+    assert json.loads(ready)["listeners"] == "ours"

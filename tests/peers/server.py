@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, Queue
+from time import monotonic
 from typing import Any
 
 _PATIENCE = 30.0  # seconds; a loaded machine may take its time
@@ -57,7 +58,8 @@ class Server:
         try:
             self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            for pid in [*self.processes().values(), self.pid]:
+                os.kill(pid, signal.SIGKILL)
             self._process.wait()
             raise
         finally:
@@ -68,6 +70,26 @@ class Server:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def processes(self) -> dict[str, int]:
+        """The ids of its own processes by the names that the log has for them; none where it is alone."""
+        end = monotonic() + _PATIENCE
+        while monotonic() < end:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+            try:
+                commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in children}
+            except FileNotFoundError:
+                continue
+            # While a process is about to be what it is started as, or has ended, nobody knows its name.
+            if all(len(words) > 3 and b"supervisor" not in words[3] for words in commands.values()):
+                return {words[-3].decode(): pid for pid, words in commands.items()}
+        raise AssertionError(children)
+
+    def kill_process(self, name: str) -> int:
+        """SIGKILL to one of its own processes; the id it had."""
+        pid = self.processes()[name]
+        os.kill(pid, signal.SIGKILL)
+        return pid
 
     def ended(self) -> int:
         """Wait for its end; the exit status."""

@@ -16,6 +16,7 @@ from radius_mfa.core.messages import Nas, Profile
 from radius_mfa.wire.clients import Client
 
 SECRET = b"a shared secret of ours"
+RADSEC = b"radsec"  # RFC 6614 §2.3
 SALT = bytes(range(16))  # a Request Authenticator
 
 Attributes = list[tuple[int, bytes]]
@@ -74,16 +75,27 @@ def capturing_log() -> tuple[FilteringBoundLogger, LogCapture]:
 
 
 def make_client(
-    rule: Literal["require", "auto", "off"] = "auto",
+    rule: Literal["require", "auto", "off", "optional"] = "auto",
     *,
     name: str = "vpn",
     networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128"),
     secrets: tuple[bytes, ...] = (SECRET,),
     timeout: float = 5.0,
     retries: int = 3,
+    certificate: str | None = None,
+    psk: tuple[str, bytes] | None = None,
+    radsec_networks: tuple[str, ...] = (),
 ) -> Client:
     nas = Nas(name, Profile("generic"), timeout=timeout, retries=retries)
-    return Client(nas, tuple(map(ip_network, networks)), secrets, rule)
+    return Client(
+        nas,
+        tuple(map(ip_network, networks)),
+        secrets,
+        rule,
+        certificate,
+        psk,
+        tuple(map(ip_network, radsec_networks)),
+    )
 
 
 def tlv(number: int, value: bytes) -> bytes:
@@ -130,7 +142,19 @@ def login(
     identifier: int = 7,
     salt: bytes = SALT,
     sign: bytes | None = SECRET,
+    secret: bytes = SECRET,
 ) -> bytes:
-    """An Access-Request of alice."""
-    attributes = [(1, b"alice"), (2, hide(password, salt=salt)), *extra]
+    """An Access-Request of alice, whose password is hidden with `secret`."""
+    attributes = [(1, b"alice"), (2, hide(password, secret, salt)), *extra]
     return request(attributes, identifier=identifier, salt=salt, sign=sign)
+
+
+def login_over_tls(
+    password: bytes = b"sesame",
+    *extra: tuple[int, bytes],
+    identifier: int = 7,
+    salt: bytes = SALT,
+    sign: bytes | None = RADSEC,
+) -> bytes:
+    """The same as RFC 6614 §2.3 has it."""
+    return login(password, *extra, identifier=identifier, salt=salt, sign=sign, secret=RADSEC)

@@ -1,4 +1,4 @@
-"""The source address alone chooses the client, and so the secret (RFC 2865 §3)."""
+"""The source address alone chooses the client, and so the secret (RFC 2865 §3); over TLS the proved name does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radius_mfa.core.errors import ConfigurationError
-from radius_mfa.wire.clients import Client, Clients
+from radius_mfa.wire.clients import Client, Clients, Stranger, unmapped
 from tests.wire.support import SECRET, make_client
 
 
@@ -73,7 +73,109 @@ def test_a_client_may_name_a_network_twice() -> None:
 
 
 def test_secrets_are_not_in_the_representation() -> None:
-    assert SECRET.decode() not in repr(make_client())
+    client = make_client(psk=("the identity", b"the key"))
+    assert not any(text in repr(client) for text in (SECRET.decode(), "the identity", "the key"))
+
+
+def test_a_client_is_called_by_the_name_it_has_in_the_configuration() -> None:
+    clients = named(vpn="192.0.2.1", wifi="192.0.2.2")
+    assert [client and client.nas.name for client in map(clients.called, ("wifi", "nobody"))] == ["wifi", None]
+
+
+class TestOverTls:
+    """RFC 6614 §2.3: by the certificate, and of it by nothing but its SANs, or by the pre-shared key."""
+
+    clients = Clients(
+        [
+            make_client(name="vpn", networks=("198.51.100.1",), certificate="vpn.example.org"),
+            make_client(name="wifi", networks=(), certificate="192.0.2.7"),
+            make_client(
+                name="six", networks=("::1/128",), certificate="2001:db8::1", radsec_networks=("2001:db8::/64",)
+            ),
+            make_client(
+                name="key", networks=("192.0.2.9",), psk=("key-1", b"k" * 16), radsec_networks=("192.0.2.0/28",)
+            ),
+            make_client(name="udp", networks=("192.0.2.10",)),
+        ]
+    )
+
+    def whose(self, *names: str, source: str = "198.51.100.1") -> str:
+        found = self.clients.certified(names, source)
+        return found if isinstance(found, Stranger) else found.nas.name
+
+    def test_whoever_has_a_name_or_a_key_for_it_may_come(self) -> None:
+        assert [client.radsec for client in self.clients] == [True, True, True, True, False]
+
+    @pytest.mark.parametrize(
+        ("names", "whose"),
+        [
+            (["vpn.example.org"], "vpn"),
+            (["other.example.org", "vpn.example.org", "198.51.100.7"], "vpn"),
+            (["192.0.2.7"], "wifi"),
+            ([], Stranger.NAMELESS),
+            (["other.example.org"], Stranger.UNKNOWN),
+            (["example.org"], Stranger.UNKNOWN),
+            (["vpn.example.org.evil.example"], Stranger.UNKNOWN),
+            (["192.0.2.70"], Stranger.UNKNOWN),
+            (["127.0.0.1"], Stranger.UNKNOWN),
+            (["vpn"], Stranger.UNKNOWN),
+            (["key-1"], Stranger.UNKNOWN),
+            (["vpn.example.org", "192.0.2.7"], Stranger.AMBIGUOUS),
+        ],
+    )
+    def test_one_of_its_sans_is_exactly_what_the_configuration_says(self, names: list[str], whose: str) -> None:
+        assert self.whose(*names) == whose
+
+    @pytest.mark.parametrize("name", ["*.example.org", "*", "v*.example.org", "*pn.example.org"])
+    def test_a_wildcard_is_nobodys(self, name: str) -> None:
+        """RFC 9525 §6.3 lets a client take one; here a whole zone would be that client."""
+        assert self.whose(name) == Stranger.UNKNOWN
+
+    @pytest.mark.parametrize(
+        ("source", "whose"),
+        [
+            ("2001:db8::2", "six"),
+            ("2001:db8::2%eth0", "six"),
+            ("2001:db8:0:1::2", Stranger.ELSEWHERE),
+            ("::1", Stranger.ELSEWHERE),  # where its datagrams come from
+            ("192.0.2.1", Stranger.ELSEWHERE),
+            ("nowhere", Stranger.ELSEWHERE),
+        ],
+    )
+    def test_it_may_have_to_come_from_certain_networks(self, source: str, whose: str) -> None:
+        assert self.whose("2001:db8::1", source=source) == whose
+
+    @pytest.mark.parametrize(
+        ("identity", "source", "whose"),
+        [
+            ("key-1", "192.0.2.1", "key"),
+            ("key-1", "::ffff:192.0.2.1", "key"),
+            ("key-1", "192.0.2.16", Stranger.ELSEWHERE),
+            ("key-2", "192.0.2.1", Stranger.UNKNOWN),
+            ("vpn.example.org", "192.0.2.1", Stranger.UNKNOWN),
+            ("", "192.0.2.1", Stranger.UNKNOWN),
+        ],
+    )
+    def test_or_who_has_the_key_of_an_identity(self, identity: str, source: str, whose: str) -> None:
+        found = self.clients.with_psk(identity, source)
+        assert (found if isinstance(found, Stranger) else found.nas.name) == whose
+
+    def test_keys_by_identity(self) -> None:
+        assert self.clients.psks == {"key-1": b"k" * 16}
+
+    @pytest.mark.parametrize(
+        ("address", "plain"),
+        [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:DB8:0::1", "2001:db8::1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("nowhere", None),
+        ],
+    )
+    def test_an_address_as_a_socket_spells_it(self, address: str, plain: str | None) -> None:
+        found = unmapped(address)
+        assert (found and str(found)) == plain
 
 
 _networks = st.one_of(

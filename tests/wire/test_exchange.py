@@ -14,7 +14,7 @@ from pyrad.packet import AuthPacket
 
 from radius_mfa.core.messages import AccessRequest, Code, Reply, ReplyAttribute
 from radius_mfa.wire.clients import Client, Clients
-from radius_mfa.wire.desk import KnownReplies, Limits
+from radius_mfa.wire.desk import KnownReplies, Limits, Link
 from radius_mfa.wire.exchange import Exchange
 from radius_mfa.wire.sources import Sources
 from tests.wire.support import (
@@ -112,6 +112,14 @@ class Rig:
 
     def receive(self, octets: bytes, source: tuple[str, int] = SOURCE, socket: int = 0) -> None:
         self.exchange.receive(octets, source, socket, self.send)
+
+    def link(self, client: str = "vpn", source: tuple[str, int] = SOURCE) -> Link:
+        """A connection of that client."""
+        return Link(client, source, self.send)
+
+    def over(self, link: Link, *packets: bytes) -> list[bool]:
+        """Whether the connection may stay, after each of them."""
+        return [self.exchange.receive_over(link, octets) for octets in packets]
 
     @property
     def codes(self) -> list[int]:
@@ -334,6 +342,16 @@ class TestAuto:
             await turns()
             assert len(rig.decider.requests) == 3
             await rig.exchange.drain(0)
+
+        run(play)
+
+    def test_what_another_worker_has_seen_holds_here(self) -> None:
+        async def play() -> None:
+            rig = Rig()
+            rig.sources.learn("vpn", "127.0.0.1")
+            rig.receive(login(sign=None))
+            assert rig.meter.discarded("message_authenticator_downgraded") == 1
+            assert rig.sources.take() != []
 
         run(play)
 

@@ -15,6 +15,7 @@ from radius_mfa.core.messages import Code, Reply, ReplyAttribute
 from radius_mfa.wire.packet import Packet, decode, encode, split_text
 from radius_mfa.wire.walker import DiscardReason, Frame, walk
 from tests.wire.support import (
+    RADSEC,
     SALT,
     SECRET,
     Attributes,
@@ -22,13 +23,14 @@ from tests.wire.support import (
     assemble,
     hide,
     login,
+    login_over_tls,
     make_client,
     request,
     tlv,
 )
 
-Rule = Literal["require", "auto", "off"]
-RULES: tuple[Rule, ...] = ("require", "auto", "off")
+Rule = Literal["require", "auto", "off", "optional"]
+RULES: tuple[Rule, ...] = ("require", "auto", "off", "optional")
 
 ALICE = (1, b"alice")
 PASSWORD = (2, hide(b"sesame"))
@@ -189,6 +191,43 @@ class TestBlastRadius:
     def test_only_one_that_no_rfc_demands_proves_anything(self, octets: bytes, volunteered: bool) -> None:
         """RFC 3579 §3.2, RFC 5997 §3: the others must have it, whoever sends them."""
         assert decoded(octets, "off").volunteered is volunteered
+
+
+class TestOverTls:
+    """RFC 6614 §2.3: every octet is verified by TLS, whose secrets take the place of `radsec`."""
+
+    def over_tls(self, octets: bytes) -> Packet | DiscardReason:
+        return decode(octets, make_client("optional", secrets=(RADSEC,)), known_to_sign=True)
+
+    @pytest.mark.parametrize("sign", [RADSEC, None])
+    @pytest.mark.parametrize("extra", [(), (PROXY,)])
+    def test_a_message_authenticator_is_not_asked_for(
+        self, sign: bytes | None, extra: tuple[tuple[int, bytes], ...]
+    ) -> None:
+        packet = self.over_tls(login_over_tls(b"sesame", *extra, sign=sign))
+        assert isinstance(packet, Packet)
+        assert (packet.password, packet.secret, packet.signed) == (b"sesame", RADSEC, sign is not None)
+        encoded(Reply(Code.ACCESS_ACCEPT), packet)
+
+    @pytest.mark.parametrize(
+        ("octets", "reason"),
+        [
+            pytest.param(request([ALICE, EAP], sign=None), DiscardReason.EAP_UNSIGNED, id="EAP: RFC 3579 §3.2"),
+            pytest.param(
+                request([], code=12, sign=None),
+                DiscardReason.STATUS_SERVER_UNSIGNED,
+                id="Status-Server: RFC 5997 §3",
+            ),
+            pytest.param(
+                request([ALICE, PROXY], sign=None), DiscardReason.NO_CREDENTIAL, id="no credential: RFC 2865 §4.1"
+            ),
+            pytest.param(
+                login(sign=SECRET), DiscardReason.MESSAGE_AUTHENTICATOR_WRONG, id="the secret of its datagrams"
+            ),
+        ],
+    )
+    def test_what_is_refused_all_the_same(self, octets: bytes, reason: DiscardReason) -> None:
+        assert self.over_tls(octets) is reason
 
 
 class TestNotDiscarded:
@@ -401,7 +440,7 @@ def test_encodes_octet_for_octet_what_pyrad_does(
     assert encode(reply, decoded(octets), SmallDictionary()) == theirs.ReplyPacket()
 
 
-def must_be_silent(octets: bytes, rule: Rule, known: bool) -> bool:
+def must_be_silent(octets: bytes, rule: Rule, known: bool, secret: bytes = SECRET) -> bool:
     """The rules once more, in one breath and another manner."""
     if len(octets) < 20 or octets[0] not in (1, 12):
         return True
@@ -420,14 +459,14 @@ def must_be_silent(octets: bytes, rule: Rule, known: bool) -> bool:
     if kinds.count(80) == 1:
         ((at, made),) = [(at, made) for kind, at, made in found if kind == 80]
         blank = octets[:at] + bytes(16) + octets[at + 16 : length]
-        return len(made) != 16 or hmac.new(SECRET, blank, hashlib.md5).digest() != made
+        return len(made) != 16 or hmac.new(secret, blank, hashlib.md5).digest() != made
     ms_chap = any(kind == 26 and value[:5].hex() in ("0000013701", "0000013719") for kind, _, value in found)
     return (
         80 in kinds
         or rule == "require"
         or (rule == "auto" and known)
         or octets[0] == 12
-        or 33 in kinds
+        or (33 in kinds and rule != "optional")
         or 79 in kinds
         or not (ms_chap or {2, 3, 70, 103} & set(kinds))
     )
@@ -438,7 +477,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     """A valid packet, or one with a few octets or attributes changed, put in or taken out."""
     kinds = st.sampled_from([1, 2, 3, 24, 26, 33, 70, 79, 80, 103])
     attributes = draw(st.lists(st.tuples(kinds, st.binary(max_size=34)), max_size=6))
-    sign = draw(st.sampled_from([SECRET, SECRET, None, b"another"]))
+    sign = draw(st.sampled_from([SECRET, SECRET, None, RADSEC]))
     code = draw(st.sampled_from([1, 1, 1, 12, 4]))
     octets = bytearray(request(attributes, code=code, sign=sign))
     for _ in range(draw(st.integers(0, 3))):

@@ -104,6 +104,31 @@ def test_what_is_put_back_of_a_signer_that_was_forgotten_meanwhile_counts_no_mor
     assert sources.take() == []
 
 
+def test_what_another_worker_has_seen_is_known_here_and_counted_there() -> None:
+    sources = Sources()
+    sources.learn("vpn", HOST)
+    sources.learn("vpn", HOST)
+    assert sources.signs("vpn", HOST)
+    assert not sources.signs("wifi", HOST)
+    assert sources.take() == []
+    assert not sources.saw("vpn", HOST, 1.0, signed=True), "it is not the first, and told already"
+
+
+def test_what_another_worker_has_seen_is_not_known_any_more_where_the_store_does_not_have_it() -> None:
+    sources = Sources()
+    sources.learn("vpn", HOST)
+    sources.know([])
+    assert not sources.signs("vpn", HOST)
+
+
+def test_what_another_worker_has_seen_takes_room_of_its_own_client_only() -> None:
+    sources = Sources([("vpn", HOST)])
+    for number in range(limits.MOST_SIGNERS + 10):
+        sources.learn("dorm", str(number))
+    assert sources.signs("dorm", "never seen")
+    assert not sources.signs("vpn", "192.0.2.2")
+
+
 _SEEN = st.tuples(st.sampled_from(["vpn", "wifi"]), st.sampled_from(["a", "b", "c"]), st.booleans())
 
 
