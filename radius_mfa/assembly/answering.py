@@ -124,7 +124,7 @@ class Answering:
     async def start(self, loaded: Loaded, listeners: Sequence[Opened], worker: int = 0) -> None:
         """Listen.  `worker`: which of a UDP port's sockets is ours.  Raises ConfigurationError, StoreError."""
         self._working, self._replies = await self._make(loaded)
-        # First: at once there may be read what has waited, and it asks perhaps whether there is somebody who is ready.
+        # First: what has waited at a socket is read at once, and Status-Server is lost on who does not know yet.
         await self._lookout.look()
         for number, opened in enumerate(listeners):
             written = loaded.configuration.listen[number]

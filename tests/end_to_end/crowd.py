@@ -76,7 +76,7 @@ class Login:
 class Crowd(RawNas):
     """So many logins; a context manager that begins them, and in the end waits for the last.
 
-    `twice`: each packet is sent twice at once, and once more when it was answered.  `logins`: those that have begun.
+    `twice`: each packet is sent twice at once, and once more when it was answered.  `logins`: all that have begun.
     `resent`: packets sent again for want of a reply.  `unlike`: replies to one packet that were not the same
     octets, `strange`: what was no reply to anything.
     """
