@@ -10,10 +10,11 @@ import json
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from bench.budget import workbench
 from bench.load import Load
-from bench.report import Report, Run, lines, report_of
+from bench.report import REST, Report, Run, budget_line, lines, report_of
 from bench.rig import SECRET, Rig, cpu, resident, rig
 from bench.workers import beside
 from bench.workers import lines as lines_of_workers
@@ -66,15 +67,24 @@ async def _runs(it: Rig, scale: Scale) -> list[Run]:
 
 def compare(scale: Scale, *, postgresql: bool) -> int:
     """One worker beside two; 0 when every login was accepted."""
-    users = scale.runs * scale.logins
+    users, more = scale.runs * scale.logins, scale.pieces
     with (
-        rig(users, 1, postgresql=postgresql, workers=1) as one,
+        rig(users + more, 1, postgresql=postgresql, workers=1) as one,
         rig(users, 1, postgresql=postgresql, workers=2) as two,
     ):
         loads = list(beside([(1, one), (2, two)], scale.runs, scale.logins))
+        steps = run_on_loop(_apart(one, range(users, users + more)))
     for line in lines_of_workers(loads):
         print(line)
+    of_one = median(each.cpu for each in loads if each.workers == 1)
+    print(budget_line({**steps, REST: of_one - sum(steps.values())}))
     return 1 if any(each.failed for each in loads) else 0
+
+
+async def _apart(it: Rig, users: range) -> dict[str, float]:
+    """Logins of these users taken apart: CPU µs a login by step."""
+    async with workbench(it.config) as bench:
+        return await bench.measure(users)
 
 
 def main() -> int:

@@ -115,3 +115,18 @@ def test_what_is_thrown_into_a_timed_step_arrives_there() -> None:
         return await timed(step, watch, "step")()
 
     assert asyncio.run(main()) == "in time"
+
+
+def test_one_worker_beside_two_says_who_used_the_cores_and_ends_with_the_budget() -> None:
+    command = [sys.executable, "-m", "bench", "workers", "--runs", "1", "--logins", "16"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    *lines, ratio, budget = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("workers")] == [
+        f"workers {workers}     16 of 16 logins accepted" for workers in (1, 2)
+    ]
+    for shares in (line for line in lines if "cores" in line):
+        assert 0 < sum(int(share) for share in re.findall(r"(\d+)%", shares)) <= 104  # each is rounded
+    assert ratio.endswith("times the logins/s of 1 with 2")
+    assert budget.startswith("budget µs/login: wire ")
