@@ -49,8 +49,10 @@ def test_errors_are_told_with_their_lines_all_at_once(config: Path) -> None:
 
 
 def test_what_this_version_has_no_feature_for_is_an_error(config: Path) -> None:
-    changed(config, "key_file: key", "key_file: key\nworkers: 4")
-    assert "workers: not available in this version" in run_cli("check", "--config", config).line(2)
+    changed(
+        config, "key_file: key", "key_file: key\nportal: {listen: 127.0.0.1:8080, url: 'https://mfa.example.org'}"
+    )
+    assert "portal: not available in this version" in run_cli("check", "--config", config).line(2)
 
 
 def test_a_number_that_no_machine_reads_is_one_line(config: Path) -> None:
