@@ -90,16 +90,17 @@ class Working:
 
     async def finish(self) -> None:
         """End what is in flight, then let go."""
-        await self.exchange.drain(GRACE)
         try:
+            await self.exchange.drain(GRACE)
             async with asyncio.timeout(GRACE):
-                while self._answering:  # for another worker
+                while self._answering:  # what other workers have received
                     self._idle.clear()
                     await self._idle.wait()
         except TimeoutError:
             log.warning("drain_cut_short", answering=self._answering)
-        await self.backends.directory.close()
-        self.audit.close()
+        finally:
+            await self.backends.directory.close()
+            self.audit.close()
 
 
 class Answering:
@@ -119,7 +120,7 @@ class Answering:
         self._endpoints: dict[int, Endpoint] = {}  # of the RadSec listeners, as they are configured
         self._lookout = Lookout(footing.health, self._directory, footing.store, footing.clock)
         self._working: Working
-        self._ending: list[Working] = []  # whose last requests are being answered
+        self._ending: dict[asyncio.Task[None], Working] = {}  # those whose last requests are being answered
 
     async def start(self, loaded: Loaded, listeners: Sequence[Opened], worker: int = 0) -> None:
         """Listen.  `worker`: which of a UDP port's sockets is ours.  Raises ConfigurationError, StoreError."""
@@ -154,7 +155,7 @@ class Answering:
                 listener.review()
             self._expect(loaded.configuration)
             self._footing.health.failed(DIRECTORY)  # perhaps another one: to be looked at soon
-            self._footing.tasks.begin(self._finish(before))
+            self._finish(before)
 
         return Prepared(commit, working.finish)
 
@@ -175,7 +176,7 @@ class Answering:
         """Take nothing new, finish what is in flight, close."""
         for radsec in self.radsec.values():
             radsec.stop_accepting()
-        await self._working.finish()
+        await asyncio.gather(self._working.finish(), *self._ending)
         for radsec in self.radsec.values():
             await radsec.close()
         for udp in self.udp:
@@ -206,7 +207,7 @@ class Answering:
         return self._working.exchange.receive_over(link, octets)
 
     def _hang_up(self, link: Link) -> None:
-        for working in (self._working, *self._ending):
+        for working in (self._working, *self._ending.values()):
             working.exchange.hang_up(link)
 
     # --- one configuration ----------------------------------------------------------------------
@@ -251,12 +252,10 @@ class Answering:
         self.source_keeper.note()
         self._surroundings.tell_signer(client, source)
 
-    async def _finish(self, working: Working) -> None:
-        self._ending.append(working)
-        try:
-            await working.finish()
-        finally:
-            self._ending.remove(working)
+    def _finish(self, working: Working) -> None:
+        task = asyncio.get_running_loop().create_task(working.finish())
+        self._ending[task] = working
+        task.add_done_callback(self._ending.pop)
 
     def _is_ready(self) -> bool:
         return self._footing.health.can_authenticate

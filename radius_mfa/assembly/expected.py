@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from radius_mfa.config import model
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.observe.metrics import Counts
+from radius_mfa.wire.clients import Stranger
 from radius_mfa.wire.walker import DiscardReason
 
 _REQUESTS = ("access_request", "status_server")
@@ -20,6 +21,8 @@ _ALARMING = (
 )
 _MAILS = ("delivered", "postponed", "refused", "expired", "uncertain", "unreadable", "failed")
 _CLOSED = ("closed_by_peer", "malformed", "packet_took_too_long", "does_not_read", "idle", "client_removed")
+_REFUSED = ("too_many_connections", "too_many_of_client", "handshake_failed", "handshake_cut", *Stranger)
+_HANDED_OVER = ("answered", "no_room", "no_reply")
 _STEPS = ("directory_find", "directory_groups", "directory_password", "store_facts", "store_spend", "store_settle")
 
 
@@ -29,6 +32,10 @@ def expect(meter: Counts, configuration: model.Configuration, listeners: Iterabl
         _expect_of(meter, client, configuration.when_directory_fails)
     for outcome in _MAILS if configuration.factors.mail else ():
         meter.expect("mails", outcome=outcome)
+    for reason in _REFUSED if any(each.radsec for each in configuration.listen) else ():
+        meter.expect("radsec_refused", reason=str(reason))
+    for outcome in _HANDED_OVER if configuration.workers > 1 else ():
+        meter.expect("handed_over", outcome=outcome)
     for step in _STEPS:
         meter.expect("step", step=step)
     for listener in listeners:

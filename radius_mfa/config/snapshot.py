@@ -1,8 +1,8 @@
 """A configuration as octets, for another process of the same server.
 
-A worker that starts later works under exactly what its server has loaded, whatever the file, the environment
-and the files of the secrets have become by then.  So the secrets are in the octets: they go from memory to
-memory and are written nowhere.
+A worker that starts later works under what its server has loaded, whatever the file, the environment and the
+files of the secrets have become by then; files that are only named, such as certificates, are read again.  So
+the secrets are in the octets: they go from memory to memory and are written nowhere.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Which worker of a server a request belongs to, where that matters.
 
-Most logins are at home everywhere: a State is sealed and what must be shared is in the store.  Two are not.  A
-conversation that lives in the memory of the worker that began it, such as EAP's, gives out States that name this
-worker.  And in one-field mode the reply is all there is: the same line again, under another Request
-Authenticator, is one login only to the worker that remembers the first.
+Most logins are at home everywhere: a State is sealed and what must be shared is in the store.  (The same login
+sent again may be given another challenge elsewhere; either is good.)  Two are not.  A conversation that lives in
+the memory of the worker that began it, such as EAP's, gives out States that name this worker.  And in one-field
+mode the reply is all there is: the same line again, under another Request Authenticator, is one login only to the
+worker that remembers the first.
 """
 
 from __future__ import annotations

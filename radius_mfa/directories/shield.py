@@ -16,7 +16,8 @@ the password, so that it tells nothing about it.  The count begins anew once `wi
 the last wrong one that reached the directory, which is how Active Directory counts; one that looks at
 each failure's own age forgets sooner.  With a limit below the directory's threshold, and `within`
 no shorter than the directory's own span, what comes through here never locks the account there.  The workers of
-a server tell each other what they count; every server counts for itself, and other services spend from the
+a server tell each other what they count, yet what is guessed at all of them at once may come through at each:
+`limit` times as many as there are workers.  Every server counts for itself, and other services spend from the
 same account: leave room for both.  A limit of 0 is none; then a wrong password is only not asked again.
 
 What counts is what the directory would count:

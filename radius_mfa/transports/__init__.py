@@ -1,1 +1,1 @@
-"""The ways in: sockets and host processes.  They know no directory, factor or store."""
+"""The ways in: sockets, and the processes behind them.  They know no directory, factor or store."""

@@ -38,7 +38,7 @@ _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 @dataclass(frozen=True, slots=True)
 class RadsecLimits:
-    """Of one process.
+    """Of one listener in one process.
 
     `connections`: in all, and of a client.  `handshakes`: under way at once; `handshake`: seconds for one.
     `packet`: seconds from the first octet of a packet to its last, and for somebody to take what was sent.
@@ -55,8 +55,8 @@ class RadsecLimits:
 class RadsecPorts:
     """What a listener asks of the house.
 
-    `clients`: those of now.  The rest is the exchange's: `receive` is its `receive_over`, and of `hang_up` also
-    those hear that end.
+    `clients`: those of now.  `has_room_for`, `receive` (`receive_over`) and `hang_up` are the exchange's; of the
+    last also those hear that are ending.
     """
 
     clients: Callable[[], Clients]

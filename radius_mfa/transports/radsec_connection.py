@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from radius_mfa.transports.tls import Peer
-from radius_mfa.wire.clients import Clients
+from radius_mfa.wire.clients import Clients, Stranger
 from radius_mfa.wire.desk import Link
 from radius_mfa.wire.walker import HEADER, LONGEST_PACKET
 
@@ -188,7 +188,7 @@ class Connection(asyncio.Protocol):
     def review(self, clients: Clients) -> None:
         """End the connection if it would not be let in today."""
         client = self._peer.found_among(clients, self.source[0])
-        if isinstance(client, str) or client.nas.name != self.client:
+        if isinstance(client, Stranger) or client.nas.name != self.client:
             self.end("client_removed")
 
     def end(self, reason: str) -> asyncio.Future[None]:

@@ -65,19 +65,17 @@ class Reloading:
             self._give_up([str(problem) for problem in message["problems"]])
         elif message["is"] == "read":
             self._prepare(message, fd)
-        elif not self._awaited:
+        elif not self._awaited:  # the last of them is prepared
             self._take_over()
 
     def lose(self, member: Member) -> None:
-        """A process has ended; its replacement begins under what is in force."""
+        """A process has ended; its replacement begins under what is in force.
+
+        One that ends while it prepares may do so because of what it prepares: then all would.
+        """
         self._told = [each for each in self._told if each is not member]
-        if member not in self._awaited:
-            return
-        self._awaited.discard(member)
-        if self._next is None:
+        if member in self._awaited:
             self._give_up([f"{member.name} has ended"])
-        elif not self._awaited:
-            self._take_over()
 
     def drop(self) -> None:
         """All are to end: there is nothing more to be waited for, or to be begun."""

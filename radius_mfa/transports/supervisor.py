@@ -125,7 +125,9 @@ class Supervisor:
         if self._said_ready or self._asked_to_end:
             return
         if member is self._background:
-            all(map(self._start, self._members[:-1]))  # as far as one that cannot be: then all are ending
+            for each in self._members[:-1]:
+                if not self._start(each):
+                    break  # all are ending
         elif all(each.is_ready for each in self._members):
             self._said_ready = True
             self._voice.say("info", "ready", **self._facts, workers=self._crew.workers)

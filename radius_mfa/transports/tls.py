@@ -11,7 +11,7 @@ from typing import Any
 
 from radius_mfa.wire.clients import Client, Clients, Stranger
 
-ALPN = "radius/1.0"  # RFC 9765 §3.1: RADIUS as it always was
+ALPN = "radius/1.0"  # RFC 9765: RADIUS as it always was
 
 HAS_PSK: bool = getattr(ssl, "HAS_PSK", False) and hasattr(ssl.SSLContext, "set_psk_server_callback")
 

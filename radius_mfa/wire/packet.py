@@ -137,7 +137,7 @@ def _why_not_unsigned(
         return DiscardReason.EAP_UNSIGNED
     if known_to_sign:
         return DiscardReason.MESSAGE_AUTHENTICATOR_DOWNGRADED
-    if client.message_authenticator == "optional":  # RFC 6614 §2.3: TLS has verified every octet
+    if client.message_authenticator == "optional":  # RFC 6614 §3.4: TLS has verified every octet
         return None if credential else DiscardReason.NO_CREDENTIAL
     if Attribute.PROXY_STATE in numbers:  # where BlastRADIUS puts its collision (CVE-2024-3596)
         return DiscardReason.PROXY_STATE_UNSIGNED

@@ -9,6 +9,7 @@ import radius_mfa
 from radius_mfa.assembly import expected
 from radius_mfa.observe import metered
 from radius_mfa.observe.metrics import COUNTED, TIMED, Counts
+from radius_mfa.wire.clients import Stranger
 from tests.config.support import Folder, client
 
 PACKAGE = Path(radius_mfa.__file__).parent
@@ -47,3 +48,6 @@ def test_steps_and_mails_are_called_as_they_are_where_they_are_counted() -> None
     assert set(expected._STEPS) <= directory | store
     outbox = (PACKAGE / "factors" / "outbox.py").read_text()
     assert all(f'"{outcome}"' in outbox for outcome in expected._MAILS)
+    transports = "".join(path.read_text() for path in (PACKAGE / "transports").glob("*.py"))
+    named = {*expected._CLOSED, *expected._REFUSED, *expected._HANDED_OVER} - {*Stranger}
+    assert all(f'"{reason}"' in transports for reason in named)

@@ -185,27 +185,27 @@ def test_what_one_cannot_prepare_all_abandon(prepared: int) -> None:
         assert it.log() == refused("cert.pem: not found")
 
 
-def test_whoever_dies_while_preparing_is_not_waited_for() -> None:
+def test_what_somebody_dies_of_while_preparing_is_taken_over_by_nobody() -> None:
+    """Or a configuration that kills whoever prepares it would be in force, and kill their replacements."""
     with table() as it:
         it.asks()
         it.reads()
         it.says(it.first, "prepared")
         it.dies(it.second)
+        it.says(it.reader, "prepared")
         assert it.in_force == (0, b"old")
-        it.says(it.reader, "prepared")
-        assert it.in_force == (1, b"new")
-        assert it.told(it.first) == ["prepare", "commit"]
+        assert it.told(it.first) == ["prepare", "abandon"]
+        assert it.log() == refused("worker-1 has ended")
 
 
-def test_the_death_of_the_last_that_was_awaited_lets_the_others_take_over() -> None:
+def test_where_all_die_of_it_nothing_has_changed() -> None:
     with table() as it:
         it.asks()
         it.reads()
-        it.says(it.first, "prepared")
-        it.says(it.reader, "prepared")
-        it.dies(it.second)
-        assert it.in_force == (1, b"new")
-        assert [line["event"] for line in it.log()] == ["reloaded"]
+        for member in it.members:
+            it.dies(member)
+        assert it.in_force == (0, b"old")
+        assert [line["event"] for line in it.log()] == ["reload_refused"]
 
 
 def test_whoever_dies_once_it_was_prepared_is_told_nothing() -> None:

@@ -540,22 +540,18 @@ def test_what_one_worker_refuses_all_abandon(tmp_path: Path) -> None:
         stop(it, *processes)
 
 
-def test_whoever_dies_while_preparing_is_replaced_and_catches_up(tmp_path: Path) -> None:
+def test_what_somebody_dies_of_while_preparing_is_abandoned_by_all(tmp_path: Path) -> None:
     with site(tmp_path) as it:
         first, second, background = it.all_begin()
         read(it, background, first, second)
         second.dies()
-        replacement = it.replaced(second)
-        first.told("adopt")
-        first.says("prepared", reload=1)
-        background.says("prepared", reload=1)
-        first.told("commit")
-        background.told("commit")
-        it.says("restart_needed")
-        it.says("reloaded")
+        it.says("process_ended", process="worker-1")
+        it.says("reload_refused", problems=["worker-1 has ended"])
+        it.says("process_started", process="worker-1")
+        first.told("abandon", "adopt")
+        background.told("abandon")
+        replacement = it.begins()
         replacement.is_ready()
-        assert replacement.hears() == ({"do": "prepare", "reload": None}, "new")
-        replacement.told("commit")
         first.told("release")
         stop(it, first, replacement, background)
 
