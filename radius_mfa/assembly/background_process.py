@@ -52,6 +52,7 @@ class BackgroundProcess:
             process = cls(berth, footing)
             process._background.start(berth.started, berth.metrics, process._together)
             stack.push_async_callback(process._background.stop)
+            process._neighbours.listen()
             footing.tasks.begin(footing.presence.keep())
             footing.tasks.begin(keep_written(process._together.write_down))
             await footing.presence.known()

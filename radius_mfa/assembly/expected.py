@@ -22,7 +22,7 @@ _ALARMING = (
 _MAILS = ("delivered", "postponed", "refused", "expired", "uncertain", "unreadable", "failed")
 _CLOSED = ("closed_by_peer", "malformed", "packet_took_too_long", "does_not_read", "idle", "client_removed")
 _REFUSED = ("too_many_connections", "too_many_of_client", "handshake_failed", "handshake_cut", *Stranger)
-_HANDED_OVER = ("answered", "no_room", "no_reply")
+_HANDED_OVER = ("answered", "no_room", "no_reply", "home_gone")
 _STEPS = ("directory_find", "directory_groups", "directory_password", "store_facts", "store_spend", "store_settle")
 
 

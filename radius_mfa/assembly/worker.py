@@ -52,6 +52,7 @@ class Worker:
             worker = cls(berth, footing)
             await worker._answering.start(berth.started, berth.listeners, berth.number)
             stack.push_async_callback(worker._answering.stop)
+            worker._neighbours.listen()  # not before there is somebody who can answer
             footing.tasks.begin(footing.presence.keep())
             footing.tasks.begin(keep_written(worker._write))
             await footing.presence.known()
@@ -72,6 +73,8 @@ class Worker:
             case "release":
                 for listener in self._adopted.get(message["slot"], ()):
                     listener.pause()
+            case "here":
+                self._handover.are_here(message["workers"])
             case "reopen":
                 self._answering.reopen_audit()
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import resource
 import sys
 from collections.abc import Callable, Sequence
@@ -58,8 +59,20 @@ def app() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit."""
+    _open_standard_streams()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # most of them hold secrets
     sys.exit(ended(lambda: app.main(arguments, prog_name="radius-mfa", standalone_mode=False)))
+
+
+def _open_standard_streams() -> None:
+    """Where one was closed, or a socket of ours would be taken for it."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def ended(command: Callable[[], object]) -> int:

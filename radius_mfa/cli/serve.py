@@ -33,6 +33,7 @@ def serve() -> None:
     from radius_mfa.transports.core_dumps import no_core_dumps
     from radius_mfa.transports.sockets import allow_descriptors
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to be read again
     no_core_dumps()
     allow_descriptors()
     path, loaded = config_path(), load_configuration()

@@ -32,7 +32,7 @@ def configure(form: str, level: str, **always: str) -> None:
     structlog.configure(
         processors=[*shared, _as_json if form == "json" else structlog.dev.ConsoleRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")

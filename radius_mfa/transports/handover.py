@@ -6,7 +6,8 @@ The wire stays where the packet came in: its client, its duplicates, its limits,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
 
@@ -17,6 +18,10 @@ from radius_mfa.transports.neighbours import Message, Neighbours
 from radius_mfa.wire.exchange import Answer
 
 _MOST = 4096  # requests of others that are answered here at once
+
+
+class HomeGoneError(Exception):
+    """Whoever was asked has ended, and may or may not have decided."""
 
 
 class Handover:
@@ -40,8 +45,11 @@ class Handover:
         self._nas = nas
         self._clock = clock
         self._meter = meter
-        self._numbers = count()
-        self._asked: dict[int, asyncio.Future[Reply | None]] = {}
+        # Not from 0: what our predecessor has asked may be answered yet, and is no answer to us.
+        self._numbers = count(int.from_bytes(os.urandom(7), "big"))
+        self._began = clock.monotonic()
+        self._here_now = frozenset(range(workers))
+        self._asked: dict[int, tuple[int, asyncio.Future[Reply | None]]] = {}  # with whom was asked
         self._answering: set[asyncio.Task[None]] = set()
         neighbours.on("ask", self._take)
         neighbours.on("reply", self._hear)
@@ -49,30 +57,43 @@ class Handover:
     async def answer(self, request: AccessRequest) -> Reply | None:
         """What to send back, None for nothing."""
         home = home_of(request, self._workers)
-        if home is None or home == self._neighbours.me:
+        if home is None or home == self._neighbours.me or home not in self._here_now:
             return await self._here(request)
         number = next(self._numbers)
         reply: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
-        self._asked[number] = reply
-        asked = {"number": number, "by": self._neighbours.me, **_packed(request)}
+        self._asked[number] = home, reply
+        sent = self._clock.monotonic()
+        asked = {"number": number, "by": self._neighbours.me, "sent": sent, **_packed(request)}
         try:
             if not self._neighbours.tell(home, "ask", asked):
                 self._meter.count("handed_over", outcome="no_room")
                 return await self._here(request)
             async with asyncio.timeout(request.arrived + request.nas.window - self._clock.monotonic()):
                 answered = await reply
-        except TimeoutError:  # it has died: the NAS asks again
+        except TimeoutError:  # the NAS asks again
             self._meter.count("handed_over", outcome="no_reply")
             return None
+        except HomeGoneError:
+            self._meter.count("handed_over", outcome="home_gone")
+            return await self._here(request)
         finally:
             del self._asked[number]
         self._meter.count("handed_over", outcome="answered")
         return answered
 
+    def are_here(self, workers: Iterable[int]) -> None:
+        """Only these are there: what others were asked is answered here, as is what they would be."""
+        self._here_now = frozenset(workers)
+        for home, reply in self._asked.values():
+            if home not in self._here_now and not reply.done():
+                reply.set_exception(HomeGoneError())
+
     # --- of others ------------------------------------------------------------------------------
 
     def _take(self, message: Message) -> None:
         nas = self._nas(message["nas"])
+        if message["sent"] < self._began:
+            return  # it was for whoever was here before, and has been answered where it came
         if nas is None or len(self._answering) >= _MOST:
             return  # nobody of ours any more, or no room: the NAS asks again
         task = asyncio.get_running_loop().create_task(self._answer(message, _request(message, nas)))
@@ -85,7 +106,7 @@ class Handover:
         self._neighbours.tell(message["by"], "reply", {"number": message["number"], "reply": packed})
 
     def _hear(self, message: Message) -> None:
-        asked = self._asked.get(message["number"])
+        _, asked = self._asked.get(message["number"], (0, None))
         if asked is not None and not asked.done():
             asked.set_result(None if message["reply"] is None else _reply(message["reply"]))
 

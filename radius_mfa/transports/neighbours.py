@@ -34,11 +34,14 @@ class Neighbours:
         self._boxes = boxes
         self._heard: dict[str, Heard] = {}
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(boxes[me][0], self._read)
 
     def on(self, what: str, heard: Heard) -> None:
         """Have `heard` called with each message of that name."""
         self._heard[what] = heard
+
+    def listen(self) -> None:
+        """Hear from now on, also what was told whoever had our place before."""
+        self._loop.add_reader(self._boxes[self.me][0], self._read)
 
     def tell(self, number: int, what: str, message: Mapping[str, Any]) -> bool:
         """Whether there was room for it."""

@@ -73,7 +73,8 @@ class Connection(asyncio.Protocol):
         self._peer = Peer.of(tls)
         client = self._host.welcome(self._peer, tls.version() or "", self.source)
         if client is None:
-            self._transport.close()
+            # Without a farewell: OpenSSL would keep the session, with the whole certificate, to be taken up again.
+            self._transport.abort()
             return
         self._transport.set_write_buffer_limits(high=_UNSENT)
         self._link = Link(client, self.source, self._send)

@@ -122,6 +122,7 @@ class Supervisor:
         self._facts |= facts
         self._reloading.catch_up(member)
         self._have_adopted()
+        self._tell_who_is_here()
         if self._said_ready or self._asked_to_end:
             return
         if member is self._background:
@@ -157,6 +158,7 @@ class Supervisor:
             return
         member.rest(monotonic())
         self._have_adopted()
+        self._tell_who_is_here()
 
     def _have_adopted(self) -> None:
         """Let somebody read each socket that nobody reads: the next worker that is there."""
@@ -173,6 +175,12 @@ class Supervisor:
             elif able and self._said_ready and adopter is None:
                 worker.adopter = able[slot % len(able)]
                 worker.adopter.tell({"do": "adopt", "slot": slot})
+
+    def _tell_who_is_here(self) -> None:
+        """To the workers: whoever is not here can be handed nothing."""
+        here = [each for each in self._members[:-1] if each.is_ready]
+        for worker in here:
+            worker.tell({"do": "here", "workers": [each.number for each in here]})
 
     # --- time -----------------------------------------------------------------------------------
 

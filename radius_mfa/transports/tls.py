@@ -74,7 +74,11 @@ class Peer:
     def of(cls, tls: ssl.SSLObject) -> Peer:
         """Who is at the other end of a finished handshake."""
         identity = tls.psk_identity if isinstance(tls, _Handshaking) else None
-        return cls(names_in(tls.getpeercert()), identity)
+        try:
+            certificate = tls.getpeercert()
+        except ValueError:  # names that are no UTF-8: it has none, then
+            certificate = None
+        return cls(names_in(certificate), identity)
 
     def __str__(self) -> str:
         return ", ".join(sorted(self.names)) if self.identity is None else self.identity
@@ -136,7 +140,8 @@ def names_in(certificate: Mapping[str, Any] | None) -> frozenset[str]:
         address = _address(value.strip())
         if kind == "IP Address" and address is not None:
             found.add(address)
-        elif kind == "DNS" and address is None:  # or a name that reads as one would do for an address
+        # One that reads as an address would do for that, one with a KELVIN SIGN for one with a k.
+        elif kind == "DNS" and address is None and value.isascii():
             found.add(value.lower())
     return frozenset(found)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
+import select
 from datetime import UTC, datetime
+
+_PIECE = select.PIPE_BUF  # for which there is room where there is any (pipe(7))
 
 
 class Voice:
-    """`form`: json or console."""
+    """`form`: json or console.  `fd`: where to; the log is stderr."""
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, form: str, fd: int = 2) -> None:
         self.form = form
+        self._fd = fd
 
     def say(self, level: str, event: str, **fields: object) -> None:
         """One line."""
@@ -21,10 +25,12 @@ class Voice:
         else:
             said = " ".join(f"{key}={_shown(value)}" for key, value in sorted(fields.items()))
             line = f"{now} [{level:<9}] {event:<30} {said}".rstrip()
+        octets = f"{line}\n".encode(errors="replace")
         try:
-            sys.stderr.write(f"{line}\n")
-            sys.stderr.flush()
-        except OSError:  # nobody reads the log: no reason to end
+            # As long as nobody is waited for: a log that is not read is no reason to stand still, or to end.
+            while octets and select.select((), (self._fd,), (), 0)[1]:
+                octets = octets[os.write(self._fd, octets[:_PIECE]) :]
+        except (OSError, ValueError):
             return
 
 

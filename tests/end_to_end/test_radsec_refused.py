@@ -21,7 +21,7 @@ import pytest
 from tests.cli.support import run_process
 from tests.config.support import SMALL
 from tests.end_to_end.nas import ACCEPT
-from tests.end_to_end.radsec import CLOSED, RadSecNas, Tls, refusal
+from tests.end_to_end.radsec import CUT, RadSecNas, Tls, refusal
 from tests.end_to_end.radsec_site import (
     GATEWAY,
     ONE_FIELD,
@@ -104,34 +104,34 @@ CASES = {
         "TLSV13_ALERT_CERTIFICATE_REQUIRED",
     ),
     "another name": Case(
-        lambda ground, _: ground.authority.certify("gw2.example.org"), "unknown_name", "gw2.example.org", CLOSED
+        lambda ground, _: ground.authority.certify("gw2.example.org"), "unknown_name", "gw2.example.org", CUT
     ),
     "the name below ours": Case(
-        lambda ground, _: ground.authority.certify(f"x.{GATEWAY}"), "unknown_name", f"x.{GATEWAY}", CLOSED
+        lambda ground, _: ground.authority.certify(f"x.{GATEWAY}"), "unknown_name", f"x.{GATEWAY}", CUT
     ),
     "a wildcard": Case(
         lambda ground, _: ground.authority.certify(GATEWAY, names=["*.example.org"]),
         "unknown_name",
         "*.example.org",
-        CLOSED,
+        CUT,
     ),
     "common name only": Case(
-        lambda ground, _: ground.authority.certify(GATEWAY, names=[]), "certificate_without_name", "", CLOSED
+        lambda ground, _: ground.authority.certify(GATEWAY, names=[]), "certificate_without_name", "", CUT
     ),
     "in a URI and a mail address": Case(
         lambda ground, _: ground.authority.certify(GATEWAY, names=[f"radius://{GATEWAY}", f"vpn@{GATEWAY}"]),
         "certificate_without_name",
         "",
-        CLOSED,
+        CUT,
     ),
     "two clients": Case(
         lambda ground, _: ground.authority.certify(GATEWAY, names=[GATEWAY, ONE_FIELD]),
         "names_two_clients",
         f"{ONE_FIELD}, {GATEWAY}",
-        CLOSED,
+        CUT,
     ),
     "the right one from elsewhere": Case(
-        lambda ground, _: ground.tls(OTHER).certificate, "address_not_of_client", OTHER, CLOSED
+        lambda ground, _: ground.tls(OTHER).certificate, "address_not_of_client", OTHER, CUT
     ),
 }
 _SOURCES = {kind: f"127.0.8.{number}" for number, kind in enumerate(CASES, 1)}
@@ -290,7 +290,7 @@ def test_a_client_has_256_connections_and_no_more(ground: RadSecSite, server: Se
     with ExitStack() as stack:
         crowd = [stack.enter_context(ground.nas(server, PATIENT)) for _ in range(256)]
         assert is_served(crowd[-1])
-        assert refusal(where(server), ground.tls(PATIENT)) == CLOSED
+        assert refusal(where(server), ground.tls(PATIENT)) == CUT
         assert counted(server, "radsec_refused", reason="too_many_of_client") == 1
         assert logs_in(ground, server) < _AT_MOST
         before = counted(server, "radsec_closed", client="slow")

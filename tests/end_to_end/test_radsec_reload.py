@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT, STATUS_SERVER
-from tests.end_to_end.radsec import CLOSED, RadSecNas, Tls, refusal
+from tests.end_to_end.radsec import CLOSED, CUT, RadSecNas, Tls, refusal
 from tests.end_to_end.radsec_site import (
     GATEWAY,
     HOSTS,
@@ -98,7 +98,7 @@ def test_who_is_no_client_any_more_is_cut_off_at_once_and_everybody_else_stays(g
             gone.socket.close()
         assert nas.ask(user.name, user.code(), state=state).code == ACCEPT
         for name, source in ((ONE_FIELD, "127.0.8.1"), (PATIENT, "127.0.8.2"), (OTHER, SECOND)):
-            assert refusal(where(server), ground.tls(name), source) == CLOSED
+            assert refusal(where(server), ground.tls(name), source) == CUT
         until_counted(server, "radsec_closed", 3, reason="client_removed")
         assert [each["reason"] for each in ground.lines(server, "127.0.8.1")] == ["unknown_name"]
         assert [each["reason"] for each in ground.lines(server, "127.0.8.2")] == ["unknown_name"]

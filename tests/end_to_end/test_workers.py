@@ -110,11 +110,14 @@ def seconds_until_answered(nas: RawNas, *workers: int) -> float:
     return monotonic() - began
 
 
-@pytest.mark.parametrize(("host", "logins"), [("127.0.0.1", 5000), ("::1", 200)])
+@pytest.mark.parametrize(("host", "logins", "within"), [("127.0.0.1", 5000, 0.1), ("::1", 200, 0.3)])
 def test_logins_of_one_port_are_shared_and_every_packet_is_answered_once_however_often_it_comes(
-    place: Campus, host: str, logins: int
+    place: Campus, host: str, logins: int, within: float
 ) -> None:
-    """RFC 5080 §2.2.2: the same packet gets the same reply, octet by octet."""
+    """RFC 5080 §2.2.2: the same packet gets the same reply, octet by octet.
+
+    The shares differ by chance, the fewer there are the more: these bounds are six times what is usual, or more.
+    """
     with server_of(place, "spread") as server:
         with place.crowd(server, logins, host=host, twice=True) as crowd:
             pass
@@ -135,7 +138,7 @@ def test_logins_of_one_port_are_shared_and_every_packet_is_answered_once_however
     shares = [record["requests"] for record in server.log if record["event"] == "ended"]
     print(f"{logins} logins at {host}: {shares} requests, {crowd.resent} sent again")
     assert sum(shares) == sent
-    assert abs(shares[0] - shares[1]) <= sent / 10
+    assert abs(shares[0] - shares[1]) <= sent * within
 
 
 def lives(pid: int) -> bool:

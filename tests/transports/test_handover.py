@@ -44,6 +44,7 @@ class Worker:
         self.handover = Handover(
             self.neighbours, street.workers, self.here, street.nases.get, LoopClock(), self.meter
         )
+        self.neighbours.listen()
 
     async def here(self, request: AccessRequest) -> Reply | None:
         self.asked.append(request)
@@ -222,6 +223,54 @@ def test_a_home_that_has_died_does_not_answer_and_the_nas_asks_again() -> None:
     played(play)
 
 
+def test_where_the_home_is_gone_it_is_answered_here_what_was_asked_already_too() -> None:
+    async def play(street: Street) -> None:
+        street.houses[1].neighbours.close()
+        asking = asyncio.create_task(street.houses[0].handover.answer(line_of(1)))
+        await turns()
+        street.houses[0].handover.are_here([0, 2])
+        for reply in (await asking, await street.houses[0].handover.answer(line_of(1))):
+            assert reply is not None
+            assert reply.messages == ("0",)
+        assert street.houses[0].handed_over("home_gone") == 1
+        # Whoever takes that place does not answer once more what waits there.
+        replacement = Worker(street, 1)
+        await turns()
+        assert replacement.asked == []
+        replacement.neighbours.close()
+        street.houses[0].handover.are_here([0, 1, 2])
+
+    played(play)
+
+
+def test_what_a_predecessor_has_asked_is_no_answer_to_its_replacement() -> None:
+    """Both ask as the same number of worker: a reply to one must not let the other's user in."""
+
+    async def play(street: Street) -> None:
+        street.houses[1].open.clear()
+        street.houses[1].reply = lambda request: Reply(
+            Code.ACCESS_ACCEPT, messages=((request.first(Attribute.USER_NAME) or b"").decode(),)
+        )
+        before = asyncio.create_task(street.houses[0].handover.answer(line_of(1)))
+        await turns()
+        street.houses[0].neighbours.close()  # it has died
+        replacement = Worker(street, 0)
+        theirs = access_request(
+            COMMA, "somebody else", f"{SECRET},1", state=state_of(1, SeededEntropy()), arrived=now()
+        )
+        asking = asyncio.create_task(replacement.handover.answer(theirs))
+        await turns()
+        street.houses[1].open.set()
+        reply = await asking
+        assert reply is not None
+        assert reply.messages == ("somebody else",)
+        assert not before.done()
+        before.cancel()
+        replacement.neighbours.close()
+
+    played(play)
+
+
 def test_an_answer_that_comes_too_late_is_none() -> None:
     async def play(street: Street) -> None:
         street.houses[1].open.clear()
@@ -314,15 +363,24 @@ def _written(request: AccessRequest) -> dict[str, Any]:
         "password": (request.password or b"").hex(),
         "source": request.source,
         "arrived": request.arrived,
+        "sent": request.arrived + 1000,
     }
 
 
 GARBAGE: list[dict[str, Any]] = [
     {"what": "ask"},
     {"what": "ask", "nas": "vpn", "password": SECRET.encode().hex()},
-    {"what": "ask", "nas": "vpn", "attributes": [[1, "zz"]], "password": None, "source": SECRET, "arrived": 0},
-    {"what": "ask", "nas": "vpn", "attributes": [1], "password": None, "source": "", "arrived": 0},
-    {"what": "ask", "nas": [SECRET], "attributes": [], "password": None, "source": "", "arrived": 0},
+    {
+        "what": "ask",
+        "nas": "vpn",
+        "attributes": [[1, "zz"]],
+        "password": None,
+        "source": SECRET,
+        "arrived": 0,
+        "sent": 1e18,
+    },
+    {"what": "ask", "nas": "vpn", "attributes": [1], "password": None, "source": "", "arrived": 0, "sent": 1e18},
+    {"what": "ask", "nas": [SECRET], "attributes": [], "password": None, "source": "", "arrived": 0, "sent": 1e18},
     {"what": "reply"},
     {"what": "reply", "number": [SECRET], "reply": None},
 ]
@@ -349,7 +407,8 @@ def test_a_reply_that_is_none_leaves_the_request_without(reply: object) -> None:
         street.houses[1].neighbours.close()
         asking = asyncio.create_task(street.houses[0].handover.answer(line_of(1, HASTY)))
         await turns()
-        street.boxes[0][1].send(orjson.dumps({"what": "reply", "number": 0, "reply": reply}))
+        (number,) = street.houses[0].handover._asked
+        street.boxes[0][1].send(orjson.dumps({"what": "reply", "number": number, "reply": reply}))
         assert await asking is None
 
     with capture_logs() as log:
@@ -362,7 +421,8 @@ def test_a_reply_to_nobody_and_a_second_one_are_passed_over() -> None:
         street.houses[1].open.clear()
         asking = asyncio.create_task(street.houses[0].handover.answer(of(1)))
         await turns()
-        for number in (99, 0, 0):
+        (asked,) = street.houses[0].handover._asked
+        for number in (99, asked, asked):
             street.houses[2].neighbours.tell(0, "reply", {"number": number, "reply": None})
         assert await asking is None
         street.houses[1].open.set()

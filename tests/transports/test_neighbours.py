@@ -33,6 +33,7 @@ class Street:
         self.heard: list[asyncio.Queue[Message]] = [asyncio.Queue() for _ in range(count)]
         for number, house in enumerate(self.houses):
             house.on("news", self.heard[number].put_nowait)
+            house.listen()
             stack.callback(house.close)
 
     def sends(self, number: int, octets: bytes) -> None:
@@ -118,6 +119,7 @@ def test_what_is_told_to_whoever_has_died_is_heard_by_its_replacement() -> None:
             replacement = Neighbours(1, street.boxes)
             stack.callback(replacement.close)
             replacement.on("news", street.heard[1].put_nowait)
+            replacement.listen()
             assert await street.heard[1].get() == {"a": 1}
 
     run(play())

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, redirect_stderr
-from io import StringIO
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
@@ -27,7 +26,8 @@ class Table:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
-        self._log = stack.enter_context(redirect_stderr(StringIO()))
+        self._log = in_memory("log", b"")
+        stack.callback(os.close, self._log)
         crew = Crew("radius-mfa.yaml", 2, (), None, -1, (), (), "json")
         self.members = [Member(crew, number) for number in range(3)]
         self.first, self.second, self.reader = self.members
@@ -35,7 +35,7 @@ class Table:
         for member in self.members:
             self.begins(member, 0)
         self.old = self.descriptor(b"old")
-        self.reloading = Reloading(self.members, Voice("json"), self.old)
+        self.reloading = Reloading(self.members, Voice("json", self._log), self.old)
 
     def begins(self, member: Member, generation: int) -> None:
         """It is ready, under the configuration of that generation."""
@@ -95,9 +95,9 @@ class Table:
         return records
 
     def lines(self) -> list[str]:
-        lines = self._log.getvalue().splitlines()
-        self._log.seek(0)
-        self._log.truncate()
+        lines = read_memory(self._log).decode().splitlines()
+        os.ftruncate(self._log, 0)
+        os.lseek(self._log, 0, os.SEEK_SET)
         return lines
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from resource import RLIMIT_NOFILE, prlimit
 from typing import Any
@@ -72,13 +72,20 @@ class Process:
     control: int
     inherited: list[int]
     sock: socket.socket
+    here: list[int] = field(default_factory=list)
 
     def hears(self) -> tuple[dict[str, Any], str | None]:
         """What it is told next, with what is in the file that came along."""
-        octets = self.sock.recv(65536)
+        octets = self._next()
         assert octets, f"{self.name} has ended"
         message, file = json.loads(octets)
         return message, file
+
+    def _next(self) -> bytes:
+        """But for who is here, which is kept apart."""
+        while (octets := self.sock.recv(65536)) and json.loads(octets)[0]["do"] == "here":
+            self.here = json.loads(octets)[0]["workers"]
+        return octets
 
     def told(self, *names: str) -> None:
         """Exactly this, next."""
@@ -104,7 +111,7 @@ class Process:
 
     def has_ended(self) -> bool:
         """Once it has; it was told nothing more."""
-        return self.sock.recv(65536) == b""
+        return self._next() == b""
 
     def _do(self, *order: object) -> None:
         self.sock.send(json.dumps(order).encode())

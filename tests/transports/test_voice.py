@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 import subprocess
 import sys
-from contextlib import redirect_stderr
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from radius_mfa.transports.crew import in_memory, read_memory
 from radius_mfa.transports.voice import Voice
 
 # What structlog is set to is set for all of a process, so both speak in one of their own.
@@ -67,20 +67,20 @@ def test_on_a_console_it_is_the_line_that_the_others_write_but_for_colours(field
     assert ours[1].rstrip() == theirs[1].rstrip()
 
 
-def test_the_time_is_that_of_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_time_is_that_of_the_line(capfd: pytest.CaptureFixture[str]) -> None:
     before = datetime.now(UTC)
     Voice("json").say("info", "ready")
-    said = datetime.fromisoformat(json.loads(capsys.readouterr().err)["timestamp"])
+    said = datetime.fromisoformat(json.loads(capfd.readouterr().err)["timestamp"])
 
     assert before <= said <= datetime.now(UTC)
 
 
-def test_the_form_may_change_with_a_reload(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_form_may_change_with_a_reload(capfd: pytest.CaptureFixture[str]) -> None:
     voice = Voice("console")
     voice.say("info", "ready")
     voice.form = "json"
     voice.say("info", "reloaded")
-    console, as_json = capsys.readouterr().err.splitlines()
+    console, as_json = capfd.readouterr().err.splitlines()
 
     assert "ready" in console
     assert json.loads(as_json)["event"] == "reloaded"
@@ -100,8 +100,25 @@ def test_a_log_that_nobody_reads_is_no_reason_to_end() -> None:
 
 @given(form=st.sampled_from(["json", "console"]), text=st.text())
 def test_whatever_is_said_is_one_line(form: str, text: str) -> None:
-    written = io.StringIO()
-    with redirect_stderr(written):
-        Voice(form).say("error", "reload_refused", problems=[text], error=text)
+    log = in_memory("log", b"")
+    try:
+        Voice(form, log).say("error", "reload_refused", problems=[text], error=text)
+        written = read_memory(log).decode()
+    finally:
+        os.close(log)
 
-    assert written.getvalue().splitlines() == [written.getvalue().removesuffix("\n")]
+    assert written.splitlines() == [written.removesuffix("\n")]
+
+
+def test_a_log_that_is_full_and_not_read_is_not_waited_for() -> None:
+    reading, log = os.pipe()
+    try:
+        os.set_blocking(log, False)
+        with suppress(BlockingIOError):
+            while os.write(log, bytes(4096)):
+                pass
+        os.set_blocking(log, True)
+        Voice("json", log).say("info", "reloaded", changes=["x" * 10_000])
+    finally:
+        os.close(reading)
+        os.close(log)
