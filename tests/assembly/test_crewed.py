@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -458,7 +457,6 @@ def test_the_log_is_as_the_configuration_has_it_and_says_of_whom(
 
 def test_another_descriptor_of_a_socket_leaves_it_as_it_is_for_all_who_have_it() -> None:
     """Or whoever reads it would wait for the next datagram, in its loop (F_SETFL, fcntl(2))."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.setblocking(False)
-        with socket.socket(fileno=os.dup(sock.fileno())) as theirs, another(theirs):
-            assert not os.get_blocking(sock.fileno())
+    (sock,) = open_udp("127.0.0.1", 0)
+    with sock, socket(fileno=os.dup(sock.fileno())) as theirs, another(theirs):
+        assert not os.get_blocking(sock.fileno())
