@@ -163,7 +163,9 @@ def test_whichever_process_is_killed_no_login_is_lost_and_no_code_is_taken_twice
     assert (crowd.accepted, crowd.failures) == (logins, {})
     assert (crowd.unlike, crowd.strange) == (0, 0)
     assert accepted(place.site, crowd) == all_once(crowd)
-    assert max(audited(place.site, crowd, "killed.jsonl").values()) == 1
+    # A first round may be decided, and the worker die before its reply leaves; a code is taken once.
+    decided = audited(place.site, crowd, "killed.jsonl")
+    assert max(times for (_, decision), times in decided.items() if decision == "accept") == 1
 
 
 def test_both_workers_may_die_at_once(place: Campus) -> None:
