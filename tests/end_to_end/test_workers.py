@@ -264,11 +264,11 @@ def test_the_same_line_again_gets_the_same_answer_whichever_worker_it_meets(plac
 
 
 def fetch_more(server: Server, name: str, **labels: str) -> float:
-    """The number once there is one: workers tell theirs every second."""
+    """The number once there is one: workers tell theirs every second, and begin with 0."""
     end = monotonic() + _SERVES_WITHIN
     while monotonic() < end:
-        if numbers := fetch(server).shown(name, **labels):
-            return sum(numbers.values())
+        if (number := sum(fetch(server).shown(name, **labels).values())) > 0:
+            return number
     return 0.0
 
 
