@@ -169,3 +169,16 @@ def test_room_is_taken_by_what_is_remembered_and_by_nothing_else(
         assert taken(replies) == len(remembered) == len(set(remembered)) <= 4
         if shared:
             assert max(Counter(host for _, host, _, _ in remembered).values(), default=0) <= 2
+
+
+def test_a_reply_is_awaited_until_it_is_given_or_given_up() -> None:
+    replies = table()
+    assert not replies.is_awaited
+    replies.ask(key(), A, 0)
+    assert replies.is_awaited
+    replies.answer(key(), b"reply", 0)
+    assert not replies.is_awaited
+    replies.ask(key(2), A, 0)
+    assert replies.is_awaited
+    replies.give_up(key(2), A)
+    assert not replies.is_awaited
