@@ -50,6 +50,7 @@ class Member:
         self.started, self.due = monotonic(), None
         self.control, there = Control.pair()
         with there:
+            # Of our own words only: nothing in it is anybody's input.
             self._process = subprocess.Popen(  # noqa: S603
                 [*self._command, self.name, str(there.fileno())],
                 pass_fds=[*self._crew.descriptors(), fd, there.fileno()],
