@@ -1,6 +1,6 @@
 """`python -m bench [quick] [--ldaps] [--postgresql] [--json FILE]`: measure, print, fail if any login failed.
 
-`python -m bench workers`: one worker beside two, in turn.
+`python -m bench workers`: one worker beside two, in turn; `policies`: 5 policies beside 500.
 """
 
 from __future__ import annotations
@@ -8,16 +8,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from bench.beside import beside
+from bench.beside import lines as lines_beside
 from bench.budget import workbench
 from bench.load import Load
+from bench.policies import deciding
 from bench.report import REST, Report, Run, budget_line, lines, report_of
 from bench.rig import SECRET, Rig, cpu, resident, rig
-from bench.workers import beside
-from bench.workers import lines as lines_of_workers
 from radius_mfa.cli.common import run as run_on_loop
 
 
@@ -37,6 +39,8 @@ class Scale:
 
 
 FULL = Scale(runs=10, logins=1000, pieces=500, starts=5)
+# What two servers may differ in, and by how many.
+_BESIDE = {"workers": (1, 2), "policies": (5, 500)}
 QUICK = Scale(runs=6, logins=250, pieces=125, starts=5)
 
 
@@ -65,20 +69,33 @@ async def _runs(it: Rig, scale: Scale) -> list[Run]:
     return runs
 
 
-def compare(scale: Scale, *, postgresql: bool) -> int:
-    """One worker beside two; 0 when every login was accepted."""
+def compare(what: str, numbers: tuple[int, int], scale: Scale, *, postgresql: bool) -> int:
+    """So many `workers` or `policies` beside as many others; 0 when every login was accepted."""
     users, more = scale.runs * scale.logins, scale.pieces
+    fewest, most = numbers
     with (
-        rig(users + more, 1, postgresql=postgresql, workers=1) as one,
-        rig(users, 1, postgresql=postgresql, workers=2) as two,
+        _differing(what, fewest, users + more, postgresql=postgresql) as one,
+        _differing(what, most, users + more, postgresql=postgresql) as other,
     ):
-        loads = list(beside([(1, one), (2, two)], scale.runs, scale.logins))
-        steps = run_on_loop(_apart(one, range(users, users + more)))
-    for line in lines_of_workers(loads):
+        loads = list(beside([(fewest, one), (most, other)], scale.runs, scale.logins))
+        steps = {
+            of: run_on_loop(_apart(it, range(users, users + more))) for of, it in ((fewest, one), (most, other))
+        }
+        alone = {of: deciding(it.config) for of, it in ((fewest, one), (most, other))}
+    for line in lines_beside(what, loads):
         print(line)
-    of_one = median(each.cpu for each in loads if each.workers == 1)
-    print(budget_line({**steps, REST: of_one - sum(steps.values())}))
+    for of, (found, looked_through) in alone.items() if what == "policies" else ():
+        print(f"  of {of}: {found:.1f} µs until the policy is found, {looked_through:.0f} by looking at each")
+    for of, cost in steps.items():
+        whole = median(each.cpu for each in loads if each.of == of)
+        print(budget_line({**cost, REST: whole - sum(cost.values())}))
     return 1 if any(each.failed for each in loads) else 0
+
+
+def _differing(what: str, of: int, users: int, *, postgresql: bool) -> AbstractContextManager[Rig]:
+    if what == "workers":
+        return rig(users, 1, postgresql=postgresql, workers=of)
+    return rig(users, 1, postgresql=postgresql, policies=of)
 
 
 async def _apart(it: Rig, users: range) -> dict[str, float]:
@@ -90,7 +107,7 @@ async def _apart(it: Rig, users: range) -> dict[str, float]:
 def main() -> int:
     """0 when every login was accepted."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("scale", nargs="?", choices=["full", "quick", "workers"], default="full")
+    parser.add_argument("scale", nargs="?", choices=["full", "quick", *_BESIDE], default="full")
     parser.add_argument("--runs", type=int, help="loads, with other users each")
     parser.add_argument("--logins", type=int, help="logins in each of them")
     parser.add_argument("--starts", type=int, help="starts of the server that are timed")
@@ -99,8 +116,9 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
     given = {name: value for name in ("runs", "logins", "starts") if (value := getattr(asked, name)) is not None}
-    if asked.scale == "workers":
-        return compare(replace(QUICK, **{"logins": 1000, **given}), postgresql=asked.postgresql)
+    if asked.scale in _BESIDE:
+        large = replace(QUICK, **{"logins": 1000, **given})
+        return compare(asked.scale, _BESIDE[asked.scale], large, postgresql=asked.postgresql)
     scale = replace(QUICK if asked.scale == "quick" else FULL, **given)
     report = measure(scale, ldaps=asked.ldaps, postgresql=asked.postgresql)
     for line in lines(report):

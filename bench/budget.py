@@ -55,7 +55,7 @@ async def workbench(config: Path) -> AsyncIterator[Workbench]:
     audit = AuditFile(config.with_name("budget.jsonl"))
     async with opened(loaded) as backends:
         texts = Texts(load_messages(CONFIG / "messages"), configuration.contact)
-        rules, clients = rules_of(configuration), clients_of(configuration)
+        rules, clients = rules_of(configuration, Dictionary.shipped()), clients_of(configuration)
         yield Workbench(backends, rules, clients, Dictionary.shipped(), texts, audit)
     audit.close()
 

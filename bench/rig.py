@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from bench.load import seed
+from bench.policies import other_policy
 from tests.peers.certificates import Authority
 from tests.peers.postgresql import Postgresql
 
@@ -68,8 +69,7 @@ factors:
 storage: "{storage}"
 key_file: "{folder}/key"
 policies:
-  - {{name: machines, when: {{client: vpn, group: kiosks}}, second_factor: never}}
-  - {{name: staff, when: {{client: vpn, group: staff}}, factors: [totp], reply: {{Class: staff}}}}
+{policies}  - {{name: staff, when: {{client: vpn, group: staff}}, factors: [totp], reply: {{Class: staff}}}}
 audit: {{file: "{folder}/audit.jsonl"}}
 """
 
@@ -114,11 +114,12 @@ def busy() -> float:
 
 @contextmanager
 def rig(
-    users: int, starts: int, *, ldaps: bool = False, postgresql: bool = False, workers: int = 1
+    users: int, starts: int, *, ldaps: bool = False, postgresql: bool = False, workers: int = 1, policies: int = 2
 ) -> Iterator[Rig]:
     """Start both, the server `starts` times, and import the tokens of all users; stop both in the end.
 
-    `ldaps`: the server speaks TLS to the directory.  `postgresql`: it keeps its state there.
+    `ldaps`: the server speaks TLS to the directory.  `postgresql`: it keeps its state there.  `policies`: of which
+    the last one decides.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="radius-mfa-bench-")))
@@ -130,7 +131,7 @@ def rig(
         with _slapd(folder, users, authority.certify("127.0.0.1") if authority else None) as (directory, url):
             config = folder / "bench.yaml"
             config.touch(0o600)  # there are secrets in it
-            config.write_text(_yaml(folder, url, storage, authority, workers))
+            config.write_text(_yaml(folder, url, storage, authority, workers, policies))
             run_command(config, "keys", "init")
             began = time.perf_counter()
             run_command(config, "token", "import", str(tokens(folder, users)))
@@ -143,10 +144,11 @@ def rig(
                 yield Rig(config, server, directory, port, (*ready, seconds), import_seconds)
 
 
-def _yaml(folder: Path, ldap: str, storage: str, authority: Authority | None, workers: int) -> str:
+def _yaml(folder: Path, ldap: str, storage: str, authority: Authority | None, workers: int, policies: int) -> str:
     ca_file = f'    ca_file: "{authority.ca_file}"\n' if authority else ""
     where = {"ldap": ldap, "base": _BASE, "folder": folder, "ca_file": ca_file, "storage": storage}
-    return _YAML.format(secret=SECRET.decode(), workers=workers, **where)
+    others = "".join(map(other_policy, range(policies - 1)))
+    return _YAML.format(secret=SECRET.decode(), workers=workers, policies=others, **where)
 
 
 # --- the directory --------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from bench.soak.site import configuration
 from bench.soak.tally import Tally, Trouble
 from radius_mfa.assembly.answering import conversation_of
 from radius_mfa.assembly.backends import Shields, SystemClock, backends_of, open_directory
-from radius_mfa.assembly.rules import clients_of, load, texts_of
+from radius_mfa.assembly.rules import clients_of, load, rules_of, texts_of
 from radius_mfa.config.load import Loaded
 from radius_mfa.core.enrolment import Seed
 from radius_mfa.core.messages import AccessRequest, Reply
@@ -105,7 +105,8 @@ class House:
         self._backends = backends_of(configured, self._store, self._sealer, directory)
         self._accounts = {f"static:{account.name}": account for account in accounts}
         self._audit = AuditFile(Path(os.devnull))
-        conversation = conversation_of(configured, self._backends, directory, _Doorbell())
+        rules = rules_of(configured, _dictionary())
+        conversation = conversation_of(rules, self._backends, directory, _Doorbell())
         clock, entropy = self._backends.clock, self._backends.entropy
         service = Service(conversation, texts_of(configured), self._audit, clock, entropy, self._meter)
         self._decide = change(service.answer)

@@ -36,6 +36,7 @@ class Asking:
             user_id=login.user_id,
             policy=login.policy.name if login.policy else "",
             language=login.language,
+            values=login.values,
             mails=login.mails,
         )
         state = self.sealer.seal("state", challenge.pack(content))

@@ -23,7 +23,8 @@ know again.  In every later round it sends that State and what the user typed.  
     (RFC 5080 §2.2.2 asks for no less).  Later it is an answer to a spent State like any other.
  8. **In one-field mode the line stands for the State**: the same one again counts once.  But it does
     not bring an Access-Accept to another node: whoever has read the line has all that it takes.
- 9. **The current configuration decides.**  A policy that is gone since round one is a refusal.
+ 9. **The current configuration decides.**  A policy that is gone since round one is a refusal.  What it returns
+    is made of the user's entry before anything is asked, and is the same whichever round ends the login.
 10. **A device is trusted only once a code was given there**, for a time that is never renewed, where client
     and policy allow it.  The password is asked all the same.
 11. **A code is mailed only after the right password**, once in a while, and no answer waits for it.  It
@@ -40,6 +41,7 @@ from functools import partial
 from radius_mfa.core import answers, challenge, decisions, usernames
 from radius_mfa.core.answers import Answer, CodeAnswer, MailAsked, Unreadable
 from radius_mfa.core.asking import Asking
+from radius_mfa.core.conditions import Situation
 from radius_mfa.core.errors import BackendError, DirectoryError
 from radius_mfa.core.guard import Counters, Guard, cleared
 from radius_mfa.core.judgement import Case, End, settlement_of
@@ -55,8 +57,9 @@ from radius_mfa.core.messages import (
     Reject,
 )
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.policy import Policy, SecondFactor, Situation, evaluate
+from radius_mfa.core.policy import Policies, Policy, SecondFactor
 from radius_mfa.core.ports import Clock, Directory, Entropy, Factor, Password, Sealer
+from radius_mfa.core.returns import Values
 from radius_mfa.core.states import States
 from radius_mfa.core.store import LoginStore
 from radius_mfa.core.stored import (
@@ -117,7 +120,7 @@ class Conversation:
         self._guard = rules.guard
         self._asking = Asking(ports.sealer, ports.clock, rules.guard, rules.challenge_lifetime)
         self.states = States(ports.sealer, ports.store, ports.clock)
-        self._policy_named = {policy.name: policy for policy in rules.policies}
+        self._policies = Policies(rules.policies)
 
     async def answer(self, request: AccessRequest, deadline: float) -> Conclusion:
         """The decision on one Access-Request, by `deadline` (monotonic seconds)."""
@@ -162,26 +165,28 @@ class Conversation:
         # Only now: groups may take many questions, which nobody is asked for who has merely a name.
         user = await self._directory.with_groups(user, deadline)
         situation = Situation(login.request, user, self._clock.wall(), self._rules.zone)
-        policy = evaluate(self._rules.policies, situation).policy
+        policy = self._policies.deciding(situation)
         if policy is None:
             return self._refuse(login, Outcome.NO_POLICY)
-        return await self._ask(replace(login, policy=policy), policy, answer, deadline)
+        login = login.under(policy).returning(policy.reply.known_of(user))
+        if login.cannot_return:
+            return self._refuse(login, Outcome.REPLY_UNUSABLE, login.cannot_return)
+        return await self._ask(login, policy, answer, deadline)
 
     async def _ask(self, login: Login, policy: Policy, answer: Answer | None, deadline: float) -> Conclusion:
         """The password was right: ask for the second factor, or judge it where it came along."""
         if policy.second_factor is SecondFactor.NEVER:
-            return self._accept_without(login, policy, Outcome.ACCEPTED_BY_PASSWORD)
+            return self._accept_without(login, Outcome.ACCEPTED_BY_PASSWORD)
 
         facts = await self._store.facts(login.user_id, deadline)
         expires = self._clock.wall() + self._rules.challenge_lifetime
         login = replace(login, factors=self._usable(facts) & policy.factors, round=1, expires=expires)
         if not login.factors:
             # Whoever has held any factor is enrolled, even where this policy takes another.
-            if policy.second_factor is SecondFactor.WHEN_ENROLLED and not facts.required:
-                return self._accept_without(login, policy, Outcome.ACCEPTED_BY_PASSWORD)
-            return self._refuse(login, Outcome.UNENROLLED)
+            let_in = None if facts.required else policy.lets_in_unenrolled(self._clock.wall())
+            return self._accept_without(login, let_in) if let_in else self._refuse(login, Outcome.UNENROLLED)
         if answer is None and await self._trusted.knows(login, deadline):
-            return self._accept_without(login, policy, Outcome.ACCEPTED_BY_DEVICE)
+            return self._accept_without(login, Outcome.ACCEPTED_BY_DEVICE)
         barred = self._guard.barred(facts.counters, self._clock.wall(), login.factors)
         if barred:
             return self._refuse_barred(login, barred, facts.counters)
@@ -215,7 +220,7 @@ class Conversation:
         login = login.resumed(content)
         if refused:
             return self._refuse(login, refused)
-        policy = self._policy_named.get(content.policy)
+        policy = self._policies.named(content.policy)
         if policy is None:
             return self._refuse(login, Outcome.POLICY_GONE)
 
@@ -223,7 +228,23 @@ class Conversation:
         text = login.text
         if isinstance(text, Outcome):
             return self._refuse(login, text)
+        values = await self._known_of_user(login, policy, deadline)
+        if isinstance(values, Outcome):
+            return self._refuse(login, values)
+        login = login.returning(values)
+        if login.cannot_return:
+            return self._refuse(login, Outcome.REPLY_UNUSABLE, login.cannot_return)
         return await self._judge(login, answers.read_answer(text), deadline)
+
+    async def _known_of_user(self, login: Login, policy: Policy, deadline: float) -> Values | Outcome:
+        """What the policy returns takes; the user is looked up again where the State had no room for it."""
+        if policy.reply.is_known_by(login.values):
+            return login.values
+        name = usernames.looked_up(login.typed, login.request.nas.naming)
+        user = name if isinstance(name, Outcome) else await self._directory.find(name, deadline)
+        if isinstance(user, Outcome) or user.id != login.user_id or not user.active:
+            return Outcome.USER_GONE
+        return policy.reply.known_of(await self._directory.with_groups(user, deadline))
 
     # --- the answer ---------------------------------------------------------------------------------
 
@@ -277,8 +298,7 @@ class Conversation:
         return self._factors[answer.kind].judge(facts, answer.code, self._clock.wall())
 
     async def _settle_right(self, case: Case, consume: Consumption, answer: CodeAnswer) -> Conclusion:
-        assert case.login.policy is not None  # or nothing would have been asked
-        accept = Accept(Outcome.ACCEPTED, case.login.policy.reply)
+        accept = Accept(Outcome.ACCEPTED, case.login.returned)
         device: NewDevice | str = ""
         if answer.trust:
             device = await self._trusted.asked(case.login, answer.kind, case.deadline)
@@ -336,8 +356,8 @@ class Conversation:
 
     # --- how a round ends ---------------------------------------------------------------------------
 
-    def _accept_without(self, login: Login, policy: Policy, outcome: Outcome) -> Conclusion:
-        return self._conclude(login, Accept(outcome, policy.reply))
+    def _accept_without(self, login: Login, outcome: Outcome) -> Conclusion:
+        return self._conclude(login, Accept(outcome, login.returned))
 
     def _refuse(self, login: Login, outcome: Outcome, detail: str = "") -> Conclusion:
         return self._conclude(login, Reject(outcome, login.message(outcome)), detail)

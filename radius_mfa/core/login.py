@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from radius_mfa.core import answers, usernames
+from radius_mfa.core import answers, stations, usernames
 from radius_mfa.core.answers import Answer, CodeAnswer
 from radius_mfa.core.challenge import Content, primary_language
 from radius_mfa.core.guard import Counters
@@ -21,11 +21,13 @@ from radius_mfa.core.messages import (
     FactorKind,
     Message,
     Reject,
+    ReplyAttribute,
     User,
 )
 from radius_mfa.core.outcomes import CODE_MISSING_ATTACHED, REFUSED, ROUNDS_OVER, Outcome, told_to_user
 from radius_mfa.core.policy import Policy
 from radius_mfa.core.ports import Sealer
+from radius_mfa.core.returns import Values
 from radius_mfa.core.stored import Attempt
 
 _MICROSOFT, _MS_CHAP_RESPONSE, _MS_CHAP2_RESPONSE = 311, 1, 25
@@ -54,6 +56,8 @@ class Login:
 
     `id`: 16 octets, the same in every round.  `typed`: the User-Name that was typed, empty when
     unreadable.  `user_id` is empty until the directory, or a State, has said who it is.
+    `values`: what is known of the user's entry for the sake of `returned`, what an Access-Accept returns;
+    `cannot_return`: why it cannot, for staff.
     `factors`: those that may answer, until `expires` (wall seconds).  `mails`: answers that asked for
     a code by mail, see `challenge.Content`.
     """
@@ -67,6 +71,9 @@ class Login:
     username: str = ""
     language: str = ""
     policy: Policy | None = None
+    values: Values = ()
+    returned: tuple[ReplyAttribute, ...] = ()
+    cannot_return: str = ""
     factors: frozenset[FactorKind] = frozenset()
     expires: float = 0.0
     factor: str = ""
@@ -95,12 +102,21 @@ class Login:
             mails=content.mails,
             user_id=content.user_id,
             language=content.language,
+            values=content.values,
             factors=content.factors,
         )
 
     def under(self, policy: Policy) -> Login:
         """The policy as it is now: what it no longer allows may not answer, whatever the State says."""
         return replace(self, policy=policy, factors=self.factors & policy.factors)
+
+    def returning(self, values: Values) -> Login:
+        """What its policy returns, of what is known of the user."""
+        assert self.policy is not None  # or it would return nothing
+        filled = self.policy.reply.filled(values)
+        if isinstance(filled, str):
+            return replace(self, cannot_return=filled)
+        return replace(self, values=values, returned=filled)
 
     @property
     def text(self) -> str | Outcome:
@@ -209,7 +225,7 @@ def conclude(login: Login, decision: Decision, now: float, detail: str = "") -> 
         round=login.round,
         policy=login.policy.name if login.policy else "",
         factor=login.factor,
-        station=shown(request.first(Attribute.CALLING_STATION_ID)),
+        station=shown(stations.said_of(request)),
         called_station=shown(request.first(Attribute.CALLED_STATION_ID)),
         nas_address=".".join(map(str, address)) if len(address) == 4 else "",
         nas_identifier=shown(request.first(Attribute.NAS_IDENTIFIER)),

@@ -75,12 +75,18 @@ class Profile:
 
     `rounds`: answers a user may give before the login is refused.  `suffix`: one-field mode, the
     password and the code in one text: a separator, or how many digits the code has; None: the
-    code is asked for with an Access-Challenge.
+    code is asked for with an Access-Challenge.  `shows_answer`: whether what is typed at a challenge is
+    to be seen (Prompt, RFC 2869 §5.10); None: not said.  `station`: vendor, 0 for none, and number of the
+    attribute that says which device the user sits at.  `towards_pap`: what to change on such a gateway
+    where it sends something other than PAP.
     """
 
     name: str
     rounds: int = 3
     suffix: str | int | None = None
+    shows_answer: bool | None = None
+    station: tuple[int, int] = (0, Attribute.CALLING_STATION_ID)
+    towards_pap: str = "set it to PAP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,10 @@ class AccessRequest:
     def all(self, number: int) -> tuple[bytes, ...]:
         """Every value of attribute `number`, in packet order."""
         return tuple(value for each, value in self.attributes if each == number)
+
+    def values(self, vendor: int, number: int) -> tuple[bytes, ...]:
+        """Every value of an attribute, a vendor's or, with 0, a standard one."""
+        return self.vendor(vendor, number) if vendor else self.all(number)
 
     def has_any(self, numbers: frozenset[Attribute]) -> bool:
         """Whether one of those attributes is there."""

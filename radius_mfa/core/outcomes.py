@@ -14,6 +14,7 @@ class Outcome(StrEnum):
     # The login went on, or ended well.
     ACCEPTED = "accepted"
     ACCEPTED_BY_PASSWORD = "accepted_by_password"  # the policy asks for no second factor here
+    ACCEPTED_UNENROLLED = "accepted_unenrolled"  # the policy lets in who has no second factor yet, until a date
     ACCEPTED_BY_DEVICE = "accepted_by_device"  # a trusted device: the user gave a code from there some days ago
     CHALLENGED = "challenged"
     MAIL_SENT = "mail_sent"  # a code is on its way, or was already: the event's `detail` is its reference
@@ -44,6 +45,7 @@ class Outcome(StrEnum):
     ACCOUNT_LOCKED = "account_locked"
 
     # The password was right; the second factor cannot be asked for.
+    REPLY_UNUSABLE = "reply_unusable"  # what the policy returns cannot be made of this user's entry
     UNENROLLED = "unenrolled"
     CODE_MISSING = "code_missing"  # one-field mode, and only a password in the field
     MAIL_LIMIT = "mail_limit"  # no more are mailed to this user today, or `mail` was typed too often
@@ -57,6 +59,7 @@ class Outcome(StrEnum):
     STATE_OF_ANOTHER_USER = "state_of_another_user"
     STATE_SPENT = "state_spent"
     POLICY_GONE = "policy_gone"
+    USER_GONE = "user_gone"  # the entry, looked at again for what the policy returns, is another or not activated
 
     # Round two: the answer.
     ANSWER_UNREADABLE = "answer_unreadable"  # neither a code nor a keyword

@@ -1,7 +1,7 @@
 """Trusted devices: where a user gave a code some days ago, and asked not to be asked again.
 
 What is trusted is a user at a station at a client, or at any client that shares a group with it.  The
-password is still asked.  A station is what the NAS says in Calling-Station-Id (RFC 2865 §5.31), so it is
+password is still asked.  A station is what the NAS says of the device (`core.stations`), so it is
 worth what the administrator says it is worth there (`station: mac` or `ip`), and never
 anything where it cannot be one device: an address of the NAS's own, one that stands for none or for many,
 or one from which more than a few others have logged in within a week.
@@ -9,10 +9,10 @@ or one from which more than a few others have logged in within a week.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from radius_mfa.core import stations
 from radius_mfa.core.login import Login
 from radius_mfa.core.messages import AccessRequest, Attribute, FactorKind, Nas
 from radius_mfa.core.ports import Clock, Entropy
@@ -21,63 +21,41 @@ from radius_mfa.core.stored import NewDevice
 
 MOST_OTHERS = 3  # users who may share a device with one who trusts it
 LOOK_BACK = 7 * 86400.0  # seconds in which others count
-_MAC = re.compile(r"(?:[0-9a-f]{2}([-:. ]?)(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})")
 _NO_DEVICE = frozenset({"0" * 12, "f" * 12})
+_BROADCAST = ip_address("255.255.255.255")
 
 
 def station_of(request: AccessRequest) -> str | None:
     """The device the request comes from, `mac:…` or `ip:…` in one spelling; None for what cannot be trusted."""
-    if request.nas.station == "none":
-        return None
-    said = (request.first(Attribute.CALLING_STATION_ID) or b"").decode("ascii", "replace").strip().lower()
-    return _mac_of(said, request) if request.nas.station == "mac" else _ip_of(said, request)
+    device = stations.device_of(request)
+    match request.nas.station:
+        case "mac" if isinstance(device, str) and _is_one_device(device, request):
+            return f"mac:{device}"
+        case "ip" if isinstance(device, IPv4Address | IPv6Address) and _is_one_address(device, request):
+            return f"ip:{device}"
+    return None
 
 
-def _mac_of(said: str, request: AccessRequest) -> str | None:
-    called = (request.first(Attribute.CALLED_STATION_ID) or b"").decode("ascii", "replace").lower()
-    mac = _bare(said)
-    if not _MAC.fullmatch(said) or mac in _NO_DEVICE:
-        return None
-    if int(mac[:2], 16) & 1:  # to a group of devices (IEEE 802, the I/G bit)
-        return None
-    own = _MAC.match(called)  # an access point's own address, and then perhaps its network's name
-    return None if own and _bare(own[0]) == mac else f"mac:{mac}"
+def _is_one_device(mac: str, request: AccessRequest) -> bool:
+    if mac in _NO_DEVICE or int(mac[:2], 16) & 1:  # to a group of devices (IEEE 802, the I/G bit)
+        return False
+    return mac != stations.mac_before_name(request.first(Attribute.CALLED_STATION_ID))
 
 
-def _bare(mac: str) -> str:
-    return re.sub(r"[^0-9a-f]", "", mac)
+def _is_one_address(address: IPv4Address | IPv6Address, request: AccessRequest) -> bool:
+    if address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local:
+        return False
+    return address != _BROADCAST and address not in _own_addresses(request)
 
 
-def _ip_of(said: str, request: AccessRequest) -> str | None:
-    address = _address(re.sub(r"\[\d{1,5}\]$", "", said))  # strongSwan adds the port
-    if address is None or address.is_unspecified or address.is_loopback or address.is_multicast:
-        return None
-    if address.is_link_local or address == ip_address("255.255.255.255"):
-        return None
-    return None if address in _own_addresses(request) else f"ip:{address}"
-
-
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.scope_id is not None:
-        return None  # of that one link, and whatever the NAS writes there
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
-
-
-def _own_addresses(request: AccessRequest) -> list[IPv4Address | IPv6Address | None]:
+def _own_addresses(request: AccessRequest) -> list[object]:
     """The NAS's, as far as the packet says: where it came from, NAS-IP(v6)-Address, Called-Station-Id."""
-    own: list[IPv4Address | IPv6Address | None] = [_address(request.source.rpartition(":")[0].strip("[]"))]
+    own: list[object] = [stations.address(request.source.rpartition(":")[0].strip("[]"))]
     for number in (Attribute.NAS_IP_ADDRESS, Attribute.NAS_IPV6_ADDRESS):
         value = request.first(number)
         if value is not None and len(value) in (4, 16):
-            own.append(_address(str(ip_address(value))))
-    called = (request.first(Attribute.CALLED_STATION_ID) or b"").decode("ascii", "replace").strip().lower()
-    own.append(_address(re.sub(r"\[\d{1,5}\]$", "", called)))
-    return own
+            own.append(stations.address(str(ip_address(value))))
+    return [*own, stations.read(request.first(Attribute.CALLED_STATION_ID))]
 
 
 def scopes_of(nas: Nas) -> tuple[str, ...]:

@@ -43,20 +43,25 @@ def read(octets: bytes | None) -> str | None:
     return name.strip() or None
 
 
+def realms_in(typed: str) -> frozenset[str]:
+    """The realms that were typed with a name, folded: of `REALM\\user`, of `user@realm`, or of both."""
+    domain, rest = _parted(normal(typed))
+    realm = rest.rpartition("@")[2] if "@" in rest else ""
+    return frozenset(filter(None, (fold(domain), fold(realm))))
+
+
 def looked_up(typed: str, naming: Naming) -> str | Outcome:
     """The name to look up; NAME_UNREADABLE without a user in it, REALM_MISSING, REALM_NOT_SERVED.
 
     Compatibility forms are made one first (RFC 4518 §2.3): a full-width `＠` parts name and realm too.
     """
     name = normal(typed)
-    domain, parted, rest = name.partition("\\")
-    parted = "" if "\\" in rest else parted  # then it is a name with backslashes in it
-    domain, rest = (domain.strip(), rest.strip()) if parted else ("", name)
+    domain, rest = _parted(name)
     user, at, realm = rest.rpartition("@")
     if not at:
         user, realm = rest, ""
     user, realm = user.strip(), realm.strip()
-    if not user or (at and not realm) or (parted and not domain):
+    if not user or (at and not realm) or (rest != name and not domain):
         return Outcome.NAME_UNREADABLE
     if not (domain or realm):
         return Outcome.REALM_MISSING if naming.required else user
@@ -69,6 +74,12 @@ def looked_up(typed: str, naming: Naming) -> str | Outcome:
         return Outcome.REALM_NOT_SERVED
     (becoming,) = becomes
     return f"{user}@{becoming}" if becoming else user
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """The domain of `DOMAIN\\user` and the rest; none where there are more backslashes, which a name may have."""
+    domain, parted, rest = name.partition("\\")
+    return (domain.strip(), rest.strip()) if parted and "\\" not in rest else ("", name)
 
 
 def normal(name: str) -> str:

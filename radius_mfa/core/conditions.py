@@ -1,0 +1,315 @@
+"""The conditions of a policy, each a key under its `when`.
+
+A condition holds or does not, and can say in words what it was up against.  What the request or the directory
+does not say is nothing: no condition holds of it, but for `not`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from ipaddress import IPv4Network, IPv6Network
+from typing import ClassVar, Protocol
+
+from radius_mfa.core import usernames
+from radius_mfa.core.messages import AccessRequest, Attribute, User
+from radius_mfa.core.stations import device_of
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MOST_SHOWN = 10  # groups of a user, who may be in hundreds
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a policy is asked about.  `now`: seconds since 1970, read in `zone` where days and hours matter."""
+
+    request: AccessRequest
+    user: User
+    now: float
+    zone: tzinfo
+
+    @property
+    def local(self) -> datetime:
+        return datetime.fromtimestamp(self.now, self.zone)
+
+
+class Condition(Protocol):
+    """One line under `when`."""
+
+    def holds(self, situation: Situation) -> bool: ...
+
+    def told(self, situation: Situation) -> str:
+        """What there is, and where it does not hold also what the policy asks for; for a reader."""
+        ...
+
+
+class _Compared:
+    """The common shape of a condition that looks at one thing.  `key` is its name in the YAML."""
+
+    __slots__ = ()
+    key: ClassVar[str] = ""
+
+    @property
+    def label(self) -> str:
+        """What it is called for a reader."""
+        return self.key
+
+    def holds(self, situation: Situation) -> bool:
+        raise NotImplementedError
+
+    @property
+    def wanted(self) -> str:
+        """What the policy asks for, for a reader."""
+        raise NotImplementedError
+
+    def found(self, situation: Situation) -> str:
+        """What the situation has, for a reader; empty for nothing."""
+        raise NotImplementedError
+
+    def told(self, situation: Situation) -> str:
+        found = self.found(situation) or "none"
+        return f"{self.label} is {found}" + ("" if self.holds(situation) else f", not {self.wanted}")
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(_Compared):
+    """The common shape of a condition that lists names: at least one must be there."""
+
+    names: frozenset[str]
+
+    @property
+    def wanted(self) -> str:
+        return " or ".join(sorted(self.names))
+
+
+# --- who and where --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClientIs(OneOf):
+    """The client has one of these names."""
+
+    key: ClassVar[str] = "client"
+
+    def holds(self, situation: Situation) -> bool:
+        return situation.request.nas.name in self.names
+
+    def found(self, situation: Situation) -> str:
+        return situation.request.nas.name
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGroupIs(OneOf):
+    """The client is in one of these groups of clients."""
+
+    key: ClassVar[str] = "client_group"
+
+    def holds(self, situation: Situation) -> bool:
+        return not self.names.isdisjoint(situation.request.nas.groups)
+
+    def found(self, situation: Situation) -> str:
+        return " and ".join(sorted(situation.request.nas.groups))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupIs(OneOf):
+    """The user is in one of these directory groups; `names` are folded."""
+
+    key: ClassVar[str] = "group"
+
+    def holds(self, situation: Situation) -> bool:
+        return not self.names.isdisjoint(situation.user.groups)
+
+    def found(self, situation: Situation) -> str:
+        groups = sorted(situation.user.groups, key=lambda group: (group not in self.names, group))
+        more = len(groups) - _MOST_SHOWN
+        return " and ".join([*groups[:_MOST_SHOWN], *([f"{more} more"] if more > 0 else [])])
+
+
+@dataclass(frozen=True, slots=True)
+class UserIs(OneOf):
+    """The user has one of these names, as the directory spells it; `names` are folded."""
+
+    key: ClassVar[str] = "user"
+
+    def holds(self, situation: Situation) -> bool:
+        return usernames.fold(situation.user.username) in self.names
+
+    def found(self, situation: Situation) -> str:
+        return situation.user.username
+
+
+@dataclass(frozen=True, slots=True)
+class RealmIs(OneOf):
+    """The user's name was typed with one of these realms, whatever becomes of it; `names` are folded.
+
+    `*` is any realm.
+    """
+
+    key: ClassVar[str] = "realm"
+
+    def holds(self, situation: Situation) -> bool:
+        realms = self._typed(situation)
+        return bool(realms) if usernames.ANY in self.names else not self.names.isdisjoint(realms)
+
+    def found(self, situation: Situation) -> str:
+        return " and ".join(sorted(self._typed(situation)))
+
+    def _typed(self, situation: Situation) -> frozenset[str]:
+        typed = usernames.read(situation.request.first(Attribute.USER_NAME))
+        return usernames.realms_in(typed) if typed else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class StationIs(_Compared):
+    """The device that the NAS names has an address in one of `networks`, or a MAC that begins like one of `macs`.
+
+    `macs`: hexadecimal digits in lower case; all 12 of them are one device.
+    """
+
+    key: ClassVar[str] = "station"
+    networks: tuple[IPv4Network | IPv6Network, ...]
+    macs: tuple[str, ...]
+
+    @property
+    def wanted(self) -> str:
+        return " or ".join([*map(str, self.networks), *(f"{mac}{'*' * (len(mac) < 12)}" for mac in self.macs)])
+
+    def holds(self, situation: Situation) -> bool:
+        device = device_of(situation.request)
+        if device is None:
+            return False
+        if isinstance(device, str):
+            return device.startswith(self.macs)
+        return any(device in network for network in self.networks)
+
+    def found(self, situation: Situation) -> str:
+        device = device_of(situation.request)
+        return "" if device is None else str(device)
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeIs(_Compared):
+    """The request has the attribute with a value that one of `tests` takes.
+
+    `name` and `written`: as the YAML has them.  `vendor`, 0 for none, and `number`: what it is on the wire.
+    `show`: a value for a reader.
+    """
+
+    name: str
+    vendor: int
+    number: int
+    tests: tuple[Callable[[bytes], bool], ...]
+    written: tuple[str, ...]
+    show: Callable[[bytes], str]
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    @property
+    def wanted(self) -> str:
+        return " or ".join(self.written)
+
+    def holds(self, situation: Situation) -> bool:
+        values = situation.request.values(self.vendor, self.number)
+        return any(test(value) for value in values for test in self.tests)
+
+    def found(self, situation: Situation) -> str:
+        return " and ".join(map(self.show, situation.request.values(self.vendor, self.number)))
+
+
+# --- when -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DaysAre(_Compared):
+    """Today is one of `days`: 0 is Monday."""
+
+    key: ClassVar[str] = "days"
+    days: frozenset[int]
+
+    @property
+    def wanted(self) -> str:
+        return " or ".join(_DAYS[day] for day in sorted(self.days))
+
+    def holds(self, situation: Situation) -> bool:
+        return situation.local.weekday() in self.days
+
+    def found(self, situation: Situation) -> str:
+        return _DAYS[situation.local.weekday()]
+
+
+@dataclass(frozen=True, slots=True)
+class HoursAre(_Compared):
+    """The time of day is within one of `ranges`: from the first until before the second, in minutes of one day."""
+
+    key: ClassVar[str] = "hours"
+    ranges: tuple[tuple[int, int], ...]
+
+    @property
+    def wanted(self) -> str:
+        return " or ".join(f"{_clock(start)}-{_clock(end)}" for start, end in self.ranges)
+
+    def holds(self, situation: Situation) -> bool:
+        minute = situation.local.hour * 60 + situation.local.minute
+        return any(start <= minute < end for start, end in self.ranges)
+
+    def found(self, situation: Situation) -> str:
+        return f"{situation.local:%H:%M}"
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
+# --- of other conditions --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """All of them hold, as of one mapping under `all`, `any` or `not`."""
+
+    conditions: tuple[Condition, ...]
+
+    def holds(self, situation: Situation) -> bool:
+        return all(each.holds(situation) for each in self.conditions)
+
+    def told(self, situation: Situation) -> str:
+        failed = next((each for each in self.conditions if not each.holds(situation)), None)
+        if failed is not None:
+            return failed.told(situation)
+        return " and ".join(each.told(situation) for each in self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one of them holds."""
+
+    conditions: tuple[Condition, ...]
+
+    def holds(self, situation: Situation) -> bool:
+        return any(each.holds(situation) for each in self.conditions)
+
+    def told(self, situation: Situation) -> str:
+        held = next((each for each in self.conditions if each.holds(situation)), None)
+        if held is not None:
+            return held.told(situation)
+        return "none of any: " + "; ".join(each.told(situation) for each in self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class NoneOf:
+    """None of them holds."""
+
+    conditions: tuple[Condition, ...]
+
+    def holds(self, situation: Situation) -> bool:
+        return not any(each.holds(situation) for each in self.conditions)
+
+    def told(self, situation: Situation) -> str:
+        held = next((each for each in self.conditions if each.holds(situation)), None)
+        if held is not None:
+            return f"not is refuted: {held.told(situation)}"
+        return "not: " + "; ".join(each.told(situation) for each in self.conditions)
