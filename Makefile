@@ -13,7 +13,8 @@ COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov-branch --cov-fail-un
 # `make test ARGS='-k conversation'` runs a part, and asks for no coverage.
 test:
 	@.ci/packages slapd ldap-utils freeradius freeradius-utils freeradius-common radsecproxy faketime postgresql \
-	    samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper
+	    samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper \
+	    openvpn openvpn-auth-radius
 	@.ci/venv test
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check

@@ -1,15 +1,48 @@
 """What was typed into the password field."""
 
+import re
+import unicodedata
+from operator import add
+
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from radius_mfa.core.answers import Answer, CodeAnswer, MailAsked, Unreadable, read_answer, readable, split
-from radius_mfa.core.messages import FactorKind
+from radius_mfa.core.messages import FactorKind, Nas
+from tests.adapters import COMMA, SIX, house
 
 TOTP = CodeAnswer(FactorKind.TOTP, "123456")
 MAILED = CodeAnswer(FactorKind.MAIL, "12345678")
 RECOVERY = CodeAnswer(FactorKind.RECOVERY_CODES, "abcdefghjkmn")
+TRUSTING = CodeAnswer(FactorKind.TOTP, "123456", trust=True)
+
+# Passwords that end as answers do, or in parts of them.
+ENDINGS = (
+    "",
+    "1",
+    "123456",
+    "12345678",
+    "１２",
+    "⑩",
+    ",",
+    ",,",
+    ",12",
+    ", 1-2",
+    ",123456",
+    ",mail",
+    ",123456 trust",
+)
+PASSWORDS = st.builds(add, st.text("ab12, -", min_size=1, max_size=8), st.sampled_from(ENDINGS))
+TYPED: dict[str, Answer] = {
+    "123456": TOTP,
+    "123 456": TOTP,
+    "12345678": MAILED,
+    "1234-5678": MAILED,
+    "mail": MailAsked(),
+    "abcd-efgh-jkmn": RECOVERY,
+    "123456 trust": TRUSTING,
+}
 
 
 @pytest.mark.parametrize(
@@ -173,9 +206,70 @@ def test_splitting_never_fails_and_never_invents_a_password(text: str, suffix: s
     assert (answer is None) == (password == text)
 
 
-@given(st.text(max_size=40), st.from_regex(r"[0-9]{6}", fullmatch=True))
-def test_password_and_code_come_apart_as_they_were_put_together(password: str, code: str) -> None:
-    expected = (password, CodeAnswer(FactorKind.TOTP, code))
+@given(PASSWORDS, st.sampled_from(sorted(TYPED)))
+def test_at_a_separator_whatever_a_password_ends_in_it_comes_apart_from_the_answer(
+    password: str, typed: str
+) -> None:
+    assert split(f"{password},{typed}", ",") == (password, TYPED[typed])
 
-    assert split(f"{password},{code}", ",") == expected
-    assert split(f"{password}{code}", 6) == expected
+
+@given(PASSWORDS, st.from_regex(r"[0-9]{6}", fullmatch=True))
+@example("secret,12", "345678")
+def test_six_digits_are_taken_off_unless_a_comma_and_two_more_make_them_a_mailed_code(
+    password: str, code: str
+) -> None:
+    """A password that ends in a comma and two digits cannot be told from one and a mailed code."""
+    before = re.fullmatch(r"(.*),[ -]*\d[ -]*\d[ -]*", unicodedata.normalize("NFKC", password))
+    found, answer = split(password + code, 6)
+    assert isinstance(answer, CodeAnswer)
+    if before:
+        assert (unicodedata.normalize("NFKC", found), answer.kind) == (before[1], FactorKind.MAIL)
+    else:
+        assert (found, answer) == (password, CodeAnswer(FactorKind.TOTP, code))
+
+
+@given(PASSWORDS, st.sampled_from(sorted(TYPED)))
+def test_where_six_digits_are_taken_off_all_else_that_answers_follows_a_comma(password: str, typed: str) -> None:
+    expected = (f"{password},", TOTP) if typed == "123456" else (password, TYPED[typed])
+    if typed != "123 456":  # which is no six digits
+        assert split(f"{password},{typed}", 6) == expected
+
+
+@given(PASSWORDS, st.sampled_from([",", 6]))
+def test_a_text_is_a_password_or_a_password_and_all_that_answers_at_its_end(text: str, suffix: str | int) -> None:
+    password, answer = split(text, suffix)
+
+    if answer is None:
+        assert password == text
+    else:
+        rest = text.removeprefix(password)
+        assert read_answer(rest.removeprefix(",")) == answer
+        assert "," not in rest[1:]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    PASSWORDS,
+    st.sampled_from(
+        ["", "{code}", ",{code}", ",,{code}", ",12{code}", ",mail", ",{code} trust", "{wrong}", ",{wrong}"]
+    ),
+    st.sampled_from([COMMA, SIX]),
+)
+def test_the_directory_is_asked_the_one_password_that_the_rule_says_and_no_other_reading_is_let_in(
+    password: str, ending: str, nas: Nas
+) -> None:
+    """Not where the other reading would be right either."""
+    with house() as it:
+        it.enrol("alice")
+        it.directory.password = password.encode()
+        code = it.code("alice")
+        text = password + ending.format(code=code, wrong=it.wrong_code("alice"))
+        assert nas.profile.suffix is not None
+        said, answer = split(text, nas.profile.suffix)
+
+        outcome = it.login("alice", nas).says(text)
+
+        asked = [each for what, each in it.directory.asked if what in ("check", "dummy")]
+        assert asked == [said]
+        right = said == password and isinstance(answer, CodeAnswer) and answer.code == code
+        assert (outcome == "accept accepted") is right

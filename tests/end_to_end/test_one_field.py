@@ -2,10 +2,92 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from operator import add
+from socket import SHUT_WR, create_connection, socket
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from threading import Thread
 
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from radius_mfa.core.answers import CodeAnswer, split
 from tests.end_to_end.nas import ACCEPT, ACCT_SESSION_ID, CALLING_STATION_ID, REJECT
 from tests.end_to_end.site import COMMA, SIX, Account, Site, extra, told
+from tests.peers.server import Server
+from tests.peers.slapd import PEOPLE, salted
+
+# Passwords that end as answers do, or in parts of them.
+ENDINGS = ("", "1", "123456", ",", ",,", ",12", ",123456", ",12345678", ",mail")
+PASSWORDS = st.builds(add, st.text("ab12,", min_size=1, max_size=6), st.sampled_from(ENDINGS))
+TYPED = ("", "{code}", ",{code}", ",,{code}", ",12{code}", "{wrong}", ",{wrong}")
+
+
+class Overhearing(ThreadingTCPServer):
+    """A way to a directory that speaks no TLS, on which the passwords of its users are heard."""
+
+    daemon_threads = True
+
+    def __init__(self, to: tuple[str, int]) -> None:
+        super().__init__(("127.0.0.1", 0), _Overheard)
+        self.to = to
+        self._octets: list[bytes] = []
+
+    @property
+    def url(self) -> str:
+        return "ldap://{}:{}".format(*self.socket.getsockname())
+
+    def hears(self, octets: bytes) -> None:
+        self._octets.append(octets)
+
+    def passwords(self, user: Account) -> list[str]:
+        """What was tried as theirs: simple binds of their entry (RFC 4511 §4.2), of short lengths."""
+        name = f"uid={user.name},{PEOPLE}".encode()
+        bind = rb"\x02\x01\x03\x04" + re.escape(bytes([len(name)]) + name) + rb"\x80(.)"
+        said = b"".join(self._octets)
+        return [said[at.end() : at.end() + at[1][0]].decode() for at in re.finditer(bind, said, re.DOTALL)]
+
+
+class _Overheard(BaseRequestHandler):
+    server: Overhearing
+
+    def handle(self) -> None:
+        with create_connection(self.server.to) as there:
+            back = Thread(target=_copy, args=(there, self.request), daemon=True)
+            back.start()
+            while octets := self.request.recv(65536):
+                self.server.hears(octets)
+                there.sendall(octets)
+            there.shutdown(SHUT_WR)
+            back.join()
+
+
+def _copy(there: socket, here: socket) -> None:
+    with suppress(OSError):  # whoever has asked may be gone
+        while octets := there.recv(65536):
+            here.sendall(octets)
+
+
+@pytest.fixture(scope="module")
+def overhearing(university: Site) -> Iterator[Overhearing]:
+    with Overhearing(university.slapd.address) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def overheard(university: Site, overhearing: Overhearing) -> Iterator[Server]:
+    """A server that asks its directory that way."""
+    ldap = {**university.usual()["directory"]["ldap"], "servers": overhearing.url}
+    with university.another("overheard.yaml", {"directory": {"ldap": ldap}}) as server:
+        yield server
 
 
 def typed(user: Account, source: str, code: str) -> str:
@@ -91,3 +173,29 @@ def test_the_other_ones_form_is_not_understood(university: Site) -> None:
     assert university.foreign("pyrad", SIX).ask(user.name, divided).code == REJECT
     assert university.foreign("pyrad").ask(user.name, divided).code == REJECT
     assert university.foreign("pyrad", COMMA).ask(user.name, divided).code == ACCEPT
+
+
+@settings(max_examples=20, deadline=None)
+@given(PASSWORDS, st.sampled_from(TYPED), st.sampled_from([COMMA, SIX]))
+@example("pass,12", "{code}", SIX)
+@example("pass,123456", "", COMMA)
+@example("pass123456", "", SIX)
+@example("pass,", ",{code}", COMMA)
+@example(",", "{code}", COMMA)
+@example("pass,", "{code}", SIX)
+def test_the_directory_is_asked_one_password_and_no_other_reading_is_let_in(
+    university: Site, overhearing: Overhearing, overheard: Server, password: str, typed: str, source: str
+) -> None:
+    """The one that the client's rule says, once, whatever the user's password ends in."""
+    user = replace(university.staff(), password=password)
+    changed = f"changetype: modify\nreplace: userPassword\nuserPassword: {salted(password)}\n"
+    university.slapd.modify(f"dn: uid={user.name},{PEOPLE}\n{changed}")
+    code = user.code()
+    text = password + typed.format(code=code, wrong=user.wrong_code())
+    said, answer = split(text, "," if source == COMMA else 6)
+
+    reply = university.foreign("radclient", source, server=overheard).ask(user.name, text)
+
+    assert overhearing.passwords(user) == ([said] if said else [])  # an empty one is nobody's (RFC 4513 §5.1.2)
+    right = said == password and isinstance(answer, CodeAnswer) and answer.code == code
+    assert (reply.code == ACCEPT) is right

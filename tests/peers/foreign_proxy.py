@@ -1,4 +1,4 @@
-"""What the RadSec clients that none of us wrote have in common: RADIUS over UDP in, RADIUS over TLS out."""
+"""What the proxies that none of us wrote have in common: RADIUS over UDP in, and out to us in their own way."""
 
 from __future__ import annotations
 
@@ -16,39 +16,15 @@ from typing import ClassVar, Self
 _PATIENCE = 30.0  # seconds; a loaded machine may take its time
 
 
-class ForeignProxy(ABC):
-    """Runs in the foreground from `with` to its end, and is stopped by its own id.
-
-    NASes on loopback reach it at `port`, over UDP, with `secret`.  The configuration is its own, in a temporary
-    folder, and it runs as whoever we are.
-    """
-
-    secret = "the secret of its own NASes"
-    ready: ClassVar[str]
-    """What it says when it listens."""
+class ForeignProgram:
+    """A program that runs in the foreground, of which one can wait for what it says."""
 
     def __init__(self) -> None:
-        self.port = 0
         self._process: subprocess.Popen[str] | None = None
         self._lines: list[str] = []
         self._read = 0  # lines that `says` has been through
         self._has_ended = False
         self._news = Condition()
-
-    @abstractmethod
-    def _command(self, folder: Path, port: int) -> Sequence[str | Path]:
-        """Write its configuration, with which it listens at `port`, and say how it is started."""
-
-    def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="radius-proxy-")))
-            undo.callback(self._stop)
-            self._begin(folder)
-            self._undo = undo.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._undo.close()
 
     def log(self) -> str:
         """All that it has said so far."""
@@ -66,20 +42,15 @@ class ForeignProxy(ABC):
 
     def wait_for(self, text: str, patience: float = _PATIENCE) -> None:
         """The same; an error with all that was said if there is none."""
-        assert self.says(text, patience), f"the proxy did not say {text!r}; it said:\n{self.log()}"
+        assert self.says(text, patience), f"it did not say {text!r}; it said:\n{self.log()}"
 
-    def _begin(self, folder: Path) -> None:
-        """Listen on a free port, of which somebody else may be quicker to take."""
-        for _ in range(5):
-            port = _free_port()
-            self._start(self._command(folder, port))
-            if self.says(self.ready):
-                self.port = port
-                return
-            self._stop()
-        raise RuntimeError(f"the proxy does not start: {self.log()}")
+    def ends(self, patience: float = _PATIENCE) -> bool:
+        """Whether it comes to its end by itself."""
+        with self._news:
+            return self._news.wait_for(lambda: self._has_ended, patience)
 
-    def _start(self, command: Sequence[str | Path]) -> None:
+    def start(self, command: Sequence[str | Path]) -> None:
+        """Run it; a command that only prepares has to end as what it has prepared for."""
         self._has_ended = False
         self._process = subprocess.Popen(
             command,
@@ -92,7 +63,7 @@ class ForeignProxy(ABC):
         self._listener = Thread(target=self._listen, args=(self._process,), daemon=True)
         self._listener.start()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """End it if it runs."""
         if self._process is None:
             return
@@ -122,6 +93,48 @@ class ForeignProxy(ABC):
             if text in self._lines[self._read - 1]:
                 return True
         return False
+
+
+class ForeignProxy(ForeignProgram, ABC):
+    """Runs from `with` to its end, and is stopped by its own id.
+
+    NASes on loopback reach it at `port`, over UDP, with `secret`.  The configuration is its own, in a temporary
+    folder, and it runs as whoever we are.
+    """
+
+    secret = "the secret of its own NASes"
+    ready: ClassVar[str]
+    """What it says when it listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.port = 0
+
+    @abstractmethod
+    def _command(self, folder: Path, port: int) -> Sequence[str | Path]:
+        """Write its configuration, with which it listens at `port`, and say how it is started."""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="radius-proxy-")))
+            undo.callback(self.stop)
+            self._begin(folder)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def _begin(self, folder: Path) -> None:
+        """Listen on a free port, of which somebody else may be quicker to take."""
+        for _ in range(5):
+            port = _free_port()
+            self.start(self._command(folder, port))
+            if self.says(self.ready):
+                self.port = port
+                return
+            self.stop()
+        raise RuntimeError(f"the proxy does not start: {self.log()}")
 
 
 def _free_port() -> int:

@@ -1,18 +1,20 @@
-"""Debian's FreeRADIUS as a RadSec client that none of us wrote: it has NASes of its own, and proxies for them.
+"""Debian's FreeRADIUS as a proxy that none of us wrote: it has NASes of its own, and asks us for them.
 
     with FreeRadiusProxy(server.addresses[0], certificate, authority.ca_file) as proxy:
         radclient(proxy.port, proxy.secret, ...)
 
-Nothing of the system's is used but its modules and dictionaries.  It never looks for the server by Status-Server:
-over TLS that of Debian's 3.2.1 breaks the connection it is sent on.
+By RadSec so, and `FreeRadiusUdpProxy` by UDP.  Nothing of the system's is used but its modules and dictionaries.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from tests.peers.foreign_proxy import ForeignProxy
+from tests.peers.server import other_clock
 
 _CONFIGURATION = """
 prefix = /usr
@@ -29,6 +31,36 @@ security {{
 proxy_requests = yes
 home_server ours {{
     type = auth
+{home_server}
+}}
+home_server_pool ours {{
+    home_server = ours
+}}
+realm ours {{
+    auth_pool = ours
+    nostrip
+}}
+client nas {{
+    ipaddr = 127.0.0.0/8
+    secret = "{secret}"
+    require_message_authenticator = {required}
+}}
+server default {{
+    listen {{
+        type = auth
+        ipaddr = 127.0.0.1
+        port = {listening}
+    }}
+    authorize {{
+        update control {{
+            &Proxy-To-Realm := ours
+        }}
+    }}
+}}
+"""
+
+# It never looks whether the server is there: Status-Server of Debian's 3.2.1 breaks the connection it is sent on.
+_RADSEC = """
     proto = tcp
     {address}
     {source}
@@ -50,37 +82,48 @@ home_server ours {{
         tls_max_version = "{version}"
         connect_timeout = 5
     }}
-}}
-home_server_pool ours {{
-    home_server = ours
-}}
-realm ours {{
-    auth_pool = ours
-    nostrip
-}}
-client nas {{
-    ipaddr = 127.0.0.0/8
+"""
+
+# It takes no shorter intervals, nor fewer answers, before it believes that a server is there again.
+_UDP = """
+    proto = udp
+    {address}
+    {source}
+    port = {port}
     secret = "{secret}"
-}}
-server default {{
-    listen {{
-        type = auth
-        ipaddr = 127.0.0.1
-        port = {listening}
-    }}
-    authorize {{
-        update control {{
-            &Proxy-To-Realm := ours
-        }}
-    }}
-}}
+    require_message_authenticator = yes
+    response_window = {patience}
+    zombie_period = {patience}
+    revive_interval = 60
+    status_check = {status_check}
+    {probe}
+    check_interval = 6
+    check_timeout = 5
+    num_answers_to_alive = 3
 """
 
 
-class FreeRadiusProxy(ForeignProxy):
-    """It connects with the first request that it has, and with the next one after it has lost the server."""
+class _FreeRadius(ForeignProxy):
+    """`required`: whether its own NASes must send Message-Authenticator."""
 
     ready = "Ready to process requests"
+    required = False
+
+    @abstractmethod
+    def _home_server(self) -> str:
+        """Where it asks, and how."""
+
+    def _command(self, folder: Path, port: int) -> Sequence[str | Path]:
+        configuration = folder / "radiusd.conf"
+        configuration.touch(0o600)  # it reads none that others may read
+        values = {"secret": self.secret, "required": "yes" if self.required else "no"}
+        text = _CONFIGURATION.format(folder=folder, listening=port, home_server=self._home_server(), **values)
+        configuration.write_text(text)
+        return ["/usr/sbin/freeradius", "-fxx", "-l", "stdout", "-d", folder]
+
+
+class FreeRadiusProxy(_FreeRadius):
+    """By RadSec: it connects with the first request that it has, and with the next after that ended."""
 
     def __init__(
         self,
@@ -94,24 +137,62 @@ class FreeRadiusProxy(ForeignProxy):
     ) -> None:
         """`server`: of IPv4 or IPv6.  `source`: the address it connects from.  `version`: the newest of TLS."""
         super().__init__()
-        host, port = server
         self._values = {
-            "address": f"{_kind(host)} = {host}",
-            "source": f"src_ipaddr = {source}" if source else "",
-            "port": port,
+            **_where(server, source),
             "certificate": certificate,
             "key": key or certificate,
             "ca_file": ca_file,
             "version": version,
-            "secret": self.secret,
         }
 
+    def _home_server(self) -> str:
+        return _RADSEC.format(**self._values)
+
+
+StatusCheck = Literal["none", "status-server", "request"]
+
+
+class FreeRadiusUdpProxy(_FreeRadius):
+    """By UDP.  It wants a Message-Authenticator of its own NASes and, since its 3.2.5, of the server."""
+
+    required = True
+
+    def __init__(
+        self,
+        server: tuple[str, int],
+        secret: str,
+        *,
+        source: str = "127.0.0.1",
+        status_check: StatusCheck = "none",
+        probe: str = "",
+        hurry: int = 1,
+    ) -> None:
+        """`server`: of IPv4.  `status_check`: how it looks whether a server that owes it a reply is there again.
+
+        `hurry`: how many of its seconds pass in one, for it waits for many.
+        """
+        super().__init__()
+        self._values = {
+            **_where(server, source),
+            "secret": secret,
+            "status_check": status_check,
+            "probe": f'username = "{probe}"\n    password = "whatever"' if probe else "",
+            "patience": max(10, 2 * hurry),
+        }
+        self._hurry = hurry
+
+    def _home_server(self) -> str:
+        return _UDP.format(**self._values)
+
     def _command(self, folder: Path, port: int) -> Sequence[str | Path]:
-        configuration = folder / "radiusd.conf"
-        configuration.touch(0o600)  # it reads none that others may read
-        configuration.write_text(_CONFIGURATION.format(folder=folder, listening=port, **self._values))
-        return ["/usr/sbin/freeradius", "-fxx", "-l", "stdout", "-d", folder]
+        command = super()._command(folder, port)
+        if self._hurry == 1:
+            return command
+        clock = other_clock(f"+0 x{self._hurry}")
+        return ["env", *(f"{name}={value}" for name, value in clock.items()), *command]
 
 
-def _kind(host: str) -> str:
-    return "ipv6addr" if ":" in host else "ipv4addr"
+def _where(server: tuple[str, int], source: str) -> dict[str, object]:
+    host, port = server
+    address = f"{'ipv6addr' if ':' in host else 'ipv4addr'} = {host}"
+    return {"address": address, "port": port, "source": f"src_ipaddr = {source}" if source else ""}
