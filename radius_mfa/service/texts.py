@@ -6,32 +6,50 @@ from collections.abc import Mapping
 
 from radius_mfa.core.messages import FALLBACK, Message
 
+# Language, then key, then text.
+_Languages = Mapping[str, Mapping[str, str]]
+_NONE: Mapping[str, str] = {}
+
 
 class Texts:
     """`languages`: language, then key, then text with `{parameters}`; English has every key.
 
     `contact` is the administrator's line for whoever is stuck, put in wherever a text has `{contact}`.
     `password_url`: where a password is changed; a text's `{change_password}` becomes the text of that
-    key with the address in it, or nothing where there is none.
+    key with the address in it, or nothing where there is none.  `profiles`: gateway profile, then as
+    `languages`, whatever is worded otherwise on such a gateway.
     """
 
     def __init__(
-        self, languages: Mapping[str, Mapping[str, str]], contact: str, password_url: str | None = None
+        self,
+        languages: _Languages,
+        contact: str,
+        password_url: str | None = None,
+        profiles: Mapping[str, _Languages] | None = None,
     ) -> None:
         self._languages = languages
         self._contact = contact
         self._password_url = password_url
+        self._profiles = profiles or {}
 
-    def words(self, message: Message) -> str:
-        """The text of `message`; English where the language, or the key in it, is missing."""
-        text = self._text(message.language, message.key)
+    def words(self, message: Message, profile: str = "") -> str:
+        """The text of `message`, on a gateway of that profile.
+
+        A text in the user's own language comes before an English one, and in each language the profile's
+        before the one for all: better understood than worded for the gateway.
+        """
+        text = self._text(message.language, message.key, profile)
         change = ""
         if self._password_url and "{change_password}" in text:
-            how = self._text(message.language, "change_password")
+            how = self._text(message.language, "change_password", profile)
             change = how.format(contact=self._contact, password_url=self._password_url)
         parameters = dict(message.parameters)
         return text.format(contact=self._contact, change_password=change, **parameters).strip()
 
-    def _text(self, language: str, key: str) -> str:
-        fallback = self._languages[FALLBACK]
-        return self._languages.get(language, fallback).get(key) or fallback[key]
+    def _text(self, language: str, key: str, profile: str) -> str:
+        worded = self._profiles.get(profile, {})
+        for each in (language, FALLBACK):
+            text = worded.get(each, _NONE).get(key) or self._languages.get(each, _NONE).get(key)
+            if text:
+                return text
+        raise KeyError(key)

@@ -68,3 +68,55 @@ def test_whoever_is_stuck_may_be_named_where_a_password_is_changed() -> None:
 
 def test_where_it_is_not_known_nothing_is_said_of_it() -> None:
     assert Texts(EXPIRED, "").words(Message("password_expired", "ja")) == "期限切れ。"
+
+
+# --- the wording of a gateway -------------------------------------------------------------------------
+
+WORDED = Texts(
+    {"en": {"challenged": "Code", "spent": "Over"}, "ja": {"challenged": "コード"}},
+    contact="Desk",
+    profiles={
+        "anyconnect": {
+            "en": {"challenged": "Answer: {contact}", "spent": "Ended"},
+            "de": {"challenged": "Antwort"},
+        },
+        "fortigate": {"ja": {"challenged": "トークン"}},
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "language", "profile", "words"),
+    [
+        ("challenged", "en", "anyconnect", "Answer: Desk"),
+        ("challenged", "", "anyconnect", "Answer: Desk"),
+        ("challenged", "de", "anyconnect", "Antwort"),
+        ("challenged", "ja", "fortigate", "トークン"),
+        # Their own language comes before the gateway's wording.
+        ("challenged", "ja", "anyconnect", "コード"),
+        # English, where there is nothing else: then as the gateway has it.
+        ("spent", "ja", "anyconnect", "Ended"),
+        ("spent", "de", "anyconnect", "Ended"),
+        ("spent", "ja", "fortigate", "Over"),
+        ("challenged", "en", "fortigate", "Code"),
+        # No profile, and one of which nothing is said.
+        ("challenged", "en", "", "Code"),
+        ("challenged", "de", "generic", "Code"),
+    ],
+)
+def test_a_gateways_wording_is_used_unless_the_user_would_not_understand_it(
+    key: str, language: str, profile: str, words: str
+) -> None:
+    assert WORDED.words(Message(key, language), profile) == words
+
+
+def test_where_a_password_is_changed_may_be_worded_for_a_gateway() -> None:
+    worded = {"one-field": {"en": {"change_password": "Go to {password_url}"}}}
+    texts = Texts(EXPIRED, "Desk", "https://account.example.org", worded)
+
+    assert (
+        texts.words(Message("password_expired"), "one-field") == "Expired. Go to https://account.example.org Desk"
+    )
+    assert (
+        texts.words(Message("password_expired", "ja"), "one-field") == "期限切れ。https://account.example.org へ"
+    )
