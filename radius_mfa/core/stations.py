@@ -23,8 +23,7 @@ def device_of(request: AccessRequest) -> IPv4Address | IPv6Address | str | None:
 
 def said_of(request: AccessRequest) -> bytes | None:
     """What the attribute that the profile names says of the device; where there is none, Calling-Station-Id."""
-    vendor, number = request.nas.profile.station
-    found = request.vendor(vendor, number) if vendor else request.all(number)
+    found = request.values(*request.nas.profile.station)
     return found[0] if found else request.first(Attribute.CALLING_STATION_ID)
 
 

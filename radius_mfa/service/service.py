@@ -19,8 +19,10 @@ from radius_mfa.core.messages import (
     Code,
     Decision,
     Discard,
+    Profile,
     Reject,
     Reply,
+    ReplyAttribute,
 )
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Clock, Entropy, Meter
@@ -37,6 +39,7 @@ _MOST_LINES = 1024  # of the log, in a minute
 _SAID = {
     Outcome.DIRECTORY_FAILED: "",
     Outcome.STORE_FAILED: "",
+    Outcome.METHOD_NOT_OFFERED: "",
     Outcome.SECRET_UNREADABLE: "what is stored opens under no key of the key file",
     Outcome.PASSWORD_UNREADABLE: "no text anybody typed: the shared secret is probably wrong (RFC 2865 §5.2)",
 }
@@ -111,7 +114,7 @@ class Service:
         labels = {"client": event.client, "decision": event.decision, "outcome": event.outcome.value}
         self._meter.count("decisions", **labels, factor=event.factor)
         self._meter.observe("decision", took, client=event.client)
-        return self._reply(conclusion.decision)
+        return self._reply(conclusion.decision, request.nas.profile)
 
     def _say_what_is_wrong(self, event: AuditEvent) -> None:
         """In the log as well, once a minute and client."""
@@ -127,15 +130,24 @@ class Service:
         decision = Reject(Outcome.INTERNAL_ERROR, login.message(Outcome.INTERNAL_ERROR))
         return conclude(login, decision, self._clock.wall(), type(broken).__name__)
 
-    def _reply(self, decision: Decision) -> Reply | None:
+    def _reply(self, decision: Decision, profile: Profile) -> Reply | None:
         """The decision in words.  Refusals and second tries are delayed: guessing takes its time."""
         match decision:
             case Accept(attributes=attributes):
                 return Reply(Code.ACCESS_ACCEPT, attributes=attributes)
             case Challenge(outcome, state, message):
-                words = (self._texts.words(message),)
-                return Reply(Code.ACCESS_CHALLENGE, state, words, delayed=outcome not in _AT_ONCE)
+                words = (self._texts.words(message, profile.name),)
+                delayed = outcome not in _AT_ONCE
+                return Reply(Code.ACCESS_CHALLENGE, state, words, _prompt(profile), delayed)
             case Reject(message=message):
-                return Reply(Code.ACCESS_REJECT, messages=(self._texts.words(message),), delayed=True)
+                words = (self._texts.words(message, profile.name),)
+                return Reply(Code.ACCESS_REJECT, messages=words, delayed=True)
             case Discard():
                 return None
+
+
+def _prompt(profile: Profile) -> tuple[ReplyAttribute, ...]:
+    """Whether the NAS is to show what is typed (RFC 2869 §5.10), where the profile has an opinion."""
+    if profile.shows_answer is None:
+        return ()
+    return (ReplyAttribute("Prompt", "Echo" if profile.shows_answer else "No-Echo"),)

@@ -121,6 +121,15 @@ def test_a_badly_formed_address_of_the_nas_is_passed_over(value: bytes) -> None:
     assert station_of(asked(IP, b"198.51.100.7", (Attribute.NAS_IP_ADDRESS, value))) == "ip:198.51.100.7"
 
 
+def test_the_device_is_where_the_profile_says() -> None:
+    nas = Nas("pa", Profile("globalprotect", station=(25461, 7)), station="ip")
+    said = (26, (25461).to_bytes(4, "big") + bytes((7, 14)) + b"198.51.100.7")
+
+    assert station_of(asked(nas, b"198.51.100.8", said)) == "ip:198.51.100.7"
+    assert station_of(asked(nas, b"198.51.100.8")) == "ip:198.51.100.8"
+    assert station_of(asked(replace(nas, station="mac"), b"02-AB-00-00-00-01", said)) is None
+
+
 @given(st.binary(max_size=40), st.sampled_from([MAC, IP]))
 def test_whatever_is_sent_is_a_station_of_one_spelling_or_none(station: bytes, nas: Nas) -> None:
     found = station_of(asked(nas, station))

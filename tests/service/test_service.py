@@ -14,6 +14,7 @@ from radius_mfa.core.messages import AccessRequest, AuditEvent, Code, Reply, Rep
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy
 from radius_mfa.core.ports import Clock, Entropy, Password
+from radius_mfa.core.returns import Returns
 from radius_mfa.data import CONFIG
 from radius_mfa.observe.metrics import Counts
 from radius_mfa.service.service import Service
@@ -21,6 +22,7 @@ from radius_mfa.service.texts import Texts
 from tests.adapters import PASSWORD, VPN, WIFI, Fuse, House, access_request, house
 
 LANGUAGES = {path.stem: yaml.safe_load(path.read_text()) for path in (CONFIG / "messages").glob("*.yaml")}
+WORDED = {"anyconnect": {"en": {"challenged": "The code, please", "refused": "No."}}}
 
 REFUSED = "Login refused. Check your user name and password, or try again in a few minutes."
 
@@ -59,14 +61,14 @@ def reception(
         counts = Counts()
         clock: Clock = it.clock
         entropy: Entropy = it.entropy
-        texts = Texts(LANGUAGES, contact="Desk 1234")
+        texts = Texts(LANGUAGES, contact="Desk 1234", profiles=WORDED)
         service = Service(it.conversation, texts, events.append, clock, entropy, counts, is_ready)
         yield Reception(it, service, counts, events)
 
 
 def test_a_login_in_words() -> None:
     reply = (ReplyAttribute("Class", "staff"),)
-    with reception(policies=[Policy("staff", reply=reply)]) as desk:
+    with reception(policies=[Policy("staff", reply=Returns.always(*reply))]) as desk:
         asked = desk.says(PASSWORD)
         assert (asked.code, asked.delayed) == (Code.ACCESS_CHALLENGE, False)
         assert asked.messages == ("Enter the 6-digit code from your authenticator app",)
@@ -139,6 +141,50 @@ def test_a_password_nobody_typed_is_in_the_log_once_a_minute_and_client() -> Non
         ("password_unreadable", "wifi"),
     ]
     assert "shared secret" in logged[0]["detail"]
+
+
+def test_a_method_that_is_not_offered_is_in_the_log_with_what_to_change() -> None:
+    """Nobody can log in there, and the audit file is not what is looked at first."""
+    with reception() as desk, structlog.testing.capture_logs() as logged:
+        for _ in range(3):
+            desk.says(None, extra=[(3, bytes(17))])
+
+    (line,) = logged
+    assert (line["event"], line["log_level"], line["client"]) == ("method_not_offered", "error", "vpn")
+    assert line["detail"] == "CHAP came, and only PAP is served: set it to PAP"
+    assert [event.detail for event in desk.events] == [line["detail"]] * 3
+
+
+@pytest.mark.parametrize(("shows", "prompt"), [(True, "Echo"), (False, "No-Echo"), (None, None)])
+def test_a_challenge_says_whether_to_show_what_is_typed(shows: bool | None, prompt: str | None) -> None:
+    """RFC 2869 §5.10."""
+    nas = replace(VPN, profile=replace(VPN.profile, shows_answer=shows))
+    wanted = (ReplyAttribute("Prompt", prompt),) if prompt else ()
+    with reception() as desk:
+        asked = desk.answer(access_request(nas, arrived=desk.house.clock.monotonic()))
+        assert asked is not None
+        assert asked.attributes == wanted
+
+        again = desk.answer(access_request(nas, password=desk.house.wrong_code("alice"), state=asked.state))
+        assert again is not None
+        assert again.attributes == wanted
+
+        accepted = desk.answer(access_request(nas, password=desk.house.code("alice"), state=again.state))
+        assert accepted == Reply(Code.ACCESS_ACCEPT)
+        refused = desk.answer(access_request(nas, password="wrong"))
+        assert refused is not None
+        assert refused.attributes == ()
+
+
+def test_each_gateway_is_spoken_to_in_its_own_words() -> None:
+    with reception() as desk:
+        asa = replace(VPN, profile=replace(VPN.profile, name="anyconnect"))
+        reply = desk.answer(access_request(asa, arrived=desk.house.clock.monotonic()))
+        assert reply is not None
+        assert reply.messages == ("The code, please",)
+        refused = desk.answer(access_request(asa, password="wrong"))
+        assert refused is not None
+        assert refused.messages == ("No.",)
 
 
 def test_the_conversation_has_the_nas_window_less_a_tenth() -> None:
