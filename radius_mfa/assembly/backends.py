@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from radius_mfa.assembly.policies import entry_attributes_of
 from radius_mfa.assembly.rules import enrolment_rules_of
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
@@ -185,7 +186,8 @@ def open_directory(configuration: model.Configuration, shields: Shields) -> Open
     if static := configuration.directory.static:
         directories.append(shields.before("static", _static(static), static.wrong_passwords))
     if ldap := configuration.directory.ldap:
-        directories.append(shields.before("ldap", _ldap(ldap, ldap.servers), ldap.wrong_passwords))
+        opened = _ldap(ldap, ldap.servers, entry_attributes_of(configuration))
+        directories.append(shields.before("ldap", opened, ldap.wrong_passwords))
     return directories[0] if len(directories) == 1 else ChainedDirectory(directories)
 
 
@@ -196,11 +198,19 @@ def _static(static: model.Static) -> OpenDirectory:
     from radius_mfa.directories.static import StaticDirectory, StaticUser
 
     return StaticDirectory(
-        StaticUser(user.username, user.password.reveal(), user.groups, user.active) for user in static.users
+        StaticUser(
+            user.username,
+            user.password.reveal(),
+            user.groups,
+            user.active,
+            {name.lower(): values for name, values in user.attributes.items()},
+        )
+        for user in static.users
     )
 
 
-def _ldap(ldap: model.Ldap, servers: Iterable[Server]) -> OpenDirectory:
+def _ldap(ldap: model.Ldap, servers: Iterable[Server], attributes: tuple[str, ...] = ()) -> OpenDirectory:
+    """`attributes`: what policies return of an entry."""
     from radius_mfa.directories.ldap import LdapDirectory, LdapSettings
     from radius_mfa.directories.ldap_groups import GroupSettings
     from radius_mfa.directories.ldap_server import LdapAddress
@@ -220,6 +230,7 @@ def _ldap(ldap: model.Ldap, servers: Iterable[Server]) -> OpenDirectory:
         language_attribute=ldap.attributes.language,
         groups_attribute=ldap.attributes.groups,
         groups=GroupSettings(groups.by, groups.base_dn, groups.filter, groups.nested),
+        extra_attributes=attributes,
     )
     return LdapDirectory(settings, SystemClock())
 

@@ -6,10 +6,12 @@ does not say is nothing: no condition holds of it, but for `not`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from ipaddress import IPv4Network, IPv6Network
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import ClassVar, Protocol
 
 from radius_mfa.core import usernames
@@ -17,21 +19,51 @@ from radius_mfa.core.messages import AccessRequest, Attribute, User
 from radius_mfa.core.stations import device_of
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_MOST_SHOWN = 10  # groups of a user, who may be in hundreds
+_WHOLE_MAC = 12  # digits
+_MOST_SHOWN = 10  # names of one condition, or groups of a user: there may be hundreds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Situation:
-    """What a policy is asked about.  `now`: seconds since 1970, read in `zone` where days and hours matter."""
+    """What a policy is asked about.  `now`: seconds since 1970, read in `zone` where days and hours matter.
+
+    What many policies look at is worked out once.
+    """
 
     request: AccessRequest
     user: User
     now: float
     zone: tzinfo
 
-    @property
+    @cached_property
     def local(self) -> datetime:
         return datetime.fromtimestamp(self.now, self.zone)
+
+    @cached_property
+    def username(self) -> str:
+        """As the directory spells it, folded."""
+        return usernames.fold(self.user.username)
+
+    @cached_property
+    def realms(self) -> frozenset[str]:
+        """Those that the name was typed with, folded."""
+        typed = usernames.read(self.request.first(Attribute.USER_NAME))
+        return usernames.realms_in(typed) if typed else frozenset()
+
+    @cached_property
+    def device(self) -> IPv4Address | IPv6Address | str | None:
+        return device_of(self.request)
+
+    def values(self, vendor: int, number: int) -> tuple[bytes, ...]:
+        """Every value of an attribute of the request."""
+        found = self._values.get((vendor, number))
+        if found is None:
+            found = self._values[vendor, number] = self.request.values(vendor, number)
+        return found
+
+    @cached_property
+    def _values(self) -> dict[tuple[int, int], tuple[bytes, ...]]:
+        return {}
 
 
 class Condition(Protocol):
@@ -44,7 +76,7 @@ class Condition(Protocol):
         ...
 
 
-class _Compared:
+class _Compared(ABC):
     """The common shape of a condition that looks at one thing.  `key` is its name in the YAML."""
 
     __slots__ = ()
@@ -55,21 +87,27 @@ class _Compared:
         """What it is called for a reader."""
         return self.key
 
+    @abstractmethod
     def holds(self, situation: Situation) -> bool:
-        raise NotImplementedError
+        """Whether what the situation has will do."""
 
     @property
+    @abstractmethod
     def wanted(self) -> str:
         """What the policy asks for, for a reader."""
-        raise NotImplementedError
 
+    @abstractmethod
     def found(self, situation: Situation) -> str:
         """What the situation has, for a reader; empty for nothing."""
-        raise NotImplementedError
 
     def told(self, situation: Situation) -> str:
         found = self.found(situation) or "none"
         return f"{self.label} is {found}" + ("" if self.holds(situation) else f", not {self.wanted}")
+
+
+def _some(names: Sequence[str], between: str) -> str:
+    more = len(names) - _MOST_SHOWN
+    return between.join([*names[:_MOST_SHOWN], *([f"{more} more"] if more > 0 else [])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +118,7 @@ class OneOf(_Compared):
 
     @property
     def wanted(self) -> str:
-        return " or ".join(sorted(self.names))
+        return _some(sorted(self.names), " or ")
 
 
 # --- who and where --------------------------------------------------------------------------------
@@ -122,9 +160,7 @@ class GroupIs(OneOf):
         return not self.names.isdisjoint(situation.user.groups)
 
     def found(self, situation: Situation) -> str:
-        groups = sorted(situation.user.groups, key=lambda group: (group not in self.names, group))
-        more = len(groups) - _MOST_SHOWN
-        return " and ".join([*groups[:_MOST_SHOWN], *([f"{more} more"] if more > 0 else [])])
+        return _some(sorted(situation.user.groups, key=lambda group: (group not in self.names, group)), " and ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +170,7 @@ class UserIs(OneOf):
     key: ClassVar[str] = "user"
 
     def holds(self, situation: Situation) -> bool:
-        return usernames.fold(situation.user.username) in self.names
+        return situation.username in self.names
 
     def found(self, situation: Situation) -> str:
         return situation.user.username
@@ -150,15 +186,11 @@ class RealmIs(OneOf):
     key: ClassVar[str] = "realm"
 
     def holds(self, situation: Situation) -> bool:
-        realms = self._typed(situation)
+        realms = situation.realms
         return bool(realms) if usernames.ANY in self.names else not self.names.isdisjoint(realms)
 
     def found(self, situation: Situation) -> str:
-        return " and ".join(sorted(self._typed(situation)))
-
-    def _typed(self, situation: Situation) -> frozenset[str]:
-        typed = usernames.read(situation.request.first(Attribute.USER_NAME))
-        return usernames.realms_in(typed) if typed else frozenset()
+        return " and ".join(sorted(situation.realms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +206,11 @@ class StationIs(_Compared):
 
     @property
     def wanted(self) -> str:
-        return " or ".join([*map(str, self.networks), *(f"{mac}{'*' * (len(mac) < 12)}" for mac in self.macs)])
+        macs = (mac if len(mac) == _WHOLE_MAC else f"{mac}*" for mac in self.macs)
+        return _some([*map(str, self.networks), *macs], " or ")
 
     def holds(self, situation: Situation) -> bool:
-        device = device_of(situation.request)
+        device = situation.device
         if device is None:
             return False
         if isinstance(device, str):
@@ -185,7 +218,7 @@ class StationIs(_Compared):
         return any(device in network for network in self.networks)
 
     def found(self, situation: Situation) -> str:
-        device = device_of(situation.request)
+        device = situation.device
         return "" if device is None else str(device)
 
 
@@ -210,14 +243,14 @@ class AttributeIs(_Compared):
 
     @property
     def wanted(self) -> str:
-        return " or ".join(self.written)
+        return _some(self.written, " or ")
 
     def holds(self, situation: Situation) -> bool:
-        values = situation.request.values(self.vendor, self.number)
+        values = situation.values(self.vendor, self.number)
         return any(test(value) for value in values for test in self.tests)
 
     def found(self, situation: Situation) -> str:
-        return " and ".join(map(self.show, situation.request.values(self.vendor, self.number)))
+        return " and ".join(map(self.show, situation.values(self.vendor, self.number)))
 
 
 # --- when -----------------------------------------------------------------------------------------

@@ -268,6 +268,8 @@ class Conversation:
         if isinstance(answer, MailAsked) and FactorKind.MAIL in login.factors & self._usable(spent.facts):
             return await self._settle_mail(case)
         judged = self._look_at(answer, login.factors, spent.facts)
+        if judged is Outcome.CODE_USED and login.asks_in_one_field and await self._trusted.knows(login, deadline):
+            return await self._settle_without(case)
         if isinstance(judged, Outcome):
             return await self._settle_wrong(case, judged)
         if isinstance(judged, NearMiss):
@@ -307,6 +309,14 @@ class Conversation:
         end = End(accept, consume=consume, adjust=cleared, trust=trust, detail=detail)
         settled = await self._settle(case, end)
         return settled or await self._settle_wrong(case, Outcome.CODE_USED)
+
+    async def _settle_without(self, case: Case) -> Conclusion:
+        """No code need be asked for: a VPN that negotiates its keys anew sends its line again, code and all."""
+        given_back = partial(self._guard.given_back, has_suspended=case.spent.has_suspended)
+        accept = Accept(Outcome.ACCEPTED_BY_DEVICE, case.login.returned)
+        settled = await self._settle(case, End(accept, adjust=given_back))
+        assert settled is not None  # no code is used up
+        return settled
 
     async def _settle_wrong(self, case: Case, wrong: Outcome, near: NearMiss | None = None) -> Conclusion:
         """Another round if there is one; the failure stays counted unless the guess was none."""

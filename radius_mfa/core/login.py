@@ -122,7 +122,7 @@ class Login:
     def text(self) -> str | Outcome:
         """The text of User-Password, or why the request cannot be served."""
         if self.request.password is None:
-            return Outcome.METHOD_NOT_OFFERED if _asks_another_method(self.request) else Outcome.NO_PASSWORD
+            return Outcome.METHOD_NOT_OFFERED if other_method(self.request) else Outcome.NO_PASSWORD
         if not self.typed:
             return Outcome.NAME_UNREADABLE
         text = answers.readable(self.request.password)
@@ -211,6 +211,8 @@ def conclude(login: Login, decision: Decision, now: float, detail: str = "") -> 
     A name that no directory entry has stood behind is masked: people type passwords there.
     """
     request = login.request
+    if decision.outcome is Outcome.METHOD_NOT_OFFERED:
+        detail = f"{other_method(request)} came, and only PAP is served: {request.nas.profile.towards_pap}"
     address = request.first(Attribute.NAS_IP_ADDRESS) or b""
     event = AuditEvent(
         time=now,
@@ -247,11 +249,12 @@ def masked(name: str) -> str:
     return f"{name[0]}…({len(name)})" if name else ""
 
 
-def _asks_another_method(request: AccessRequest) -> bool:
-    """CHAP (RFC 2865 §5.3), EAP (RFC 3579 §3.1) or MS-CHAP (RFC 2548 §2.1.3, §2.3.2)."""
-    return (
-        request.first(Attribute.CHAP_PASSWORD) is not None
-        or request.first(Attribute.EAP_MESSAGE) is not None
-        or bool(request.vendor(_MICROSOFT, _MS_CHAP_RESPONSE))
-        or bool(request.vendor(_MICROSOFT, _MS_CHAP2_RESPONSE))
-    )
+def other_method(request: AccessRequest) -> str | None:
+    """How else than by PAP it asks to be let in (RFC 2865 §5.3, RFC 2548 §2, RFC 3579 §3.1), if it does."""
+    if request.first(Attribute.EAP_MESSAGE) is not None:
+        return "EAP"
+    if request.vendor(_MICROSOFT, _MS_CHAP2_RESPONSE):
+        return "MS-CHAPv2"
+    if request.vendor(_MICROSOFT, _MS_CHAP_RESPONSE):
+        return "MS-CHAP"
+    return "CHAP" if request.first(Attribute.CHAP_PASSWORD) is not None else None

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from radius_mfa.core import usernames
 from radius_mfa.core.conditions import ClientGroupIs, ClientIs, Condition, GroupIs, Situation, UserIs
-from radius_mfa.core.messages import FactorKind, User
+from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.returns import NOTHING, Returns
 
@@ -103,14 +102,12 @@ class _OfClient:
                 return
         self.rest.append(place)
 
-    def places(self, user: User) -> list[int]:
-        """Of those that this user may match, in order."""
-        found = set(self.rest)
-        if self.by_user:
-            found.update(self.by_user.get(usernames.fold(user.username), ()))
-        for group in self.by_group.keys() & user.groups:
-            found.update(self.by_group[group])
-        return sorted(found)
+    def places(self, situation: Situation) -> list[int]:
+        """Of those that its user may match, in order."""
+        found = [*self.by_user.get(situation.username, ())] if self.by_user else []
+        for group in self.by_group.keys() & situation.user.groups:
+            found += self.by_group[group]
+        return sorted({*self.rest, *found}) if found else self.rest
 
 
 class Policies:
@@ -139,7 +136,7 @@ class Policies:
         of_client = self._of_client.get(client)
         if of_client is None:
             of_client = self._of_client[client] = self._filed(situation)
-        for place in of_client.places(situation.user):
+        for place in of_client.places(situation):
             policy = self._policies[place]
             if policy.failed(situation) is None:
                 return policy

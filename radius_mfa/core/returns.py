@@ -5,7 +5,7 @@ the groups of the user.  All that it takes to fill it in is taken from the entry
 travels in State as pairs, so that whichever round ends the login returns the same:
 
     (attribute, value)      a value of the entry; (attribute, "") where it has none
-    ("", digest)            a group that the policy asks for, and the user is in; ("", "") ends them
+    ("", digest)            a group that the policy asks for, and the user is in; that of all it asks for ends them
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -31,7 +31,7 @@ _TOKEN = re.compile(r"\{\{|\}\}|[{}]|[^{}]+")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`{attribute}`, its name folded.  `instead`: of `{attribute|…}`, where the entry has no value; None: a must."""
+    """`{attribute}`, its name in lower case.  `instead`: of `{attribute|…}`, which need not be there."""
 
     attribute: str
     instead: str | None = None
@@ -120,6 +120,12 @@ class Returned:
             yield ReplyAttribute("Tunnel-Private-Group-Id", values[0])
 
 
+@lru_cache(maxsize=4096)
+def digest_of(group: str) -> str:
+    """What stands for a group in State: a DN would take half of it."""
+    return b64encode(hashlib.sha256(group.encode()).digest()[:6]).decode()
+
+
 def _fits(_attributes: Sequence[ReplyAttribute]) -> str:
     return ""
 
@@ -135,6 +141,7 @@ class Returns:
     unfit: Callable[[Sequence[ReplyAttribute]], str] = _fits
     entry_attributes: frozenset[str] = field(init=False)
     groups: frozenset[str] = field(init=False)
+    _all_groups: str = field(init=False)
     _fixed: tuple[ReplyAttribute, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
@@ -143,6 +150,8 @@ class Returns:
         object.__setattr__(self, "entry_attributes", frozenset(fields))
         groups = (group for each in self.attributes for group, _ in each.by_group)
         object.__setattr__(self, "groups", frozenset(groups))
+        # No group begins with a line's end, and so none is taken for all of them.
+        object.__setattr__(self, "_all_groups", digest_of("\n".join(["", *sorted(self.groups)])))
         if not (self.entry_attributes or self.groups):
             given = (attribute for each in self.attributes for attribute in each.filled({}, frozenset()))
             object.__setattr__(self, "_fixed", tuple(given))
@@ -158,13 +167,13 @@ class Returns:
         for name in sorted(self.entry_attributes):
             pairs += [(name, value) for value in user.attributes.get(name, ()) if value] or [(name, "")]
         if groups := self.groups:
-            pairs += [("", digest_of(group)) for group in sorted(groups & user.groups)] + [("", "")]
+            pairs += [("", digest_of(group)) for group in sorted(groups & user.groups)] + [("", self._all_groups)]
         return tuple(pairs)
 
     def is_known_by(self, values: Values) -> bool:
         """Whether that is all it takes: a policy may ask for more since round one."""
         names = {name for name, _ in values}
-        return self.entry_attributes <= names and (not self.groups or "" in names)
+        return self.entry_attributes <= names and (not self.groups or ("", self._all_groups) in values)
 
     def filled(self, values: Values) -> tuple[ReplyAttribute, ...] | str:
         """The attributes for a user of whom that is known; why not, for staff, where they cannot be returned."""
@@ -185,14 +194,3 @@ class Returns:
 
 
 NOTHING = Returns()
-
-
-@lru_cache(maxsize=4096)
-def digest_of(group: str) -> str:
-    """What stands for a group in State: a DN would take half of it."""
-    return b64encode(hashlib.sha256(group.encode()).digest()[:6]).decode()
-
-
-def entry_attributes_of(returns: Iterable[Returns]) -> tuple[str, ...]:
-    """What the directory is to be asked for besides."""
-    return tuple(sorted({name for each in returns for name in each.entry_attributes}))

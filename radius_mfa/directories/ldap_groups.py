@@ -18,7 +18,7 @@ from functools import partial
 from typing import Literal
 
 from radius_mfa.core.errors import ConfigurationError
-from radius_mfa.core.policy import fold_group
+from radius_mfa.core.groups import fold_group
 from radius_mfa.directories.ldap_connection import Answer
 from radius_mfa.directories.ldap_failover import UnfitAnswerError, unfit
 from radius_mfa.directories.ldap_messages import (

@@ -18,9 +18,9 @@ from argon2.exceptions import Argon2Error, HashingError, InvalidHashError, Verif
 
 from radius_mfa.core import usernames
 from radius_mfa.core.errors import ConfigurationError, DirectoryError
+from radius_mfa.core.groups import fold_group
 from radius_mfa.core.messages import User
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.policy import fold_group
 from radius_mfa.core.ports import Password
 
 # 19 MiB, two passes, one lane: what OWASP advises where people wait for an answer.
@@ -36,12 +36,13 @@ def hash_password(password: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StaticUser:
-    """An account.  `password_hash`: argon2id, as `hash_password` makes it."""
+    """An account.  `password_hash`: argon2id, as `hash_password` makes it.  `attributes`: names in lower case."""
 
     username: str
     password_hash: str = field(repr=False)
     groups: tuple[str, ...] = ()
     active: bool = True
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class StaticDirectory:
@@ -74,6 +75,7 @@ class StaticDirectory:
             handle=found.username,
             active=found.active,
             groups=frozenset(map(fold_group, found.groups)),
+            attributes=found.attributes,
         )
 
     async def with_groups(self, user: User, deadline: float) -> User:

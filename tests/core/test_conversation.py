@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from radius_mfa.core.conditions import ClientIs, GroupIs
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import (
     Accept,
@@ -22,8 +23,9 @@ from radius_mfa.core.messages import (
     User,
 )
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.policy import ClientIs, GroupIs, Policy, SecondFactor
+from radius_mfa.core.policy import Policy, SecondFactor
 from radius_mfa.core.ports import Password
+from radius_mfa.core.returns import Returns
 from radius_mfa.core.usernames import ANY, Naming
 from tests.adapters import COMMA, NOON, PASSWORD, SIX, VPN, WIFI, House, house
 
@@ -107,7 +109,7 @@ def test_the_audit_event_says_who_where_and_by_which_policy(it: House) -> None:
 
 def test_an_accept_returns_what_the_policy_says() -> None:
     reply = (ReplyAttribute("Class", "staff"),)
-    with house([Policy("staff", reply=reply)]) as it:
+    with house([Policy("staff", reply=Returns.always(*reply))]) as it:
         it.enrol("alice")
         login = it.challenged("alice")
         login.says(it.code("alice"))
@@ -274,7 +276,8 @@ def test_a_token_that_was_never_confirmed_is_no_factor(it: House) -> None:
     assert it.login("bob").says(PASSWORD) == "reject unenrolled"
 
 
-WHEN_ENROLLED = Policy("easy", second_factor=SecondFactor.WHEN_ENROLLED, reply=(ReplyAttribute("Class", "easy"),))
+EASY = ReplyAttribute("Class", "easy")
+WHEN_ENROLLED = Policy("easy", second_factor=SecondFactor.WHEN_ENROLLED, reply=Returns.always(EASY))
 
 
 def test_when_enrolled_asks_who_has_a_factor_and_lets_the_others_in(it: House) -> None:
@@ -282,7 +285,7 @@ def test_when_enrolled_asks_who_has_a_factor_and_lets_the_others_in(it: House) -
     bob = it.login("bob")
 
     assert bob.says(PASSWORD) == "accept accepted_by_password"
-    assert bob.last.decision == Accept(Outcome.ACCEPTED_BY_PASSWORD, WHEN_ENROLLED.reply)
+    assert bob.last.decision == Accept(Outcome.ACCEPTED_BY_PASSWORD, (EASY,))
     assert it.login("bob").says("wrong") == "reject wrong_password"
     assert it.login("alice").says(PASSWORD) == "challenge challenged"
 
@@ -594,7 +597,7 @@ def test_a_policy_that_takes_more_since_does_not_widen_an_old_state(it: House) -
 def test_what_is_returned_is_what_the_policy_says_now(it: House) -> None:
     login = it.challenged("alice")
     reply = (ReplyAttribute("Class", "new"),)
-    it.reload(policies=[Policy("staff", reply=reply)])
+    it.reload(policies=[Policy("staff", reply=Returns.always(*reply))])
     login.says(it.code("alice"))
 
     assert login.last.decision == Accept(Outcome.ACCEPTED, reply)

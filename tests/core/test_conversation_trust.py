@@ -9,6 +9,7 @@ import pytest
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.messages import Accept, Attribute, FactorKind, Nas, Profile
 from radius_mfa.core.policy import Policy, SecondFactor
+from radius_mfa.core.returns import NOTHING
 from radius_mfa.core.stored import Device
 from tests.adapters import PASSWORD, PERIOD, Fuse, House, Visitor, heard, house
 
@@ -60,7 +61,7 @@ def devices(it: House, user_id: str | None = "u-alice") -> list[Device]:
 
 
 def test_a_trusted_device_needs_the_password_and_no_code(it: House) -> None:
-    it.reload(policies=(replace(TRUSTING, reply=()),))
+    it.reload(policies=(replace(TRUSTING, reply=NOTHING),))
     assert not is_trusted(it)
     trusts(it)
 
@@ -301,6 +302,20 @@ def test_in_one_field_a_code_that_came_along_is_judged_all_the_same(it: House) -
     assert it.login("alice", COMMA).says(PASSWORD, station=PHONE) == "accept accepted_by_device"
     login = it.login("alice", COMMA)
     assert login.says(f"{PASSWORD},{it.wrong_code('alice')}", station=PHONE) == "reject code_wrong"
+
+
+def test_in_one_field_the_line_that_made_it_trusted_goes_on_being_enough(it: House) -> None:
+    """A VPN that negotiates its keys anew, by the hour, sends the line again that it was given."""
+    line = f"{PASSWORD},{it.code('alice')} trust"
+    assert it.login("alice", COMMA).says(line, station=PHONE) == "accept accepted"
+    for _ in range(3):
+        it.clock.advance(20)
+        assert it.login("alice", COMMA).says(line, station=PHONE) == "accept accepted_by_device"
+
+    assert it.login("alice", COMMA).says(line, station=LAPTOP) == "reject code_used"
+    assert it.counters("alice").failures == 0
+    it.clock.advance(WEEK)
+    assert it.login("alice", COMMA).says(line, station=PHONE) != "accept accepted_by_device"
 
 
 def test_a_policy_that_asks_for_no_code_trusts_nothing(it: House) -> None:

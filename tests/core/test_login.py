@@ -6,7 +6,18 @@ from hypothesis import strategies as st
 
 from radius_mfa.core.challenge import Content
 from radius_mfa.core.login import Login, conclude, masked, shown
-from radius_mfa.core.messages import Accept, Challenge, Decision, Discard, FactorKind, Message, Reject, User
+from radius_mfa.core.messages import (
+    Accept,
+    Challenge,
+    Decision,
+    Discard,
+    FactorKind,
+    Message,
+    Nas,
+    Profile,
+    Reject,
+    User,
+)
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy
 from tests.adapters import NOON, access_request
@@ -40,6 +51,48 @@ def test_a_request_is_reported_by_what_it_says_of_itself() -> None:
     assert (event.nas_address, event.nas_identifier, event.called_station) == ("192.0.2.7", "gw-1", "校内")
     assert (event.station, event.source, event.detail, event.login) == ("aa\ufffdbb", "s", "why", "00" * 16)
     assert event.time == NOON
+
+
+def test_the_station_is_what_the_profiles_own_attribute_says() -> None:
+    nas = Nas("pa", Profile("globalprotect", station=(25461, 7)))
+    source_ip = (26, (25461).to_bytes(4, "big") + bytes((7, 9)) + b"192.0.2")
+    event = conclude(Login.of(access_request(nas, station=b"x", extra=(source_ip,)), bytes(16)), REFUSED, NOON)
+    usual = conclude(Login.of(access_request(nas, station=b"x"), bytes(16)), REFUSED, NOON)
+
+    assert (event.event.station, usual.event.station) == ("192.0.2", "x")
+
+
+def microsoft(number: int) -> tuple[int, bytes]:
+    """A response of 50 octets (RFC 2548 §2.1.3, §2.3.2)."""
+    return 26, (311).to_bytes(4, "big") + bytes((number, 52)) + bytes(50)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "method"),
+    [
+        (((3, bytes(17)),), "CHAP"),  # RFC 2865 §5.3
+        (((3, bytes(17)), (60, bytes(16))), "CHAP"),
+        ((microsoft(11), microsoft(1)), "MS-CHAP"),
+        ((microsoft(11), microsoft(25)), "MS-CHAPv2"),
+        (((79, b"\x02\x01\x00\x0a\x01alice"),), "EAP"),  # RFC 3579 §3.1
+    ],
+)
+def test_a_method_that_is_not_offered_is_named_with_what_to_change(
+    attributes: tuple[tuple[int, bytes], ...], method: str
+) -> None:
+    nas = Nas("asa", Profile("anyconnect", towards_pap="on the ASA, do this"))
+    login = Login.of(access_request(nas, password=None, extra=attributes), bytes(16))
+    event = conclude(login, Reject(Outcome.METHOD_NOT_OFFERED, Message("refused")), NOON).event
+
+    assert login.text is Outcome.METHOD_NOT_OFFERED
+    assert event.detail == f"{method} came, and only PAP is served: on the ASA, do this"
+
+
+@pytest.mark.parametrize("attributes", [(), (microsoft(11),), ((60, bytes(16)),)])
+def test_without_any_credential_no_method_is_named(attributes: tuple[tuple[int, bytes], ...]) -> None:
+    login = Login.of(access_request(password=None, extra=attributes), bytes(16))
+
+    assert login.text is Outcome.NO_PASSWORD
 
 
 @pytest.mark.parametrize("octets", [b"", b"\x01\x02\x03", bytes(16)])

@@ -17,7 +17,12 @@ from radius_mfa.core.outcomes import (
 from radius_mfa.data import CONFIG
 
 # No reply with words: accepted, or asked without a text of its own.
-SILENT = {Outcome.ACCEPTED, Outcome.ACCEPTED_BY_PASSWORD, Outcome.ACCEPTED_BY_DEVICE}
+SILENT = {
+    Outcome.ACCEPTED,
+    Outcome.ACCEPTED_BY_PASSWORD,
+    Outcome.ACCEPTED_BY_DEVICE,
+    Outcome.ACCEPTED_UNENROLLED,
+}
 TELL_NOTHING = {
     Outcome.METHOD_NOT_OFFERED,
     Outcome.NO_PASSWORD,

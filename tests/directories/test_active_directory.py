@@ -12,8 +12,8 @@ import pytest
 
 from radius_mfa.core import usernames
 from radius_mfa.core.errors import DirectoryError
+from radius_mfa.core.groups import fold_group
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.policy import fold_group
 from radius_mfa.core.ports import Password
 from radius_mfa.directories.ldap import LdapDirectory, LdapSettings
 from radius_mfa.directories.ldap_groups import GroupSettings

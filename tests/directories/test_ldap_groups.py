@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from radius_mfa.core.errors import ConfigurationError, DirectoryError
-from radius_mfa.core.policy import fold_group
+from radius_mfa.core.groups import fold_group
 from radius_mfa.directories.ldap_groups import GroupSettings
 from tests.directories.support import (
     BIND,
