@@ -8,12 +8,15 @@ they are how a small file grows large.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import yaml
+
+from radius_mfa.config.not_yaml import why_not
 
 KeyPath = tuple[str | int, ...]
 
@@ -116,6 +119,19 @@ class Document:
                 return UNUSABLE
         return value
 
+    def as_written(self, path: KeyPath) -> KeyPath:
+        """The innermost part of `path` that is written down.
+
+        What is a list of one may stand alone, and a value for what it is by names: those have the name "" then.
+        """
+        found: KeyPath = ()
+        for part in path:
+            if (*found, part) in self.places.lines:
+                found = (*found, part)
+            elif part != "" and (not isinstance(part, int) or isinstance(self.at(found), list)):
+                break
+        return found
+
     def has(self, *path: str | int) -> bool:
         """Whether the key `path` is written down, whatever its value."""
         return path in self.places.lines
@@ -156,8 +172,8 @@ def read_document(file: str, text: str) -> Document:
     try:
         document.data = reader.read()
     except yaml.YAMLError as broken:
-        line = _line_of(broken, text)
-        document.problems.append(Problem(line, (), f"not valid YAML: {_why(broken, text, line)}"))
+        line, why = why_not(broken, text)
+        document.problems.append(Problem(line, (), f"not valid YAML: {why}"))
     except _TooDeepError as deep:
         document.problems.append(Problem(deep.line, (), f"nested deeper than {_DEEPEST} levels"))
     return document
@@ -175,6 +191,7 @@ class _Reader:
     def __init__(self, text: str, document: Document) -> None:
         self._events = yaml.parse(text, Loader=_Loader)
         self._document = document
+        self._lines = text.splitlines()
 
     def read(self) -> object:
         data: object = UNUSABLE
@@ -193,17 +210,19 @@ class _Reader:
             raise _TooDeepError(line)
         anchored = event.anchor is not None
         if anchored:
-            self._refuse(event, path, "anchors (&) and aliases (*) are not read; write the value out")
+            text = "anchors (&) and aliases (*) are not read; write the value out, or put quotes around it"
+            self._refuse(event, path, text)
         if isinstance(event, yaml.AliasEvent):
             return UNUSABLE
-        if getattr(event, "tag", None) is not None and not anchored:
-            self._refuse(event, path, "tags (!) are not read; write the plain value")
+        tagged = getattr(event, "tag", None) is not None
+        if tagged and not anchored:
+            self._refuse(event, path, "tags (!) are not read; write the plain value, or put quotes around it")
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(path)
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(path)
         assert isinstance(event, yaml.ScalarEvent)  # there is no other kind of node
-        return self._scalar(event, path)
+        return UNUSABLE if (anchored or tagged) and not event.value else self._scalar(event, path)
 
     def _scalar(self, event: yaml.ScalarEvent, path: KeyPath) -> object:
         text: str = event.value
@@ -211,7 +230,9 @@ class _Reader:
             return text
         if text in _NOTHING:
             if path:  # an empty file is another matter
-                self._refuse(event, path, "has no value; give it one, or remove it")
+                comment = re.search(r"(?:^|\s)#", "".join(self._lines[_line(event) - 1 : _line(event)]))
+                why = "has no value before the comment that # begins; put quotes around it, or remove the key"
+                self._refuse(event, path, why if comment else "has no value; give it one, or remove it")
             return UNUSABLE
         return _BOOLEANS.get(text, text)
 
@@ -286,23 +307,6 @@ def _matching(value: object, path: KeyPath, pattern: tuple[str, ...]) -> Iterato
             yield from _matching(item, (*path, at), pattern[1:])
     elif isinstance(value, dict) and pattern[0] in value:
         yield from _matching(value[pattern[0]], (*path, pattern[0]), pattern[1:])
-
-
-def _line_of(broken: yaml.YAMLError, text: str) -> int:
-    if isinstance(broken, yaml.MarkedYAMLError):
-        mark = broken.problem_mark or broken.context_mark
-        return mark.line + 1 if mark else 1
-    forbidden = yaml.reader.Reader.NON_PRINTABLE.search(text)
-    return text.count("\n", 0, forbidden.start()) + 1 if forbidden else 1
-
-
-def _why(broken: yaml.YAMLError, text: str, line: int) -> str:
-    if not isinstance(broken, yaml.MarkedYAMLError):
-        return "a control character is in it"
-    why = ", ".join(filter(None, (broken.problem, broken.context))) or "it cannot be read"
-    # To YAML, the { of [${NAME}] begins a mapping.
-    in_flow = "${" in "".join(text.splitlines()[line - 1 : line])
-    return why + ('; inside [ ] and { } write "${NAME}" in quotes' if in_flow else "")
 
 
 # --- for readers --------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ report again what an earlier one has found wrong, and no stage stops the next.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from radius_mfa.config.check import check, check_files, warn
+from radius_mfa.config.dictionaries import with_dictionaries
 from radius_mfa.config.document import UNUSABLE, Document, KeyPath, Places, Problem, read_document
 from radius_mfa.config.elsewhere import fill, twins_at
-from radius_mfa.config.model import Configuration, keys_at
+from radius_mfa.config.model import Configuration
 from radius_mfa.config.not_yet import not_yet
+from radius_mfa.config.unknown import unknown_key
 from radius_mfa.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Loaded:
     """A configuration, what the administrator should know about it, where its keys stand, its secrets' files.
 
     `document`: what it was made of, as it was read and filled: the secrets are in there.
+    `dictionary`: the one it was checked with, with the files in `dictionaries`; None: with none.
     """
 
     configuration: Configuration
@@ -39,6 +41,7 @@ class Loaded:
     places: Places
     secret_files: tuple[Path, ...]
     document: Document = field(repr=False)
+    dictionary: Dictionary | None = field(default=None, repr=False)
 
 
 def load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | None = None) -> Loaded:
@@ -64,11 +67,13 @@ def _load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | N
 
 def judged(filled: Document, folder: Path, dictionary: Dictionary | None, *, usable: bool) -> Loaded:
     """What the document of a file in `folder` comes to, which stays as it is.  Raises ConfigurationError."""
+    extended = None
     document = replace(filled, problems=[*filled.problems], warnings=[*filled.warnings])
     configuration = None
     if isinstance(document.data, dict):
         configuration = _validate(document, folder)
-        check(document, dictionary)
+        extended = with_dictionaries(document, folder, dictionary)
+        check(document, extended)
         if usable:
             not_yet(document)
             check_files(document, folder)
@@ -79,7 +84,7 @@ def judged(filled: Document, folder: Path, dictionary: Dictionary | None, *, usa
         raise ConfigurationError(*_shown(document.places, document.problems))
     warn(document, configuration)
     warnings = _shown(document.places, document.warnings)
-    return Loaded(configuration, warnings, document.places, tuple(document.secret_files), filled)
+    return Loaded(configuration, warnings, document.places, tuple(document.secret_files), filled, extended)
 
 
 def _shown(places: Places, problems: list[Problem]) -> tuple[str, ...]:
@@ -114,9 +119,9 @@ def _validate(document: Document, folder: Path) -> Configuration | None:
         # Without `input`: what is shown of a value is what was written, never what was put in for it.
         errors = invalid.errors(include_url=False, include_input=False)
     for error in errors:
-        path = document.places.written(error["loc"])  # a lone value is no list in the file
+        path = document.as_written(error["loc"])
         if error["type"] == "missing":
-            document.report("is missing", *error["loc"])
+            document.report(_missing(error["loc"]), *error["loc"])
         elif _new(document, path, error):
             document.report(_words(document, path, error), *path)
     return None
@@ -128,12 +133,17 @@ def _new(document: Document, path: KeyPath, error: Mapping[str, Any]) -> bool:
     return value is not UNUSABLE and (error["type"] != "too_short" or value == [])
 
 
+def _missing(path: KeyPath) -> str:
+    twin = f"{path[-1]}_file"
+    return f"is missing; add it, or {twin}" if twin in twins_at(path[:-1]) else "is missing"
+
+
 def _words(document: Document, path: KeyPath, error: Mapping[str, Any]) -> str:
     """What is wrong at `path`, in one line."""
     context = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
-            return _unknown(str(path[-1]), keys_at(path[:-1]) + twins_at(path[:-1]))
+            return unknown_key(path)
         case "value_error":
             text = str(context["error"])
         case "literal_error" | "enum":
@@ -143,14 +153,11 @@ def _words(document: Document, path: KeyPath, error: Mapping[str, Any]) -> str:
         case "too_long":
             text = f"takes {context['max_length']} at most"
         case "tuple_type":
-            text = "must be a list, not {it}"
+            text = "must be a list, each item behind a - and a space, not {it}"
         case "model_type" | "model_attributes_type" | "dict_type":
             text = "must be a mapping of keys and values, not {it}"
+            if isinstance(document.at(path), list):
+                text += "; write its keys without - or [ ]"
         case _:
             text = "cannot be used"
     return text.replace("{it}", document.written(path))
-
-
-def _unknown(key: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"unknown key; {f'did you mean {near[0]}?' if near else 'here can stand ' + ', '.join(known)}"

@@ -7,82 +7,48 @@ must hold between values is in `check`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationInfo,
-    model_validator,
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+
+from radius_mfa.config import filters, policy_values, times, values
+from radius_mfa.config.profiles import GATEWAYS, GENERIC, Gateway, how_to_split
+from radius_mfa.config.section import (
+    LISTED,
+    SOME,
+    Address,
+    AttributeName,
+    Bool,
+    CertificateName,
+    Days,
+    File,
+    HoursOfDay,
+    LdapServer,
+    MailDomain,
+    Name,
+    PasswordHash,
+    Prefix,
+    PrivateFile,
+    PskKey,
+    ReadableFile,
+    Retries,
+    SecretText,
+    Section,
+    SmtpServer,
+    Station,
+    Stored,
+    Text,
+    Texts,
+    Timeout,
+    WebAddress,
 )
-
-from radius_mfa.config import filters, values
-from radius_mfa.config.storage import Storage, storage
-from radius_mfa.config.values import Endpoint, Hours, Network, Secret, Server
-from radius_mfa.core.messages import FactorKind, Profile, ReplyAttribute
+from radius_mfa.config.storage import Storage
+from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.policy import SecondFactor
-
-PROFILES = {
-    "generic": Profile("generic"),
-    "one-field": Profile("one-field", suffix=","),
-    "one-field-6": Profile("one-field-6", suffix=6),
-}
-
-
-def _located(value: object, info: ValidationInfo) -> Path:
-    """A path, from the folder of the YAML file on."""
-    return _folder(info) / values.parsed(values.path)(value)
-
-
-def _stored(value: object, info: ValidationInfo) -> Storage:
-    return values.parsed(storage)(value).seen_from(_folder(info))
-
-
-def _folder(info: ValidationInfo) -> Path:
-    return info.context["folder"] if info.context else Path()
-
-
-def _profile(name: str) -> Profile:
-    if name not in PROFILES:
-        raise ValueError(f"there is no profile {{it}}; there are {', '.join(PROFILES)}")
-    return PROFILES[name]
-
-
-_LIST = BeforeValidator(values.listed)
-_SOME = Field(min_length=1)
-
-Bool = Annotated[bool, PlainValidator(values.boolean)]
-Text = Annotated[str, PlainValidator(values.text())]
-Texts = Annotated[tuple[Text, ...], _LIST, _SOME]
-Name = Annotated[str, PlainValidator(values.text(1, 64))]  # in octets: names travel in State
-SecretText = Annotated[Secret, PlainValidator(values.secret)]
-PasswordHash = Annotated[Secret, PlainValidator(values.secret), AfterValidator(values.argon2id)]
-PskKey = Annotated[Secret, PlainValidator(values.secret), AfterValidator(values.psk_key)]
-File = Annotated[Path, PlainValidator(_located)]
-ReadableFile = Annotated[Path, PlainValidator(_located), AfterValidator(values.readable_file)]
-PrivateFile = Annotated[Path, PlainValidator(_located), AfterValidator(values.private_file)]
-Address = Annotated[Endpoint, PlainValidator(values.parsed(values.endpoint))]
-Prefix = Annotated[Network, PlainValidator(values.parsed(values.network))]
-CertificateName = Annotated[str, PlainValidator(values.parsed(values.certificate_name))]
-WebAddress = Annotated[str, PlainValidator(values.parsed(values.web_address))]
-LdapServer = Annotated[Server, PlainValidator(values.parsed(values.server("ldap", "ldaps")))]
-SmtpServer = Annotated[Server, PlainValidator(values.parsed(values.server("smtp", "smtps")))]
-AttributeName = Annotated[str, PlainValidator(values.parsed(values.attribute_name))]
-MailDomain = Annotated[str, PlainValidator(values.parsed(values.mail_domain))]
-Days = Annotated[frozenset[int], PlainValidator(values.parsed(values.days))]
-HoursOfDay = Annotated[Hours, PlainValidator(values.parsed(values.hours))]
-
-
-class Section(BaseModel):
-    """A mapping of the YAML: no key but its own, and unchangeable once read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
 
 
 class Listener(Section):
@@ -106,9 +72,34 @@ class Psk(Section):
     key: PskKey
 
 
+class OwnProfile(Section):
+    """A profile of the administrator's own: that of `like`, with what is said here put in its place.
+
+    `like`: one that is shipped.  `suffix`: the character between password and code in one field, 6 for the code's
+    digits right behind it, or none: the code is asked for with an Access-Challenge.  `rounds`: answers until a
+    login is refused.  `shows_answer`: whether what is typed at a challenge is to be seen.
+    """
+
+    like: Name
+    suffix: Annotated[str | int | None, PlainValidator(values.parsed(how_to_split))] = None
+    rounds: Annotated[int, PlainValidator(values.whole(1, 10))] | None = None
+    shows_answer: Bool | None = None
+    timeout: Timeout | None = None
+    retries: Retries | None = None
+
+    def named(self, name: str) -> Gateway:
+        """The gateway that has this profile, under that name."""
+        said = {key: getattr(self, key) for key in self.model_fields_set - {"like"}}
+        own = {key: said.pop(key) for key in ("timeout", "retries") if key in said}
+        known = GATEWAYS[self.like]
+        return replace(known, profile=replace(known.profile, name=name, **said), **own)
+
+
 class Client(Section):
     """A NAS.  `secret`: one, or two while one is being replaced.
 
+    `profile`: one that is shipped, or one of `profiles`; `timeout`, `retries`: None: its
+    profile's (`Configuration.gateway_of`).
     `certificate`, `psk`: for RadSec; the exact SAN of its certificate (a name in lower case, or an address),
     or what is shared.
     `realms`: what each realm in a user's name becomes; None: see `core.usernames.Naming`.
@@ -116,24 +107,19 @@ class Client(Section):
     """
 
     name: Name
-    address: Annotated[tuple[Prefix, ...], _LIST, _SOME] = ()
-    secret: Annotated[tuple[SecretText, ...], _LIST, Field(min_length=1, max_length=2)] = ()
+    address: Annotated[tuple[Prefix, ...], LISTED, SOME] = ()
+    secret: Annotated[tuple[SecretText, ...], LISTED, Field(min_length=1, max_length=2)] = ()
     certificate: CertificateName | None = None
     psk: Psk | None = None
-    profile: Annotated[Profile, PlainValidator(values.parsed(_profile))] = PROFILES["generic"]
+    profile: Name = GENERIC
     message_authenticator: Literal["require", "auto", "off"] = "require"
-    timeout: Annotated[float, PlainValidator(values.lasting("100ms", "60s"))] = 5.0
-    retries: Annotated[int, PlainValidator(values.whole(0, 20))] = 3
-    groups: Annotated[tuple[Name, ...], _LIST] = ()
+    timeout: Timeout | None = None
+    retries: Retries | None = None
+    groups: Annotated[tuple[Name, ...], LISTED] = ()
     station: Literal["none", "mac", "ip"] = "none"
     realms: Annotated[Mapping[str, str] | None, PlainValidator(values.realms)] = None
     realm_required: Bool = False
-    probe_users: Annotated[tuple[Name, ...], _LIST] = ()
-
-    @property
-    def window(self) -> float:
-        """Seconds from the first packet until the NAS gives up."""
-        return self.timeout * (self.retries + 1)
+    probe_users: Annotated[tuple[Name, ...], LISTED] = ()
 
 
 class LdapAttributes(Section):
@@ -164,7 +150,7 @@ class WrongPasswords(Section):
 
 
 class Ldap(Section):
-    servers: Annotated[tuple[LdapServer, ...], _LIST, _SOME]
+    servers: Annotated[tuple[LdapServer, ...], LISTED, SOME]
     start_tls: Bool = False
     ca_file: ReadableFile | None = None
     bind_dn: Text
@@ -179,16 +165,17 @@ class Ldap(Section):
 
 
 class StaticUser(Section):
-    """An account in the YAML itself; `password` is its argon2id hash."""
+    """An account in the YAML itself; `password` is its argon2id hash, `attributes` what policies may return."""
 
     username: Annotated[str, PlainValidator(values.text(1, 57))]  # with `static:` an id, and so in State
     password: PasswordHash
-    groups: Annotated[tuple[Text, ...], _LIST] = ()
+    groups: Annotated[tuple[Text, ...], LISTED] = ()
     active: Bool = True
+    attributes: dict[AttributeName, Texts] = Field(default_factory=dict)
 
 
 class Static(Section):
-    users: Annotated[tuple[StaticUser, ...], _SOME]
+    users: Annotated[tuple[StaticUser, ...], SOME]
     wrong_passwords: WrongPasswords = WrongPasswords()
 
 
@@ -218,7 +205,7 @@ class Mail(Section):
     lifetime: Annotated[float, PlainValidator(values.lasting("1m", "30d"))] = 86400.0
     per_day: Annotated[int, PlainValidator(values.whole(1, 1000))] = 5
     cooldown: Annotated[float, PlainValidator(values.lasting("0s", "24h"))] = 60.0
-    blocked_domains: Annotated[tuple[MailDomain, ...], _LIST] = ()
+    blocked_domains: Annotated[tuple[MailDomain, ...], LISTED] = ()
 
 
 class RecoveryCodes(Section):
@@ -242,7 +229,7 @@ class Lockout(Section):
 
     failures: Annotated[int, PlainValidator(values.whole(1, 1000))] = 10
     durations: Annotated[
-        tuple[Annotated[float, PlainValidator(values.lasting("1s", "365d"))], ...], _LIST, _SOME
+        tuple[Annotated[float, PlainValidator(values.lasting("1s", "365d"))], ...], LISTED, SOME
     ] = (900.0, 3600.0, 14400.0, 86400.0)
     suspend_after: Annotated[int, PlainValidator(values.whole(1, 100_000))] = 50
 
@@ -259,7 +246,7 @@ class Enrolment(Section):
     """What, besides the password, a first enrolment needs."""
 
     order: Literal["totp-first", "mail-first"] = "totp-first"
-    networks: Annotated[tuple[Prefix, ...], _LIST] = ()
+    networks: Annotated[tuple[Prefix, ...], LISTED] = ()
     voucher: Bool = True
 
 
@@ -267,9 +254,14 @@ class TrustedDevices(Section):
     lifetime: Annotated[float, PlainValidator(values.lasting("1h", "365d"))] = 604800.0
 
 
+ByGroup = Annotated[dict[str, Texts], BeforeValidator(policy_values.by_group)]
+Conditions = Annotated["When", BeforeValidator(policy_values.conditions)]
+
+
 class When(Section):
     """What must hold for a policy to decide; all of it, and of each key at least one value.
 
+    `all`, `any` and `not`: of other such mappings all, at least one, or none.
     Any other key is the name of an attribute of the request: see `attributes`.
     """
 
@@ -281,9 +273,12 @@ class When(Section):
     group: Texts | None = None
     user: Texts | None = None
     realm: Texts | None = None
-    station: Texts | None = None
-    days: Annotated[tuple[Days, ...], _LIST, _SOME] | None = None
-    hours: Annotated[tuple[HoursOfDay, ...], _LIST, _SOME] | None = None
+    station: Annotated[tuple[Station, ...], LISTED, SOME] | None = None
+    days: Annotated[tuple[Days, ...], LISTED, SOME] | None = None
+    hours: Annotated[tuple[HoursOfDay, ...], LISTED, SOME] | None = None
+    all: Annotated[tuple[Conditions, ...], LISTED, SOME] | None = None
+    any: Annotated[tuple[Conditions, ...], LISTED, SOME] | None = None
+    not_: Annotated[tuple[Conditions, ...], LISTED, SOME] | None = Field(default=None, alias="not")
 
     @property
     def attributes(self) -> dict[str, tuple[str, ...]]:
@@ -291,25 +286,26 @@ class When(Section):
 
 
 class Policy(Section):
-    """`factors`: those that may answer its challenge; None: all there are (`Configuration.factors_of`)."""
+    """`factors`: those that may answer its challenge; None: all there are (`Configuration.factors_of`).
+
+    `unenrolled`: until the end of which day who has never had a second factor is let in without; None: not at all.
+    `reply`: by group, "" for everybody, where the values are not the same for all.
+    """
 
     name: Name
     when: When = When()
     second_factor: SecondFactor = SecondFactor.REQUIRED
-    factors: Annotated[tuple[FactorKind, ...], _LIST, _SOME] | None = None
+    factors: Annotated[tuple[FactorKind, ...], LISTED, SOME] | None = None
     trust_device: Bool = False
-    reply: dict[str, Texts] = {}
-
-    @property
-    def reply_attributes(self) -> tuple[ReplyAttribute, ...]:
-        return tuple(ReplyAttribute(name, each) for name, several in self.reply.items() for each in several)
+    unenrolled: Annotated[date | None, PlainValidator(values.parsed(policy_values.unenrolled))] = None
+    reply: dict[str, ByGroup] = Field(default_factory=dict)
 
 
 class Eap(Section):
     certificate: ReadableFile
     key: PrivateFile
-    methods: Annotated[tuple[Literal["ttls", "peap"], ...], _LIST, _SOME] = ("ttls", "peap")
-    tls: Annotated[tuple[Literal["1.2", "1.3"], ...], _LIST, _SOME] = ("1.2",)
+    methods: Annotated[tuple[Literal["ttls", "peap"], ...], LISTED, SOME] = ("ttls", "peap")
+    tls: Annotated[tuple[Literal["1.2", "1.3"], ...], LISTED, SOME] = ("1.2",)
     session_lifetime: Annotated[float, PlainValidator(values.lasting("1m", "365d"))] = 604800.0
 
 
@@ -337,19 +333,21 @@ class Audit(Section):
 class Configuration(Section):
     """The whole file."""
 
-    listen: Annotated[tuple[Listener, ...], _SOME]
+    listen: Annotated[tuple[Listener, ...], SOME]
     workers: Annotated[int, PlainValidator(values.whole(1, 64))] = 1
-    clients: Annotated[tuple[Client, ...], _SOME]
+    profiles: dict[Name, OwnProfile] = Field(default_factory=dict)
+    dictionaries: Annotated[tuple[ReadableFile, ...], LISTED] = ()
+    clients: Annotated[tuple[Client, ...], SOME]
     directory: Directory
     factors: Factors = Factors(totp=Totp())
     challenge_lifetime: Annotated[float, PlainValidator(values.lasting("1s", "1h"))] = 300.0
     lockout: Lockout = Lockout()
     enrolment: Enrolment = Enrolment()
     trusted_devices: TrustedDevices = TrustedDevices()
-    storage: Annotated[Storage, PlainValidator(_stored)] = Storage(Path("/var/lib/radius-mfa/state.db"))
+    storage: Stored = Storage(Path("/var/lib/radius-mfa/state.db"))
     storage_password: SecretText | None = None
     key_file: File = Path("/var/lib/radius-mfa/key")
-    policies: Annotated[tuple[Policy, ...], _SOME]
+    policies: Annotated[tuple[Policy, ...], SOME]
     contact: Annotated[str, PlainValidator(values.text(0, 200))] = ""
     messages: File | None = None
     eap: Eap | None = None
@@ -357,30 +355,21 @@ class Configuration(Section):
     metrics: Metrics | None = None
     log: Log = Log()
     audit: Audit = Audit()
-    timezone: Annotated[ZoneInfo, PlainValidator(values.parsed(values.zone))] = ZoneInfo("UTC")
+    timezone: Annotated[ZoneInfo, PlainValidator(values.parsed(times.zone))] = ZoneInfo("UTC")
     when_directory_fails: Literal["reject", "discard"] = "reject"
     status_server: Literal["ready", "alive"] = "ready"
     user: Annotated[str, PlainValidator(values.text(1, 32))] | None = None
 
+    def gateway_of(self, client: Client) -> Gateway:
+        """What is known of the gateway that `client` is: its profile's, and what is said of itself."""
+        own = self.profiles.get(client.profile)
+        gateway = GATEWAYS[client.profile] if own is None else own.named(client.profile)
+        return replace(
+            gateway,
+            timeout=gateway.timeout if client.timeout is None else client.timeout,
+            retries=gateway.retries if client.retries is None else client.retries,
+        )
+
     def factors_of(self, policy: Policy) -> frozenset[FactorKind]:
         """The factors that may answer a challenge of `policy`."""
         return self.factors.kinds if policy.factors is None else frozenset(policy.factors)
-
-
-def keys_at(path: tuple[str | int, ...]) -> tuple[str, ...]:
-    """The keys that may stand in the mapping at `path`; none where it is not one of fixed keys."""
-    section: Any = Configuration
-    for part in path:
-        if isinstance(part, int):
-            continue
-        field = section.model_fields.get(part) if section else None
-        section = _section_in(field.annotation) if field else None
-    return tuple(section.model_fields) if section else ()
-
-
-def _section_in(annotation: Any) -> type[Section] | None:
-    """The section inside `Section | None` or `tuple[Section, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    inside = (_section_in(each) for each in getattr(annotation, "__args__", ()))
-    return next(filter(None, inside), None)

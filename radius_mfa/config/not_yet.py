@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from radius_mfa.config.document import EACH, UNUSABLE, Document
-from radius_mfa.config.model import When
+from radius_mfa.config.document import UNUSABLE, Document
 
 _NOT_YET = "not available in this version"
-_CONDITIONS = frozenset({"client", "client_group", "group", "user", "days", "hours"})
 
 
 def _used(_: object) -> bool:
@@ -37,8 +35,3 @@ def not_yet(document: Document) -> None:
         for path in document.each(*pattern):
             if asks(document.at(path)):
                 document.report(f"{_NOT_YET}; remove it", *path)
-    for holder in document.each("policies", EACH, "when"):
-        when = document.at(holder)
-        for key in when if isinstance(when, dict) else ():
-            if key not in _CONDITIONS and (key in When.model_fields or key[0].isupper()):
-                document.report(f"this condition is {_NOT_YET}; remove it", *holder, key)

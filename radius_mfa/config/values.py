@@ -17,8 +17,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
-from zoneinfo import ZoneInfo
 
+from radius_mfa.config.forms import Form, Parser, form_of, written
 from radius_mfa.core import usernames
 from radius_mfa.core.addresses import readable_address, readable_domain
 
@@ -26,13 +26,16 @@ Network = IPv4Network | IPv6Network
 Value = TypeVar("Value")
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DURATION = "([0-9]{1,9})(ms|s|m|h|d)"
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _PORTS = {"ldap": 389, "ldaps": 636, "smtp": 587, "smtps": 465}
 _LONGEST_DNS_NAME = 253  # octets, as text without the dot that ends it (RFC 1035 §3.1)
 _DNS_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 # What ends in a number is an address that was mistyped.
 _DNS_NAME = re.compile(rf"(?:{_DNS_LABEL}\.)*(?![0-9]+\Z){_DNS_LABEL}", re.ASCII)
+_ENDPOINT = r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([0-9.]+)):([0-9]{1,5})"
+_ADDRESS = r"[0-9A-Fa-f:.]+(%\w+)?(/[0-9.]+)?"
+_LDAP_ATTRIBUTE = r"[A-Za-z][A-Za-z0-9-]*|[0-9]+(\.[0-9]+)+"
 _HEX_KEY = re.compile(r"(?:[0-9A-Fa-f]{2}){16,64}", re.ASCII)
 # The parameters, salt and hash of PHC's string format; only version 19 is written today.
 _ARGON2ID = re.compile(r"\$argon2id\$v=19\$m=\d{1,8},t=\d{1,4},p=\d{1,3}(\$[A-Za-z0-9+/]{11,128}){2}", re.ASCII)
@@ -79,55 +82,51 @@ class Server(Endpoint):
     tls: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Hours:
-    """From `start` until before `end`, in minutes of the day; past midnight where end <= start."""
-
-    start: int
-    end: int
-
-
 # --- numbers, text, durations -------------------------------------------------------------------
 
 
-def text(shortest: int = 1, longest: int = 1024) -> Callable[[object], str]:
+def text(shortest: int = 1, longest: int = 1024) -> Parser[object, str]:
     """A parser of printable text of so many octets of UTF-8."""
 
+    @written(Form(longest=longest))
     def parse(value: object) -> str:
-        written = _scalar(value)
-        if not all(each.isprintable() or unicodedata.category(each) == "Zs" for each in written):
+        found = _scalar(value)
+        if not all(each.isprintable() or unicodedata.category(each) == "Zs" for each in found):
             raise ValueError("has control characters in it")
-        if not shortest <= len(written.encode()) <= longest:
+        if not shortest <= len(found.encode()) <= longest:
             raise ValueError(f"must have {shortest} to {longest} octets")
-        return written
+        return found
 
     return parse
 
 
-def whole(least: int, most: int) -> Callable[[object], int]:
+def whole(least: int, most: int) -> Parser[object, int]:
     """A parser of whole numbers, in decimal digits and nothing else."""
 
+    @written(Form(says=f"a whole number from {least} to {most}", numbers=(least, most)))
     def parse(value: object) -> int:
-        written = value if isinstance(value, str) else ""
-        if re.fullmatch("[0-9]{1,9}", written) is None or not least <= int(written) <= most:
+        digits = value if isinstance(value, str) else ""
+        if re.fullmatch("[0-9]{1,9}", digits) is None or not least <= int(digits) <= most:
             raise ValueError(f"must be a whole number from {least} to {most}, not {{it}}")
-        return int(written)
+        return int(digits)
 
     return parse
 
 
 def duration(written: str) -> float:
     """Seconds of `500ms`, `5s`, `10m`, `24h` or `7d`."""
-    found = re.fullmatch("([0-9]{1,9})(ms|s|m|h|d)", written)
+    found = re.fullmatch(_DURATION, written)
     if found is None:
         raise ValueError("must be a duration such as 500ms, 5s, 10m, 24h or 7d, not {it}")
     return int(found[1]) * _UNITS[found[2]]
 
 
-def lasting(shortest: str, longest: str) -> Callable[[object], float]:
+def lasting(shortest: str, longest: str) -> Parser[object, float]:
     """A parser of durations from `shortest` to `longest`."""
     least, most = duration(shortest), duration(longest)
+    says = f"a duration from {shortest} to {longest}: 500ms, 5s, 10m, 24h, 7d"
 
+    @written(Form(says=says, pattern=_DURATION, duration=True))
     def parse(value: object) -> float:
         seconds = duration(value if isinstance(value, str) else "")
         if not least <= seconds <= most:
@@ -137,20 +136,22 @@ def lasting(shortest: str, longest: str) -> Callable[[object], float]:
     return parse
 
 
+@written(Form(switch=True))
 def boolean(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("must be true or false, not {it}")
+        raise ValueError("must be true or false, in small letters and without quotes, not {it}")
     return value
 
 
+@written(Form(lone=True))
 def listed(value: object) -> object:
     """A list; what stands alone is a list of one."""
     return value if isinstance(value, list | tuple) else [value]
 
 
-def parsed(parse: Callable[[str], Value]) -> Callable[[object], Value]:
+def parsed(parse: Callable[[str], Value]) -> Parser[object, Value]:
     """`parse`, told only texts."""
-    return lambda value: parse(_scalar(value))
+    return Parser(lambda value: parse(_scalar(value)), form_of(parse))
 
 
 def secret(value: object) -> Secret:
@@ -171,9 +172,10 @@ def _scalar(value: object) -> str:
 # --- the network --------------------------------------------------------------------------------
 
 
+@written(Form(says='an IP address and a port: 127.0.0.1:1812, "[::1]:1812"', pattern=_ENDPOINT))
 def endpoint(written: str) -> Endpoint:
     """`127.0.0.1:1812`, `[::1]:1812`."""
-    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([0-9.]+)):([0-9]{1,5})", written, re.ASCII)
+    found = re.fullmatch(_ENDPOINT, written, re.ASCII)
     if found is None:
         raise ValueError('must be an IP address and a port, as 127.0.0.1:1812 or "[::1]:1812", not {it}')
     host = found[1] or found[2]
@@ -189,8 +191,10 @@ def endpoint(written: str) -> Endpoint:
     return Endpoint(host, port)
 
 
+@written(Form(says="an IP address or a prefix: 192.0.2.10, 192.0.2.0/24", pattern=_ADDRESS))
 def network(written: str) -> Network:
     """An address, or a prefix with no bit set beyond it."""
+    _one(written)
     try:
         found = ip_network(written)
     except ValueError:
@@ -202,6 +206,12 @@ def network(written: str) -> Network:
     except ValueError:
         raise ValueError("must be an IP address or a prefix such as 192.0.2.0/24, not {it}") from None
     raise ValueError(f"{{it}} has bits set beyond the prefix; write {meant}, or the address alone")
+
+
+def _one(written: str) -> None:
+    """What has a comma in it is several, and these are a list.  Raises ValueError."""
+    if "," in written:
+        raise ValueError('is several at once; write a list, each in quotes: ["…", "…"]')
 
 
 def _unmapped(network: IPv6Network) -> Network:
@@ -228,10 +238,14 @@ def _url(written: str, schemes: tuple[str, ...]) -> SplitResult:
     return url
 
 
-def server(*schemes: str) -> Callable[[str], Server]:
+def server(*schemes: str) -> Parser[str, Server]:
     """A parser of `scheme://host:port`, the port having a default; the first scheme is the plain one."""
+    says = " or ".join(f"{scheme}://host:port" for scheme in schemes)
+    either = "|".join(f"{each}|{each.upper()}" for each in schemes)
 
+    @written(Form(says=says, pattern=f"({either})://.+"))
     def parse(written: str) -> Server:
+        _one(written)
         url = _url(written, schemes)
         if url.path not in ("", "/") or url.query or url.fragment:
             raise ValueError("must end after host and port; nothing else of the URL is read")
@@ -240,6 +254,7 @@ def server(*schemes: str) -> Callable[[str], Server]:
     return parse
 
 
+@written(Form(says="keep, strip, or what each realm becomes", words=("keep", "strip"), texts=True))
 def realms(value: object) -> Mapping[str, str] | None:
     """`keep`: None; `strip`: every realm becomes nothing; else what each realm becomes, by its folded name."""
     if isinstance(value, dict) and value:
@@ -254,6 +269,7 @@ def realms(value: object) -> Mapping[str, str] | None:
     return {usernames.ANY: ""} if value == "strip" else None
 
 
+@written(Form(says="a DNS name or an IP address", pattern=r"[A-Za-z0-9_.:-]+"))
 def certificate_name(written: str) -> str:
     """The exact name of a certificate (RFC 6125 §6.4.1): of DNS, in lower case, or an IP address."""
     if "*" in written:
@@ -270,6 +286,7 @@ def certificate_name(written: str) -> str:
     raise ValueError("must be a DNS name (in its xn-- form, no dot at the end) or an IP address, not {it}")
 
 
+@written(Form(says="the URL of a page", pattern="[A-Za-z]+://.+"))
 def web_address(written: str) -> str:
     """The URL of a page for people: https, or http on this machine."""
     url = _url(written, ("https", "http"))
@@ -286,6 +303,7 @@ def is_loopback(host: str) -> bool:
         return host.casefold() == "localhost"
 
 
+@written(Form(says="an e-mail address", pattern=".+@.+"))
 def mail_address(written: str) -> str:
     address = readable_address(written)
     if address is None:
@@ -345,40 +363,9 @@ def psk_key(secret: Secret) -> Secret:
     return secret
 
 
-def zone(written: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(written)
-    except (OSError, ValueError, LookupError):  # a directory of zones; a bad key; not there
-        raise ValueError("must be a time zone such as Europe/Vienna or UTC, not {it}") from None
-
-
-def days(written: str) -> frozenset[int]:
-    """0 is Monday: of `mon`, `mon-fri`, `fri-mon`, or several of these with commas between."""
-    found: set[int] = set()
-    for part in written.casefold().split(","):
-        first, dash, last = (each.strip() for each in part.partition("-"))
-        if first not in _DAYS or (dash and last not in _DAYS):
-            raise ValueError(f"must be days such as mon-fri or sat,sun (of {' '.join(_DAYS)}), not {{it}}")
-        start, end = _DAYS.index(first), _DAYS.index(last if dash else first)
-        found.update((start + ahead) % 7 for ahead in range((end - start) % 7 + 1))
-    return frozenset(found)
-
-
-def hours(written: str) -> Hours:
-    """`08:00-20:00`; `22:00-06:00` goes past midnight, `24:00` may end."""
-    clock = "([01][0-9]|2[0-3]):([0-5][0-9])"
-    found = re.fullmatch(rf"{clock}-(?:{clock}|24:00)", written.replace(" ", ""))
-    if found is None:
-        raise ValueError('must be hours such as "08:00-20:00" or "22:00-06:00", not {it}')
-    start = int(found[1]) * 60 + int(found[2])
-    end = int(found[3]) * 60 + int(found[4]) if found[3] else 24 * 60
-    if start == end:
-        raise ValueError('begins and ends at the same time; for a whole day write "00:00-24:00"')
-    return Hours(start, end)
-
-
+@written(Form(says="the name of an LDAP attribute", pattern=_LDAP_ATTRIBUTE))
 def attribute_name(written: str) -> str:
     """An LDAP attribute, by its name or number (RFC 4512 §2.5)."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*|[0-9]+(\.[0-9]+)+", written):
+    if not re.fullmatch(_LDAP_ATTRIBUTE, written):
         raise ValueError("must be the name of an LDAP attribute, not {it}")
     return written

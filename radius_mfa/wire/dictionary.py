@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from pyrad import dictionary as pyrad_dictionary
-
-from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.messages import Attribute
 from radius_mfa.data import DICTIONARIES
+from radius_mfa.wire.dictionary_files import parse
 from radius_mfa.wire.values import FORMATS, WIDTHS, hexadecimal
 from radius_mfa.wire.walker import LONGEST_VALUE
 
@@ -113,11 +111,29 @@ class Definition:
         """Octets of an integer; a tag takes the first one's place (RFC 2868 §3.1)."""
         return WIDTHS[self.kind] - self.tagged
 
+    @property
+    def is_the_servers(self) -> bool:
+        """Whether it is for the server to write and to read, and for no policy."""
+        return not self.vendor and self.number in _NOT_FROM_A_POLICY
+
+    def parted(self, value: bytes) -> tuple[int, bytes]:
+        """The tag, 0 for none, and the rest of a value as it came (RFC 2868 §3)."""
+        if self.tagged and value and value[0] <= _LAST_TAG:
+            return value[0], value[1:]
+        return 0, value
+
 
 class Dictionary:
-    """The attributes of a dictionary, by name and by number."""
+    """The attributes of a dictionary, by name and by number.
 
-    def __init__(self, definitions: Iterable[Definition]) -> None:
+    `files`: what it was read from.  `unserved`: the names of what was left out of an administrator's, by the file.
+    """
+
+    def __init__(
+        self, definitions: Iterable[Definition], files: Sequence[Path], unserved: Mapping[Path, Sequence[str]]
+    ) -> None:
+        self.unserved = unserved
+        self._files = files
         self._by_name: dict[str, Definition] = {}
         self._by_number: dict[tuple[int, int], Definition] = {}
         for definition in definitions:
@@ -132,30 +148,27 @@ class Dictionary:
         return cls.load(DICTIONARIES / "dictionary")
 
     @classmethod
-    def load(cls, path: Path) -> Dictionary:
-        """The dictionary whose top file is `path`.  Raises ConfigurationError: FILE:LINE: what."""
-        try:
-            parsed = pyrad_dictionary.Dictionary(str(path))
-        except pyrad_dictionary.ParseError as error:
-            raise ConfigurationError(f"{path.parent / error.file}:{error.line}: {error.msg}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{path}: cannot be read: {error}") from None
-        attributes = parsed.attributes.values()
-        unusable = parsed.skipped_attributes | {each.name for each in attributes if not _usable(each)}
-        if unusable:
-            raise ConfigurationError(
-                *(f"{path}: {name}: neither its type nor its number is served" for name in sorted(unusable))
-            )
-        return cls(_definition(each, parsed.vendors[each.vendor]) for each in attributes)
+    def load(cls, path: Path, more: Sequence[Path] = ()) -> Dictionary:
+        """The dictionary whose top file is `path`, and what an administrator adds to it in `more` files.
+
+        Raises ConfigurationError, FILE:LINE: what.
+        """
+        parsed = parse(path, more)
+        return cls((_definition(*each) for each in parsed.attributes), (path, *more), parsed.unserved)
+
+    def with_file(self, file: Path) -> Dictionary:
+        """This dictionary, read anew, and what is in `file`.  Raises ConfigurationError, FILE:LINE: what."""
+        top, *more = self._files
+        return self.load(top, (*more, file))
 
     def number(self, name: str) -> tuple[int, int]:
         """Vendor (0: standard) and number of the attribute `name`.  Raises DictionaryError."""
-        definition = self._find(name)
+        definition = self.definition(name)
         return definition.vendor, definition.number
 
     def kind(self, name: str) -> str:
         """The type of the attribute `name`, as the files have it.  Raises DictionaryError."""
-        return self._find(name).kind
+        return self.definition(name).kind
 
     def encode(self, name: str, value: str) -> tuple[int, bytes]:
         """Number and octets (1-253) of a reply's attribute, from the text a policy has.
@@ -166,23 +179,32 @@ class Dictionary:
         """
         return self._encoded(name, value)
 
+    def must_be_a_policys(self, name: str) -> None:
+        """Raises DictionaryError where no policy can return the attribute `name`, which may end in a tag."""
+        self._reply_attribute(name)
+
     def show(self, number: int, value: bytes) -> tuple[str, str]:
         """Name and readable text of an attribute as it came, whatever its octets.
 
         What is unknown or not of its type is `0x…`; of a secret there is only the length.
         """
         if number != Attribute.VENDOR_SPECIFIC:
-            return self._show(0, number, value)
+            return self.show_one(0, number, value)
         vendor, inside = int.from_bytes(value[:4], "big"), _inside(value)
         if not vendor or not inside:
             return f"Attr-{number}", hexadecimal(value)
         if len(inside) == 1:
-            return self._show(vendor, *inside[0])
+            return self.show_one(vendor, *inside[0])
         # Several in one are allowed, if rare (RFC 2865 §5.26).
-        shown = (self._show(vendor, *each) for each in inside)
+        shown = (self.show_one(vendor, *each) for each in inside)
         return "Vendor-Specific", ", ".join(f"{name} = {text}" for name, text in shown)
 
-    def _find(self, name: str) -> Definition:
+    def has(self, name: str) -> bool:
+        """Whether there is an attribute `name`."""
+        return name.casefold() in self._by_name
+
+    def definition(self, name: str) -> Definition:
+        """The attribute `name`.  Raises DictionaryError."""
         try:
             return self._by_name[name.casefold()]
         except KeyError:
@@ -190,15 +212,11 @@ class Dictionary:
             raise DictionaryError(f"unknown attribute {_quoted(name)}{_hint(name, names)}") from None
 
     def _encode(self, name: str, value: str) -> tuple[int, bytes]:
-        bare, colon, tag = name.partition(":")
-        definition = self._find(bare)
-        _refuse_what_no_policy_sets(definition)
-        octets = _octets(definition, value)
+        definition, tag = self._reply_attribute(name)
+        octets = octets_of(definition, value)
         if definition.tagged:
             # The octet stands even where no tag is used: RFC 3580 §3.31 has it zero then.
-            octets = bytes([_tag(name, tag) if colon else 0]) + octets
-        elif colon:
-            raise DictionaryError(f"{_quoted(name)}: {definition.name} takes no tag (RFC 2868)")
+            octets = bytes([tag]) + octets
         room = LONGEST_VALUE - (_VENDOR_HEADER if definition.vendor else 0)
         if len(octets) > room:
             raise DictionaryError(f"{definition.name}: {len(octets)} octets are too many: {room} fit in")
@@ -207,15 +225,23 @@ class Dictionary:
         header = definition.vendor.to_bytes(4, "big") + bytes([definition.number, len(octets) + 2])
         return int(Attribute.VENDOR_SPECIFIC), header + octets
 
-    def _show(self, vendor: int, number: int, value: bytes) -> tuple[str, str]:
+    def _reply_attribute(self, name: str) -> tuple[Definition, int]:
+        """The attribute of a policy's reply, and its tag, 0 for none."""
+        bare, colon, tag = name.partition(":")
+        definition = self.definition(bare)
+        _refuse_what_no_policy_sets(definition)
+        if colon and not definition.tagged:
+            raise DictionaryError(f"{_quoted(name)}: {definition.name} takes no tag (RFC 2868)")
+        return definition, _tag(name, tag) if colon else 0
+
+    def show_one(self, vendor: int, number: int, value: bytes) -> tuple[str, str]:
+        """The same of a vendor's attribute, or with 0 a standard one, by itself."""
         definition = self._by_number.get((vendor, number))
         if definition is None:
             return f"Attr-26.{vendor}.{number}" if vendor else f"Attr-{number}", hexadecimal(value)
         if definition.secret:
             return definition.name, f"({len(value)} octets)"
-        tag, rest = 0, value
-        if definition.tagged and value and value[0] <= _LAST_TAG:
-            tag, rest = value[0], value[1:]
+        tag, rest = definition.parted(value)
         try:
             text = _text(definition, rest)
         except ValueError:
@@ -224,10 +250,6 @@ class Dictionary:
 
 
 # --- what pyrad has parsed ----------------------------------------------------------------------
-
-
-def _usable(attribute: Any) -> bool:
-    return (attribute.type in WIDTHS or attribute.type in FORMATS) and 0 < attribute.code < 256
 
 
 def _definition(attribute: Any, vendor: int) -> Definition:
@@ -252,7 +274,7 @@ def _definition(attribute: Any, vendor: int) -> Definition:
 def _refuse_what_no_policy_sets(definition: Definition) -> None:
     if definition.encrypted:
         raise DictionaryError(f"{definition.name} is sent encrypted and cannot come from a policy")
-    if not definition.vendor and definition.number in _NOT_FROM_A_POLICY:
+    if definition.is_the_servers:
         raise DictionaryError(f"{definition.name} belongs to the server itself and cannot come from a policy")
 
 
@@ -262,8 +284,8 @@ def _tag(name: str, text: str) -> int:
     return int(text)
 
 
-def _octets(definition: Definition, value: str) -> bytes:
-    """The value alone, at least one octet of it."""
+def octets_of(definition: Definition, value: str) -> bytes:
+    """The value alone, at least one octet of it, and no tag.  Raises DictionaryError."""
     if definition.kind in WIDTHS:
         octets = _integer(definition, value).to_bytes(definition.width, "big")
     else:
@@ -280,18 +302,21 @@ def _octets(definition: Definition, value: str) -> bytes:
 
 
 def _integer(definition: Definition, value: str) -> int:
-    named = definition.numbers.get(value.casefold())
-    if named is not None:
-        return named
-    if _NUMBER.fullmatch(value) is None:
-        names = {folded: definition.names[number] for folded, number in definition.numbers.items()}
-        what = "a number or one of its named values" if names else "a number"
-        raise DictionaryError(f"{definition.name}: {_quoted(value)} is not {what}{_hint(value, names)}")
-    number = int(value, 16 if value[:2] in ("0x", "0X") else 10)
+    number = definition.numbers.get(value.casefold())
+    if number is None:
+        number = _number(definition, value)
     most = 256**definition.width - 1
     if number > most:
         raise DictionaryError(f"{definition.name}: {number} is too large: {most} is the most")
     return number
+
+
+def _number(definition: Definition, value: str) -> int:
+    if _NUMBER.fullmatch(value) is None:
+        names = {folded: definition.names[number] for folded, number in definition.numbers.items()}
+        what = "a number or one of its named values" if names else "a number"
+        raise DictionaryError(f"{definition.name}: {_quoted(value)} is not {what}{_hint(value, names)}")
+    return int(value, 16 if value[:2] in ("0x", "0X") else 10)
 
 
 def _check_vlan(definition: Definition, octets: bytes) -> None:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from radius_mfa.config.keys import keys_at
 from radius_mfa.config.load import load, load_usable
-from radius_mfa.config.model import Configuration, keys_at
+from radius_mfa.config.model import Configuration
+from radius_mfa.config.profiles import GATEWAYS
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.data import CONFIG
 from tests.config.support import DICTIONARY, HASH, SMALL, Folder, client, ldap, policy, spoilt
 
+EXAMPLES = sorted(path.name for path in CONFIG.glob("*.yaml") if path.name != "demo.yaml")
 CONTRACT = Path(__file__).with_name("contract.yaml")
 
 
 def secrets(*names: str) -> dict[str, str]:
-    return dict.fromkeys(names, "0123456789abcdef")
+    return {name: f"{name}-0123456789" for name in names}
 
 
 class TestWhatLoads:
@@ -37,20 +41,21 @@ class TestWhatLoads:
             '67: policies[1].when.client: there is no client "library-wifi", so this never holds',
         ]
 
-    @pytest.mark.parametrize("name", ["radius-mfa.yaml", "vpn.yaml", "active-directory.yaml"])
+    @pytest.mark.parametrize("name", EXAMPLES)
     def test_the_examples_without_a_warning(self, name: str) -> None:
-        environment = secrets("VPN_SECRET", "OLD_VPN_SECRET", "LDAP_PASSWORD", "SMTP_PASSWORD")
+        names = set(re.findall(r"\$\{([A-Z_]{2,})\}", (CONFIG / name).read_text()))
+        environment = secrets(*names) | {"LAB_PASSWORD": HASH}
         assert load_usable(CONFIG / name, environment, DICTIONARY).warnings == ()
 
     def test_a_vpn_and_ldap_take_25_lines_at_most(self) -> None:
-        assert len((CONFIG / "vpn.yaml").read_text().splitlines()) <= 25
+        assert len((CONFIG / "campus-vpn.yaml").read_text().splitlines()) <= 25
 
     def test_a_byte_order_mark_is_passed_over(self, folder: Folder) -> None:
         assert isinstance(folder.load(b"\xef\xbb\xbf" + SMALL.encode()).configuration, Configuration)
 
     def test_without_a_dictionary_what_is_returned_is_not_looked_up(self, folder: Folder) -> None:
         path = folder.write("f.yaml", policy("reply: {No-Such-Attribute: x}"))
-        assert load(path, {}).configuration.policies[0].reply == {"No-Such-Attribute": ("x",)}
+        assert load(path, {}).configuration.policies[0].reply == {"No-Such-Attribute": {"": ("x",)}}
 
     def test_later_checks_can_cite_a_line(self, folder: Folder) -> None:
         cited = folder.load(SMALL).places.cite("does not answer", "clients", 0, "address")
@@ -104,17 +109,26 @@ SLIPS = [
     (SMALL + "listen: []\n", "14: listen: is given twice, first on line 1; remove one"),
     (SMALL[: SMALL.index("policies:")], "1: policies: is missing"),
     (spoilt("name: vpn\n    address", "address"), "4: clients[0].name: is missing"),
-    (spoilt("  - udp: 127.0.0.1:1812\n", "  udp: 127.0.0.1:1812\n"), "1: listen: must be a list, not a mapping"),
+    (
+        spoilt("  - udp: 127.0.0.1:1812\n", "  udp: 127.0.0.1:1812\n"),
+        "1: listen: must be a list, each item behind a - and a space, not a mapping",
+    ),
     (
         spoilt("{client: vpn}", "[client]"),
-        "13: policies[0].when: must be a mapping of keys and values, not a list",
+        "13: policies[0].when: must be a mapping of keys and values, not a list; write its keys without - or [ ]",
     ),
     (SMALL + "log: json\n", '14: log: must be a mapping of keys and values, not "json"'),
     (SMALL + "contact: {a: b}\n", "14: contact: must be a single value, not a mapping"),
     (SMALL + "contact: true\n", "14: contact: must be text; put quotes around true"),
     (SMALL + "log:\n", "14: log: has no value; give it one, or remove it"),
-    (policy("trust_device: off"), '14: policies[0].trust_device: must be true or false, not "off"'),
-    (policy("trust_device: yes"), '14: policies[0].trust_device: must be true or false, not "yes"'),
+    (
+        policy("trust_device: off"),
+        '14: policies[0].trust_device: must be true or false, in small letters and without quotes, not "off"',
+    ),
+    (
+        policy("trust_device: yes"),
+        '14: policies[0].trust_device: must be true or false, in small letters and without quotes, not "yes"',
+    ),
     (
         client("timeout: 5"),
         '7: clients[0].timeout: must be a duration such as 500ms, 5s, 10m, 24h or 7d, not "5"',
@@ -131,8 +145,9 @@ SLIPS = [
         "7: clients[0].message_authenticator: must be require, auto or off, not false",
     ),
     (
-        client("profile: fortigate"),
-        '7: clients[0].profile: there is no profile "fortigate"; there are generic, one-field, one-field-6',
+        client("profile: fortigat"),
+        '7: clients[0].profile: there is no profile "fortigat"; did you mean fortigate? there are '
+        + ", ".join(GATEWAYS),
     ),
     (spoilt("secret: 0123456789abcdef", 'secret: ""'), "6: clients[0].secret: is empty"),
     (spoilt("secret: 0123456789abcdef", "secret: [a, b, c]"), "6: clients[0].secret: takes 2 at most"),
@@ -171,7 +186,7 @@ SLIPS = [
         'not "gw.example.org."',
     ),
     (client("psk: hunter2"), '7: clients[0].psk: must be a mapping of keys and values, not "hunter2"'),
-    (client("psk: {identity: gw}"), "7: clients[0].psk.key: is missing"),
+    (client("psk: {identity: gw}"), "7: clients[0].psk.key: is missing; add it, or key_file"),
     (client("psk: {key: " + "00" * 16 + "}"), "7: clients[0].psk.identity: is missing"),
     (
         client("psk: {identity: gw, key: hunter2}"),
@@ -209,7 +224,10 @@ SLIPS = [
         "7: clients[0].realms: has one realm twice (upper and lower case are the same)",
     ),
     (client("realms: {a: b@c}"), "7: clients[0].realms: a realm has neither @ nor \\ in it"),
-    (client("realm_required: yes"), '7: clients[0].realm_required: must be true or false, not "yes"'),
+    (
+        client("realm_required: yes"),
+        '7: clients[0].realm_required: must be true or false, in small letters and without quotes, not "yes"',
+    ),
     (
         SMALL + "factors: {mail: {smtp: smtp://m, sender: a@example.org, blocked_domains: '*.example.org'}}\n",
         '14: factors.mail.blocked_domains: must be a domain such as example.org, not "*.example.org"',
@@ -241,16 +259,22 @@ SLIPS = [
         ldap("wrong_passwords: {limit: few}"),
         '13: directory.ldap.wrong_passwords.limit: must be a whole number from 0 to 1000, not "few"',
     ),
-    (ldap("ca_file: radius-mfa.yaml"), "13: directory.ldap.ca_file: is of no use without ldaps:// or start_tls"),
+    (
+        ldap("ca_file: radius-mfa.yaml"),
+        "13: directory.ldap.ca_file: is of no use without ldaps:// or start_tls; take one of these, or remove it",
+    ),
     (
         ldap()
         .replace("ldap://127.0.0.1", "[ldap://127.0.0.1, ldap://127.0.0.2]")
         .replace("    secret", "    timeout: 100ms\n    retries: 0\n    secret"),
         "6: clients[0].timeout: timeout × (retries + 1), less a tenth, leaves 45 ms for each of 2 LDAP servers;"
-        " 100 ms is the least that can work",
+        " 100 ms is the least that can work; raise it, and the gateway's own",
     ),
-    (policy("reply: [Class]"), "14: policies[0].reply: must be a mapping of keys and values, not a list"),
-    (policy("reply: {Class: {a: b}}"), "14: policies[0].reply.Class: must be a single value, not a mapping"),
+    (
+        policy("reply: [Class]"),
+        "14: policies[0].reply: must be a mapping of keys and values, not a list; write its keys without - or [ ]",
+    ),
+    (policy("reply: {Class: [{a: b}]}"), "14: policies[0].reply.Class[0]: must be a single value, not a mapping"),
     (
         ldap("start_tls: true", "ca_file: no.pem"),
         '14: directory.ldap.ca_file: "no.pem" cannot be read: No such file or directory',
@@ -324,8 +348,8 @@ policies:
         '12: clients[1].address: "192.0.2.1" is a client\'s address already, on line 6; change one',
         '13: clients[1].secret_file: "nowhere" cannot be read: No such file or directory',
         '14: clients[1].station: must be none, mac or ip, not "00:11:22:33:44:55"',
-        "16: directory.ldap.bind_password: is missing",
-        '18: directory.ldap.start_tls: must be true or false, not "off"',
+        "16: directory.ldap.bind_password: is missing; add it, or bind_password_file",
+        '18: directory.ldap.start_tls: must be true or false, in small letters and without quotes, not "off"',
         '19: directory.ldap.ca_file: "no.pem" cannot be read: No such file or directory',
         "24: policies[0].second_factor: never must name a client; add when: {client: …}",
         "25: policies[0].reply.Clas: unknown attribute 'Clas' (did you mean Class?)",

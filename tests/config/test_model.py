@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from radius_mfa.config.model import PROFILES, Configuration, keys_at
+from radius_mfa.config.keys import keys_at
+from radius_mfa.config.model import Configuration
+from radius_mfa.config.profiles import GATEWAYS
 from radius_mfa.core.messages import FactorKind, ReplyAttribute
 from radius_mfa.core.policy import SecondFactor
-from tests.config.support import SMALL, Folder, client, ldap, policy, radsec, spoilt
+from tests.config.support import SMALL, Folder, ldap, policy, radsec, spoilt
 
 
 class TestDefaults:
@@ -30,10 +32,11 @@ class TestDefaults:
         assert (found.eap, found.portal, found.metrics, found.user, found.contact) == (None, None, None, None, "")
 
     def test_of_a_client(self, folder: Folder) -> None:
-        found = folder.load(SMALL).configuration.clients[0]
-        assert found.profile == PROFILES["generic"]
+        configuration = folder.load(SMALL).configuration
+        found = configuration.clients[0]
+        assert (found.profile, found.timeout, found.retries) == ("generic", None, None)
         assert (found.message_authenticator, found.station, found.groups) == ("require", "none", ())
-        assert (found.timeout, found.retries, found.window) == (5.0, 3, 20.0)
+        assert configuration.gateway_of(found) == GATEWAYS["generic"]
 
     def test_of_radsec(self, folder: Folder) -> None:
         found = folder.load(SMALL).configuration
@@ -58,13 +61,6 @@ class TestDefaults:
 
 
 class TestShapes:
-    @pytest.mark.parametrize(
-        ("name", "rounds", "suffix"), [("generic", 3, None), ("one-field", 3, ","), ("one-field-6", 3, 6)]
-    )
-    def test_profiles(self, folder: Folder, name: str, rounds: int, suffix: str | int | None) -> None:
-        found = folder.load(client(f"profile: {name}")).configuration.clients[0].profile
-        assert (found.name, found.rounds, found.suffix) == (name, rounds, suffix)
-
     def test_a_condition_takes_a_scalar_or_a_list(self, folder: Folder) -> None:
         one = folder.load(spoilt("{client: vpn}", "{group: a, user: b, days: mon, hours: '08:00-09:00'}"))
         two = folder.load(spoilt("{client: vpn}", "{group: [a], user: [b], days: [mon], hours: ['08:00-09:00']}"))
@@ -140,6 +136,9 @@ def test_the_keys_of_every_mapping_are_known(path: tuple[str | int, ...], key: s
     assert key in keys_at(path)
 
 
-@pytest.mark.parametrize("path", [("policies", 0, "reply"), ("contact",), ("nowhere", "at", "all")])
+@pytest.mark.parametrize(
+    "path",
+    [("policies", 0, "reply"), ("profiles",), ("contact",), ("nowhere", "at", "all"), ("profiles", "a", "like")],
+)
 def test_what_has_no_fixed_keys_has_none(path: tuple[str | int, ...]) -> None:
     assert keys_at(path) == ()

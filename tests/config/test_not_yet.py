@@ -23,13 +23,6 @@ def test_a_key_without_its_feature_is_refused(folder: Folder, text: str, line: i
     assert folder.problems(text) == []
 
 
-@pytest.mark.parametrize("key", ["realm", "station", "NAS-Port-Type"])
-def test_a_condition_that_is_not_there_is_refused(folder: Folder, key: str) -> None:
-    assert folder.problems(spoilt("{client: vpn}", f"{{client: vpn, {key}: x}}"), usable=True) == [
-        f"13: policies[0].when.{key}: this condition is {REMOVE}"
-    ]
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -45,7 +38,10 @@ def test_a_condition_that_is_not_there_is_refused(folder: Folder, key: str) -> N
         client("station: mac"),
         SMALL + "storage: sqlite:///state.db\n",
         SMALL + "storage: postgresql://db/radius\n",
-        spoilt("{client: vpn}", "{client: vpn, group: a, user: b, days: mon, hours: '08:00-09:00'}"),
+        spoilt(
+            "{client: vpn}",
+            "{client: vpn, group: a, realm: r, station: 10.0.0.0/8, NAS-Port: 1}",
+        ),
     ],
 )
 def test_what_is_available_or_absent_or_has_its_default_is_not(folder: Folder, text: str) -> None:

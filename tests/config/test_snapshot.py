@@ -18,7 +18,9 @@ from tests.peers.certificates import Authority
 
 CONTRACT = Path(__file__).with_name("contract.yaml")
 ENVIRONMENT = {
-    **dict.fromkeys(("VPN_SECRET", "OLD_VPN_SECRET", "LDAP_PASSWORD", "SMTP_PASSWORD"), "0123456789abcdef"),
+    **dict.fromkeys(("VPN_SECRET", "OLD_VPN_SECRET", "WIFI_SECRET", "LAB_SECRET"), "0123456789abcdef"),
+    **dict.fromkeys(("LDAP_PASSWORD", "SMTP_PASSWORD"), "0123456789abcdef"),
+    "LAB_PASSWORD": HASH,
     "DEMO_LISTEN": "127.0.0.1:0",
     "DEMO_SECRET": "fedcba9876543210",
     "DEMO_PASSWORD": HASH,
@@ -142,7 +144,8 @@ def test_small_ones_are_the_same(
     groups = ", ".join(map(quoted, names))
     text = client(f"groups: [{groups}]", f"retries: {retries}", "station: mac")
     text = text.replace("0123456789abcdef", "${SECRET}") + f"    trust_device: {str(trusted).lower()}\n"
-    text += f"    reply: {{Class: [{groups}]}}\ncontact: {quoted(contact)}\n"
+    classes = groups.replace("{", "{{").replace("}", "}}")  # a brace itself
+    text += f"    reply: {{Class: [{classes}]}}\ncontact: {quoted(contact)}\n"
     anywhere.write_text(text, "utf-8")
     anywhere.chmod(0o644 if trusted else 0o600)
     assert_same(loaded(anywhere, {"SECRET": secret}))

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radius_mfa.config import values
-from radius_mfa.config.values import Endpoint, Hours, Secret, Server
+from radius_mfa.config import times, values
+from radius_mfa.config.values import Endpoint, Secret, Server
 from tests.config.support import HASH
 
 
@@ -277,59 +277,6 @@ class TestPasswordHashes:
         assert written not in str(wrong.value)
 
 
-class TestTimes:
-    @pytest.mark.parametrize(
-        ("written", "expected"),
-        [
-            ("mon", {0}),
-            ("mon-fri", {0, 1, 2, 3, 4}),
-            ("sat,sun", {5, 6}),
-            ("fri-mon", {4, 5, 6, 0}),
-            ("mon, wed-thu", {0, 2, 3}),
-            ("Mon-Fri", {0, 1, 2, 3, 4}),
-            ("sun-sun", {6}),
-        ],
-    )
-    def test_days_are_names_and_ranges(self, written: str, expected: set[int]) -> None:
-        assert values.days(written) == expected
-
-    @pytest.mark.parametrize(
-        "written", ["", "monday", "mon-", "-fri", "mon,,tue", "1-5", "mon-wed-fri", "mon fri", "mon,"]
-    )
-    def test_days_have_no_other_form(self, written: str) -> None:
-        assert refused(values.days, written).startswith("must be days such as mon-fri")
-
-    @pytest.mark.parametrize(
-        ("written", "start", "end"),
-        [
-            ("08:00-20:00", 480, 1200),
-            ("22:00-06:30", 1320, 390),
-            ("00:00-24:00", 0, 1440),
-            ("08:00 - 20:00", 480, 1200),
-        ],
-    )
-    def test_hours_may_go_past_midnight(self, written: str, start: int, end: int) -> None:
-        assert values.hours(written) == Hours(start, end)
-
-    @pytest.mark.parametrize(
-        "written", ["", "8-20", "8:00-20:00", "08:00", "24:00-08:00", "08:60-09:00", "08:00-25:00", "٠٨:00-09:00"]
-    )
-    def test_hours_have_no_other_form(self, written: str) -> None:
-        assert refused(values.hours, written).startswith("must be hours such as")
-
-    def test_hours_that_are_no_time_at_all_are_refused(self) -> None:
-        assert "for a whole day" in refused(values.hours, "08:00-08:00")
-
-    def test_zones_are_the_machines_own(self) -> None:
-        assert values.zone("Asia/Tokyo").key == "Asia/Tokyo"
-
-    @pytest.mark.parametrize(
-        "written", ["", "Mars/Olympus", "../etc/passwd", "/etc/localtime", "Europe", "JST+9", "a\0b"]
-    )
-    def test_zones_that_are_not_known_are_refused(self, written: str) -> None:
-        assert refused(values.zone, written).startswith("must be a time zone")
-
-
 class TestFiles:
     def test_must_be_there(self, tmp_path: Path) -> None:
         assert refused(lambda name: values.readable_file(tmp_path / name), "x") == (
@@ -368,9 +315,9 @@ PARSERS: list[Callable[[str], object]] = [
     values.path,
     values.mail_address,
     values.attribute_name,
-    values.zone,
-    values.days,
-    values.hours,
+    times.zone,
+    times.days,
+    times.hours,
     values.whole(0, 9),
     values.lasting("1s", "1h"),
     values.boolean,

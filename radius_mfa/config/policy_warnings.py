@@ -1,0 +1,64 @@
+"""What works of the policies and yet cannot be meant: one that never decides, trust that is never given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from radius_mfa.config.document import Document, KeyPath
+from radius_mfa.config.model import Client, Configuration, Policy, When
+from radius_mfa.config.reachable import hidden_by
+from radius_mfa.core.policy import SecondFactor
+
+
+def warn_of_policies(document: Document, configuration: Configuration) -> None:
+    """Note what of them works and yet should not stay."""
+    for at, before in hidden_by(configuration.policies, configuration.clients).items():
+        names = ", ".join(f'"{configuration.policies[each].name}"' for each in before)
+        line = document.places.line("policies", before[0])
+        text = f"never decides: {names}, from line {line} on, comes first and takes all that it would; move it up"
+        document.warn(text, "policies", at)
+    for at, policy in enumerate(configuration.policies):
+        if policy.trust_device:
+            _warn_of_trust(document, ("policies", at, "trust_device"), policy, configuration.clients)
+        _warn_of_unenrolled(document, ("policies", at, "unenrolled"), policy, configuration)
+        _warn_of_station(document, ("policies", at), policy, configuration.clients)
+
+
+def _warn_of_unenrolled(document: Document, path: KeyPath, policy: Policy, configuration: Configuration) -> None:
+    if policy.unenrolled and policy.unenrolled < datetime.now(configuration.timezone).date():
+        document.warn("is over: nobody is let in by it any more; take reject, or another day", *path)
+
+
+def _warn_of_station(document: Document, path: KeyPath, policy: Policy, clients: Iterable[Client]) -> None:
+    """A login without a second factor that rests on what nobody vouches for."""
+    spares = policy.second_factor is not SecondFactor.REQUIRED or policy.unenrolled
+    if not spares or not _asks_for_station(policy.when):
+        return
+    worthless = [each.name for each in clients if each.station == "none" and _may_match(policy.when, each)]
+    if worthless:
+        text = (
+            "rests on the station, which is worth nothing at {}; say what it is worth there (station: mac or ip)"
+        )
+        document.warn(text.format(", ".join(worthless[:3])), *path, "when")
+
+
+def _asks_for_station(when: When) -> bool:
+    inner = (*(when.all or ()), *(when.any or ()), *(when.not_ or ()))
+    return when.station is not None or any(map(_asks_for_station, inner))
+
+
+def _warn_of_trust(document: Document, path: KeyPath, policy: Policy, clients: Iterable[Client]) -> None:
+    """Trust that can never be given.  A policy that matches no client at all is told of where it says so."""
+    if policy.second_factor is SecondFactor.NEVER:
+        document.warn("is of no use beside second_factor: never, where no code is asked for anyway", *path)
+        return
+    stations = {client.station for client in clients if _may_match(policy.when, client)}
+    if stations == {"none"}:
+        text = "no client that it could match says what a station is worth (station: mac or ip): none is trusted"
+        document.warn(text, *path)
+
+
+def _may_match(when: When, client: Client) -> bool:
+    named = when.client is None or client.name in when.client
+    return named and (when.client_group is None or not set(when.client_group).isdisjoint(client.groups))

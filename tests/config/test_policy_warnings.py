@@ -1,0 +1,111 @@
+"""What works of the policies and yet cannot be meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.config.support import SECOND_CLIENT, SMALL, Folder, client, policy, spoilt, two_clients
+
+MORE = "  - {name: b, when: {client: vpn, group: g}}\n  - {name: c, when: {client: vpn, user: u}}\n"
+
+
+class TestHidden:
+    def test_policies_are_told_by_what_comes_first(self, folder: Folder) -> None:
+        assert folder.warnings(SMALL + MORE) == [
+            f'{line}: policies[{at}]: never decides: "vpn", from line 12 on, comes first and takes all that it would; '
+            "move it up"
+            for line, at in ((14, 1), (15, 2))
+        ]
+
+    def test_policies_are_told_by_all_that_come_first(self, folder: Folder) -> None:
+        text = two_clients(SECOND_CLIENT) + "  - {name: b, when: {client: wifi}}\n"
+        both = "  - {name: c, when: {client: [vpn, wifi], days: mon}}\n"
+        assert folder.warnings(text) == []
+        (warning,) = folder.warnings(text + both)
+        assert warning.startswith('16: policies[2]: never decides: "vpn", "b", from line 13 on, comes first')
+
+    def test_no_others_are_told(self, folder: Folder) -> None:
+        text = spoilt("{client: vpn}", "{client: vpn, group: x}")
+        assert folder.warnings(text + MORE) == []
+
+
+class TestUnenrolled:
+    def test_whose_last_day_is_over(self, folder: Folder) -> None:
+        assert folder.warnings(policy("unenrolled: allow_until 2020-02-29")) == [
+            "14: policies[0].unenrolled: is over: nobody is let in by it any more; take reject, or another day"
+        ]
+
+    @pytest.mark.parametrize("written", ["allow_until 2999-12-31", "allow_until 9999-12-31", "reject"])
+    def test_not_before_it_is(self, folder: Folder, written: str) -> None:
+        assert folder.warnings(policy(f"unenrolled: {written}")) == []
+
+
+class TestStation:
+    @pytest.mark.parametrize("spares", ["second_factor: when_enrolled", "second_factor: never", None])
+    @pytest.mark.parametrize(
+        "when",
+        ["client: vpn, station: 10.0.0.0/8", "client: vpn, any: [{days: mon}, {not: {station: 00-11-22-*}}]"],
+    )
+    def test_that_spares_a_second_factor_must_be_worth_something(
+        self, folder: Folder, spares: str | None, when: str
+    ) -> None:
+        text = policy(spares or "unenrolled: allow_until 2999-12-31").replace("{client: vpn}", f"{{{when}}}")
+        assert folder.warnings(text) == [
+            "13: policies[0].when: rests on the station, which is worth nothing at vpn; say what it is worth there "
+            "(station: mac or ip)"
+        ]
+        worth = text.replace("    secret", "    station: mac\n    secret")
+        assert folder.warnings(worth) == []
+
+    def test_that_spares_nobody_anything_may_be_worth_nothing(self, folder: Folder) -> None:
+        assert folder.warnings(spoilt("{client: vpn}", "{client: vpn, station: 10.0.0.0/8}")) == []
+
+    def test_is_asked_about_at_those_clients_that_the_policy_may_match(self, folder: Folder) -> None:
+        elsewhere = client("station: ip").replace("directory:\n", SECOND_CLIENT + "directory:\n")
+        text = elsewhere + "    second_factor: when_enrolled\n"
+        assert folder.warnings(text.replace("{client: vpn}", "{client: vpn, station: 10.0.0.0/8}")) == []
+        (warning,) = folder.warnings(text.replace("{client: vpn}", "{client_group: wlan, station: 10.0.0.0/8}"))
+        assert "is worth nothing at wifi;" in warning
+
+
+class TestClients:
+    def test_that_are_not_there(self, folder: Folder) -> None:
+        """The contract's own block names a client that it does not have."""
+        text = two_clients(SECOND_CLIENT).replace("client: vpn", "client: [vpn, wfi], client_group: lan")
+        assert folder.warnings(text) == [
+            '14: policies[0].when.client[1]: there is no client "wfi", so this never holds; did you mean "wifi"?',
+            '14: policies[0].when.client_group: there is no client group "lan", so this never holds; '
+            'did you mean "wlan"?',
+        ]
+
+
+class TestTrust:
+    @pytest.mark.parametrize(
+        ("when", "station", "warned"),
+        [
+            ("{client: vpn}", "none", True),
+            ("{client: vpn}", "ip", True),  # it is another client's
+            ("{client: wifi}", "none", True),
+            ("{client: wifi}", "ip", False),
+            ("{client: wifi}", "mac", False),
+            ("{client: [vpn, wifi]}", "mac", False),
+            ("{client_group: wlan}", "mac", False),
+            ("{client_group: wlan}", "none", True),
+            ("{client: vpn, client_group: wlan}", "mac", False),  # it matches nobody, which is another's to tell
+            ("{user: alice}", "mac", False),
+            ("{user: alice}", "none", True),
+        ],
+    )
+    def test_where_no_client_says_what_a_station_is_worth(
+        self, folder: Folder, when: str, station: str, warned: bool
+    ) -> None:
+        text = two_clients(SECOND_CLIENT.replace("]}", f"], station: {station}}}")).replace("{client: vpn}", when)
+        assert folder.warnings(text + "    trust_device: true\n") == [
+            "15: policies[0].trust_device: no client that it could match says what a station is worth "
+            "(station: mac or ip): none is trusted"
+        ] * warned  # fmt: skip
+        assert folder.warnings(text + "    trust_device: false\n") == []
+
+    def test_that_spares_nothing(self, folder: Folder) -> None:
+        (warning,) = folder.warnings(policy("second_factor: never", "trust_device: true"))
+        assert warning.startswith("15: policies[0].trust_device: is of no use beside second_factor: never")
