@@ -18,12 +18,12 @@ from radius_mfa.assembly.footing import GRACE, Footing
 from radius_mfa.assembly.listening import Opened, context_of, kind_of
 from radius_mfa.assembly.lookout import Lookout
 from radius_mfa.assembly.reload import Prepared
-from radius_mfa.assembly.rules import clients_of, rules_of, texts_of
+from radius_mfa.assembly.rules import clients_of, dictionary_of, rules_of, texts_of
 from radius_mfa.assembly.upkeep import SourceKeeper
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
 from radius_mfa.config.values import Endpoint
-from radius_mfa.core.conversation import Conversation, Ports
+from radius_mfa.core.conversation import Conversation, Ports, Rules
 from radius_mfa.core.mailing import Mailing
 from radius_mfa.core.messages import AccessRequest, Nas, Reply
 from radius_mfa.core.ports import Directory, Mailer
@@ -36,7 +36,6 @@ from radius_mfa.transports.radsec import RadsecListener, RadsecPorts
 from radius_mfa.transports.udp import UdpListener
 from radius_mfa.wire.clients import Clients
 from radius_mfa.wire.desk import KnownReplies, Link, Send
-from radius_mfa.wire.dictionary import Dictionary
 from radius_mfa.wire.exchange import Answer, Exchange
 from radius_mfa.wire.sources import Sources
 
@@ -113,7 +112,6 @@ class Answering:
         self.sources = Sources()
         self.source_keeper = SourceKeeper(self.sources, footing.store, footing.clock)
         self.shields = Shields(surroundings.tell_wrong)
-        self.dictionary = Dictionary.shipped()
         self.udp: list[UdpListener] = []
         self.radsec: dict[int, RadsecListener] = {}
         self._replies: KnownReplies = {}
@@ -214,7 +212,7 @@ class Answering:
 
     async def _make(self, loaded: Loaded) -> tuple[Working, KnownReplies]:
         """All of it, and what has been answered so far, as it will know it."""
-        configuration, footing = loaded.configuration, self._footing
+        configuration, footing, dictionary = loaded.configuration, self._footing, dictionary_of(loaded)
         async with AsyncExitStack() as stack:
             clients = clients_of(configuration)
             listeners = enumerate(configuration.listen)
@@ -225,7 +223,8 @@ class Answering:
             stack.push_async_callback(directory.close)
             backends = backends_of(configuration, footing.store, footing.sealer, directory, self._logins)
             metered = MeteredDirectory(directory, footing.clock, footing.meter, footing.health)
-            conversation = conversation_of(configuration, backends, metered, self._surroundings.mailer)
+            rules = rules_of(configuration, dictionary)
+            conversation = conversation_of(rules, backends, metered, self._surroundings.mailer)
             is_ready = self._is_ready if configuration.status_server == "ready" else _always
             texts = texts_of(configuration)
             service = Service(conversation, texts, audit, footing.clock, backends.entropy, footing.meter, is_ready)
@@ -235,7 +234,7 @@ class Answering:
         exchange = Exchange(
             clients,
             self._surroundings.over(service.answer),
-            self.dictionary,
+            dictionary,
             footing.meter,
             footing.clock,
             log,
@@ -291,9 +290,7 @@ class Answering:
         return found
 
 
-def conversation_of(
-    configuration: model.Configuration, backends: Backends, directory: Directory, mailer: Mailer
-) -> Conversation:
+def conversation_of(rules: Rules, backends: Backends, directory: Directory, mailer: Mailer) -> Conversation:
     """The login, with what it asks of the world."""
     mailing = None
     if backends.mailed is not None:
@@ -308,7 +305,7 @@ def conversation_of(
         backends.trusted,
         mailing,
     )
-    return Conversation(ports, rules_of(configuration))
+    return Conversation(ports, rules)
 
 
 def _always() -> bool:

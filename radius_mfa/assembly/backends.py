@@ -91,15 +91,7 @@ def backends_of(
     totp_settings = configuration.factors.totp or model.Totp()
     clock, entropy = SystemClock(), SystemEntropy()
     totp = TotpFactor(sealer, totp_settings.window)
-    mail = configuration.factors.mail
-    mailed = None
-    if mail is not None:
-        mailed = MailFactor(sealer, entropy, MailRules(mail.lifetime, mail.per_day, mail.cooldown))
-    factors: dict[FactorKind, Factor] = {FactorKind.TOTP: totp} if configuration.factors.totp else {}
-    if mailed:
-        factors[FactorKind.MAIL] = mailed
-    if configuration.factors.recovery_codes:
-        factors[FactorKind.RECOVERY_CODES] = RecoveryFactor(sealer)
+    factors, mailed = factors_of(configuration.factors, sealer, entropy)
     lifetime = configuration.trusted_devices.lifetime
     return Backends(
         directory=directory,
@@ -114,6 +106,22 @@ def backends_of(
         clock=clock,
         entropy=entropy,
     )
+
+
+def factors_of(
+    served: model.Factors, sealer: Sealer, entropy: Entropy
+) -> tuple[dict[FactorKind, Factor], MailedFactor | None]:
+    """The factors that are configured, and the one whose codes are mailed, where there is one."""
+    factors: dict[FactorKind, Factor] = {}
+    mailed = None
+    if served.totp:
+        factors[FactorKind.TOTP] = TotpFactor(sealer, served.totp.window)
+    if mail := served.mail:
+        mailed = MailFactor(sealer, entropy, MailRules(mail.lifetime, mail.per_day, mail.cooldown))
+        factors[FactorKind.MAIL] = mailed
+    if served.recovery_codes:
+        factors[FactorKind.RECOVERY_CODES] = RecoveryFactor(sealer)
+    return factors, mailed
 
 
 async def open_store(

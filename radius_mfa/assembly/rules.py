@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
+from radius_mfa.assembly.policies import policies_of
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded, load_usable
-from radius_mfa.config.messages import Languages, load_messages
+from radius_mfa.config.messages import Messages, read_messages
+from radius_mfa.config.profiles import GATEWAYS, Gateway
 from radius_mfa.core import usernames
 from radius_mfa.core.conversation import Rules
 from radius_mfa.core.enrolment import EnrolmentRules
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.guard import Guard
 from radius_mfa.core.messages import FactorKind, Nas
-from radius_mfa.core.policy import (
-    ClientGroupIs,
-    ClientIs,
-    Condition,
-    DaysAre,
-    GroupIs,
-    HoursAre,
-    Policy,
-    UserIs,
-    fold_group,
-)
 from radius_mfa.core.usernames import Naming
 from radius_mfa.data import CONFIG
 from radius_mfa.service.texts import Texts
@@ -40,30 +31,39 @@ def load(path: Path, environment: Mapping[str, str]) -> Loaded:
     Those of the texts in `messages` come once there is no other.
     """
     loaded = load_usable(path, environment, Dictionary.shipped())
-    if loaded.configuration.messages is not None:
-        messages_of(loaded.configuration)  # what is wrong in there is a problem of the configuration
-    return loaded
+    if loaded.configuration.messages is None:
+        return loaded
+    messages = messages_of(loaded.configuration)  # what is wrong in there is a problem of the configuration
+    return replace(loaded, warnings=loaded.warnings + messages.warnings)
 
 
-def messages_of(configuration: model.Configuration) -> Languages:
+def dictionary_of(loaded: Loaded) -> Dictionary:
+    """The attributes by name: those that are shipped, and those of the administrator's own files."""
+    return loaded.dictionary or Dictionary.shipped()
+
+
+def messages_of(configuration: model.Configuration) -> Messages:
     """What users are told.  Raises ConfigurationError."""
-    return load_messages(CONFIG / "messages", configuration.messages)
+    profiles = [*GATEWAYS, *configuration.profiles]
+    return read_messages(CONFIG / "messages", configuration.messages, profiles, configuration.contact)
 
 
 def texts_of(configuration: model.Configuration) -> Texts:
     """What users are told, with what the configuration has to put in."""
-    ldap = configuration.directory.ldap
-    return Texts(messages_of(configuration), configuration.contact, ldap.password_url if ldap else None)
+    messages, ldap = messages_of(configuration), configuration.directory.ldap
+    own = {name: messages.worded_for(name, profile.like) for name, profile in configuration.profiles.items()}
+    password_url = ldap.password_url if ldap else None
+    return Texts(messages.languages, configuration.contact, password_url, {**messages.profiles, **own})
 
 
-def nas_of(client: model.Client) -> Nas:
+def nas_of(client: model.Client, gateway: Gateway) -> Nas:
     """A client as the core knows it: without its secret."""
     return Nas(
         name=client.name,
-        profile=client.profile,
+        profile=gateway.profile,
         groups=frozenset(client.groups),
-        timeout=client.timeout,
-        retries=client.retries,
+        timeout=gateway.timeout,
+        retries=gateway.retries,
         station=client.station,
         naming=Naming(client.realms, client.realm_required),
         probe_users=frozenset(map(usernames.fold, client.probe_users)),
@@ -74,7 +74,7 @@ def clients_of(configuration: model.Configuration) -> Clients:
     """The clients as the wire knows them."""
     return Clients(
         Client(
-            nas_of(client),
+            nas_of(client, configuration.gateway_of(client)),
             client.address if client.secret else (),
             tuple(secret.reveal().encode() for secret in client.secret),
             client.message_authenticator,
@@ -86,45 +86,11 @@ def clients_of(configuration: model.Configuration) -> Clients:
     )
 
 
-def policies_of(configuration: model.Configuration) -> tuple[Policy, ...]:
-    """The policies, in the order they decide."""
-    return tuple(
-        Policy(
-            name=policy.name,
-            conditions=tuple(_conditions(policy.when)),
-            second_factor=policy.second_factor,
-            factors=configuration.factors_of(policy),
-            trust_device=policy.trust_device,
-            reply=policy.reply_attributes,
-        )
-        for policy in configuration.policies
-    )
-
-
-# Every condition there is, by its key, the cheapest to refute first.
-_CONDITIONS: dict[str, Callable[[Any], Condition]] = {
-    "client": lambda names: ClientIs(frozenset(names)),
-    "client_group": lambda names: ClientGroupIs(frozenset(names)),
-    "user": lambda names: UserIs(frozenset(map(usernames.fold, names))),
-    "group": lambda names: GroupIs(frozenset(map(fold_group, names))),
-    "days": lambda days: DaysAre(frozenset().union(*days)),
-    "hours": lambda hours: HoursAre(tuple((each.start, each.end) for each in hours)),
-}
-
-
-def _conditions(when: model.When) -> list[Condition]:
-    """The conditions of a policy.  One we cannot build is an error: without it the policy would match more."""
-    asked = when.model_fields_set
-    if unknown := asked - _CONDITIONS.keys():
-        raise ConfigurationError(f"policies: when: {min(unknown)}: there is no such condition")
-    return [build(getattr(when, key)) for key, build in _CONDITIONS.items() if key in asked]
-
-
-def rules_of(configuration: model.Configuration) -> Rules:
+def rules_of(configuration: model.Configuration, dictionary: Dictionary) -> Rules:
     """What the conversation goes by."""
     lockout = configuration.lockout
     return Rules(
-        policies=policies_of(configuration),
+        policies=policies_of(configuration, dictionary),
         guard=Guard(lockout.failures, lockout.durations, lockout.suspend_after),
         challenge_lifetime=configuration.challenge_lifetime,
         zone=configuration.timezone,

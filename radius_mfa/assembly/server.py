@@ -16,14 +16,13 @@ from radius_mfa.assembly.listening import Sockets, open_sockets
 from radius_mfa.assembly.privileges import become
 from radius_mfa.assembly.reload import News, read
 from radius_mfa.config.load import Loaded
-from radius_mfa.wire.dictionary import Dictionary
 from radius_mfa.wire.exchange import Answer
 
 log = structlog.get_logger()
 
 
 class Server:
-    """`addresses`: what is listened on, in the order of the YAML.  `dictionary`: the attributes by name."""
+    """`addresses`: what is listened on, in the order of the YAML."""
 
     def __init__(self, loaded: Loaded, sockets: Sockets, footing: Footing) -> None:
         self._started = self._loaded = loaded
@@ -32,7 +31,6 @@ class Server:
         alone = Surroundings(self._background, tell_nobody, _tell_nobody_of_signer, _here)
         self._answering = Answering(footing, alone)
         self.addresses = sockets.addresses
-        self.dictionary: Dictionary = self._answering.dictionary
 
     @classmethod
     async def start(cls, loaded: Loaded) -> Server:

@@ -77,7 +77,7 @@ def audit(
     _check(asked["outcomes"], asked["sources"], asked["logins"])
     path, zone = _where(file)
     query = Query(
-        **asked, masked=masked, since=_moment("--since", since, zone), until=_moment("--until", until, zone)
+        **asked, masked=masked, since=moment("--since", since, zone), until=moment("--until", until, zone)
     )
     search = Search(path, query)
     hits = search.hits(last)
@@ -124,7 +124,7 @@ def _where(file: Path | None) -> tuple[Path, tzinfo | None]:
     return path, configuration.timezone
 
 
-def _moment(option: str, written: str | None, zone: tzinfo | None) -> datetime | None:
+def moment(option: str, written: str | None, zone: tzinfo | None) -> datetime | None:
     """When that was, in UTC; without an offset, in `zone`."""
     from radius_mfa.config.values import duration
 

@@ -19,11 +19,17 @@ _NOBODY = "radius-mfa-check"  # a name to look for; that nobody has it is an ans
 @click.command()
 @config_option
 @click.option("--probe", is_flag=True, help="Also try the key file, the store, the directory and the mail server.")
-def check(probe: bool) -> None:
+@click.option("--schema", is_flag=True, help="Print what the YAML may say as a JSON Schema, for editors, and end.")
+def check(probe: bool, schema: bool) -> None:
     """Check the configuration: every error and warning at once, one line each.
 
     Exit status 0 when there is none, or only warnings; 2 for errors; 1 when something probed does not work.
     """
+    if schema:
+        from radius_mfa.config.schema import as_json
+
+        click.echo(as_json(), nl=False)
+        return
     loaded = load_configuration()
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -39,6 +39,7 @@ def demo(once: bool) -> None:
 
 
 async def _demo(folder: Path, once: bool) -> None:
+    from radius_mfa.assembly.rules import dictionary_of
     from radius_mfa.assembly.server import Server
     from radius_mfa.cli.mail_catcher import mail_catcher
     from radius_mfa.cli.over_udp import OverUdp
@@ -53,7 +54,7 @@ async def _demo(folder: Path, once: bool) -> None:
         seed = await _enrol(loaded)
         server = await Server.start(loaded)
         try:
-            rounds = Rounds(OverUdp(server.addresses[0], secret.encode()), server.dictionary)
+            rounds = Rounds(OverUdp(server.addresses[0], secret.encode()), dictionary_of(loaded))
             wrong = await asyncio.to_thread(_logins, rounds, _App(seed), mails)
             if wrong:
                 refuse(f"demo: {wrong} of the logins did not go as they should")

@@ -16,6 +16,7 @@ from radius_mfa.cli.common import REFUSED, config_option, load_configuration
 if TYPE_CHECKING:
     from radius_mfa.cli.rounds import Transport
     from radius_mfa.cli.tls_options import TlsOptions
+    from radius_mfa.wire.dictionary import Dictionary
 
 _TRIES = 3
 
@@ -60,7 +61,6 @@ def login(
     from radius_mfa.cli.rounds import Rounds
     from radius_mfa.cli.tls_options import TlsOptions
     from radius_mfa.core.messages import Code
-    from radius_mfa.wire.dictionary import Dictionary
 
     options = TlsOptions(**tls)
     if radsec:
@@ -77,9 +77,21 @@ def login(
     if password is None:
         password = str(click.prompt("Password", err=True, hide_input=sys.stdin.isatty()))
     with way as transport:
-        code = Rounds(transport, Dictionary.shipped()).login(username, password, answer)
+        code = Rounds(transport, _dictionary()).login(username, password, answer)
     if code is not Code.ACCESS_ACCEPT:
         sys.exit(REFUSED)
+
+
+def _dictionary() -> Dictionary:
+    """The attributes by name: the configuration's, where there is one that can be used."""
+    from radius_mfa.assembly.rules import dictionary_of
+    from radius_mfa.core.errors import ConfigurationError
+    from radius_mfa.wire.dictionary import Dictionary
+
+    try:
+        return dictionary_of(load_configuration())
+    except ConfigurationError:
+        return Dictionary.shipped()
 
 
 # --- over UDP -----------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ _COMMANDS = {
     "clients": ("clients", "Who sends Message-Authenticator, and who does not."),
     "demo": ("demo", "Show complete logins against a server of its own, then keep it running."),
     "device": ("device", "Trusted devices."),
+    "explain": ("explain", "What would become of a login, and why; or what another configuration changes."),
+    "hash": ("hash", "The argon2id hash of a password, for accounts in the YAML."),
     "keys": ("keys", "The key file that seals what is stored."),
     "login": ("login", "Try a login, round by round, and show every packet."),
     "serve": ("serve", "Run the server in the foreground."),

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from radius_mfa.data import CONFIG
 from radius_mfa.stores.key_file import create_key_file, read_key_file
 from tests.cli.support import run_cli
 from tests.peers.slapd import Slapd, free_port
@@ -53,6 +54,11 @@ def test_what_this_version_has_no_feature_for_is_an_error(config: Path) -> None:
         config, "key_file: key", "key_file: key\nportal: {listen: 127.0.0.1:8080, url: 'https://mfa.example.org'}"
     )
     assert "portal: not available in this version" in run_cli("check", "--config", config).line(2)
+
+
+def test_the_schema_is_printed_without_a_configuration() -> None:
+    ran = run_cli("check", "--schema", "--config", "/nowhere").worked()
+    assert (ran.out, ran.err) == ((CONFIG / "schema.json").read_text(), "")
 
 
 def test_a_number_that_no_machine_reads_is_one_line(config: Path) -> None:

@@ -20,7 +20,20 @@ from tests.cli.support import run_cli, run_process
 # The module, beside the command of the same name that is in it.
 serve = importlib.import_module("radius_mfa.cli.serve")
 
-COMMANDS = ("audit", "check", "clients", "demo", "device", "keys", "login", "serve", "token", "user")
+COMMANDS = (
+    "audit",
+    "check",
+    "clients",
+    "demo",
+    "device",
+    "explain",
+    "hash",
+    "keys",
+    "login",
+    "serve",
+    "token",
+    "user",
+)
 
 
 def test_it_runs_as_a_module_too() -> None:
