@@ -1,4 +1,4 @@
-"""What the documentation names is there: every test it cites, every file it links to."""
+"""What the documentation names is there: every test it cites, every file it links to; its YAML loads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from radius_mfa.config.load import load
+from radius_mfa.wire.dictionary import Dictionary
+
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+# Those whose YAML names no files.
+TO_LOAD = [ROOT / "docs" / "policies.md", *sorted(ROOT.glob("docs/gateways/*.md"))]
 _CITED = re.compile(r"`(?:tests/)?((?:[a-z_0-9]+/)*test_[a-z_0-9]+)(?:\.py)?(?:::(test_[a-z_0-9]+))?`")
 _LINKED = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
@@ -39,3 +44,43 @@ def test_the_threats_are_answered_by_tests() -> None:
     assert len(rows) >= 20
     for row in rows:
         assert cited(row), row
+
+
+def blocks(page: Path) -> list[str]:
+    """What a page has for the YAML."""
+    return re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+# What a page leaves out.
+REST = {
+    "listen": "listen: [{udp: 0.0.0.0:1812}]\n",
+    "directory": """\
+directory:
+  ldap:
+    servers: ldaps://ldap.example.org
+    bind_dn: cn=radius,dc=example,dc=org
+    bind_password: ${LDAP_PASSWORD}
+    base_dn: ou=people,dc=example,dc=org
+""",
+    "clients": 'clients: [{name: vpn, address: 192.0.2.10, secret: "${SECRET}"}]\n',
+    "policies": "policies:\n  - {name: staff, when: {client: vpn}}\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "block"),
+    [(page, block) for page in TO_LOAD for block in blocks(page)],
+    ids=[f"{page.stem}-{at}" for page in TO_LOAD for at, _ in enumerate(blocks(page))],
+)
+def test_what_a_page_says_is_a_configuration_that_nobody_is_warned_of(
+    page: Path, block: str, tmp_path: Path
+) -> None:
+    rest = (text for key, text in REST.items() if not re.search(rf"^{key}:", block, re.MULTILINE))
+    text = block + "".join(rest)
+    path = tmp_path / "radius-mfa.yaml"
+    path.write_text(text)
+    environment = {name: f"{name} at random" for name in re.findall(r"\$\{([A-Z_]+)\}", text)}
+
+    loaded = load(path, environment, Dictionary.shipped())
+
+    assert loaded.warnings == ()

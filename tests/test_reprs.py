@@ -24,6 +24,8 @@ _SECRET = re.compile(
 # Fields that may be seen, with the reason.
 SHOWN = {
     "Accept.attributes": "what a policy returns, which stands in the YAML for everybody who reads that",
+    "AttributeIs.tests": "functions",
+    "AttributeIs.show": "a function",
     "Attempt.digest": "made with a key that nobody sees",
     "Attempt.login": "the number of a login",
     "Attempt.other_digests": "made with keys that nobody sees",
@@ -46,6 +48,8 @@ SHOWN = {
     "Node.keys": "the ids of keys",
     "RecoveryCodeUse.code_id": "the number of a row",
     "Reply.attributes": "what a policy returns",
+    "Returns.entry_attributes": "the names of attributes",
+    "StaticUser.attributes": "what policies return, as of a directory",
     "Static.wrong_passwords": "how many",
     "User.attributes": "what a directory says of a user; never a password",
 }

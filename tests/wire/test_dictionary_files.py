@@ -1,0 +1,184 @@
+"""An administrator's own dictionary files: what is in them works, and a slip in them is one line."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from radius_mfa.core.errors import ConfigurationError
+from radius_mfa.wire.dictionary import Dictionary, DictionaryError
+
+FREERADIUS = Path("/usr/share/freeradius")  # Debian's freeradius-common
+ACME = """\
+# As vendors hand them out.
+VENDOR          Acme    60000
+BEGIN-VENDOR    Acme
+ATTRIBUTE       Acme-Role       1       string
+ATTRIBUTE       Acme-Level      2       integer
+VALUE           Acme-Level      Low     1
+VALUE           Acme-Level      High    2
+END-VENDOR      Acme
+"""
+
+
+ALREADY = "is another attribute already; remove the line, or take another name"
+
+
+def extended(folder: Path, text: str) -> Dictionary:
+    file = folder / "dictionary.acme"
+    file.write_text(text)
+    return Dictionary.shipped().with_file(file)
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    """Each from the name of the file on."""
+    with pytest.raises(ConfigurationError) as raised:
+        extended(folder, text)
+    return [each.replace(f"{folder}/", "") for each in raised.value.problems]
+
+
+def test_what_is_in_it_is_written_and_shown_by_name(tmp_path: Path) -> None:
+    """RFC 2865 §5.26"""
+    found = extended(tmp_path, ACME)
+    number, octets = found.encode("Acme-Level", "high")
+    assert (number, octets.hex()) == (26, "0000ea60020600000002")
+    assert found.show(number, octets) == ("Acme-Level", "High")
+    assert found.encode("Class", "staff") == Dictionary.shipped().encode("Class", "staff")
+    with pytest.raises(DictionaryError, match="unknown attribute"):
+        Dictionary.shipped().encode("Acme-Level", "high")
+
+
+def test_several_are_read_one_after_another(tmp_path: Path) -> None:
+    first = extended(tmp_path, ACME)
+    more = tmp_path / "dictionary.more"
+    more.write_text("VALUE Acme-Level None 0\nATTRIBUTE Acme-Other 3 octets Acme\n")
+    second = first.with_file(more)
+    assert second.encode("Acme-Level", "none")[1][-1] == 0
+    assert second.encode("Acme-Role", "x") == first.encode("Acme-Role", "x")
+    assert second.number("Acme-Other") == (60000, 3)
+
+
+def test_it_is_read_anew_each_time(tmp_path: Path) -> None:
+    before = extended(tmp_path, ACME)
+    after = extended(tmp_path, ACME.replace("High    2", "High    7"))
+    assert [each.encode("Acme-Level", "High")[1][-1] for each in (before, after)] == [2, 7]
+
+
+def test_it_may_say_again_what_is_shipped(tmp_path: Path) -> None:
+    found = extended(
+        tmp_path, "VENDOR Cisco 9\nATTRIBUTE Class 25 octets\nATTRIBUTE Cisco-AVPair 1 string Cisco\n"
+    )
+    assert found.encode("Class", "staff") == (25, b"staff")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            ACME.replace("ATTRIBUTE       Acme-R", "ATRIBUTE Acme-R"),
+            "4: unknown statement 'ATRIBUTE'; did you mean ATTRIBUTE?",
+        ),
+        (
+            "{}\n",
+            "1: unknown statement '{}'; here can stand ATTRIBUTE, VALUE, VENDOR, BEGIN-VENDOR, END-VENDOR, "
+            "$INCLUDE",
+        ),
+        (ACME.replace("string", "text"), "4: Illegal type: text"),
+        (ACME.replace("       1       string", "       one     string"), "4: Illegal attribute code: one"),
+        (ACME.replace("       1       string", ""), "4: Incorrect number of tokens for attribute definition"),
+        (
+            ACME.replace("BEGIN-VENDOR    Acme", "BEGIN-VENDOR    Acne"),
+            "3: Unknown vendor Acne in begin-vendor statement",
+        ),
+        (
+            ACME.replace("Low     1", "Low     one"),
+            "6: Illegal value one for attribute Acme-Level: invalid literal for int() with base 0: 'one'",
+        ),
+        (
+            ACME.replace("Acme-Level      Low", "Acme-Lebel      Low"),
+            "6: a value of Acme-Lebel, which is no attribute; did you mean Acme-Level?",
+        ),
+        ("VALUE Nothing-Like-It Low 1\n", "1: a value of Nothing-Like-It, which is no attribute"),
+        (ACME.replace("60000", "sixty"), "2: Illegal vendor code: sixty"),
+        (ACME.replace("60000", "0x1000000"), "2: the number of a vendor is from 1 to 16777215 (RFC 2865 §5.26)"),
+        ("VENDOR Cisco 60000\n", "1: vendor Cisco is 9 already; remove the line, or take another name"),
+        ("ATTRIBUTE Class 224 octets\n", f"1: Class {ALREADY}"),
+        ("ATTRIBUTE class 25 string\n", f"1: class {ALREADY}"),
+        ("ATTRIBUTE State 24 tlv\n", f"1: State {ALREADY}"),
+        (
+            "ATTRIBUTE Acme 224 tlv\nBEGIN-TLV Acme\nATTRIBUTE Acme-Inner 1 string\nEND-TLV Acme\n",
+            "2: attributes within attributes are not served; remove all up to END-TLV",
+        ),
+        ("$INCLUDE dictionary.nowhere\n", "1: cannot be read: dictionary.nowhere: No such file or directory"),
+        ("$INCLUDE dictionary.acme\n", "1: Recursive include of dictionary.acme"),
+    ],
+)
+def test_a_slip_is_one_line_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    assert problems(tmp_path, text) == [f"dictionary.acme:{said}"]
+
+
+def test_all_of_one_kind_are_told_at_once(tmp_path: Path) -> None:
+    text = ACME.replace("VALUE ", "VALEU ")
+    assert problems(tmp_path, text) == [
+        f"dictionary.acme:{line}: unknown statement 'VALEU'; did you mean VALUE?" for line in (6, 7)
+    ]
+
+
+def test_a_slip_in_a_file_that_it_includes_is_told_of_that_file(tmp_path: Path) -> None:
+    (tmp_path / "vendors").mkdir()
+    included = tmp_path / "vendors" / "dictionary.included"
+    for text, said in (("ATTRIBUTE A 1 text\n", "Illegal type: text"), ("VALEU\n", "unknown statement 'VALEU'")):
+        included.write_text(text)
+        (problem,) = problems(tmp_path, "$INCLUDE vendors/dictionary.included\n")
+        assert problem.startswith(f"vendors/dictionary.included:1: {said}")
+    included.write_bytes(b"\xff")
+    assert problems(tmp_path, "# first\n$INCLUDE vendors/dictionary.included\n") == [
+        "dictionary.acme:2: cannot be read: not UTF-8"
+    ]
+
+
+def test_what_is_not_served_is_left_out_and_named(tmp_path: Path) -> None:
+    """Vendors have types of their own, and whoever is given their file cannot mend it."""
+    text = ACME + (
+        "ATTRIBUTE Acme-Signed 3 signed Acme\nATTRIBUTE Acme-Flag 4 bool Acme\n"
+        "ATTRIBUTE Acme-Wide 1000 string Acme\n"
+        "VALUE Acme-Flag Yes 1\nVALUE Acme-Signed Minus -1\n"
+    )
+    found = extended(tmp_path, text)
+    assert found.unserved == {tmp_path / "dictionary.acme": ("Acme-Flag", "Acme-Signed", "Acme-Wide")}
+    assert found.number("Acme-Role") == (60000, 1)
+    with pytest.raises(DictionaryError, match="unknown attribute 'Acme-Wide'"):
+        found.encode("Acme-Wide", "x")
+
+
+def test_a_named_value_that_does_not_fit_behind_a_tag_is_refused(tmp_path: Path) -> None:
+    """RFC 2868 §3.1: three octets are left."""
+    found = extended(tmp_path, "ATTRIBUTE Acme-Tagged 224 integer has_tag\nVALUE Acme-Tagged All 0xffffffff\n")
+    with pytest.raises(DictionaryError, match="4294967295 is too large: 16777215 is the most"):
+        found.encode("Acme-Tagged", "All")
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "dictionary.acme"
+    with pytest.raises(ConfigurationError) as raised:
+        Dictionary.shipped().with_file(file)
+    assert raised.value.problems == (f"{file}: cannot be read: {file}: No such file or directory",)
+
+
+def test_the_files_of_freeradius_are_read_or_refused_with_their_places() -> None:
+    """What pyrad would say of them on stderr is said by us."""
+    names = ("aruba", "ascend", "juniper", "paloalto", "rfc2865", "rfc7499", "wimax.wichorus", "zyxel")
+    read, refused = [], []
+    for name in names:
+        file = FREERADIUS / f"dictionary.{name}"
+        try:
+            Dictionary.shipped().with_file(file)
+        except ConfigurationError as wrong:
+            refused += [each.partition(": ")[0].rpartition(":")[0] for each in wrong.problems]
+        else:
+            read.append(name)
+    assert {"aruba", "paloalto", "rfc2865", "zyxel"} <= set(read)
+    assert set(refused) <= {f"{FREERADIUS}/dictionary.{name}" for name in names}
+    assert logging.getLogger("pyrad").handlers
