@@ -12,8 +12,8 @@ MORE = "  - {name: b, when: {client: vpn, group: g}}\n  - {name: c, when: {clien
 class TestHidden:
     def test_policies_are_told_by_what_comes_first(self, folder: Folder) -> None:
         assert folder.warnings(SMALL + MORE) == [
-            f'{line}: policies[{at}]: never decides: "vpn", from line 12 on, comes first and takes all that it would; '
-            "move it up"
+            f'{line}: policies[{at}]: never decides: "vpn", from line 12 on, comes first and takes all '
+            "that it would; move it up"
             for line, at in ((14, 1), (15, 2))
         ]
 
@@ -51,8 +51,8 @@ class TestStation:
     ) -> None:
         text = policy(spares or "unenrolled: allow_until 2999-12-31").replace("{client: vpn}", f"{{{when}}}")
         assert folder.warnings(text) == [
-            "13: policies[0].when: rests on the station, which is worth nothing at vpn; say what it is worth there "
-            "(station: mac or ip)"
+            "13: policies[0].when: rests on the station, which is worth nothing at vpn; say what it is worth "
+            "there (station: mac or ip)"
         ]
         worth = text.replace("    secret", "    station: mac\n    secret")
         assert folder.warnings(worth) == []

@@ -1,5 +1,8 @@
 """Which policy decides a login, and why."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -7,22 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radius_mfa.core.messages import Nas, Profile, User
-from radius_mfa.core.policy import (
+from radius_mfa.core.conditions import (
+    AnyOf,
     ClientGroupIs,
     ClientIs,
     Condition,
     DaysAre,
     GroupIs,
-    HoursAre,
-    Policy,
-    SecondFactor,
+    NoneOf,
     Situation,
-    Step,
     UserIs,
-    evaluate,
-    fold_group,
 )
+from radius_mfa.core.messages import Nas, Profile, User
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.policy import Policies, Policy, SecondFactor, Step, evaluate
 from tests.adapters import access_request
 
 NAS = Nas("vpn", Profile("generic"), groups=frozenset({"gateways", "old"}))
@@ -31,83 +32,12 @@ ALICE = User("u-alice", "Alice", "uid=alice", groups=frozenset({STAFF, "cn=all"}
 NOON = datetime(2026, 10, 14, 12, 0, tzinfo=UTC).timestamp()  # a Wednesday
 
 
-def situation(now: float = NOON, zone: str = "UTC", nas: Nas = NAS, user: User = ALICE) -> Situation:
-    return Situation(access_request(nas=nas), user, now, ZoneInfo(zone))
+def situation(nas: Nas = NAS, user: User = ALICE) -> Situation:
+    return Situation(access_request(nas=nas), user, NOON, ZoneInfo("UTC"))
 
 
 def names(*each: str) -> frozenset[str]:
     return frozenset(each)
-
-
-@pytest.mark.parametrize(
-    ("condition", "holds", "wanted", "found"),
-    [
-        (ClientIs(names("vpn")), True, "vpn", "vpn"),
-        (ClientIs(names("wifi", "lab")), False, "lab or wifi", "vpn"),
-        (ClientGroupIs(names("gateways")), True, "gateways", "gateways and old"),
-        (ClientGroupIs(names("lab")), False, "lab", "gateways and old"),
-        (GroupIs(names(STAFF)), True, STAFF, f"cn=all and {STAFF}"),
-        (GroupIs(names("cn=students")), False, "cn=students", f"cn=all and {STAFF}"),
-        (UserIs(names("alice", "bob")), True, "alice or bob", "Alice"),
-        (UserIs(names("bob")), False, "bob", "Alice"),
-        (DaysAre(frozenset({0, 2})), True, "mon or wed", "wed"),
-        (DaysAre(frozenset({5, 6})), False, "sat or sun", "wed"),
-        (HoursAre(((8 * 60, 20 * 60),)), True, "08:00-20:00", "12:00"),
-        (HoursAre(((13 * 60, 20 * 60 + 30),)), False, "13:00-20:30", "12:00"),
-    ],
-)
-def test_a_condition_holds_or_says_what_it_found_instead(
-    condition: Condition, holds: bool, wanted: str, found: str
-) -> None:
-    assert condition.holds(situation()) is holds
-    assert (condition.wanted, condition.found(situation())) == (wanted, found)
-
-
-def test_who_is_in_no_group_is_found_in_none() -> None:
-    nobody = situation(nas=Nas("vpn", Profile("generic")), user=User("u", "alice", "dn"))
-
-    assert ClientGroupIs(names("lab")).found(nobody) == "none"
-    assert GroupIs(names("cn=staff")).found(nobody) == "none"
-
-
-@pytest.mark.parametrize(
-    ("clock", "start", "end", "holds"),
-    [
-        ("08:00", "08:00", "20:00", True),
-        ("07:59", "08:00", "20:00", False),
-        ("19:59", "08:00", "20:00", True),
-        ("20:00", "08:00", "20:00", False),
-        ("22:00", "22:00", "06:00", True),
-        ("23:00", "22:00", "06:00", True),
-        ("05:59", "22:00", "06:00", True),
-        ("06:00", "22:00", "06:00", False),
-        ("21:59", "22:00", "06:00", False),
-        ("03:00", "09:00", "09:00", True),
-        ("23:59", "00:00", "24:00", True),
-    ],
-)
-def test_hours_run_from_their_start_until_before_their_end(clock: str, start: str, end: str, holds: bool) -> None:
-    def minutes(text: str) -> int:
-        return int(text[:2]) * 60 + int(text[3:])
-
-    now = NOON + (minutes(clock) - 12 * 60) * 60
-
-    assert HoursAre(((minutes(start), minutes(end)),)).holds(situation(now)) is holds
-
-
-@pytest.mark.parametrize(("hour", "holds"), [(9, True), (12, False), (14, True), (17, False), (23, True)])
-def test_any_of_several_ranges_of_hours_will_do(hour: int, holds: bool) -> None:
-    office = HoursAre(((9 * 60, 12 * 60), (13 * 60, 17 * 60), (22 * 60, 2 * 60)))
-
-    assert office.holds(situation(NOON + (hour - 12) * 3600)) is holds
-
-
-def test_days_and_hours_are_read_in_the_configured_zone() -> None:
-    evening = NOON + 6 * 3600  # 18:00 on Wednesday in London's winter; 03:00 on Thursday in Tokyo
-
-    assert DaysAre(frozenset({3})).holds(situation(evening, "Asia/Tokyo"))
-    assert DaysAre(frozenset({2})).holds(situation(evening, "UTC"))
-    assert HoursAre(((180, 181),)).holds(situation(evening, "Asia/Tokyo"))
 
 
 STAFF_ONLY = Policy("staff", (ClientIs(names("vpn")), GroupIs(names(STAFF))))
@@ -115,94 +45,116 @@ KIOSK = Policy("kiosk", (ClientIs(names("library")), DaysAre(frozenset({6}))), S
 ANYONE = Policy("anyone")
 
 
-def test_the_first_policy_whose_conditions_all_hold_decides() -> None:
-    evaluation = evaluate([KIOSK, STAFF_ONLY, ANYONE], situation())
+class TestEvaluate:
+    def test_the_first_policy_whose_conditions_all_hold_decides(self) -> None:
+        evaluation = evaluate([KIOSK, STAFF_ONLY, ANYONE], situation())
 
-    assert evaluation.policy is STAFF_ONLY
-    assert evaluation.trace == (Step("kiosk", KIOSK.conditions[0]), Step("staff", None))
+        assert evaluation.policy is STAFF_ONLY
+        assert evaluation.trace == (Step(KIOSK, KIOSK.conditions[0]), Step(STAFF_ONLY, None))
+
+    def test_a_policy_without_conditions_takes_everybody(self) -> None:
+        assert evaluate([ANYONE, STAFF_ONLY], situation()).policy is ANYONE
+
+    def test_no_match_is_a_refusal_with_every_policy_in_the_trace(self) -> None:
+        stranger = situation(user=User("u", "eve", "dn"))
+        evaluation = evaluate([KIOSK, STAFF_ONLY], stranger)
+
+        assert evaluation.policy is None
+        assert evaluation.trace == (
+            Step(KIOSK, KIOSK.conditions[0]),
+            Step(STAFF_ONLY, STAFF_ONLY.conditions[1]),
+        )
+
+    def test_no_policies_are_a_refusal(self) -> None:
+        assert evaluate([], situation()).policy is None
 
 
-def test_a_policy_without_conditions_takes_everybody() -> None:
-    assert evaluate([ANYONE, STAFF_ONLY], situation()).policy is ANYONE
+class TestUnenrolled:
+    @pytest.mark.parametrize(
+        ("second_factor", "until", "let_in"),
+        [
+            (SecondFactor.REQUIRED, 0.0, None),
+            (SecondFactor.REQUIRED, NOON + 1, Outcome.ACCEPTED_UNENROLLED),
+            (SecondFactor.REQUIRED, NOON, None),
+            (SecondFactor.WHEN_ENROLLED, 0.0, Outcome.ACCEPTED_BY_PASSWORD),
+            (SecondFactor.WHEN_ENROLLED, NOON - 1, Outcome.ACCEPTED_BY_PASSWORD),
+        ],
+    )
+    def test_are_let_in_where_no_factor_is_asked_of_them_or_until_a_day_is_over(
+        self, second_factor: SecondFactor, until: float, let_in: Outcome | None
+    ) -> None:
+        policy = Policy("p", second_factor=second_factor, unenrolled_until=until)
+
+        assert policy.lets_in_unenrolled(NOON) is let_in
 
 
-def test_no_match_is_a_refusal_with_every_policy_in_the_trace() -> None:
-    stranger = situation(user=User("u", "eve", "dn"))
-    evaluation = evaluate([KIOSK, STAFF_ONLY], stranger)
+# --- Policies: the same, without looking at all of them --------------------------------------------
 
-    assert evaluation.policy is None
-    assert evaluation.trace == (Step("kiosk", KIOSK.conditions[0]), Step("staff", STAFF_ONLY.conditions[1]))
+CLIENTS, CLIENT_GROUPS, USERS, GROUPS = ("vpn", "wifi"), ("edge", "lab"), ("alice", "bob", "eve"), ("a", "b", "c")
 
 
-def test_no_policies_are_a_refusal() -> None:
-    assert evaluate([], situation()).policy is None
+def some(each: Iterable[str], least: int = 1) -> st.SearchStrategy[frozenset[str]]:
+    return st.frozensets(st.sampled_from(sorted(each)), min_size=least)
 
 
-@pytest.mark.parametrize(
-    "spelling",
-    [
-        "CN=Staff,OU=Groups,DC=example",
-        "cn=staff, ou=groups, dc=example",
-        " cn = staff ,ou = groups , dc=example ",
-    ],
+CONDITION: st.SearchStrategy[Condition] = st.recursive(
+    st.one_of(
+        some(CLIENTS).map(ClientIs),
+        some(CLIENT_GROUPS).map(ClientGroupIs),
+        some(USERS).map(UserIs),
+        some(GROUPS).map(GroupIs),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=2).map(lambda each: AnyOf(tuple(each))),
+        st.lists(inner, min_size=1, max_size=2).map(lambda each: NoneOf(tuple(each))),
+    ),
+    max_leaves=3,
 )
-def test_spellings_of_one_group_fold_together(spelling: str) -> None:
-    """RFC 4514 §2: names and attribute types do not differ by case."""
-    assert fold_group(spelling) == STAFF
-
-
-def test_an_escaped_comma_belongs_to_the_name() -> None:
-    """RFC 4514 §2.4."""
-    assert fold_group("cn=staff\\, old,dc=example") != fold_group("cn=staff\\,old,dc=example")
-
-
-def test_an_escaped_space_belongs_to_the_name() -> None:
-    """RFC 4514 §2.4: an escaped space at the end of a value is no escaped comma within one."""
-    assert fold_group("cn=x\\ ,ou=groups") != fold_group("cn=x\\,ou=groups")
-
-
-def test_folding_takes_no_longer_for_endless_white_space() -> None:
-    """A quadratic search would not come back in the time a test run has."""
-    assert fold_group("cn=staff" + " " * 1_000_000 + "x") == "cn=staff x"
-
-
-@pytest.mark.parametrize(
-    ("written", "otherwise"),
-    [
-        (r"cn=Admins\, net,ou=groups", r"cn=Admins\2C net,ou=groups"),
-        (r"cn=Admins\, net,ou=groups", r"CN=admins\2c net, OU=Groups"),
-        (r"cn=a\+b", r"cn=a\2Bb"),
-        (r"cn=M\C3\BCller", "cn=müller"),
-        (r"cn=\#1", "cn=#1"),
-        (r"cn=x\3Dy", "cn=x=y"),
-        (r"cn=x\=y", "cn=x=y"),
-        (r"cn=back\\slash", r"cn=back\5cslash"),
-        (r"cn=two\20words", "cn=two words"),
-    ],
+POLICIES = st.lists(st.lists(CONDITION, max_size=3), max_size=8).map(
+    lambda each: [Policy(f"p{at}", tuple(conditions)) for at, conditions in enumerate(each)]
 )
-def test_a_group_is_the_same_in_whatever_way_it_is_escaped(written: str, otherwise: str) -> None:
-    """RFC 4514 §2.4, §3: servers choose; a policy must not be passed over because of it."""
-    assert fold_group(written) == fold_group(otherwise)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        (r"cn=a\,b", "cn=a,b"),
-        (r"cn=a\2Cb", "cn=a,b"),
-        (r"DOM\group", "DOMgroup"),
-        (r"cn=a\\,b", r"cn=a\,b"),
-        (r"cn=a\FFb", "cn=ab"),
-        (r"cn=a\00b", "cn=ab"),
-    ],
+NAMES = st.sampled_from([*USERS, "Alice", "ＢＯＢ", "nobody"])
+SITUATIONS = st.builds(
+    lambda client, client_groups, user, groups: situation(
+        Nas(client, Profile("generic"), groups=client_groups), User("u", user, "dn", groups=groups)
+    ),
+    st.sampled_from(CLIENTS),
+    some(CLIENT_GROUPS, 0),
+    NAMES,
+    some(GROUPS, 0),
 )
-def test_other_groups_stay_other_groups(one: str, other: str) -> None:
-    assert fold_group(one) != fold_group(other)
 
 
-@given(st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn"]), max_size=20))
-def test_a_server_may_escape_as_much_as_it_likes(name: str) -> None:
-    little = "".join(f"\\{each}" if each in '"+,;<>\\' else each for each in name)
-    much = "".join(f"\\{octet:02x}" for octet in name.encode())
+class TestPolicies:
+    @given(POLICIES, st.lists(SITUATIONS, min_size=1, max_size=6))
+    def test_find_the_one_that_looking_at_all_of_them_finds(
+        self, policies: list[Policy], situations: list[Situation]
+    ) -> None:
+        found = Policies(policies)
 
-    assert fold_group(f"cn=x{little}x,ou=g") == fold_group(f"cn=x{much}x,ou=g")
+        for each in situations:
+            assert found.deciding(each) is evaluate(policies, each).policy
+
+    def test_of_a_condition_on_nobody_are_never_found(self) -> None:
+        for condition in (UserIs(frozenset()), GroupIs(frozenset()), ClientIs(frozenset())):
+            assert Policies([Policy("p", (condition,)), ANYONE]).deciding(situation()) is ANYONE
+
+    def test_are_found_in_their_order_wherever_they_are_filed(self) -> None:
+        by_user, by_group = Policy("u", (UserIs(names("alice")),)), Policy("g", (GroupIs(names("cn=all", STAFF)),))
+
+        for first in (by_user, by_group, ANYONE):
+            others = [each for each in (by_user, by_group, ANYONE) if each is not first]
+            assert Policies([first, *others]).deciding(situation()) is first
+
+    def test_that_do_not_match_make_way_for_the_next(self) -> None:
+        elsewhere = Policy("elsewhere", (UserIs(names("alice")), GroupIs(names("cn=none"))))
+
+        assert Policies([elsewhere, STAFF_ONLY]).deciding(situation()) is STAFF_ONLY
+        assert Policies([elsewhere]).deciding(situation()) is None
+
+    def test_have_names_and_an_order(self) -> None:
+        policies = Policies([KIOSK, STAFF_ONLY])
+
+        assert policies.named("kiosk") is KIOSK
+        assert policies.named("anyone") is None
+        assert list(policies) == [KIOSK, STAFF_ONLY]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.usernames import ANY, KEPT, Naming, fold, looked_up, normal, read
+from radius_mfa.core.usernames import ANY, KEPT, Naming, fold, looked_up, normal, read, realms_in
 
 
 @pytest.mark.parametrize(
@@ -123,3 +123,43 @@ def test_what_is_looked_up_is_never_empty_and_says_no_realm_that_is_not_served(t
         assert name
         if naming in (MAPPED, REQUIRED) and "@" in normal(typed) and "\\" not in normal(typed):
             assert fold(normal(typed).rpartition("@")[2]) in (naming.realms or {})
+
+
+@pytest.mark.parametrize(
+    ("typed", "realms"),
+    [
+        ("alice", set()),
+        ("alice@Example.ORG", {"example.org"}),
+        ("alice @ example.org ", {"example.org"}),
+        ("EXAMPLE\\alice", {"example"}),
+        ("EXAMPLE\\alice@example.org", {"example", "example.org"}),
+        ("Example\\alice@EXAMPLE", {"example"}),
+        ("ａｌｉｃｅ＠ｅｘａｍｐｌｅ.org", {"example.org"}),
+        ("odd@name@example.org", {"example.org"}),
+        ("alice@大学.example", {"大学.example"}),
+        # No realm, for want of one, or of a name that it could be parted from.
+        ("alice@", set()),
+        ("\\alice", set()),
+        ("back\\slash \\2a", set()),
+        ("@", set()),
+        ("", set()),
+    ],
+)
+def test_the_realms_that_were_typed(typed: str, realms: set[str]) -> None:
+    """RFC 7542 §2.2: the realm is what follows the last @."""
+    assert realms_in(typed) == realms
+
+
+@given(st.text())
+def test_a_realm_that_was_typed_is_folded_and_in_the_name(typed: str) -> None:
+    for realm in realms_in(typed):
+        assert realm
+        assert realm in fold(typed)
+
+
+@given(st.text(min_size=1))
+def test_who_typed_no_realm_is_looked_up_without_one(typed: str) -> None:
+    name = looked_up(typed, KEPT)
+
+    if not realms_in(typed) and not isinstance(name, Outcome):
+        assert "@" not in name

@@ -417,3 +417,61 @@ class TestLookUp:
             OURS.number("NAS-PortType")
         with pytest.raises(DictionaryError, match="did you mean NAS-Port-Type"):
             OURS.kind("NAS-PortType")
+
+    def test_a_definition_has_it_all_whatever_the_case_of_its_name(self) -> None:
+        found = OURS.definition("tunnel-TYPE")
+        assert (found.name, found.vendor, found.number, found.kind, found.width) == (
+            "Tunnel-Type",
+            0,
+            64,
+            "integer",
+            3,
+        )
+        assert (found.tagged, found.secret, found.is_the_servers) == (True, False, False)
+        with pytest.raises(DictionaryError, match="unknown attribute 'Tunnel-Type:1'"):
+            OURS.definition("Tunnel-Type:1")
+
+    @pytest.mark.parametrize(
+        ("name", "value", "tag", "rest"),
+        [
+            ("Tunnel-Type", b"\x01\0\0\x0d", 1, b"\0\0\x0d"),
+            ("Tunnel-Type", b"\x1f", 31, b""),
+            ("Tunnel-Type", b"\x20\0\0\x0d", 0, b"\x20\0\0\x0d"),
+            ("Tunnel-Private-Group-Id", b"100", 0, b"100"),
+            ("Tunnel-Private-Group-Id", b"", 0, b""),
+            ("NAS-Port", b"\x01\0\0\x0d", 0, b"\x01\0\0\x0d"),
+        ],
+    )
+    def test_a_value_is_parted_from_its_tag(self, name: str, value: bytes, tag: int, rest: bytes) -> None:
+        """RFC 2868 §3: an octet up to 0x1F, in front of what may have one."""
+        assert OURS.definition(name).parted(value) == (tag, rest)
+
+    def test_the_servers_own_are_standard_attributes(self) -> None:
+        """RFC 2865 §5.26: a vendor's have numbers of their own."""
+        assert OURS.definition("Message-Authenticator").is_the_servers
+        assert OURS.number("Cisco-NAS-Port") == (9, 2)  # User-Password is 2
+        assert not OURS.definition("Cisco-NAS-Port").is_the_servers
+
+    def test_a_vendors_attribute_is_shown_by_itself(self) -> None:
+        assert OURS.show_one(9, 1, b"a=b") == ("Cisco-AVPair", "a=b")
+        assert OURS.show_one(9, 254, b"a") == ("Attr-26.9.254", "0x61")
+        assert OURS.show_one(0, 61, bytes(3) + b"\5") == ("NAS-Port-Type", "Virtual")
+        assert OURS.show_one(0, 24, b"sealed") == ("State", "(6 octets)")
+
+    @pytest.mark.parametrize("name", ["Class", "tunnel-type:31", "Cisco-AVPair"])
+    def test_a_policy_may_return_it_whatever_its_value(self, name: str) -> None:
+        OURS.must_be_a_policys(name)
+
+    @pytest.mark.parametrize(
+        ("name", "problem"),
+        [
+            ("Clas", "unknown attribute"),
+            ("State", "belongs to the server itself"),
+            ("Tunnel-Password", "is sent encrypted"),
+            ("Class:1", "takes no tag"),
+            ("Tunnel-Type:32", "a tag is a number up to 31"),
+        ],
+    )
+    def test_no_policy_may_return_it_whatever_its_value(self, name: str, problem: str) -> None:
+        with pytest.raises(DictionaryError, match=problem):
+            OURS.must_be_a_policys(name)
