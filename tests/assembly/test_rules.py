@@ -1,55 +1,46 @@
 """From the YAML to the rules: nothing an administrator asks for may be lost on the way."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
-import pytest
-
-from radius_mfa.assembly.rules import policies_of
+from radius_mfa.assembly.rules import nas_of, rules_of
 from radius_mfa.config.load import load
-from radius_mfa.core.errors import ConfigurationError
-from radius_mfa.core.policy import Condition
-from tests.config.support import spoilt
-
-EVERY_CONDITION = {
-    "client": "vpn",
-    "client_group": "gateways",
-    "user": "[Alice, bob]",
-    "group": "CN=Staff, OU=Groups",
-    "days": "[mon-tue, sun]",
-    "hours": '["08:00-12:00", "22:00-06:00"]',
-}
-READ = {
-    "client": "vpn",
-    "client_group": "gateways",
-    "user": "alice or bob",
-    "group": "cn=staff,ou=groups",
-    "days": "mon or tue or sun",
-    "hours": "08:00-12:00 or 22:00-06:00",
-}
+from radius_mfa.config.model import Configuration
+from radius_mfa.core.usernames import KEPT, Naming
+from tests.config.support import DICTIONARY, SMALL, client
 
 
-def conditions(folder: Path, when: str) -> tuple[Condition, ...]:
+def loaded(folder: Path, text: str) -> Configuration:
     path = folder / "radius-mfa.yaml"
-    path.write_text(spoilt("    when: {client: vpn}\n", when))
-    (policy,) = policies_of(load(path, {}).configuration)
-    return policy.conditions
+    path.write_text(text)
+    return load(path, {}, DICTIONARY).configuration
 
 
-def test_every_condition_of_the_yaml_is_one_of_the_policy(tmp_path: Path) -> None:
-    lines = "".join(
-        f"      {key}: {value if value[0] == '[' else repr(value)}\n" for key, value in EVERY_CONDITION.items()
+def test_the_conversation_goes_by_what_is_written(tmp_path: Path) -> None:
+    more = "  - {name: b}\nchallenge_lifetime: 90s\ntimezone: Asia/Tokyo\nwhen_directory_fails: discard\n"
+    rules = rules_of(loaded(tmp_path, SMALL + more + "lockout: {failures: 3, suspend_after: 7}\n"), DICTIONARY)
+
+    assert [each.name for each in rules.policies] == ["vpn", "b"]
+    assert (rules.challenge_lifetime, str(rules.zone), rules.discard_when_broken) == (90.0, "Asia/Tokyo", True)
+    assert (rules.guard.failures, rules.guard.suspend_after) == (3, 7)
+
+
+def test_a_client_is_known_by_what_is_written(tmp_path: Path) -> None:
+    lines = (
+        "groups: [edge]",
+        "station: mac",
+        "timeout: 2s",
+        "retries: 1",
+        "realms: strip",
+        "realm_required: true",
     )
-    built = conditions(tmp_path, f"    when:\n{lines}")
+    plain = loaded(tmp_path, SMALL)
+    said = loaded(tmp_path, client(*lines, "profile: one-field", "probe_users: [Probe]"))
+    (one,), (other,) = plain.clients, said.clients
+    nas = nas_of(other, said.gateway_of(other))
 
-    assert {each.key: each.wanted for each in built} == READ
-
-
-def test_a_policy_without_conditions_has_none(tmp_path: Path) -> None:
-    assert conditions(tmp_path, "") == ()
-
-
-@pytest.mark.parametrize("key", ["realm", "station", "NAS-Port-Type"])
-def test_a_condition_that_cannot_be_built_is_an_error_and_never_left_out(tmp_path: Path, key: str) -> None:
-    """Without it the policy would match more than was written."""
-    with pytest.raises(ConfigurationError, match=f"policies: when: {key}: "):
-        conditions(tmp_path, f"    when: {{client: vpn, {key}: x}}\n")
+    assert nas_of(one, plain.gateway_of(one)).naming == KEPT
+    assert (nas.name, set(nas.groups), nas.station, nas.window) == ("vpn", {"edge"}, "mac", 4.0)
+    assert nas.naming == Naming({"*": ""}, required=True)
+    assert (nas.profile.name, set(nas.probe_users)) == ("one-field", {"probe"})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from radius_mfa.config.keys import keys_at
-from radius_mfa.config.model import Configuration
+from radius_mfa.config.model import Configuration, When
 from radius_mfa.config.profiles import GATEWAYS
-from radius_mfa.core.messages import FactorKind, ReplyAttribute
+from radius_mfa.config.times import Hours
+from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.policy import SecondFactor
 from tests.config.support import SMALL, Folder, ldap, policy, radsec, spoilt
 
@@ -51,7 +54,11 @@ class TestDefaults:
         found = configuration.policies[0]
         assert found.second_factor is SecondFactor.REQUIRED
         assert configuration.factors_of(found) == {FactorKind.TOTP}
-        assert found.reply_attributes == ()
+        assert (found.unenrolled, found.trust_device, found.reply) == (None, False, {})
+
+    def test_of_conditions(self) -> None:
+        found = When.model_validate({})
+        assert (found.model_fields_set, found.attributes) == (set(), {})
 
     def test_of_ldap(self, folder: Folder) -> None:
         found = folder.load(ldap()).configuration.directory.ldap
@@ -66,13 +73,37 @@ class TestShapes:
         two = folder.load(spoilt("{client: vpn}", "{group: [a], user: [b], days: [mon], hours: ['08:00-09:00']}"))
         assert one.configuration.policies[0].when == two.configuration.policies[0].when
 
+    @pytest.mark.parametrize("key", ["all", "any", "not"])
+    def test_conditions_of_conditions_are_a_mapping_or_a_list(self, folder: Folder, key: str) -> None:
+        inner = "{group: a, not: {user: b, NAS-Port: 1}}"
+        one = folder.load(spoilt("{client: vpn}", f"{{{key}: {inner}}}")).configuration.policies[0].when
+        two = folder.load(spoilt("{client: vpn}", f"{{{key}: [{inner}]}}")).configuration.policies[0].when
+        assert one == two
+        (found,) = getattr(one, "not_" if key == "not" else key)
+        (within,) = found.not_
+        assert (found.group, within.user, within.attributes) == (("a",), ("b",), {"NAS-Port": ("1",)})
+
+    def test_days_hours_and_stations_are_read(self, folder: Folder) -> None:
+        conditions = "{days: [mon-tue, sun], hours: '08:00-24:00', station: [10.0.0.0/8, 00-11-22-*]}"
+        found = folder.load(spoilt("{client: vpn}", conditions)).configuration.policies[0].when
+        assert found.days == (frozenset({0, 1}), frozenset({6}))
+        assert found.hours == (Hours(480, 1440),)
+        assert found.station == (IPv4Network("10.0.0.0/8"), "001122")
+
     def test_a_reply_may_have_an_attribute_twice(self, folder: Folder) -> None:
         found = folder.load(policy("reply: {Class: [a, b], Session-Timeout: 0060}")).configuration.policies[0]
-        assert found.reply_attributes == (
-            ReplyAttribute("Class", "a"),
-            ReplyAttribute("Class", "b"),
-            ReplyAttribute("Session-Timeout", "0060"),
-        )
+        assert found.reply == {"Class": {"": ("a", "b")}, "Session-Timeout": {"": ("0060",)}}
+
+    def test_a_reply_may_have_values_by_group(self, folder: Folder) -> None:
+        reply = "reply: {Class: {cn=b: [a, b], 'cn=a,ou=g': c, else: d}, vlan: {x: 1}}"
+        found = folder.load(policy(reply)).configuration.policies[0].reply
+        assert list(found["Class"].items()) == [("cn=b", ("a", "b")), ("cn=a,ou=g", ("c",)), ("else", ("d",))]
+        assert found["vlan"] == {"x": ("1",)}
+
+    def test_who_is_not_enrolled_is_let_in_until_a_day(self, folder: Folder) -> None:
+        until = folder.load(policy("unenrolled: allow_until 2027-03-31")).configuration.policies[0]
+        never = folder.load(policy("unenrolled: reject")).configuration.policies[0]
+        assert (until.unenrolled, never.unenrolled) == (date(2027, 3, 31), None)
 
     def test_the_factors_of_a_policy_are_all_unless_it_names_some(self, folder: Folder) -> None:
         factors = "factors: {totp: {}, recovery_codes: {}}\n"

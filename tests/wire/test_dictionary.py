@@ -431,6 +431,10 @@ class TestLookUp:
         with pytest.raises(DictionaryError, match="unknown attribute 'Tunnel-Type:1'"):
             OURS.definition("Tunnel-Type:1")
 
+    def test_a_name_is_there_or_not(self) -> None:
+        assert OURS.has("tunnel-TYPE")
+        assert not OURS.has("Tunnel-Type:1")
+
     @pytest.mark.parametrize(
         ("name", "value", "tag", "rest"),
         [
