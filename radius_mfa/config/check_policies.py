@@ -11,7 +11,7 @@ from radius_mfa.config.section import fields_of
 from radius_mfa.config.unknown import unknown_key
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.policy import SecondFactor
-from radius_mfa.core.returns import VLAN, Template
+from radius_mfa.core.returns import ELSE, VLAN, Template
 from radius_mfa.wire.dictionary import Dictionary
 from radius_mfa.wire.matching import attribute_test
 
@@ -173,6 +173,8 @@ def _values(document: Document, path: KeyPath, dictionary: Dictionary | None, na
         return sum(_encoded(document, place, dictionary, name, each) for place, each in document.texts_at(path))
     longest = 0
     for group in value:
+        if group != ELSE and group.casefold() == ELSE:
+            document.report("is taken for a group; for everybody else write else", *path, group)
         texts = document.texts_at((*path, group))
         longest = max(longest, sum(_encoded(document, place, dictionary, name, each) for place, each in texts))
     return longest

@@ -86,7 +86,7 @@ class _Writer:
                 choices.append({"not": {"required": [key, twin]}})
         if model.model_config.get("extra") == "allow":  # what begins as an attribute of RADIUS does
             extra = get_type_hints(model, include_extras=True)["__pydantic_extra__"]
-            written["patternProperties"] = {"^[A-Z]": self._value(get_args(extra)[1], (), (*path, "A"))}
+            written["patternProperties"] = {"^[A-Z0-9]": self._value(get_args(extra)[1], (), (*path, "A"))}
         more = {"required": required, "allOf": choices}
         return written | {key: each for key, each in more.items() if each}
 

@@ -301,6 +301,7 @@ class TestReply:
             ("{Class: []}", "Class", "must not be empty"),
             ("{Class: {staff: []}}", "Class.staff", "must not be empty"),
             ("{Class: {staff: {a: b}}}", "Class.staff", "must be a single value, not a mapping"),
+            ("{Class: {staff: a, Else: b}}", "Class.Else", "is taken for a group; for everybody else write else"),
             ("{Session-Timeout: {staff: 60, else: soon}}", "Session-Timeout.else", "'soon' is not a number"),
             ("{vlan: 5000}", "vlan", "VLAN 5000 is not in 1-4094"),
             ("{vlan: {staff: 0, else: 1}}", "vlan.staff", "VLAN 0 is not in 1-4094"),
