@@ -40,7 +40,7 @@ from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy, evaluate
 from radius_mfa.core.store import LoginStore
 from radius_mfa.core.stored import Facts
-from radius_mfa.wire.dictionary import Definition, Dictionary, DictionaryError, octets_of
+from radius_mfa.wire.dictionary import VENDOR_HEADER, on_the_wire
 from radius_mfa.wire.walker import LONGEST_VALUE
 
 NO_CLIENT = "no_such_client"
@@ -56,7 +56,6 @@ _DECIDED = frozenset(
     }
 )
 _ANY_PASSWORD = b"-"  # nothing that could be split off from it
-_VENDOR_HEADER = 6  # vendor id, type, length (RFC 2865 §5.26)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +73,22 @@ class Question:
     attributes: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
     source: str = ""
 
+    @property
+    def typed(self) -> str | None:
+        """The name as it is read; None where no account can be called that."""
+        return usernames.read(self.user.encode(errors="surrogateescape"))
+
     def asked_by(self, nas: Nas) -> AccessRequest:
         """The Access-Request; the station stands where the client's profile looks for it."""
         said = [(int(Attribute.USER_NAME), self.user.encode(errors="surrogateescape"))]
         if self.station:
-            octets = self.station.encode(errors="surrogateescape")[: LONGEST_VALUE - _VENDOR_HEADER]
+            octets = self.station.encode(errors="surrogateescape")[: LONGEST_VALUE - VENDOR_HEADER]
             said.append(on_the_wire(*nas.profile.station, octets))
         return AccessRequest(nas, (*said, *self.attributes), _ANY_PASSWORD, self.source, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Replied:
     """How the right password is answered.  `text`: what the user reads then, empty where that is nothing."""
 
     decision: str
@@ -108,9 +112,9 @@ class Verdict:
     policy: Policy | None = None
     refusal: str = ""
     why: str = ""
-    enrolled: Answer | None = None
-    never_enrolled: Answer | None = None
-    reset: Answer | None = None
+    enrolled: Replied | None = None
+    never_enrolled: Replied | None = None
+    reset: Replied | None = None
     returned: tuple[ReplyAttribute, ...] = ()
     until: date | None = None
     station: str | None = None
@@ -131,7 +135,7 @@ class Standing:
 
     facts: Facts
     usable: frozenset[FactorKind]
-    answer: Answer
+    answer: Replied
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +179,16 @@ class Explainer:
     def looked_up(self, question: Question) -> str | Outcome:
         """The name that the directory is asked for; why it is not asked."""
         nas = self._clients.get(question.client)
-        typed = usernames.read(question.user.encode(errors="surrogateescape"))
-        if nas is None or typed is None:
+        if nas is None or question.typed is None:
             return Outcome.NAME_UNREADABLE
-        return usernames.looked_up(typed, nas.naming)
+        return usernames.looked_up(question.typed, nas.naming)
 
     async def verdict(self, question: Question) -> Verdict:
         """What would become of it.  Raises DirectoryError."""
         nas = self._clients.get(question.client)
         if nas is None:
             return Verdict(refusal=NO_CLIENT)
-        if usernames.fold(question.user) in nas.probe_users:
+        if usernames.fold(question.typed or "") in nas.probe_users:
             return Verdict(nas, refusal=PROBE_USER)
         await self._user(question)  # what cannot be looked up is an error, and no refusal as at a login
         request = question.asked_by(nas)
@@ -255,45 +258,20 @@ class Explainer:
         filled = policy.reply.filled(policy.reply.known_of(user)) if policy and user else ()
         return () if isinstance(filled, str) else filled
 
-    def _until(self, policy: Policy | None, answer: Answer) -> date | None:
+    def _until(self, policy: Policy | None, answer: Replied) -> date | None:
         if policy is None or answer.outcome is not Outcome.ACCEPTED_UNENROLLED:
             return None
         return datetime.fromtimestamp(policy.unenrolled_until - 1, self.rules.zone).date()
 
-    def _answer(self, end: Conclusion, nas: Nas) -> Answer:
+    def _answer(self, end: Conclusion, nas: Nas) -> Replied:
         decision = end.decision
         text = (
             "" if isinstance(decision, Accept | Discard) else self._texts.words(decision.message, nas.profile.name)
         )
-        return Answer(end.event.decision, decision.outcome, text, end.event.detail)
+        return Replied(end.event.decision, decision.outcome, text, end.event.detail)
 
 
 def _each(conditions: Iterable[Condition]) -> Iterator[Condition]:
     for condition in conditions:
         yield condition
         yield from _each(getattr(condition, "conditions", ()))
-
-
-# --- attributes of the request ----------------------------------------------------------------------
-
-
-def on_the_wire(vendor: int, number: int, octets: bytes) -> tuple[int, bytes]:
-    """An attribute of a request, a vendor's in the form that RFC 2865 §5.26 recommends."""
-    if not vendor:
-        return number, octets
-    header = vendor.to_bytes(4, "big") + bytes([number, len(octets) + 2])
-    return int(Attribute.VENDOR_SPECIFIC), header + octets
-
-
-def sent(dictionary: Dictionary, name: str, value: str) -> tuple[int, bytes]:
-    """The attribute `name` as a client sends it.  Raises DictionaryError."""
-    definition: Definition = dictionary.definition(name)
-    if definition.secret or definition.is_the_servers:
-        raise DictionaryError(f"{definition.name} is nothing that a policy may look at")
-    octets = octets_of(definition, value)
-    if definition.tagged:
-        octets = bytes(1) + octets  # no tag, and yet its octet (RFC 3580 §3.31)
-    room = LONGEST_VALUE - (_VENDOR_HEADER if definition.vendor else 0)
-    if len(octets) > room:
-        raise DictionaryError(f"{definition.name}: {len(octets)} octets are too many: {room} fit in")
-    return on_the_wire(definition.vendor, definition.number, octets)

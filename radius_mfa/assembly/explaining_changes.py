@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address
 
-from radius_mfa.assembly.explaining import Answer, Explainer, Question, Verdict
+from radius_mfa.assembly.explaining import Explainer, Question, Replied, Verdict
 from radius_mfa.assembly.explaining_ports import People
 from radius_mfa.core.conditions import AttributeIs, DaysAre, HoursAre
 from radius_mfa.core.messages import Attribute, ReplyAttribute
@@ -17,7 +17,7 @@ from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import SecondFactor
 from radius_mfa.observe.audit_search import Event, Hit
 
-REJECTED = "rejected"
+REFUSED = "refused"
 _LOOKED_UP_AT_ONCE = 500  # users, before the logins of these are gone through
 # Of a request the audit file has these; what else a policy may look at is not known of a login there.
 _AUDITED = frozenset(
@@ -143,7 +143,7 @@ def _of_asking(before: Verdict, after: Verdict) -> Iterator[Difference]:
     yield Difference("second_factor", _second_factor(before), _second_factor(after))
     asks = SecondFactor.NEVER not in (_second_factor(before), _second_factor(after))
     if before.refusal:
-        if asks and without(after) != REJECTED:
+        if asks and without(after) != REFUSED:
             yield Difference("without_second_factor", "", without(after))
         return
     yield Difference("trusted_device", _trusted(before), _trusted(after))
@@ -176,10 +176,10 @@ def _policy(verdict: Verdict) -> str:
 
 
 def without(verdict: Verdict) -> str:
-    """What becomes of who has never had a second factor: rejected, let in, or until the end of which day."""
+    """What becomes of who has never had a second factor: refused, let in, or until the end of which day."""
     answer = verdict.never_enrolled
     if answer is None or answer.decision != "accept":
-        return REJECTED
+        return REFUSED
     return f"let in until {verdict.until}" if verdict.until else "let in"
 
 
@@ -214,5 +214,5 @@ def may_trust(verdict: Verdict) -> bool:
     return allowed and verdict.nas is not None and verdict.nas.station != "none"
 
 
-def _text(answer: Answer | None) -> str:
+def _text(answer: Replied | None) -> str:
     return answer.text if answer else ""

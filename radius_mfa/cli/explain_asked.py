@@ -57,8 +57,9 @@ class Asked:
 
     def questions(self, explainer: Explainer, users: Sequence[str], clients: Sequence[str]) -> list[Question]:
         """One for each of the users at each of the clients."""
-        from radius_mfa.assembly.explaining import Question, sent
+        from radius_mfa.assembly.explaining import Question
         from radius_mfa.wire.dictionary import DictionaryError
+        from radius_mfa.wire.matching import sent
 
         try:
             named = map(named_value, self.attributes)

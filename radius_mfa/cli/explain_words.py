@@ -8,10 +8,10 @@ from typing import Any
 
 from radius_mfa.assembly.explaining import (
     PROBE_USER,
-    Answer,
     Explainer,
     Explanation,
     Looked,
+    Replied,
     Standing,
     Verdict,
 )
@@ -106,7 +106,7 @@ def _refusal(refusal: str) -> str:
     return "no policy matches" if refusal == Outcome.NO_POLICY else refusal.replace("_", " ")
 
 
-def _answered(verdict: Verdict, answer: Answer) -> str:
+def _answered(verdict: Verdict, answer: Replied) -> str:
     if answer.outcome is Outcome.ACCEPTED_UNENROLLED:
         return f"let in by the password alone until {verdict.until}"
     return _LET_IN.get(answer.outcome) or f"refused: {answer.outcome.value.replace('_', ' ')}"
@@ -116,7 +116,7 @@ def _without(verdict: Verdict) -> str:
     never, reset = verdict.never_enrolled, verdict.reset
     if never is None or never.decision != "accept":
         return f'{without(verdict)}: "{never.text}"' if never else ""
-    return without(verdict) + ("; who was reset is rejected" if reset and reset.decision != "accept" else "")
+    return without(verdict) + ("; who was reset is refused" if reset and reset.decision != "accept" else "")
 
 
 def _trusted(explainer: Explainer, explanation: Explanation) -> str:
@@ -185,7 +185,7 @@ def _looked(looked: Looked) -> dict[str, Any]:
     return {"policy": looked.policy, "matches": looked.matches, "why": looked.why}
 
 
-def _case(answer: Answer | None) -> dict[str, str] | None:
+def _case(answer: Replied | None) -> dict[str, str] | None:
     return {"decision": answer.decision, "outcome": answer.outcome.value, "text": answer.text} if answer else None
 
 

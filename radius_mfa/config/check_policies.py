@@ -12,6 +12,7 @@ from radius_mfa.config.unknown import unknown_key
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.policy import SecondFactor
 from radius_mfa.core.returns import ELSE, VLAN, Template
+from radius_mfa.core.usernames import ANY
 from radius_mfa.wire.dictionary import Dictionary
 from radius_mfa.wire.matching import attribute_test
 
@@ -26,6 +27,7 @@ def check_policies(document: Document, dictionary: Dictionary | None) -> None:
     document.unique(document.texts("policies", EACH, "name"), "names another policy")
     _known(document, "client", {name for _, name in document.texts("clients", EACH, "name")})
     _known(document, "client_group", {group for _, group in document.texts("clients", EACH, "groups")})
+    _exact_names(document)
     _configured_factors(document)
     for path in document.each("policies", EACH):
         _second_factor(document, path)
@@ -68,7 +70,7 @@ def group_texts(document: Document) -> Iterator[tuple[KeyPath, str]]:
         reply = document.at(path)
         for name, by_group in reply.items() if isinstance(reply, dict) else ():
             for group in by_group if isinstance(by_group, dict) else ():
-                if group not in ("", "else"):
+                if group != ELSE:
                     yield (*path, name, group), group
 
 
@@ -89,6 +91,17 @@ def _known(document: Document, condition: str, names: set[str]) -> None:
             hint = f"; did you mean {quoted(near[0])}?" if near and path not in document.hidden else ""
             hint = "; several are a list, [a, b]" if "," in name else hint
             document.warn(f"there is no {what} {document.written(path)}, so this never holds{hint}", *path)
+
+
+def _exact_names(document: Document) -> None:
+    """A name that nobody can have: under `not` it would hold of everybody."""
+    for key in ("user", "group"):
+        for path, name in condition_texts(document, key):
+            if "*" in name:
+                document.report(f"is a whole name, and * is nothing else than itself; name each {key}", *path)
+    for path, realm in condition_texts(document, "realm"):
+        if realm != ANY and set(realm) & set("*@\\"):
+            document.report("is a realm without @ or \\, whole, or * for any", *path)
 
 
 def _configured_factors(document: Document) -> None:

@@ -9,6 +9,7 @@ from radius_mfa.config.document import Document, KeyPath
 from radius_mfa.config.model import Client, Configuration, Policy, When
 from radius_mfa.config.reachable import hidden_by
 from radius_mfa.core.policy import SecondFactor
+from radius_mfa.core.usernames import ANY
 
 
 def warn_of_policies(document: Document, configuration: Configuration) -> None:
@@ -23,6 +24,7 @@ def warn_of_policies(document: Document, configuration: Configuration) -> None:
             _warn_of_trust(document, ("policies", at, "trust_device"), policy, configuration.clients)
         _warn_of_unenrolled(document, ("policies", at, "unenrolled"), policy, configuration)
         _warn_of_station(document, ("policies", at), policy, configuration.clients)
+        _warn_of_realm(document, ("policies", at), policy, configuration.clients)
 
 
 def _warn_of_unenrolled(document: Document, path: KeyPath, policy: Policy, configuration: Configuration) -> None:
@@ -33,7 +35,7 @@ def _warn_of_unenrolled(document: Document, path: KeyPath, policy: Policy, confi
 def _warn_of_station(document: Document, path: KeyPath, policy: Policy, clients: Iterable[Client]) -> None:
     """A login without a second factor that rests on what nobody vouches for."""
     spares = policy.second_factor is not SecondFactor.REQUIRED or policy.unenrolled
-    if not spares or not _asks_for_station(policy.when):
+    if not spares or not _asks_for("station", policy.when):
         return
     worthless = [each.name for each in clients if each.station == "none" and _may_match(policy.when, each)]
     if worthless:
@@ -43,9 +45,24 @@ def _warn_of_station(document: Document, path: KeyPath, policy: Policy, clients:
         document.warn(text.format(", ".join(worthless[:3])), *path, "when")
 
 
-def _asks_for_station(when: When) -> bool:
+def _warn_of_realm(document: Document, path: KeyPath, policy: Policy, clients: Iterable[Client]) -> None:
+    """A realm that never counts, or a login without a second factor that rests on the user's own word."""
+    if not _asks_for("realm", policy.when):
+        return
+    matched = [each for each in clients if each.realms and _may_match(policy.when, each)]
+    dropped = [each.name for each in matched if set(each.realms or ()) == {ANY}]
+    claimed = [each.name for each in matched if "" in (each.realms or {}).values() and each.name not in dropped]
+    if dropped:
+        text = "asks for a realm, and at {} each is dropped unseen (realms: strip); name there those you serve"
+        document.warn(text.format(", ".join(dropped[:3])), *path, "when")
+    if claimed and (policy.second_factor is not SecondFactor.REQUIRED or policy.unenrolled):
+        text = "spares a second factor by a realm that becomes nothing at {}: users may type any; take a group"
+        document.warn(text.format(", ".join(claimed[:3])), *path, "when")
+
+
+def _asks_for(key: str, when: When) -> bool:
     inner = (*(when.all or ()), *(when.any or ()), *(when.not_ or ()))
-    return when.station is not None or any(map(_asks_for_station, inner))
+    return getattr(when, key) is not None or any(_asks_for(key, each) for each in inner)
 
 
 def _warn_of_trust(document: Document, path: KeyPath, policy: Policy, clients: Iterable[Client]) -> None:

@@ -45,10 +45,10 @@ class Situation:
         return usernames.fold(self.user.username)
 
     @cached_property
-    def realms(self) -> frozenset[str]:
-        """Those that the name was typed with, folded."""
+    def realm(self) -> str:
+        """The realm that the name was typed with, folded, as far as it is to be believed; "" for none."""
         typed = usernames.read(self.request.first(Attribute.USER_NAME))
-        return usernames.realms_in(typed) if typed else frozenset()
+        return usernames.realm_of(typed, self.request.nas.naming) if typed else ""
 
     @cached_property
     def device(self) -> IPv4Address | IPv6Address | str | None:
@@ -178,7 +178,7 @@ class UserIs(OneOf):
 
 @dataclass(frozen=True, slots=True)
 class RealmIs(OneOf):
-    """The user's name was typed with one of these realms, whatever becomes of it; `names` are folded.
+    """The user's name was typed with one of these realms (`usernames.realm_of`); `names` are folded.
 
     `*` is any realm.
     """
@@ -186,11 +186,10 @@ class RealmIs(OneOf):
     key: ClassVar[str] = "realm"
 
     def holds(self, situation: Situation) -> bool:
-        realms = situation.realms
-        return bool(realms) if usernames.ANY in self.names else not self.names.isdisjoint(realms)
+        return bool(situation.realm) and not self.names.isdisjoint((situation.realm, usernames.ANY))
 
     def found(self, situation: Situation) -> str:
-        return " and ".join(sorted(situation.realms))
+        return situation.realm
 
 
 @dataclass(frozen=True, slots=True)

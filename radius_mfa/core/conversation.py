@@ -24,9 +24,11 @@ know again.  In every later round it sends that State and what the user typed.  
  8. **In one-field mode the line stands for the State**: the same one again counts once.  But it does
     not bring an Access-Accept to another node: whoever has read the line has all that it takes.
  9. **The current configuration decides.**  A policy that is gone since round one is a refusal.  What it returns
-    is made of the user's entry before anything is asked, and is the same whichever round ends the login.
+    is made of the user's entry as round one has found it, and is the same whichever round ends the login; where
+    State had no room for that, or the policy asks for more by now, the user is looked up once more.
 10. **A device is trusted only once a code was given there**, for a time that is never renewed, where client
-    and policy allow it.  The password is asked all the same.
+    and policy allow it.  The password is asked all the same; a code that comes in one field with it is not
+    looked at there.
 11. **A code is mailed only after the right password**, once in a while, and no answer waits for it.  It
     is good at any challenge of its user, so that a gateway that timed out costs nothing.
 """
@@ -95,7 +97,11 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the configuration fixes.  `challenge_lifetime`: seconds a State is good for."""
+    """What the configuration fixes.  `challenge_lifetime`: seconds a State is good for.
+
+    `zone`: of days and hours.  `discard_when_broken`: no answer where directory or store fail, so that the NAS
+    asks another server.
+    """
 
     policies: Sequence[Policy]
     guard: Guard
@@ -185,7 +191,8 @@ class Conversation:
             # Whoever has held any factor is enrolled, even where this policy takes another.
             let_in = None if facts.required else policy.lets_in_unenrolled(self._clock.wall())
             return self._accept_without(login, let_in) if let_in else self._refuse(login, Outcome.UNENROLLED)
-        if answer is None and await self._trusted.knows(login, deadline):
+        # With a code in the line or without: a VPN that negotiates its keys anew sends the line it was given.
+        if not isinstance(answer, MailAsked) and await self._trusted.knows(login, deadline):
             return self._accept_without(login, Outcome.ACCEPTED_BY_DEVICE)
         barred = self._guard.barred(facts.counters, self._clock.wall(), login.factors)
         if barred:
@@ -228,18 +235,19 @@ class Conversation:
         text = login.text
         if isinstance(text, Outcome):
             return self._refuse(login, text)
-        values = await self._known_of_user(login, policy, deadline)
-        if isinstance(values, Outcome):
-            return self._refuse(login, values)
-        login = login.returning(values)
+        if policy.reply.is_known_by(login.values):
+            login = login.returning(login.values)
+        elif await self.states.is_open(state, deadline):  # or all is decided, and nobody need be asked
+            values = await self._looked_up_again(login, policy, deadline)
+            if isinstance(values, Outcome):
+                return self._refuse(login, values)
+            login = login.returning(values)
         if login.cannot_return:
             return self._refuse(login, Outcome.REPLY_UNUSABLE, login.cannot_return)
         return await self._judge(login, answers.read_answer(text), deadline)
 
-    async def _known_of_user(self, login: Login, policy: Policy, deadline: float) -> Values | Outcome:
-        """What the policy returns takes; the user is looked up again where the State had no room for it."""
-        if policy.reply.is_known_by(login.values):
-            return login.values
+    async def _looked_up_again(self, login: Login, policy: Policy, deadline: float) -> Values | Outcome:
+        """What the State had no room for, or the policy asks for since; USER_GONE where that is another's."""
         name = usernames.looked_up(login.typed, login.request.nas.naming)
         user = name if isinstance(name, Outcome) else await self._directory.find(name, deadline)
         if isinstance(user, Outcome) or user.id != login.user_id or not user.active:
@@ -268,8 +276,6 @@ class Conversation:
         if isinstance(answer, MailAsked) and FactorKind.MAIL in login.factors & self._usable(spent.facts):
             return await self._settle_mail(case)
         judged = self._look_at(answer, login.factors, spent.facts)
-        if judged is Outcome.CODE_USED and login.asks_in_one_field and await self._trusted.knows(login, deadline):
-            return await self._settle_without(case)
         if isinstance(judged, Outcome):
             return await self._settle_wrong(case, judged)
         if isinstance(judged, NearMiss):
@@ -309,14 +315,6 @@ class Conversation:
         end = End(accept, consume=consume, adjust=cleared, trust=trust, detail=detail)
         settled = await self._settle(case, end)
         return settled or await self._settle_wrong(case, Outcome.CODE_USED)
-
-    async def _settle_without(self, case: Case) -> Conclusion:
-        """No code need be asked for: a VPN that negotiates its keys anew sends its line again, code and all."""
-        given_back = partial(self._guard.given_back, has_suspended=case.spent.has_suspended)
-        accept = Accept(Outcome.ACCEPTED_BY_DEVICE, case.login.returned)
-        settled = await self._settle(case, End(accept, adjust=given_back))
-        assert settled is not None  # no code is used up
-        return settled
 
     async def _settle_wrong(self, case: Case, wrong: Outcome, near: NearMiss | None = None) -> Conclusion:
         """Another round if there is one; the failure stays counted unless the guess was none."""

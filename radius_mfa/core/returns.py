@@ -13,9 +13,10 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 
 from radius_mfa.core.messages import ReplyAttribute, User
 
@@ -25,7 +26,9 @@ ELSE = "else"  # of values by group: for who is in none of them
 Values = tuple[tuple[str, str], ...]
 """What is known of a user, as pairs: see above."""
 
-_FIELD = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9.;-]*)(?:\|([^{}]*))?\}")
+_MOST_VALUES = 100  # of one attribute of an entry: a user may be who writes them
+
+_FIELD = re.compile(r"\{([A-Za-z][A-Za-z0-9;-]*)(?:\|([^{}]*))?\}")
 _TOKEN = re.compile(r"\{\{|\}\}|[{}]|[^{}]+")
 
 
@@ -62,9 +65,11 @@ class Template:
     def fields(self) -> tuple[Field, ...]:
         return tuple(part for part in self.parts if isinstance(part, Field))
 
-    def filled(self, entry: dict[str, tuple[str, ...]]) -> list[str]:
+    def filled(self, entry: Mapping[str, Sequence[str]]) -> list[str]:
         """Its values, one for each of the entry's; of nothing, none.  Raises _UnfitError."""
         found = [entry.get(each.attribute) or _instead(each) for each in self.fields]
+        if any(len(each) > _MOST_VALUES for each in found):
+            raise _UnfitError(f"the entry has more than {_MOST_VALUES} values")
         if len(found) > 1 and any(len(each) > 1 for each in found):
             raise _UnfitError("an attribute beside another must have one value, and the entry has several")
         values = [self._with(each) for each in zip(*found, strict=True)] if found else [self._with(())]
@@ -107,7 +112,7 @@ class Returned:
             yield from templates
         yield from self.otherwise
 
-    def filled(self, entry: dict[str, tuple[str, ...]], groups: frozenset[str]) -> Iterator[ReplyAttribute]:
+    def filled(self, entry: Mapping[str, Sequence[str]], groups: frozenset[str]) -> Iterator[ReplyAttribute]:
         chosen = next((each for group, each in self.by_group if digest_of(group) in groups), self.otherwise)
         values = [value for template in chosen for value in template.filled(entry)]
         if self.name != VLAN:
@@ -165,7 +170,8 @@ class Returns:
         """All that it takes of this user."""
         pairs: list[tuple[str, str]] = []
         for name in sorted(self.entry_attributes):
-            pairs += [(name, value) for value in user.attributes.get(name, ()) if value] or [(name, "")]
+            values = (value for value in user.attributes.get(name, ()) if value)
+            pairs += [(name, value) for value in islice(values, _MOST_VALUES + 1)] or [(name, "")]
         if groups := self.groups:
             pairs += [("", digest_of(group)) for group in sorted(groups & user.groups)] + [("", self._all_groups)]
         return tuple(pairs)
@@ -179,10 +185,10 @@ class Returns:
         """The attributes for a user of whom that is known; why not, for staff, where they cannot be returned."""
         if not (self.entry_attributes or self.groups):
             return self._fixed
-        entry: dict[str, tuple[str, ...]] = {}
+        entry: dict[str, list[str]] = {}
         for name, value in values:
             if value:
-                entry[name] = (*entry.get(name, ()), value)
+                entry.setdefault(name, []).append(value)
         groups = frozenset(entry.pop("", ()))
         filled: list[ReplyAttribute] = []
         for each in self.attributes:

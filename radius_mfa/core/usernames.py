@@ -43,11 +43,18 @@ def read(octets: bytes | None) -> str | None:
     return name.strip() or None
 
 
-def realms_in(typed: str) -> frozenset[str]:
-    """The realms that were typed with a name, folded: of `REALM\\user`, of `user@realm`, or of both."""
+def realm_of(typed: str, naming: Naming) -> str:
+    """The realm of a name that policies may go by, folded; "" for none.
+
+    It is one that the directory is asked for with the name, or that `realms` names.  What is merely dropped is
+    whatever the user likes to type.
+    """
     domain, rest = _parted(normal(typed))
-    realm = rest.rpartition("@")[2] if "@" in rest else ""
-    return frozenset(filter(None, (fold(domain), fold(realm))))
+    realm = fold(rest.rpartition("@")[2]) if "@" in rest else ""
+    if naming.realms is None:
+        return realm
+    named = naming.realms.keys() - {ANY}
+    return next((each for each in (realm, fold(domain)) if each in named), "")
 
 
 def looked_up(typed: str, naming: Naming) -> str | Outcome:

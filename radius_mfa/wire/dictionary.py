@@ -21,7 +21,7 @@ from radius_mfa.wire.dictionary_files import parse
 from radius_mfa.wire.values import FORMATS, WIDTHS, hexadecimal
 from radius_mfa.wire.walker import LONGEST_VALUE
 
-_VENDOR_HEADER = 6  # vendor id, type, length (RFC 2865 §5.26)
+VENDOR_HEADER = 6  # vendor id, type, length (RFC 2865 §5.26)
 _LAST_TAG = 0x1F  # above it, the octet is the first of the value (RFC 2868 §3.3)
 _REMEMBERED = 1024  # policies hold a few dozen constants; the rest is room for a directory's values
 
@@ -217,13 +217,7 @@ class Dictionary:
         if definition.tagged:
             # The octet stands even where no tag is used: RFC 3580 §3.31 has it zero then.
             octets = bytes([tag]) + octets
-        room = LONGEST_VALUE - (_VENDOR_HEADER if definition.vendor else 0)
-        if len(octets) > room:
-            raise DictionaryError(f"{definition.name}: {len(octets)} octets are too many: {room} fit in")
-        if not definition.vendor:
-            return definition.number, octets
-        header = definition.vendor.to_bytes(4, "big") + bytes([definition.number, len(octets) + 2])
-        return int(Attribute.VENDOR_SPECIFIC), header + octets
+        return attribute_of(definition, octets)
 
     def _reply_attribute(self, name: str) -> tuple[Definition, int]:
         """The attribute of a policy's reply, and its tag, 0 for none."""
@@ -247,6 +241,21 @@ class Dictionary:
         except ValueError:
             return definition.name, hexadecimal(value)
         return f"{definition.name}:{tag}" if tag else definition.name, text
+
+
+def attribute_of(definition: Definition, octets: bytes) -> tuple[int, bytes]:
+    """Number and value as they stand in a packet.  Raises DictionaryError where that is too long."""
+    room = LONGEST_VALUE - (VENDOR_HEADER if definition.vendor else 0)
+    if len(octets) > room:
+        raise DictionaryError(f"{definition.name}: {len(octets)} octets are too many: {room} fit in")
+    return on_the_wire(definition.vendor, definition.number, octets)
+
+
+def on_the_wire(vendor: int, number: int, octets: bytes) -> tuple[int, bytes]:
+    """The same of an attribute by its numbers, a vendor's in the form that RFC 2865 §5.26 recommends."""
+    if not vendor:
+        return number, octets
+    return int(Attribute.VENDOR_SPECIFIC), vendor.to_bytes(4, "big") + bytes([number, len(octets) + 2]) + octets
 
 
 # --- what pyrad has parsed ----------------------------------------------------------------------

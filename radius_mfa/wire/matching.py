@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from radius_mfa.wire.dictionary import Definition, Dictionary, DictionaryError, octets_of
+from radius_mfa.core.messages import Attribute
+from radius_mfa.wire.dictionary import Definition, Dictionary, DictionaryError, attribute_of, octets_of
 
 Test = Callable[[bytes], bool]
 """Whether a value of the attribute, as it came, will do."""
@@ -21,9 +22,7 @@ def attribute_test(dictionary: Dictionary, name: str, written: str) -> Test:
     A text may have `*` in it, for anything or nothing; an address may be a prefix; a number may be a named value.
     A tag in front of the value is passed over (RFC 2868 §3).  Raises DictionaryError.
     """
-    definition = dictionary.definition(name)
-    if definition.secret or definition.is_the_servers:
-        raise DictionaryError(f"{definition.name} is nothing that a policy may look at")
+    definition = _looked_at(dictionary, name)
     if definition.kind in _ADDRESS_LENGTHS and "/" in written:
         return _within(definition, written)
     if definition.kind == "string" and "*" in written:
@@ -33,6 +32,23 @@ def attribute_test(dictionary: Dictionary, name: str, written: str) -> Test:
     if definition.kind == "ipv6prefix":
         return lambda value: _whole_prefix(value) == wanted
     return lambda value: definition.parted(value)[1] == wanted
+
+
+def sent(dictionary: Dictionary, name: str, written: str) -> tuple[int, bytes]:
+    """The attribute `name` of a request as a client sends it, number and octets.  Raises DictionaryError."""
+    definition = _looked_at(dictionary, name)
+    # No tag, and yet its octet (RFC 3580 §3.31).
+    return attribute_of(definition, bytes(definition.tagged) + octets_of(definition, written))
+
+
+def _looked_at(dictionary: Dictionary, name: str) -> Definition:
+    definition = dictionary.definition(name)
+    if definition.secret or definition.is_the_servers:
+        raise DictionaryError(f"{definition.name} is nothing that a policy may look at")
+    if not definition.vendor and definition.number == Attribute.USER_NAME:
+        # In whatever spelling the user likes: case, spaces, realms.
+        raise DictionaryError("User-Name is nothing that a policy may look at; take user or realm")
+    return definition
 
 
 def _pattern(definition: Definition, written: str) -> re.Pattern[bytes]:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from radius_mfa.assembly.explaining import NO_CLIENT, Explainer, Explanation, Question, Standing, sent
+from radius_mfa.assembly.explaining import NO_CLIENT, Explainer, Explanation, Question, Standing
 from radius_mfa.assembly.explaining_changes import Difference, audited, differences, not_audited, without
 from radius_mfa.assembly.explaining_ports import ENROLLED, Described, OnlyRead, People
 from radius_mfa.assembly.rules import nas_of, texts_of
@@ -27,6 +27,7 @@ from radius_mfa.core.stored import Attempt, NewRecoveryCode, Refusal
 from radius_mfa.observe.audit import AuditFile
 from radius_mfa.observe.audit_search import Query, Search
 from radius_mfa.wire.dictionary import DictionaryError
+from radius_mfa.wire.matching import sent
 from tests.adapters import NOON, PASSWORD, Fuse, House, fused, house
 from tests.config.support import DICTIONARY, HASH
 
@@ -284,9 +285,9 @@ def test_what_cannot_be_returned_says_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({}, "rejected"),
+        ({}, "refused"),
         ({"unenrolled": "allow_until 2026-10-14"}, "let in until 2026-10-14"),
-        ({"unenrolled": "allow_until 2026-10-13"}, "rejected"),
+        ({"unenrolled": "allow_until 2026-10-13"}, "refused"),
         ({"second_factor": "when_enrolled"}, "let in"),
     ],
 )
@@ -357,7 +358,7 @@ def test_the_same_twice_is_no_difference(tmp_path: Path) -> None:
         ({"second_factor": "never"}, [("second_factor", "required", "never")]),
         (
             {"second_factor": "when_enrolled"},
-            [("second_factor", "required", "when_enrolled"), ("without_second_factor", "rejected", "let in")],
+            [("second_factor", "required", "when_enrolled"), ("without_second_factor", "refused", "let in")],
         ),
         ({"factors": ["totp"]}, [("factors", "mail or recovery_codes or totp", "totp")]),
         (

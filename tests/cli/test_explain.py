@@ -86,7 +86,7 @@ def test_what_would_happen_and_why_in_words(site: Path) -> None:
         ("factors", "totp"),
         ("asked by", "challenge, 3 answers"),
         ("user reads", "Enter the 6-digit code from your authenticator app"),
-        ("without one", "let in until 2027-03-31; who was reset is rejected"),
+        ("without one", "let in until 2027-03-31; who was reset is refused"),
         ("trusted device", "yes, by its MAC address, for 7 days"),
         ("returns", "Class = staff"),
         ("returns", "Filter-Id = dep-0"),

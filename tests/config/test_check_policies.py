@@ -139,6 +139,30 @@ class TestConditions:
 NESTED = ("any:", "  - all:", "      not:", "        {}", "  - client: vpn", "not:", "  {}")
 
 
+class TestNames:
+    @pytest.mark.parametrize("inside", ["", "not: "])
+    @pytest.mark.parametrize(
+        ("condition", "problem"),
+        [
+            ("user: 'admin-*'", "user: is a whole name, and * is nothing else than itself; name each user"),
+            ("group: 'cn=admins*'", "group: is a whole name, and * is nothing else than itself; name each group"),
+            ("realm: '*.example.org'", "realm: is a realm without @ or \\, whole, or * for any"),
+            ("realm: '@example.org'", "realm: is a realm without @ or \\, whole, or * for any"),
+            ("realm: 'EXAMPLE\\'", "realm: is a realm without @ or \\, whole, or * for any"),
+        ],
+    )
+    def test_that_nobody_can_have_are_refused(
+        self, folder: Folder, inside: str, condition: str, problem: str
+    ) -> None:
+        """Under `not` they would hold of everybody."""
+        when = f"{inside}{{{condition}}}" if inside else condition
+        found = folder.problems(spoilt("{client: vpn}", f"{{client: vpn, {when}}}"))
+        assert found == [f"13: policies[0].when.{inside.replace(': ', '.')}{problem}"]
+
+    def test_any_realm_is_a_star(self, folder: Folder) -> None:
+        assert folder.problems(spoilt("{client: vpn}", "{client: vpn, realm: ['*', example.org]}")) == []
+
+
 class TestNested:
     """A problem within `all`, `any` and `not` is told with its line and its key, a list or not."""
 

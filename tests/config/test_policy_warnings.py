@@ -68,6 +68,22 @@ class TestStation:
         assert "is worth nothing at wifi;" in warning
 
 
+class TestRealm:
+    def test_that_is_dropped_unseen_can_never_decide(self, folder: Folder) -> None:
+        text = client("realms: strip").replace("{client: vpn}", "{client: vpn, realm: example.org}")
+        (warning,) = folder.warnings(text)
+        assert "asks for a realm, and at vpn each is dropped unseen (realms: strip)" in warning
+
+    @pytest.mark.parametrize("spares", ["second_factor: never", "unenrolled: allow_until 2999-12-31"])
+    @pytest.mark.parametrize(("becomes", "warned"), [("''", True), ("example.org", False)])
+    def test_that_users_may_claim_spares_nothing(
+        self, folder: Folder, spares: str, becomes: str, warned: bool
+    ) -> None:
+        text = client(f"realms: {{EXAMPLE: {becomes}}}") + f"    {spares}\n"
+        found = folder.warnings(text.replace("{client: vpn}", "{client: vpn, not: {any: {realm: example}}}"))
+        assert [("users may type any" in each) for each in found] == [True] * warned
+
+
 class TestClients:
     def test_that_are_not_there(self, folder: Folder) -> None:
         """The contract's own block names a client that it does not have."""

@@ -160,6 +160,29 @@ def test_what_a_policy_returns_since_round_one_is_looked_up(it: House) -> None:
     assert returned(login) == FOR_ALICE
 
 
+def test_nobody_is_looked_up_for_an_answer_that_is_decided(it: House) -> None:
+    """The decision is kept (RFC 5080 §2.2.2): the directory is neither asked nor need be there."""
+    knows(it, departmentnumber=(LONG,))
+    login = it.challenged("alice")
+    code = it.code("alice")
+    assert login.says(code) == "accept accepted"
+    it.wire(Fuse(0, DirectoryError, "find"))
+
+    assert login.says(code) == "accept accepted"
+    assert returned(login) == FOR_ALICE | {"Filter-Id": LONG}
+    assert login.says(it.wrong_code("alice")) == "reject state_spent"
+
+
+def test_more_values_than_anybody_means_are_a_refusal_and_take_no_time(it: House) -> None:
+    """Who may write an attribute of their own entry must not hold up everybody by it."""
+    knows(it, departmentnumber=tuple(f"d{number}" for number in range(100_000)))
+    login = it.login("alice")
+
+    assert login.says(PASSWORD) == "reject reply_unusable"
+    assert login.last.event.detail == "Filter-Id: the entry has more than 100 values"
+    assert len(RETURNS.known_of(it.user("alice"))) < 110
+
+
 @pytest.mark.parametrize(
     "now",
     [

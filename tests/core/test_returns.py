@@ -50,7 +50,7 @@ class TestTemplate:
             ("{vlanId|99}", (Field("vlanid", "99"),)),
             ("{vlanId|}", (Field("vlanid", ""),)),
             ("{vlanId|none | at all}", (Field("vlanid", "none | at all"),)),
-            ("{1.3.6.1.4.1;lang-ja}", (Field("1.3.6.1.4.1;lang-ja"),)),
+            ("{description;lang-ja}", (Field("description;lang-ja"),)),
             ("{{mail}}", ("{", "mail", "}")),
             ("{{{mail}}}", ("{", Field("mail"), "}")),
             ("{{}}", ("{", "}")),

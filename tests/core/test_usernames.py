@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.usernames import ANY, KEPT, Naming, fold, looked_up, normal, read, realms_in
+from radius_mfa.core.usernames import ANY, KEPT, Naming, fold, looked_up, normal, read, realm_of
 
 
 @pytest.mark.parametrize(
@@ -125,41 +125,63 @@ def test_what_is_looked_up_is_never_empty_and_says_no_realm_that_is_not_served(t
             assert fold(normal(typed).rpartition("@")[2]) in (naming.realms or {})
 
 
+SERVED = Naming({"example": "", "example.org": "example.org"})
+STRIPPED = Naming({ANY: ""})
+
+
 @pytest.mark.parametrize(
-    ("typed", "realms"),
+    ("typed", "naming", "realm"),
     [
-        ("alice", set()),
-        ("alice@Example.ORG", {"example.org"}),
-        ("alice @ example.org ", {"example.org"}),
-        ("EXAMPLE\\alice", {"example"}),
-        ("EXAMPLE\\alice@example.org", {"example", "example.org"}),
-        ("Example\\alice@EXAMPLE", {"example"}),
-        ("ａｌｉｃｅ＠ｅｘａｍｐｌｅ.org", {"example.org"}),
-        ("odd@name@example.org", {"example.org"}),
-        ("alice@大学.example", {"大学.example"}),
-        # No realm, for want of one, or of a name that it could be parted from.
-        ("alice@", set()),
-        ("\\alice", set()),
-        ("back\\slash \\2a", set()),
-        ("@", set()),
-        ("", set()),
+        ("alice", KEPT, ""),
+        ("alice@Example.ORG", KEPT, "example.org"),
+        ("alice @ example.org ", KEPT, "example.org"),
+        ("EXAMPLE\\alice@example.org", KEPT, "example.org"),
+        ("ａｌｉｃｅ＠ｅｘａｍｐｌｅ.org", KEPT, "example.org"),
+        ("odd@name@example.org", KEPT, "example.org"),
+        ("alice@大学.example", KEPT, "大学.example"),
+        ("alice@", KEPT, ""),
+        ("back\\slash \\2a", KEPT, ""),
+        ("@", KEPT, ""),
+        ("", KEPT, ""),
+        ("EXAMPLE\\alice", SERVED, "example"),
+        ("alice@EXAMPLE", SERVED, "example"),
+        ("alice@example.org", SERVED, "example.org"),
+        ("example.org\\alice", SERVED, "example.org"),
+        ("example\\alice@example.org", SERVED, "example.org"),
+        ("alice@else", SERVED, ""),
     ],
 )
-def test_the_realms_that_were_typed(typed: str, realms: set[str]) -> None:
+def test_the_realm_of_a_name(typed: str, naming: Naming, realm: str) -> None:
     """RFC 7542 §2.2: the realm is what follows the last @."""
-    assert realms_in(typed) == realms
+    assert realm_of(typed, naming) == realm
 
 
-@given(st.text())
-def test_a_realm_that_was_typed_is_folded_and_in_the_name(typed: str) -> None:
-    for realm in realms_in(typed):
-        assert realm
-        assert realm in fold(typed)
+@pytest.mark.parametrize(
+    ("typed", "naming"),
+    [
+        ("staff.example.org\\alice", KEPT),
+        ("alice@staff.example.org", STRIPPED),
+        ("alice@students.example.org@staff.example.org", STRIPPED),
+        ("*\\alice", STRIPPED),
+    ],
+)
+def test_a_realm_that_is_merely_dropped_is_none(typed: str, naming: Naming) -> None:
+    """Else whoever types it would choose the policy."""
+    assert realm_of(typed, naming) == ""
+
+
+@given(st.text(), st.sampled_from([KEPT, SERVED, STRIPPED]))
+def test_a_realm_is_looked_up_with_the_name_or_one_that_is_served(typed: str, naming: Naming) -> None:
+    realm = realm_of(typed, naming)
+    name = looked_up(typed, naming)
+
+    if realm and isinstance(name, str):
+        assert realm in (naming.realms or {}) or fold(name).endswith(f"@{realm}")
 
 
 @given(st.text(min_size=1))
 def test_who_typed_no_realm_is_looked_up_without_one(typed: str) -> None:
     name = looked_up(typed, KEPT)
 
-    if not realms_in(typed) and not isinstance(name, Outcome):
+    if not realm_of(typed, KEPT) and not isinstance(name, Outcome):
         assert "@" not in name

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT
-from tests.end_to_end.site import CAMPUS, COMMA, KIOSK, LIBRARY, SECRET, VPN, Account, Site
+from tests.end_to_end.site import CAMPUS, COMMA, KIOSK, LIBRARY, SECOND, SECRET, VPN, Account, Site
 from tests.peers.radclient import Received, radclient
 from tests.peers.server import Server
 from tests.peers.slapd import PEOPLE, STAFF, STUDENTS
@@ -56,7 +56,11 @@ POLICIES: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def server(university: Site) -> Iterator[Server]:
-    with university.another("policies.yaml", {"policies": POLICIES}) as it:
+    clients = university.usual()["clients"]
+    for client in clients:
+        if client["name"] == "second":
+            client["realms"] = {"GUEST": ""}
+    with university.another("policies.yaml", {"policies": POLICIES, "clients": clients}) as it:
         yield it
 
 
@@ -191,8 +195,17 @@ def test_the_realm_that_was_typed_decides_though_the_user_is_found_without(
 ) -> None:
     user = university.staff()
 
-    assert Gateway(server, VPN).lets_in(user, f"GUEST\\\\{user.name}") == {"Class": ["0x6775657374"], **vlan("99")}
-    assert Gateway(server, VPN).lets_in(university.staff()) == OF_STAFF
+    assert Gateway(server, SECOND).lets_in(user, f"GUEST\\\\{user.name}") == {
+        "Class": ["0x6775657374"],
+        **vlan("99"),
+    }
+
+
+def test_a_realm_that_is_merely_dropped_decides_nothing(university: Site, server: Server) -> None:
+    """Whoever types it would choose the policy."""
+    user = university.staff()
+
+    assert Gateway(server, VPN).lets_in(user, f"GUEST\\\\{user.name}") == OF_STAFF
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,11 @@ def test_a_tag_is_passed_over(name: str, written: str, octets: bytes | str, take
     assert takes(name, written, octets) is taken
 
 
+def test_no_policy_looks_at_a_name_that_users_spell_as_they_like() -> None:
+    with pytest.raises(DictionaryError, match="take user or realm"):
+        takes("User-Name", "alice*", b"alice")
+
+
 @pytest.mark.parametrize(
     "name",
     [
