@@ -21,16 +21,16 @@ _WHEN = (
     "{{group: [group-{number}, other-{number}], hours: '08:00-20:00'}}",
     "{{client: vpn, realm: realm-{number}}}",
     "{{client: vpn, group: group-{number}, days: mon-fri}}",
-    "{{client_group: branch-{number}}}",
+    "{{client: [vpn, branch], user: [nobody-{number}, nobody-else-{number}]}}",
     "{{client: vpn, group: group-{number}, not: {{user: nobody}}}}",
-    "{{any: [{{station: 10.0.0.0/8}}, {{NAS-Port-Type: Virtual}}]}}",
+    "{{any: [{{station: 10.0.0.{octet}}}, {{NAS-Port-Type: Virtual, NAS-Port: {number}}}]}}",
 )
 _RUNS, _TIMES = 7, 2000
 
 
 def other_policy(number: int) -> str:
     """A line of YAML: one that does not match."""
-    when = _WHEN[number % len(_WHEN)].format(number=number)
+    when = _WHEN[number % len(_WHEN)].format(number=number, octet=number % 256)
     return f"  - {{name: policy-{number}, when: {when}, second_factor: required}}\n"
 
 

@@ -56,6 +56,7 @@ listen:
 workers: {workers}
 clients:
   - {{name: vpn, address: 127.0.0.1, secret: "{secret}", timeout: 3s, retries: 3}}
+  - {{name: branch, address: 192.0.2.1, secret: "another {secret}", timeout: 3s, retries: 3}}
 directory:
   ldap:
     servers: ["{ldap}"]

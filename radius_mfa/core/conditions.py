@@ -67,7 +67,10 @@ class Situation:
 
 
 class Condition(Protocol):
-    """One line under `when`."""
+    """One line under `when`.  `looks_at_time`: whether it may hold at one time and not at another."""
+
+    @property
+    def looks_at_time(self) -> bool: ...
 
     def holds(self, situation: Situation) -> bool: ...
 
@@ -81,6 +84,7 @@ class _Compared(ABC):
 
     __slots__ = ()
     key: ClassVar[str] = ""
+    looks_at_time: ClassVar[bool] = False
 
     @property
     def label(self) -> str:
@@ -245,8 +249,11 @@ class AttributeIs(_Compared):
         return _some(self.written, " or ")
 
     def holds(self, situation: Situation) -> bool:
-        values = situation.values(self.vendor, self.number)
-        return any(test(value) for value in values for test in self.tests)
+        for value in situation.values(self.vendor, self.number):
+            for test in self.tests:
+                if test(value):
+                    return True
+        return False
 
     def found(self, situation: Situation) -> str:
         return " and ".join(map(self.show, situation.values(self.vendor, self.number)))
@@ -260,6 +267,7 @@ class DaysAre(_Compared):
     """Today is one of `days`: 0 is Monday."""
 
     key: ClassVar[str] = "days"
+    looks_at_time: ClassVar[bool] = True
     days: frozenset[int]
 
     @property
@@ -278,6 +286,7 @@ class HoursAre(_Compared):
     """The time of day is within one of `ranges`: from the first until before the second, in minutes of one day."""
 
     key: ClassVar[str] = "hours"
+    looks_at_time: ClassVar[bool] = True
     ranges: tuple[tuple[int, int], ...]
 
     @property
@@ -299,14 +308,40 @@ def _clock(minute: int) -> str:
 # --- of other conditions --------------------------------------------------------------------------
 
 
+# Loops, since a login may look at hundreds, and `any` of a generator takes twice as long.
+
+
+def all_hold(conditions: Iterable[Condition], situation: Situation) -> bool:
+    for condition in conditions:
+        if not condition.holds(situation):
+            return False
+    return True
+
+
+def one_holds(conditions: Iterable[Condition], situation: Situation) -> bool:
+    for condition in conditions:
+        if condition.holds(situation):
+            return True
+    return False
+
+
 @dataclass(frozen=True, slots=True)
-class All:
-    """All of them hold, as of one mapping under `all`, `any` or `not`."""
+class _OfOthers:
+    """The common shape of a condition that is made of others."""
 
     conditions: tuple[Condition, ...]
 
+    @property
+    def looks_at_time(self) -> bool:
+        return any(each.looks_at_time for each in self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class All(_OfOthers):
+    """All of them hold, as of one mapping under `all`, `any` or `not`."""
+
     def holds(self, situation: Situation) -> bool:
-        return all(each.holds(situation) for each in self.conditions)
+        return all_hold(self.conditions, situation)
 
     def told(self, situation: Situation) -> str:
         failed = next((each for each in self.conditions if not each.holds(situation)), None)
@@ -316,13 +351,11 @@ class All:
 
 
 @dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(_OfOthers):
     """At least one of them holds."""
 
-    conditions: tuple[Condition, ...]
-
     def holds(self, situation: Situation) -> bool:
-        return any(each.holds(situation) for each in self.conditions)
+        return one_holds(self.conditions, situation)
 
     def told(self, situation: Situation) -> str:
         held = next((each for each in self.conditions if each.holds(situation)), None)
@@ -332,13 +365,11 @@ class AnyOf:
 
 
 @dataclass(frozen=True, slots=True)
-class NoneOf:
+class NoneOf(_OfOthers):
     """None of them holds."""
 
-    conditions: tuple[Condition, ...]
-
     def holds(self, situation: Situation) -> bool:
-        return not any(each.holds(situation) for each in self.conditions)
+        return not one_holds(self.conditions, situation)
 
     def told(self, situation: Situation) -> str:
         held = next((each for each in self.conditions if each.holds(situation)), None)

@@ -44,6 +44,7 @@ from radius_mfa.core import answers, challenge, decisions, usernames
 from radius_mfa.core.answers import Answer, CodeAnswer, MailAsked, Unreadable
 from radius_mfa.core.asking import Asking
 from radius_mfa.core.conditions import Situation
+from radius_mfa.core.entries import values_again
 from radius_mfa.core.errors import BackendError, DirectoryError
 from radius_mfa.core.guard import Counters, Guard, cleared
 from radius_mfa.core.judgement import Case, End, settlement_of
@@ -61,7 +62,6 @@ from radius_mfa.core.messages import (
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policies, Policy, SecondFactor
 from radius_mfa.core.ports import Clock, Directory, Entropy, Factor, Password, Sealer
-from radius_mfa.core.returns import Values
 from radius_mfa.core.states import States
 from radius_mfa.core.store import LoginStore
 from radius_mfa.core.stored import (
@@ -231,28 +231,26 @@ class Conversation:
         if policy is None:
             return self._refuse(login, Outcome.POLICY_GONE)
 
-        login = login.under(policy)
+        try:
+            return await self._answered(login.under(policy), policy, state, deadline)
+        except BackendError as broken:  # here, where it is known whose login it is
+            return self._broken(login, broken)
+
+    async def _answered(self, login: Login, policy: Policy, state: bytes, deadline: float) -> Conclusion:
+        """A State that may be honoured has come back with an answer."""
         text = login.text
         if isinstance(text, Outcome):
             return self._refuse(login, text)
         if policy.reply.is_known_by(login.values):
             login = login.returning(login.values)
         elif await self.states.is_open(state, deadline):  # or all is decided, and nobody need be asked
-            values = await self._looked_up_again(login, policy, deadline)
+            values = await values_again(login, policy, self._directory, deadline)
             if isinstance(values, Outcome):
                 return self._refuse(login, values)
             login = login.returning(values)
         if login.cannot_return:
             return self._refuse(login, Outcome.REPLY_UNUSABLE, login.cannot_return)
         return await self._judge(login, answers.read_answer(text), deadline)
-
-    async def _looked_up_again(self, login: Login, policy: Policy, deadline: float) -> Values | Outcome:
-        """What the State had no room for, or the policy asks for since; USER_GONE where that is another's."""
-        name = usernames.looked_up(login.typed, login.request.nas.naming)
-        user = name if isinstance(name, Outcome) else await self._directory.find(name, deadline)
-        if isinstance(user, Outcome) or user.id != login.user_id or not user.active:
-            return Outcome.USER_GONE
-        return policy.reply.known_of(await self._directory.with_groups(user, deadline))
 
     # --- the answer ---------------------------------------------------------------------------------
 
@@ -391,7 +389,8 @@ class Conversation:
         outcome = Outcome.DIRECTORY_FAILED if directory else Outcome.STORE_FAILED
         if self._rules.discard_when_broken:
             return self._conclude(login, Discard(outcome), str(broken))
-        return self._refuse(login, outcome, str(broken))
+        told = Outcome.STORE_FAILED if login.round else outcome  # in a later round the password was right
+        return self._conclude(login, Reject(outcome, login.message(told)), str(broken))
 
     def _conclude(self, login: Login, decision: Decision, detail: str = "") -> Conclusion:
         return conclude(login, decision, self._clock.wall(), detail)

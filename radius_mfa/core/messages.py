@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.usernames import KEPT, Naming
+from radius_mfa.core.usernames import KEPT, Naming, fold, read
 
 FALLBACK = "en"  # the language that has every text
 
@@ -127,6 +127,13 @@ class AccessRequest:
     password: bytes | None = field(repr=False)
     source: str
     arrived: float
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the NAS only looks whether somebody is there, by the name of nobody."""
+        probe_users = self.nas.probe_users
+        name = read(self.first(Attribute.USER_NAME)) if probe_users else None
+        return name is not None and fold(name) in probe_users
 
     def first(self, number: int) -> bytes | None:
         """The first value of attribute `number`, or None."""

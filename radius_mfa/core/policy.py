@@ -6,11 +6,21 @@ and keeps its trace, so that `explain` can say why.  A test holds that both come
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from radius_mfa.core.conditions import ClientGroupIs, ClientIs, Condition, GroupIs, Situation, UserIs
+from radius_mfa.core import usernames
+from radius_mfa.core.conditions import (
+    ClientGroupIs,
+    ClientIs,
+    Condition,
+    GroupIs,
+    OneOf,
+    RealmIs,
+    Situation,
+    UserIs,
+)
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.returns import NOTHING, Returns
@@ -85,26 +95,38 @@ def evaluate(policies: Iterable[Policy], situation: Situation) -> Evaluation:
 class _OfClient:
     """The policies that may match at a client, by their places in the list.
 
-    Each stands once: with the users it names, with the groups it names, or with the rest.
+    Each stands once: with the users, the groups or the realms that it names, or with the rest.
     """
 
     by_user: dict[str, list[int]] = field(default_factory=dict)
     by_group: dict[str, list[int]] = field(default_factory=dict)
+    by_realm: dict[str, list[int]] = field(default_factory=dict)
     rest: list[int] = field(default_factory=list)
 
     def file(self, place: int, policy: Policy) -> None:
         """Where it is found by what it asks of the user."""
         for condition in policy.conditions:
-            if isinstance(condition, UserIs | GroupIs):
-                filed = self.by_user if isinstance(condition, UserIs) else self.by_group
+            filed = self._where(condition)
+            if filed is not None and isinstance(condition, OneOf):
                 for name in condition.names:
                     filed.setdefault(name, []).append(place)
                 return
         self.rest.append(place)
 
+    def _where(self, condition: Condition) -> dict[str, list[int]] | None:
+        match condition:
+            case UserIs():
+                return self.by_user
+            case GroupIs():
+                return self.by_group
+            case RealmIs(names) if usernames.ANY not in names:
+                return self.by_realm
+        return None
+
     def places(self, situation: Situation) -> list[int]:
         """Of those that its user may match, in order."""
         found = [*self.by_user.get(situation.username, ())] if self.by_user else []
+        found += self.by_realm.get(situation.realm, ()) if self.by_realm else ()
         for group in self.by_group.keys() & situation.user.groups:
             found += self.by_group[group]
         return sorted({*self.rest, *found}) if found else self.rest
@@ -113,17 +135,14 @@ class _OfClient:
 class Policies:
     """The policies of a configuration, found without looking at all of them.
 
-    What a policy asks of the client is looked at once a client, and of what it asks of users or groups the first
-    such condition leads to it: a login costs what those cost that are about its user.
+    What a policy asks of the client is looked at once a client, and of what it asks of users, groups or realms the
+    first such condition leads to it: a login costs what those cost that are about its user.
     """
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self._policies = tuple(policies)
         self._named = {policy.name: policy for policy in policies}
         self._of_client: dict[tuple[str, frozenset[str]], _OfClient] = {}
-
-    def __iter__(self) -> Iterator[Policy]:
-        return iter(self._policies)
 
     def named(self, name: str) -> Policy | None:
         """The policy of that name."""

@@ -117,16 +117,20 @@ def test_what_is_thrown_into_a_timed_step_arrives_there() -> None:
     assert asyncio.run(main()) == "in time"
 
 
-def test_one_worker_beside_two_says_who_used_the_cores_and_ends_with_the_budget() -> None:
-    command = [sys.executable, "-m", "bench", "workers", "--runs", "1", "--logins", "16"]
+@pytest.mark.parametrize(("what", "numbers"), [("workers", (1, 2)), ("policies", (5, 500))])
+def test_two_servers_beside_each_other_are_compared_and_each_ends_with_its_budget(
+    what: str, numbers: tuple[int, int]
+) -> None:
+    command = [sys.executable, "-m", "bench", what, "--runs", "1", "--logins", "16"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
-    *lines, ratio, budget = done.stdout.splitlines()
-    assert [line for line in lines if line.startswith("workers")] == [
-        f"workers {workers}     16 of 16 logins accepted" for workers in (1, 2)
-    ]
+    lines = done.stdout.splitlines()
+    for number in numbers:
+        assert f"{what} {number} ".ljust(14) + "16 of 16 logins accepted" in lines
     for shares in (line for line in lines if "cores" in line):
         assert re.findall(r"(\w+) \d+%", shares) == ["server", "slapd", "load", "others"]
-    assert ratio.endswith("times the logins/s of 1 with 2")
-    assert budget.startswith("budget µs/login: wire ")
+    (ratio,) = (line for line in lines if line.startswith("ratio"))
+    assert re.search(rf"times the CPU of {numbers[0]} with {numbers[1]}$", ratio)
+    assert len([line for line in lines if "until the policy is found" in line]) == 2 * (what == "policies")
+    assert all(line.startswith("budget µs/login: wire ") for line in lines[-2:])

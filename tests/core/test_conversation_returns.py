@@ -215,6 +215,9 @@ def test_a_directory_that_fails_then_costs_neither_the_state_nor_the_code(it: Ho
     it.wire(Fuse(0, DirectoryError, "find"))
     code = it.code("alice")
     assert login.says(code) == "reject directory_failed"
+    assert login.message.key == "store_failed"  # the password was right: what to do next is no secret
+    first, last = login.conclusions[0].event, login.last.event
+    assert (last.user_name, last.user_id, last.login) == ("alice", "u-alice", first.login)
 
     it.wire(None)
     assert login.says(code) == "accept accepted"
