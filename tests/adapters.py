@@ -37,11 +37,13 @@ from radius_mfa.core.messages import (
     Nas,
     Profile,
     Reject,
+    ReplyAttribute,
     User,
 )
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy
 from radius_mfa.core.ports import Factor, Password
+from radius_mfa.core.returns import Returned, Returns, Template
 from radius_mfa.core.store import Store
 from radius_mfa.core.stored import Facts, Mail, MailKind
 from radius_mfa.core.trust import TrustedDevices
@@ -66,6 +68,11 @@ SIX = Nas("six", Profile("one field", suffix=6))
 
 STAFF_POLICY = Policy("staff")
 MAIL_POLICY = Policy("by mail too", factors=frozenset({FactorKind.TOTP, FactorKind.MAIL}))
+
+
+def always(*attributes: ReplyAttribute) -> Returns:
+    """What a policy returns that returns the same to everybody."""
+    return Returns(tuple(Returned(each.name, (), (Template((each.value,)),)) for each in attributes))
 
 
 class FixedClock:

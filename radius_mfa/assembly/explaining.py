@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 
 from radius_mfa.assembly.explaining_ports import (
     ENROLLED,
@@ -158,6 +158,7 @@ class Explainer:
         self._people = people
         self._texts = texts_of(self.configuration)
         self._policies = {policy.name: policy for policy in self.rules.policies}
+        self._last_days = {policy.name: policy.unenrolled for policy in self.configuration.policies}
         self._clock = SetClock()
         self._clients = {
             client.name: nas_of(client, self.configuration.gateway_of(client))
@@ -188,10 +189,10 @@ class Explainer:
         nas = self._clients.get(question.client)
         if nas is None:
             return Verdict(refusal=NO_CLIENT)
-        if usernames.fold(question.typed or "") in nas.probe_users:
+        request = question.asked_by(nas)
+        if request.is_probe:
             return Verdict(nas, refusal=PROBE_USER)
         await self._user(question)  # what cannot be looked up is an error, and no refusal as at a login
-        request = question.asked_by(nas)
         ends = [await self._ask(each, request, question) for each in self._conversations]
         enrolled, never_enrolled, reset = (self._answer(end, nas) for end in ends)
         policy = self._policies.get(ends[0].event.policy)
@@ -261,7 +262,7 @@ class Explainer:
     def _until(self, policy: Policy | None, answer: Replied) -> date | None:
         if policy is None or answer.outcome is not Outcome.ACCEPTED_UNENROLLED:
             return None
-        return datetime.fromtimestamp(policy.unenrolled_until - 1, self.rules.zone).date()
+        return self._last_days[policy.name]
 
     def _answer(self, end: Conclusion, nas: Nas) -> Replied:
         decision = end.decision

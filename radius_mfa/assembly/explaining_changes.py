@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 from radius_mfa.assembly.explaining import Explainer, Question, Replied, Verdict
 from radius_mfa.assembly.explaining_ports import People
-from radius_mfa.core.conditions import AttributeIs, DaysAre, HoursAre
+from radius_mfa.core.conditions import AttributeIs
 from radius_mfa.core.messages import Attribute, ReplyAttribute
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import SecondFactor
@@ -29,6 +29,10 @@ _AUDITED = frozenset(
         Attribute.NAS_IDENTIFIER,
     }
 )
+
+
+# Why a name is nobody's, whatever becomes of its realm.
+_NOBODY = (Outcome.UNKNOWN_USER, Outcome.NAME_UNREADABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def audited(hits: Iterable[Hit], explainers: Collection[Explainer]) -> list[Ques
 
     Each is as it was the last time.
     """
-    timed = any(isinstance(each, DaysAre | HoursAre) for one in explainers for each in one.conditions)
+    timed = any(each.looks_at_time for one in explainers for each in one.conditions)
     zones = [each.rules.zone for each in explainers] if timed else []
     found: dict[tuple[object, ...], Question] = {}
     for hit in hits:
@@ -116,6 +120,19 @@ async def without_who_has_left(
     await people.look_up_all(asked)
     left = {name for name in asked if await people.look_up(name) is Outcome.UNKNOWN_USER}
     return [each for each in questions if names[each] not in left], len(left)
+
+
+async def in_no_directory(
+    questions: Collection[Question], explainers: Collection[Explainer], people: People
+) -> list[str]:
+    """The names that are nobody's at whichever client under whichever configuration.  Raises DirectoryError."""
+    asked = [(each.user, explainer.looked_up(each)) for each in questions for explainer in explainers]
+    await people.look_up_all({name for _, name in asked if not isinstance(name, Outcome)})
+    found: dict[str, bool] = {}
+    for user, name in asked:
+        outcome = name if isinstance(name, Outcome) else await people.look_up(name)
+        found[user] = found.get(user, False) or outcome not in _NOBODY
+    return [user for user, is_found in found.items() if not is_found]
 
 
 # --- two verdicts -----------------------------------------------------------------------------------

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, tzinfo
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from radius_mfa.config import model
-from radius_mfa.config.check_policies import LONGEST_REPLY
 from radius_mfa.core import usernames
 from radius_mfa.core.conditions import (
     All,
@@ -32,6 +32,7 @@ from radius_mfa.core.policy import Policy
 from radius_mfa.core.returns import ELSE, Returned, Returns, Template
 from radius_mfa.wire.dictionary import Dictionary, DictionaryError
 from radius_mfa.wire.matching import attribute_test
+from radius_mfa.wire.packet import LONGEST_REPLY
 
 
 def policies_of(configuration: model.Configuration, dictionary: Dictionary) -> tuple[Policy, ...]:
@@ -57,7 +58,8 @@ def entry_attributes_of(configuration: model.Configuration) -> tuple[str, ...]:
 
 
 def _end_of(day: date, zone: tzinfo) -> float:
-    day = min(day, date.max - timedelta(days=1))  # there is none after the last
+    if day == date.max:  # there is none after it
+        return math.inf
     return datetime.combine(day + timedelta(days=1), time.min, zone).timestamp()
 
 

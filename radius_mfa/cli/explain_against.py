@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from radius_mfa.assembly.explaining_ports import People
     from radius_mfa.config.load import Loaded
     from radius_mfa.observe.audit_search import Search
+
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,9 @@ class Against:
             clients = known_clients(self.asked.clients, before, after)
             try:
                 if self.audit is None:
-                    questions = self.asked.questions(before, [*self.asked.users, *_names(self.list_)], clients)
+                    names = [*self.asked.users, *names_in(self.list_)] if self.list_ else self.asked.users
+                    asked = self.asked.questions(before, names, clients)
+                    questions = await _of_somebody(asked, (before, after), people)
                 else:
                     questions, status = await self._audited(before, after, people)
                 await self._tell(changes(before, after, questions, people), len(questions))
@@ -68,9 +73,9 @@ class Against:
         if self.as_json:
             click.echo(utf8(json.dumps(records, ensure_ascii=False)))
         elif count:
-            click.echo(f"{_logins(looked_at)} looked at, {count:,} {'change' if count > 1 else 'changes'}")
+            click.echo(f"{_many(looked_at, 'login')} looked at, {_many(count, 'change')}")
         else:
-            click.echo(f"no change: {_logins(looked_at)} looked at")
+            click.echo(f"no change: {_many(looked_at, 'login')} looked at")
 
     async def _audited(self, before: Explainer, after: Explainer, people: People) -> tuple[list[Question], int]:
         """The logins of the audit file, with what there is to know about them told on stderr; the exit status."""
@@ -80,6 +85,8 @@ class Against:
         questions = audited(search.hits(0), (before, after))
         for path, why in search.unread.items():
             click.echo(f"{path}: {why}", err=True)
+        if not questions and not search.unread:
+            _must_have_events(self._file(before))
         if missing := not_audited((before, after)):
             click.echo(
                 f"not in the audit file, and so taken for not sent: {', '.join(missing)}, which policies look at",
@@ -94,27 +101,65 @@ class Against:
     def _search(self, before: Explainer) -> Search:
         from radius_mfa.observe.audit_search import Query, Search
 
+        since = moment("--since", self.since, before.rules.zone)
+        query = Query(users=self.asked.users, clients=self.asked.clients, decisions=("accept",), since=since)
+        return Search(self._file(before), query)
+
+    def _file(self, before: Explainer) -> Path:
         path = Path(self.audit) if self.audit else before.configuration.audit.file
         if path is None:
             refuse("audit: no file is configured; --audit=FILE names one")
-        since = moment("--since", self.since, before.rules.zone)
-        query = Query(users=self.asked.users, clients=self.asked.clients, decisions=("accept",), since=since)
-        return Search(path, query)
+        return path
 
 
-def _logins(count: int) -> str:
-    return "1 login" if count == 1 else f"{count:,} logins"
+def _must_have_events(path: Path) -> None:
+    """A file that is another, in which nothing is found: the command ends."""
+    from radius_mfa.observe.audit_search import Query, Search
+
+    if not any(Search(path, Query()).hits(1)):
+        refuse(f"{path}: no line of it is an event of the audit file")
 
 
-def _names(file: Path | None) -> Iterator[str]:
-    """The names in a file, each on a line.  Raises UsageError."""
-    if file is None:
-        return
+async def _of_somebody(
+    asked: Sequence[Question], explainers: Sequence[Explainer], people: People
+) -> list[Question]:
+    """Those whose names somebody has; the others are told on stderr.  The command ends where none is left."""
+    from radius_mfa.assembly.explaining_changes import in_no_directory
+    from radius_mfa.config.document import printable
+
+    nobody = await in_no_directory(asked, explainers, people)
+    if not nobody:
+        return list(asked)
+    left_out = frozenset(nobody)
+    known = [each for each in asked if each.user not in left_out]
+    more = ", …" if len(nobody) > _MOST_NAMED else ""
+    names = printable(", ".join(nobody[:_MOST_NAMED]) + more)
+    told = f"{_many(len(nobody), 'name')} {'is' if len(nobody) == 1 else 'are'} in no directory"
+    if not known:
+        refuse(f"{told}: {names}")
+    click.echo(f"{told}, and left out: {names}", err=True)
+    return known
+
+
+def _many(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def names_in(file: Path) -> list[str]:
+    """The names in a file, each on a line; the command ends where it is no text, or has none.
+
+    A # at the beginning or behind white space begins a comment: names may have one within.  Raises UsageError.
+    """
     try:
-        text = file.read_text(errors="surrogateescape")
+        text = file.read_bytes().decode("utf-8-sig")
     except OSError as broken:
         raise click.UsageError(f"--users {file}: {broken.strerror}.") from None
-    for line in text.splitlines():
-        name = line.strip()
-        if name and not name.startswith("#"):
-            yield name
+    except UnicodeDecodeError:
+        refuse(f"{file}: is not text in UTF-8")
+    if "\0" in text:  # as in UTF-16 without a byte order mark
+        refuse(f"{file}: is not text in UTF-8")
+    names = (re.split(r"(?:^|\s)#", line)[0].strip() for line in re.split(r"\r\n?|\n", text))
+    found = [name for name in names if name]
+    if not found:
+        refuse(f"{file}: there is no name in it")
+    return found

@@ -20,10 +20,13 @@ def hash() -> None:
     """
     from radius_mfa.directories.static import hash_password
 
+    if sys.stdin is None:  # so Python has it where it is closed
+        refuse("standard input is closed: there is no password to read")
     if sys.stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
-        password = sys.stdin.readline().rstrip("\r\n")
+        # What Windows' editors write before a text is not part of it.
+        password = sys.stdin.readline().removeprefix("\ufeff").rstrip("\r\n")
     if not password or len(password.encode(errors="replace")) > _LONGEST or not is_one_line(password):
         refuse(f"a password has 1 to {_LONGEST} octets of UTF-8, and no control characters")
     click.echo(hash_password(password))

@@ -159,11 +159,12 @@ _GATEWAYS = (
         retries=2,
         shows_challenge=False,
     ),
-    # One page with a name and a password, whoever makes it.
+    # One page with a name and a password, whoever makes it: none is known to show a challenge.
     Gateway(
         Profile("captive-portal", suffix=",", towards_pap="have the portal use PAP for its RADIUS logins"),
         timeout=3.0,
         retries=1,
+        shows_challenge=False,
     ),
 )
 

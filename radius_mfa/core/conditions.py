@@ -7,7 +7,7 @@ does not say is nothing: no condition holds of it, but for `not`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import cached_property
@@ -308,21 +308,12 @@ def _clock(minute: int) -> str:
 # --- of other conditions --------------------------------------------------------------------------
 
 
-# Loops, since a login may look at hundreds, and `any` of a generator takes twice as long.
-
-
-def all_hold(conditions: Iterable[Condition], situation: Situation) -> bool:
+def first(conditions: Iterable[Condition], situation: Situation, *, holds: bool) -> Condition | None:
+    """The first that holds, or that does not; a loop, since a login may look at hundreds."""
     for condition in conditions:
-        if not condition.holds(situation):
-            return False
-    return True
-
-
-def one_holds(conditions: Iterable[Condition], situation: Situation) -> bool:
-    for condition in conditions:
-        if condition.holds(situation):
-            return True
-    return False
+        if condition.holds(situation) is holds:
+            return condition
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,10 +332,10 @@ class All(_OfOthers):
     """All of them hold, as of one mapping under `all`, `any` or `not`."""
 
     def holds(self, situation: Situation) -> bool:
-        return all_hold(self.conditions, situation)
+        return first(self.conditions, situation, holds=False) is None
 
     def told(self, situation: Situation) -> str:
-        failed = next((each for each in self.conditions if not each.holds(situation)), None)
+        failed = first(self.conditions, situation, holds=False)
         if failed is not None:
             return failed.told(situation)
         return " and ".join(each.told(situation) for each in self.conditions)
@@ -355,10 +346,10 @@ class AnyOf(_OfOthers):
     """At least one of them holds."""
 
     def holds(self, situation: Situation) -> bool:
-        return one_holds(self.conditions, situation)
+        return first(self.conditions, situation, holds=True) is not None
 
     def told(self, situation: Situation) -> str:
-        held = next((each for each in self.conditions if each.holds(situation)), None)
+        held = first(self.conditions, situation, holds=True)
         if held is not None:
             return held.told(situation)
         return "none of any: " + "; ".join(each.told(situation) for each in self.conditions)
@@ -369,10 +360,10 @@ class NoneOf(_OfOthers):
     """None of them holds."""
 
     def holds(self, situation: Situation) -> bool:
-        return not one_holds(self.conditions, situation)
+        return first(self.conditions, situation, holds=True) is None
 
     def told(self, situation: Situation) -> str:
-        held = next((each for each in self.conditions if each.holds(situation)), None)
+        held = first(self.conditions, situation, holds=True)
         if held is not None:
             return f"not is refuted: {held.told(situation)}"
         return "not: " + "; ".join(each.told(situation) for each in self.conditions)

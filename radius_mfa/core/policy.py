@@ -20,6 +20,7 @@ from radius_mfa.core.conditions import (
     RealmIs,
     Situation,
     UserIs,
+    first,
 )
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
@@ -58,10 +59,7 @@ class Policy:
 
     def failed(self, situation: Situation) -> Condition | None:
         """The first condition that does not hold; None where the policy matches."""
-        for condition in self.conditions:
-            if not condition.holds(situation):
-                return condition
-        return None
+        return first(self.conditions, situation, holds=False)
 
 
 @dataclass(frozen=True, slots=True)

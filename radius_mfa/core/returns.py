@@ -21,6 +21,7 @@ from itertools import islice
 from radius_mfa.core.messages import ReplyAttribute, User
 
 VLAN = "vlan"  # in a policy's `reply`: the three attributes that a switch wants (RFC 3580 §3.31)
+TUNNEL = ("Tunnel-Type", "Tunnel-Medium-Type", "Tunnel-Private-Group-Id")  # those three, in order
 ELSE = "else"  # of values by group: for who is in none of them
 
 Values = tuple[tuple[str, str], ...]
@@ -120,9 +121,7 @@ class Returned:
         elif len(values) > 1:
             raise _UnfitError("the entry has several values, and a port has one VLAN")
         elif values:
-            yield ReplyAttribute("Tunnel-Type", "VLAN")
-            yield ReplyAttribute("Tunnel-Medium-Type", "IEEE-802")
-            yield ReplyAttribute("Tunnel-Private-Group-Id", values[0])
+            yield from map(ReplyAttribute, TUNNEL, ("VLAN", "IEEE-802", values[0]))
 
 
 @lru_cache(maxsize=4096)
@@ -160,11 +159,6 @@ class Returns:
         if not (self.entry_attributes or self.groups):
             given = (attribute for each in self.attributes for attribute in each.filled({}, frozenset()))
             object.__setattr__(self, "_fixed", tuple(given))
-
-    @classmethod
-    def always(cls, *attributes: ReplyAttribute) -> Returns:
-        """The same for everybody."""
-        return cls(tuple(Returned(each.name, (), (Template((each.value,)),)) for each in attributes))
 
     def known_of(self, user: User) -> Values:
         """All that it takes of this user."""

@@ -13,7 +13,6 @@ from radius_mfa.core.login import Conclusion, Login, conclude
 from radius_mfa.core.messages import (
     Accept,
     AccessRequest,
-    Attribute,
     AuditEvent,
     Challenge,
     Code,
@@ -26,7 +25,6 @@ from radius_mfa.core.messages import (
 )
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Clock, Entropy, Meter
-from radius_mfa.core.usernames import fold, read
 from radius_mfa.service.same_login import SameLogin
 from radius_mfa.service.texts import Texts
 from radius_mfa.wire.seldom import Seldom
@@ -74,19 +72,13 @@ class Service:
 
     async def answer(self, request: AccessRequest) -> Reply | None:
         """What to send back, None for nothing."""
-        if self._is_probe(request):
+        if request.is_probe:
             return self._say_we_are_there(request)
         return await self._same_login.once(request, lambda: self._decide(request))
 
     def vouches(self, request: AccessRequest) -> bool:
         """Whether the request goes on with a login of ours: under overload those come first."""
         return self._conversation.states.vouch_for(request)
-
-    def _is_probe(self, request: AccessRequest) -> bool:
-        """Whether the NAS only looks whether somebody is there, by the name of nobody."""
-        probe_users = request.nas.probe_users
-        name = read(request.first(Attribute.USER_NAME)) if probe_users else None
-        return name is not None and fold(name) in probe_users
 
     def _say_we_are_there(self, request: AccessRequest) -> Reply | None:
         """A refusal at once, which is an answer: no directory is asked, and nothing is written."""

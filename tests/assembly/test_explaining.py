@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from datetime import date
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,30 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from radius_mfa.assembly.explaining import NO_CLIENT, Explainer, Explanation, Question, Standing
-from radius_mfa.assembly.explaining_changes import Difference, audited, differences, not_audited, without
-from radius_mfa.assembly.explaining_ports import ENROLLED, Described, OnlyRead, People
-from radius_mfa.assembly.rules import nas_of, texts_of
-from radius_mfa.config.load import Loaded, load
+from radius_mfa.assembly.explaining_changes import without
+from radius_mfa.assembly.explaining_ports import People
+from radius_mfa.assembly.rules import texts_of
 from radius_mfa.core.errors import StoreError
-from radius_mfa.core.messages import Accept, Attribute, AuditEvent, FactorKind, Nas, ReplyAttribute, User
+from radius_mfa.core.messages import Accept, FactorKind, ReplyAttribute, User
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.stored import Attempt, NewRecoveryCode, Refusal
-from radius_mfa.observe.audit import AuditFile
-from radius_mfa.observe.audit_search import Query, Search
-from radius_mfa.wire.dictionary import DictionaryError
+from radius_mfa.core.stored import NewRecoveryCode
 from radius_mfa.wire.matching import sent
 from tests.adapters import NOON, PASSWORD, Fuse, House, fused, house
-from tests.config.support import DICTIONARY, HASH
-
-PATIENCE = 1e6  # the clock of a house stands at any number of seconds
-PHONE = "02-00-00-00-00-01"
-ALL_FACTORS = {
-    "totp": {},
-    "mail": {"smtp": "smtp://127.0.0.1:9", "sender": "mfa@example.org"},
-    "recovery_codes": {},
-}
-VPN = {"name": "vpn", "address": "192.0.2.1", "secret": "a secret of twenty or so"}
-STAFF = {"name": "staff", "when": {"client": "vpn", "group": "staff"}, "reply": {"Class": "staff"}}
+from tests.assembly.support import PATIENCE, PHONE, STAFF, described, explained, loaded, nas_in
 
 
 @pytest.fixture(scope="module")
@@ -47,37 +31,6 @@ def it() -> Iterator[House]:
     """A house for all: each example has a user of its own."""
     with house() as it:
         yield it
-
-
-def loaded(folder: Path, *policies: dict[str, Any], client: dict[str, Any] | None = None, **more: Any) -> Loaded:
-    """A configuration of one client and these policies."""
-    path = folder / "radius-mfa.yaml"
-    configuration = {
-        "listen": [{"udp": "127.0.0.1:0"}],
-        "clients": [VPN | (client or {})],
-        "directory": {"static": {"users": [{"username": "alice", "password": HASH}]}},
-        "factors": ALL_FACTORS,
-        "policies": list(policies),
-        "contact": "Ask at the counter",
-        **more,
-    }
-    path.write_text(json.dumps(configuration))  # JSON is YAML
-    return load(path, {}, DICTIONARY)
-
-
-def described(*groups: str, **attributes: str) -> People:
-    return People(
-        Described(frozenset(groups), {name.lower(): (value,) for name, value in attributes.items()}), PATIENCE
-    )
-
-
-def explained(explainer: Explainer, user: str = "alice", client: str = "vpn", **more: Any) -> Explanation:
-    return asyncio.run(explainer.explained(Question(user, client, NOON, **more)))
-
-
-def nas_in(configuration: Loaded) -> Nas:
-    (client,) = configuration.configuration.clients
-    return nas_of(client, configuration.configuration.gateway_of(client))
 
 
 # --- the same as a login --------------------------------------------------------------------------
@@ -243,14 +196,6 @@ def test_a_store_that_breaks_is_no_answer(it: House, tmp_path: Path) -> None:
         it.run(explainer.standing(explanation, broken))
 
 
-def test_an_answer_that_would_be_written_down_is_refused(it: House) -> None:
-    attempt = Attempt(bytes(16), 1, "u-alice", bytes(16), NOON, 1.0)
-    for store in (OnlyRead(it.store), ENROLLED):
-        assert it.run(store.spend(attempt, lambda counters: counters, PATIENCE)) is Refusal.SPENT
-        assert it.run(store.is_spent(bytes(16), 1, PATIENCE))
-    assert not it.run(it.store.is_spent(bytes(16), 1, PATIENCE))
-
-
 def test_a_client_that_is_not_there_is_a_refusal(tmp_path: Path) -> None:
     assert explained(Explainer(loaded(tmp_path, STAFF), described()), client="wifi").verdict.refusal == NO_CLIENT
 
@@ -296,6 +241,15 @@ def test_who_has_no_second_factor_is_told_of(tmp_path: Path, more: dict[str, str
     assert without(explained(Explainer(loaded(tmp_path, STAFF | more), described("staff"))).verdict) == told
 
 
+@pytest.mark.parametrize("day", ["2026-10-14", "9999-12-30", "9999-12-31"])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_the_last_day_is_told_as_it_is_written(tmp_path: Path, day: str, zone: str) -> None:
+    until = STAFF | {"unenrolled": f"allow_until {day}"}
+    verdict = explained(Explainer(loaded(tmp_path, until, timezone=zone), described("staff"))).verdict
+    assert verdict.until == date.fromisoformat(day)
+    assert without(verdict) == f"let in until {day}"
+
+
 # --- what the request has ---------------------------------------------------------------------------
 
 
@@ -317,15 +271,6 @@ def test_attributes_of_the_request_are_looked_at_as_they_come(tmp_path: Path) ->
         assert explained(explainer, attributes=rest).verdict.refusal == "no_policy"
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("State", "x"), ("CHAP-Password", "x"), ("No-Such", "x"), ("NAS-Port", "x"), ("Filter-Id", "x" * 254)],
-)
-def test_what_no_policy_looks_at_is_not_sent(name: str, value: str) -> None:
-    with pytest.raises(DictionaryError):
-        sent(DICTIONARY, name, value)
-
-
 def test_a_station_stands_where_the_profile_looks_for_it(tmp_path: Path) -> None:
     policy = {"name": "near", "when": {"client": "vpn", "station": "203.0.113.0/24"}}
     configuration = loaded(tmp_path, policy, client={"profile": "globalprotect", "station": "ip"})
@@ -333,130 +278,3 @@ def test_a_station_stands_where_the_profile_looks_for_it(tmp_path: Path) -> None
 
     assert (verdict.refusal, verdict.station) == ("", "ip:203.0.113.7")
     assert explained(Explainer(configuration, described()), station="x" * 300).verdict.station is None
-
-
-# --- two configurations -----------------------------------------------------------------------------
-
-
-def changed(
-    folder: Path, before: dict[str, Any], after: dict[str, Any], **client: Any
-) -> list[tuple[str, str, str]]:
-    old = explained(Explainer(loaded(folder, before), described("staff"))).verdict
-    new = explained(Explainer(loaded(folder, after, client=client), described("staff"))).verdict
-    return [(each.what, each.before, each.after) for each in differences(old, new)]
-
-
-def test_the_same_twice_is_no_difference(tmp_path: Path) -> None:
-    assert changed(tmp_path, STAFF, STAFF) == []
-    assert changed(tmp_path, STAFF, STAFF | {"when": {"client": "vpn"}}) == []
-
-
-@pytest.mark.parametrize(
-    ("after", "found"),
-    [
-        ({"name": "new"}, [("policy", "staff", "new")]),
-        ({"second_factor": "never"}, [("second_factor", "required", "never")]),
-        (
-            {"second_factor": "when_enrolled"},
-            [("second_factor", "required", "when_enrolled"), ("without_second_factor", "refused", "let in")],
-        ),
-        ({"factors": ["totp"]}, [("factors", "mail or recovery_codes or totp", "totp")]),
-        (
-            {"reply": {"Class": ["a", "staff"], "Filter-Id": "x"}},
-            [("reply", "", "Class = a"), ("reply", "", "Filter-Id = x")],
-        ),
-        ({"reply": {}}, [("reply", "Class = staff", "")]),
-        ({"when": {"client": "vpn", "group": "others"}}, [("refused", "", "no policy"), ("policy", "staff", "")]),
-        (
-            {"reply": {"Class": "{title}"}},
-            [
-                ("refused", "", "reply unusable (Class: the entry has no title; {title|…} says what instead)"),
-                ("policy", "staff", ""),
-            ],
-        ),
-    ],
-)
-def test_each_difference_is_told(tmp_path: Path, after: dict[str, Any], found: list[tuple[str, str, str]]) -> None:
-    assert changed(tmp_path, STAFF, STAFF | after) == found
-
-
-def test_how_a_client_asks_is_a_difference(tmp_path: Path) -> None:
-    assert changed(tmp_path, STAFF, STAFF, profile="one-field") == [
-        ("asked", "challenge, 3 answers", "one field, after the last ,")
-    ]
-    trusting = STAFF | {"trust_device": True}
-    assert changed(tmp_path, trusting, trusting, station="mac") == [("trusted_device", "not allowed", "allowed")]
-
-
-def test_who_will_be_let_in_without_a_second_factor_is_told_so(tmp_path: Path) -> None:
-    nobody = STAFF | {"when": {"client": "vpn", "group": "others"}}
-    assert changed(tmp_path, nobody, STAFF | {"second_factor": "when_enrolled", "reply": {}}) == [
-        ("refused", "no policy", ""),
-        ("policy", "", "staff"),
-        ("second_factor", "", "when_enrolled"),
-        ("without_second_factor", "", "let in"),
-    ]
-
-
-def test_whoever_is_refused_under_both_sees_no_difference(tmp_path: Path) -> None:
-    others = STAFF | {"when": {"client": "vpn", "group": "others"}}
-    assert changed(tmp_path, others, others, realm_required=True) == []
-
-
-def test_another_prompt_is_a_difference(tmp_path: Path) -> None:
-    own = tmp_path / "messages"
-    own.mkdir()
-    (own / "en.yaml").write_text('challenged_or_mail: "Code:"\n')
-    old = explained(Explainer(loaded(tmp_path, STAFF), described("staff"))).verdict
-    new = explained(Explainer(loaded(tmp_path, STAFF, messages="messages"), described("staff"))).verdict
-    (found,) = differences(old, new)
-    assert found == Difference("prompt", old.enrolled.text if old.enrolled else "", "Code:")
-
-
-# --- the audit file -----------------------------------------------------------------------------------
-
-
-def event(user: str, seconds: float, **more: Any) -> AuditEvent:
-    accepted = AuditEvent(NOON + seconds, Outcome.ACCEPTED, "accept", "vpn", "192.0.2.1:1645", user_name=user)
-    return replace(accepted, user_id=f"u-{user}", **more)
-
-
-def read(folder: Path, explainer: Explainer, *events: AuditEvent) -> list[Question]:
-    file = AuditFile(folder / "audit.jsonl")
-    for each in events:
-        file(each)
-    file.close()
-    return audited(Search(folder / "audit.jsonl", Query(decisions=["accept"])).hits(0), [explainer])
-
-
-def test_logins_of_the_audit_file_are_asked_about_once_as_they_were_last(tmp_path: Path) -> None:
-    explainer = Explainer(loaded(tmp_path, STAFF), described())
-    more = {"called_station": "ap-1", "nas_identifier": "gw", "nas_address": "192.0.2.9"}
-    refused = replace(event("bob", 0), decision="reject")
-    first, second = read(
-        tmp_path,
-        explainer,
-        event("alice", 0),
-        refused,
-        event("alice", 60),
-        event("alice", 90, station=PHONE, **more),
-    )
-    assert (first.user, first.client, first.now, first.station) == ("alice", "vpn", NOON + 60, "")
-    request = second.asked_by(nas_in(loaded(tmp_path, STAFF)))
-    assert request.first(Attribute.CALLING_STATION_ID) == PHONE.encode()
-    assert request.first(Attribute.CALLED_STATION_ID) == b"ap-1"
-    assert request.first(Attribute.NAS_IDENTIFIER) == b"gw"
-    assert request.first(Attribute.NAS_IP_ADDRESS) == bytes([192, 0, 2, 9])
-
-
-def test_where_policies_ask_what_time_it_is_each_minute_of_a_week_is_a_login_of_its_own(tmp_path: Path) -> None:
-    night = STAFF | {"when": {"client": "vpn", "not": {"hours": "00:00-06:00"}}}
-    explainer = Explainer(loaded(tmp_path, night), described())
-    week = 7 * 86400.0
-    assert len(read(tmp_path, explainer, *(event("alice", each) for each in (0, 20, 60, week, week + 60)))) == 2
-
-
-def test_what_the_audit_file_does_not_say_is_named(tmp_path: Path) -> None:
-    asked = {"NAS-Identifier": "gw", "any": [{"NAS-Port-Type": "Virtual"}, {"Fortinet-Group-Name": "x"}]}
-    explainer = Explainer(loaded(tmp_path, STAFF | {"when": {"client": "vpn", **asked}}), described())
-    assert not_audited([explainer]) == ["Fortinet-Group-Name", "NAS-Port-Type"]

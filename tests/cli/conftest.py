@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from radius_mfa.directories.static import hash_password
-from tests.cli.support import run_cli
+from tests.cli.explaining import OLD_POLICIES, POLICIES
+from tests.cli.support import rewritten, run_cli
 
 YAML = """\
 listen:
@@ -47,3 +48,11 @@ def config(tmp_path: Path, password: str) -> Path:
     path.write_text(YAML.format(folder=str(tmp_path).lstrip(os.sep), password=password))
     run_cli("--config", path, "keys", "init").worked()
     return path
+
+
+@pytest.fixture
+def site(config: Path) -> Path:
+    """A configuration with several policies; Alice is of the staff, bob is in no group."""
+    rewritten(config, 'username: Alice, password: "', 'username: Alice, groups: [staff], password: "')
+    rewritten(config, "    secret: a secret", "    station: mac\n    secret: a secret")
+    return rewritten(config, OLD_POLICIES, f"contact: Ask at the counter\n{POLICIES}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import subprocess
 import sys
 
 import pytest
@@ -18,6 +19,20 @@ def test_what_is_printed_verifies_the_password_and_nothing_else(typed: str) -> N
 
     assert PasswordHasher().verify(hashed, typed.rstrip("\r\n"))
     assert "\n" not in hashed
+
+
+def test_a_byte_order_mark_is_not_part_of_the_password() -> None:
+    hashed = run_process("hash", typed="\ufeffcorrect horse\n").worked().out.strip()
+
+    assert PasswordHasher().verify(hashed, "correct horse")
+
+
+def test_where_standard_input_is_closed_it_is_told() -> None:
+    command = f"{sys.executable} -m radius_mfa hash <&-"
+    ended = subprocess.run(command, shell=True, capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.endswith("standard input is closed: there is no password to read\n")
 
 
 @pytest.mark.parametrize("typed", ["", "\n", "p" * 129 + "\n", "a\tb\n"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from zoneinfo import ZoneInfo
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from radius_mfa.core import conditions
 from radius_mfa.core.conditions import (
     All,
     AnyOf,
@@ -308,6 +311,38 @@ CONDITIONS: list[Condition] = [
     ),
     *(DaysAre(frozenset({2})), AT_NIGHT, All((YES, NO)), AnyOf((YES, NO)), NoneOf((YES, RealmIs(names("x"))))),
 ]
+
+
+class OfNoTime(Situation):
+    """A situation in which nobody may ask what time it is."""
+
+    def __getattribute__(self, name: str) -> object:
+        if name in ("now", "local"):
+            raise TimeAskedError
+        return super().__getattribute__(name)
+
+
+class TimeAskedError(Exception):
+    """Somebody has asked."""
+
+
+@pytest.mark.parametrize(
+    "condition", [*CONDITIONS, AnyOf((NO, All((YES, AT_NIGHT))))], ids=lambda each: type(each).__name__
+)
+def test_a_condition_says_so_where_it_looks_at_the_time(condition: Condition) -> None:
+    asked = situation()
+    timeless = OfNoTime(asked.request, asked.user, asked.now, asked.zone)
+
+    with pytest.raises(TimeAskedError) if condition.looks_at_time else nullcontext():
+        condition.holds(timeless)
+
+
+def test_all_conditions_there_are_are_tried() -> None:
+    """Else one that looks at the time could keep it to itself."""
+    there_are = {each for each in vars(conditions).values() if isinstance(each, type) and hasattr(each, "holds")}
+    common = {each for each in there_are if each is Condition or inspect.isabstract(each)}
+
+    assert {type(each) for each in CONDITIONS} == there_are - common
 
 
 @given(

@@ -25,9 +25,8 @@ from radius_mfa.core.messages import (
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy, SecondFactor
 from radius_mfa.core.ports import Password
-from radius_mfa.core.returns import Returns
 from radius_mfa.core.usernames import ANY, Naming
-from tests.adapters import COMMA, NOON, PASSWORD, SIX, VPN, WIFI, House, house
+from tests.adapters import COMMA, NOON, PASSWORD, SIX, VPN, WIFI, House, always, house
 
 MICROSOFT = (311).to_bytes(4, "big")
 REFUSED = Message("refused")
@@ -109,7 +108,7 @@ def test_the_audit_event_says_who_where_and_by_which_policy(it: House) -> None:
 
 def test_an_accept_returns_what_the_policy_says() -> None:
     reply = (ReplyAttribute("Class", "staff"),)
-    with house([Policy("staff", reply=Returns.always(*reply))]) as it:
+    with house([Policy("staff", reply=always(*reply))]) as it:
         it.enrol("alice")
         login = it.challenged("alice")
         login.says(it.code("alice"))
@@ -277,7 +276,7 @@ def test_a_token_that_was_never_confirmed_is_no_factor(it: House) -> None:
 
 
 EASY = ReplyAttribute("Class", "easy")
-WHEN_ENROLLED = Policy("easy", second_factor=SecondFactor.WHEN_ENROLLED, reply=Returns.always(EASY))
+WHEN_ENROLLED = Policy("easy", second_factor=SecondFactor.WHEN_ENROLLED, reply=always(EASY))
 
 
 def test_when_enrolled_asks_who_has_a_factor_and_lets_the_others_in(it: House) -> None:
@@ -597,7 +596,7 @@ def test_a_policy_that_takes_more_since_does_not_widen_an_old_state(it: House) -
 def test_what_is_returned_is_what_the_policy_says_now(it: House) -> None:
     login = it.challenged("alice")
     reply = (ReplyAttribute("Class", "new"),)
-    it.reload(policies=[Policy("staff", reply=Returns.always(*reply))])
+    it.reload(policies=[Policy("staff", reply=always(*reply))])
     login.says(it.code("alice"))
 
     assert login.last.decision == Accept(Outcome.ACCEPTED, reply)

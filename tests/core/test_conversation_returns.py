@@ -13,7 +13,7 @@ from radius_mfa.core.messages import Accept, FactorKind, Nas, Profile, ReplyAttr
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy, SecondFactor
 from radius_mfa.core.returns import VLAN, Returned, Returns, Template
-from tests.adapters import COMMA, NOON, PASSWORD, PERIOD, VPN, Fuse, House, Visitor, house
+from tests.adapters import COMMA, NOON, PASSWORD, PERIOD, VPN, Fuse, House, Visitor, always, house
 
 DAY = 86400.0
 AP = Nas("ap", Profile("generic"), station="mac")
@@ -152,7 +152,7 @@ def test_what_does_not_fit_into_state_is_looked_up_again(it: House) -> None:
 
 
 def test_what_a_policy_returns_since_round_one_is_looked_up(it: House) -> None:
-    it.reload(policies=[replace(EVERYTHING, reply=Returns.always(ReplyAttribute("Class", "old")))])
+    it.reload(policies=[replace(EVERYTHING, reply=always(ReplyAttribute("Class", "old")))])
     login = it.challenged("alice")
     it.reload(policies=[EVERYTHING])
 

@@ -1,5 +1,8 @@
 """What an Access-Request says of itself, and what messages never show."""
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +16,25 @@ _MICROSOFT = (311).to_bytes(4, "big")
 def test_the_window_is_over_when_the_last_try_has_timed_out() -> None:
     assert Nas("vpn", Profile("generic"), timeout=5.0, retries=3).window == 20.0
     assert Nas("vpn", Profile("generic"), timeout=3.0, retries=0).window == 3.0
+
+
+@pytest.mark.parametrize(
+    ("user_name", "is_probe"),
+    [
+        ("probe", True),
+        (" PROBE ", True),
+        ("ｐｒｏｂｅ", True),
+        ("alice", False),
+        ("", False),
+        (b"\xff", False),
+        (None, False),
+    ],
+)
+def test_a_probe_has_a_name_that_its_client_only_looks_with(user_name: str | bytes | None, is_probe: bool) -> None:
+    looking = replace(VPN, probe_users=frozenset({"probe", ""}))
+
+    assert access_request(looking, user_name).is_probe is is_probe
+    assert not access_request(VPN, user_name).is_probe
 
 
 def test_first_and_all_keep_packet_order() -> None:

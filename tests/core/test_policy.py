@@ -18,6 +18,7 @@ from radius_mfa.core.conditions import (
     DaysAre,
     GroupIs,
     NoneOf,
+    RealmIs,
     Situation,
     UserIs,
 )
@@ -32,8 +33,8 @@ ALICE = User("u-alice", "Alice", "uid=alice", groups=frozenset({STAFF, "cn=all"}
 NOON = datetime(2026, 10, 14, 12, 0, tzinfo=UTC).timestamp()  # a Wednesday
 
 
-def situation(nas: Nas = NAS, user: User = ALICE) -> Situation:
-    return Situation(access_request(nas=nas), user, NOON, ZoneInfo("UTC"))
+def situation(nas: Nas = NAS, user: User = ALICE, typed: str = "alice") -> Situation:
+    return Situation(access_request(nas, typed), user, NOON, ZoneInfo("UTC"))
 
 
 def names(*each: str) -> frozenset[str]:
@@ -91,6 +92,7 @@ class TestUnenrolled:
 # --- Policies: the same, without looking at all of them --------------------------------------------
 
 CLIENTS, CLIENT_GROUPS, USERS, GROUPS = ("vpn", "wifi"), ("edge", "lab"), ("alice", "bob", "eve"), ("a", "b", "c")
+REALMS = ("example.org", "other.org", "*")
 
 
 def some(each: Iterable[str], least: int = 1) -> st.SearchStrategy[frozenset[str]]:
@@ -103,6 +105,7 @@ CONDITION: st.SearchStrategy[Condition] = st.recursive(
         some(CLIENT_GROUPS).map(ClientGroupIs),
         some(USERS).map(UserIs),
         some(GROUPS).map(GroupIs),
+        some(REALMS).map(RealmIs),
     ),
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=2).map(lambda each: AnyOf(tuple(each))),
@@ -115,13 +118,14 @@ POLICIES = st.lists(st.lists(CONDITION, max_size=3), max_size=8).map(
 )
 NAMES = st.sampled_from([*USERS, "Alice", "ＢＯＢ", "nobody"])
 SITUATIONS = st.builds(
-    lambda client, client_groups, user, groups: situation(
-        Nas(client, Profile("generic"), groups=client_groups), User("u", user, "dn", groups=groups)
+    lambda client, client_groups, user, groups, typed: situation(
+        Nas(client, Profile("generic"), groups=client_groups), User("u", user, "dn", groups=groups), typed
     ),
     st.sampled_from(CLIENTS),
     some(CLIENT_GROUPS, 0),
     NAMES,
     some(GROUPS, 0),
+    st.sampled_from(["alice", "alice@example.org", "alice@Other.org", "alice@none.org"]),
 )
 
 

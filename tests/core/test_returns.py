@@ -148,7 +148,6 @@ class TestFilled:
         assert same.known_of(user(cn=("a",))) == ()
         assert same.is_known_by(())
         assert texts(same, user()) == ["a {b}", "c"]
-        assert Returns.always(ReplyAttribute("Class", "{a}")).filled(()) == (ReplyAttribute("Class", "{a}"),)
 
 
 class TestByGroup:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
-from radius_mfa.config.profiles import GATEWAYS
+from radius_mfa.config.profiles import GATEWAYS, Gateway
 from radius_mfa.core.stations import read as device_in
 from tests.end_to_end.nas import MESSAGE_AUTHENTICATOR, REPLY_MESSAGE, STATE, USER_PASSWORD, walked
 from tests.gateways.replay import DICTIONARY, Fixture, Sent, hidden_in, replaying
@@ -17,6 +19,12 @@ ROOT = FOLDER.parent.parent
 FIXTURES = [Fixture.read(path) for path in sorted(FOLDER.glob("*.yaml"))]
 PAGES = sorted((ROOT / "docs" / "gateways").glob("*.md"))
 README = ROOT / "docs" / "gateways" / "README.md"
+
+# `-authTimeout 10`, `radius_timeout  10`, `timeout=3s`, but not the remoteauthtimeout of a whole login.
+_TOLD = {
+    "timeout": r"(?<![a-z])(?:auth|radius_)?timeout[ =]+([0-9]+)",
+    "retries": r"(?<![a-z])(?:radius_)?retries\s+([0-9]+)",
+}
 
 fixtures = pytest.mark.parametrize("fixture", FIXTURES, ids=[fixture.profile for fixture in FIXTURES])
 
@@ -44,17 +52,22 @@ def test_its_packets_are_answered_as_its_users_need_it(fixture: Fixture, tmp_pat
         assert set(gateway.devices) == {fixture.device}
 
 
-@fixtures
+# ocserv, openvpn and pam_radius can send nothing but PAP.
+@pytest.mark.parametrize(
+    ("fixture", "packet"),
+    [(fixture, packet) for fixture in FIXTURES for packet in fixture.packets if "method" in packet.answer],
+    ids=lambda each: each.profile if isinstance(each, Fixture) else each.answer["method"],
+)
 def test_a_method_that_is_not_pap_is_refused_with_what_to_change_on_that_gateway(
-    fixture: Fixture, tmp_path: Path
+    fixture: Fixture, packet: Sent, tmp_path: Path
 ) -> None:
     """RFC 3579 §2.6.3: of EAP too, the code of the packet is what tells."""
     with replaying(fixture, tmp_path) as gateway:
-        for packet in fixture.packets:
-            if method := packet.answer.get("method"):
-                gateway.exchange(packet.octets(b""))
-                wanted = f"{method} came, and only PAP is served: {GATEWAYS[fixture.profile].profile.towards_pap}"
-                assert (gateway.events[-1].outcome, gateway.events[-1].detail) == ("method_not_offered", wanted)
+        gateway.exchange(packet.octets(b""))
+
+        change = GATEWAYS[fixture.profile].profile.towards_pap
+        wanted = f"{packet.answer['method']} came, and only PAP is served: {change}"
+        assert (gateway.events[-1].outcome, gateway.events[-1].detail) == ("method_not_offered", wanted)
 
 
 @fixtures
@@ -121,12 +134,40 @@ def test_every_link_of_the_table_leads_to_a_page() -> None:
     assert set(re.findall(r"\]\(([^)]+)\)", README.read_text())) == {page.name for page in PAGES} - {README.name}
 
 
-def test_the_table_has_every_profile_with_its_own_patience() -> None:
-    rows = dict(
-        re.findall(r"^\| `([a-z0-9_-]+)` \|.*\| ([0-9.]+ m?s × [0-9]+) \|", README.read_text(), re.MULTILINE)
+def the_table() -> dict[str, tuple[str, str, str]]:
+    """By profile: how the code is asked for, Message-Authenticator, and how long it waits."""
+    rows = re.findall(
+        r"^\| `([a-z0-9_-]+)` \|[^|]*\|([^|]*)\|([^|]*)\|([^|]*)\|$", README.read_text(), re.MULTILINE
     )
+    return {name: (asked.strip(), signs.strip(), waits.strip()) for name, asked, signs, waits in rows}
+
+
+def test_the_table_has_every_profile_with_its_own_patience() -> None:
     shown = {}
     for name, gateway in GATEWAYS.items():
         wait = f"{gateway.timeout:g} s" if gateway.timeout >= 1 else f"{gateway.timeout * 1000:g} ms"
         shown[name] = f"{wait} × {gateway.retries + 1}"
-    assert rows == shown
+    assert {name: waits for name, (_, _, waits) in the_table().items()} == shown
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS.values(), ids=GATEWAYS)
+def test_the_table_says_how_it_asks_and_whether_it_signs_as_its_profile_does(gateway: Gateway) -> None:
+    asked, signs, _ = the_table()[gateway.profile.name]
+    asks_by = {None: "with a challenge", ",": "`password,123456`", 6: "`password123456`"}[gateway.profile.suffix]
+    assert asked.partition(", once told to")[0] == asks_by
+    assert {"yes": True, "no": False}.get(signs) is gateway.signs
+
+
+def test_a_page_tells_the_gateway_what_it_has_us_believe() -> None:
+    """Where its line for the gateway has a number of seconds, or of retries, in a form that can be told."""
+    found: Counter[str] = Counter()
+    for page in PAGES:
+        words, *blocks = re.split("```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL)
+        for key, form in _TOLD.items():
+            for told in re.findall(form, words, re.IGNORECASE):
+                (client,) = yaml.safe_load(blocks[0])["clients"]
+                gateway = GATEWAYS[client["profile"]]
+                shipped = {"timeout": f"{gateway.timeout:g}s", "retries": gateway.retries}[key]
+                assert (page.stem, key, told) == (page.stem, key, str(client.get(key, shipped)).removesuffix("s"))
+                found[key] += 1
+    assert found == {"timeout": 9, "retries": 3}

@@ -14,12 +14,11 @@ from radius_mfa.core.messages import AccessRequest, AuditEvent, Code, Reply, Rep
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy
 from radius_mfa.core.ports import Clock, Entropy, Password
-from radius_mfa.core.returns import Returns
 from radius_mfa.data import CONFIG
 from radius_mfa.observe.metrics import Counts
 from radius_mfa.service.service import Service
 from radius_mfa.service.texts import Texts
-from tests.adapters import PASSWORD, VPN, WIFI, Fuse, House, access_request, house
+from tests.adapters import PASSWORD, VPN, WIFI, Fuse, House, access_request, always, house
 
 LANGUAGES = {path.stem: yaml.safe_load(path.read_text()) for path in (CONFIG / "messages").glob("*.yaml")}
 WORDED = {"anyconnect": {"en": {"challenged": "The code, please", "refused": "No."}}}
@@ -68,7 +67,7 @@ def reception(
 
 def test_a_login_in_words() -> None:
     reply = (ReplyAttribute("Class", "staff"),)
-    with reception(policies=[Policy("staff", reply=Returns.always(*reply))]) as desk:
+    with reception(policies=[Policy("staff", reply=always(*reply))]) as desk:
         asked = desk.says(PASSWORD)
         assert (asked.code, asked.delayed) == (Code.ACCESS_CHALLENGE, False)
         assert asked.messages == ("Enter the 6-digit code from your authenticator app",)
