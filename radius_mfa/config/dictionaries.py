@@ -36,6 +36,6 @@ def with_dictionaries(document: Document, folder: Path, dictionary: Dictionary |
             return None
         if unserved := dictionary.unserved[file]:
             more = ", …" if len(unserved) > _MOST_NAMED else ""
-            names = ", ".join(unserved[:_MOST_NAMED]) + more
+            names = ", ".join([*unserved][:_MOST_NAMED]) + more
             document.warn(f"has attributes of types or numbers that are not served, and left out: {names}", *path)
     return dictionary

@@ -9,7 +9,7 @@ they are how a small file grows large.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -26,9 +26,19 @@ _DEEPEST = 16  # the contract's own keys need eight
 _BOOLEANS = {"true": True, "false": False}
 _NOTHING = ("", "~", "null")
 _LONGEST_SHOWN = 80
+_COMMA = (
+    "what follows its comma has no colon and value; write key: value, "
+    "a list as [a, b], or quotes around a value with a comma in it"
+)
+_BRACE = "begins with {, and so is a mapping to YAML; put quotes around it, or give its key a value"
+_BRACES = "begins with {, and so is a mapping to YAML; write a list as [a, b], or give each key a value"
+BRACED = frozenset({_BRACE, _BRACES})
 
 # libyaml's, where PyYAML was built with it, is ten times as fast.
 _Loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+_Bare = tuple[yaml.Event, str | None]  # a key without a colon, and the last one before it that has one
 
 
 class Unusable:
@@ -172,7 +182,7 @@ def read_document(file: str, text: str) -> Document:
     try:
         document.data = reader.read()
     except yaml.YAMLError as broken:
-        line, why = why_not(broken, text)
+        line, why = why_not(broken, text, yaml.scan(text, Loader=_Loader))
         document.problems.append(Problem(line, (), f"not valid YAML: {why}"))
     except _TooDeepError as deep:
         document.problems.append(Problem(deep.line, (), f"nested deeper than {_DEEPEST} levels"))
@@ -191,7 +201,7 @@ class _Reader:
     def __init__(self, text: str, document: Document) -> None:
         self._events = yaml.parse(text, Loader=_Loader)
         self._document = document
-        self._lines = text.splitlines()
+        self._text, self._lines = text, text.splitlines()
 
     def read(self) -> object:
         data: object = UNUSABLE
@@ -218,7 +228,7 @@ class _Reader:
         if tagged and not anchored:
             self._refuse(event, path, "tags (!) are not read; write the plain value, or put quotes around it")
         if isinstance(event, yaml.MappingStartEvent):
-            return self._mapping(path)
+            return self._mapping(path, in_braces=bool(event.flow_style))
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(path)
         assert isinstance(event, yaml.ScalarEvent)  # there is no other kind of node
@@ -243,14 +253,18 @@ class _Reader:
             items.append(self._value(event, (*path, len(items))))
         return items
 
-    def _mapping(self, path: KeyPath) -> dict[str, object]:
+    def _mapping(self, path: KeyPath, *, in_braces: bool) -> object:
         entries: dict[str, object] = {}
+        bare: list[_Bare] = []
+        with_value: str | None = None
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             assert isinstance(event, yaml.NodeEvent)
             key = self._key(event, path)
             following = next(self._events)
             assert isinstance(following, yaml.NodeEvent)
-            if key is None:
+            if in_braces and self._is_bare(event, following):
+                bare.append((event, with_value))
+            elif key is None:
                 self._pass_over(following)
             elif key in entries:
                 first = self._document.places.line(*path, key)
@@ -259,6 +273,33 @@ class _Reader:
             else:
                 self._document.places.lines[(*path, key)] = _line(event)
                 entries[key] = self._value(following, (*path, key))
+                with_value = key
+        return self._without_bare(path, entries, bare)
+
+    def _is_bare(self, key: yaml.NodeEvent, value: yaml.NodeEvent) -> bool:
+        """Whether not even a colon follows the key: inside { } YAML takes that for a value that is empty."""
+        if not isinstance(value, yaml.ScalarEvent) or value.value or not _plain(value):
+            return False
+        assert key.end_mark is not None  # the parser knows where everything is
+        assert value.start_mark is not None
+        between = self._text[key.end_mark.index : value.start_mark.index]
+        return ":" not in re.sub("#.*", "", between)
+
+    def _without_bare(self, path: KeyPath, entries: dict[str, object], bare: Sequence[_Bare]) -> object:
+        """The entries of a mapping in braces; what stands there without a colon is no key that anybody meant.
+
+        It is never shown: it may be what follows a comma in a secret.
+        """
+        firsts: dict[str | None, yaml.Event] = {}
+        for event, before in bare:
+            firsts.setdefault(before, event)
+        if None in firsts:
+            self._refuse(firsts[None], path, _BRACE if len(bare) == 1 else _BRACES)
+            return UNUSABLE
+        for before, event in firsts.items():
+            assert before is not None  # or the mapping is none
+            self._refuse(event, (*path, before), _COMMA)
+            entries[before] = UNUSABLE
         return entries
 
     def _key(self, event: yaml.NodeEvent, path: KeyPath) -> str | None:

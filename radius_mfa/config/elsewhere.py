@@ -6,13 +6,15 @@ mean anything.  No problem ever shows them.
 
 from __future__ import annotations
 
+import difflib
 import re
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
-from radius_mfa.config.document import EACH, UNUSABLE, Document, KeyPath, quoted
+from radius_mfa.config.document import BRACED, EACH, UNUSABLE, Document, KeyPath, quoted
 from radius_mfa.config.storage import storage
 
 # Where a secret stands: `x` there may be written as `x_file` instead.
@@ -25,6 +27,9 @@ _SECRETS: tuple[tuple[str, ...], ...] = (
     ("storage_password",),
 )
 
+# A secret, or an address that may have one in it, wherever somebody writes it.
+_SINGLE = frozenset({pattern[-1] for pattern in _SECRETS} - {"key"} | {"storage", "smtp", "servers"})
+_HARDLY_A_SLIP = 0.8  # of 1
 _VARIABLE = re.compile(r"\$\{(.*)\}", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_SECRET = 65536
@@ -40,6 +45,54 @@ def fill(document: Document, environment: Mapping[str, str], folder: Path) -> No
     for pattern in _SECRETS:
         for holder in list(document.each(*pattern[:-1])):
             _put_in_secret(document, holder, pattern[-1], folder)
+
+
+def refuse_mappings(document: Document) -> None:
+    """Report every secret that is written as a mapping, once, and nothing of what is in there.
+
+    After a slip with a brace, `secret: {…}`, the keys are the secret.  The file need be no YAML beyond that.
+    """
+    lines = document.places.lines
+    braced = {each.path for each in document.problems if each.text in BRACED}
+    found: dict[KeyPath, None] = {}
+    for path in lines:
+        end = _end_of_secret(path)
+        if end and (len(path) > end or path in braced or isinstance(document.at(path), dict)):
+            found[path[:end]] = None
+    for path in [each for each in lines if each not in found and each[: _end_of_secret(each)] in found]:
+        del lines[path]
+    document.problems[:] = [
+        each for each in document.problems if each.path[: _end_of_secret(each.path)] not in found
+    ]
+    for path in found:
+        document.report("must be a single value, not a mapping; put quotes around it", *path)
+        match document.at(path[:-1]), path[-1]:
+            case dict() as holder, key:
+                holder[key] = UNUSABLE
+            case list() as several, int(at):
+                several[at] = UNUSABLE
+
+
+def _end_of_secret(path: KeyPath) -> int:
+    """How much of `path` leads to a secret, or to one in a list of them; 0 where it leads to none."""
+    for at, part in enumerate(path):
+        if _is_secret(path[: at + 1]):
+            return at + 1 + sum(isinstance(each, int) for each in path[at + 1 : at + 2])
+        if part == "profiles":  # whose names are anybody's
+            break
+    return 0
+
+
+def _is_secret(path: KeyPath) -> bool:
+    key = path[-1]
+    if isinstance(key, int) or key.endswith("_file"):
+        return False
+    return path[-2:] == ("psk", "key") or _is_called_secret(key)
+
+
+@lru_cache(maxsize=1024)  # a thousand clients have the same few keys
+def _is_called_secret(key: str) -> bool:
+    return bool(difflib.get_close_matches(key, _SINGLE, 1, _HARDLY_A_SLIP))
 
 
 def _warn_of_open_file(document: Document) -> None:

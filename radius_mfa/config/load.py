@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from radius_mfa.config.check import check, check_files, warn
 from radius_mfa.config.dictionaries import with_dictionaries
 from radius_mfa.config.document import UNUSABLE, Document, KeyPath, Places, Problem, read_document
-from radius_mfa.config.elsewhere import fill, twins_at
+from radius_mfa.config.elsewhere import fill, refuse_mappings, twins_at
+from radius_mfa.config.messages import check_messages
 from radius_mfa.config.model import Configuration
 from radius_mfa.config.not_yet import not_yet
-from radius_mfa.config.unknown import unknown_key
+from radius_mfa.config.unknown import misnamed_condition, unknown_key
 from radius_mfa.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def load_usable(path: Path, environment: Mapping[str, str], dictionary: Dictiona
 
 def _load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | None, *, usable: bool) -> Loaded:
     document, folder = read_document(str(path), _read(path)), path.absolute().parent
+    refuse_mappings(document)
     if isinstance(document.data, dict):
         fill(document, environment, folder)
     return judged(document, folder, dictionary, usable=usable)
@@ -73,10 +75,13 @@ def judged(filled: Document, folder: Path, dictionary: Dictionary | None, *, usa
     if isinstance(document.data, dict):
         configuration = _validate(document, folder)
         extended = with_dictionaries(document, folder, dictionary)
+        told = len(document.problems)
         check(document, extended)
+        _once(document, told)
         if usable:
             not_yet(document)
             check_files(document, folder)
+            check_messages(document, folder)
     elif not document.problems:
         empty = document.data is UNUSABLE
         document.report("is empty" if empty else "must be a mapping of keys (listen: …, clients: …)")
@@ -85,6 +90,12 @@ def judged(filled: Document, folder: Path, dictionary: Dictionary | None, *, usa
     warn(document, configuration)
     warnings = _shown(document.places, document.warnings)
     return Loaded(configuration, warnings, document.places, tuple(document.secret_files), filled, extended)
+
+
+def _once(document: Document, told: int) -> None:
+    """Take back what was reported of values of which the first `told` problems say something already."""
+    before = {each.path for each in document.problems[:told] if not isinstance(document.at(each.path), dict)}
+    document.problems[told:] = [each for each in document.problems[told:] if each.path not in before]
 
 
 def _shown(places: Places, problems: list[Problem]) -> tuple[str, ...]:
@@ -120,7 +131,9 @@ def _validate(document: Document, folder: Path) -> Configuration | None:
         errors = invalid.errors(include_url=False, include_input=False)
     for error in errors:
         path = document.as_written(error["loc"])
-        if error["type"] == "missing":
+        if misnamed := misnamed_condition(path):
+            document.report(unknown_key(misnamed), *misnamed)
+        elif error["type"] == "missing":
             document.report(_missing(error["loc"]), *error["loc"])
         elif _new(document, path, error):
             document.report(_words(document, path, error), *path)

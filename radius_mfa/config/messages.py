@@ -11,10 +11,12 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
 
+from radius_mfa.config import values
 from radius_mfa.config.document import (
     UNUSABLE,
     Document,
@@ -36,6 +38,14 @@ _LARGEST = 1 << 18  # octets
 _LONGEST_REPLY = 1000  # octets
 _MOST_NAMED = 8  # keys in one warning
 _PROFILES = "profiles"  # the one key of a file that is no text's
+# Countries, and what is spoken there: a file of that name is a language that no directory says of anybody.
+_COUNTRIES = {
+    "al": ("sq", "Albanian"), "at": ("de", "German"), "cn": ("zh", "Chinese"), "cz": ("cs", "Czech"),
+    "dk": ("da", "Danish"), "gb": ("en", "English"), "gr": ("el", "Greek"), "hk": ("zh", "Chinese"),
+    "il": ("he", "Hebrew"), "ir": ("fa", "Persian"), "jp": ("ja", "Japanese"), "kr": ("ko", "Korean"),
+    "kz": ("kk", "Kazakh"), "pk": ("ur", "Urdu"), "rs": ("sr", "Serbian"), "ua": ("uk", "Ukrainian"),
+    "us": ("en", "English"), "vn": ("vi", "Vietnamese"),
+}  # fmt: skip
 _EVERYWHERE = frozenset({"contact"})
 _MAILED = ("_subject", "_body")  # what the keys of a mail's texts end with
 _NEEDED = {
@@ -128,12 +138,36 @@ def read_messages(
     for path in _files(own, problems) if own else ():
         file = _read(path, problems, known)
         files[path.stem] = files.get(path.stem, _File()).under(file)
-        if path.stem not in languages:
+        if path.stem in _COUNTRIES:
+            language, name = _COUNTRIES[path.stem]
+            warnings.append(printable(f"{path}: {language} is {name} ({path.stem} is no language)"))
+        elif path.stem not in languages:
             warnings.extend(_untranslated(path, file.texts, known.texts))
     if problems:
         raise ConfigurationError(*problems)
     texts = {language: file.texts for language, file in files.items()}
     return Messages(texts, _by_profile(files), tuple(warnings))
+
+
+def check_messages(document: Document, folder: Path) -> None:
+    """Report a folder, or a file in it, of which nothing can be read; relative paths start at `folder`.
+
+    What is wrong inside of a file `read_messages` says, with its line there.
+    """
+    for path, name in document.texts("messages"):
+        with suppress(ValueError):
+            for problem in _unreadable(folder / values.path(name)):
+                document.report(problem, *path)
+
+
+def _unreadable(folder: Path) -> Iterator[str]:
+    wrong: list[str] = []
+    for file in _files(folder, wrong):
+        try:
+            _text(file)
+        except _UnreadableError as broken:
+            wrong.append(f"{file} {broken}")
+    yield from wrong
 
 
 def _by_profile(files: Mapping[str, _File]) -> dict[str, dict[str, Mapping[str, str]]]:
@@ -159,10 +193,10 @@ def _files(folder: Path, problems: list[str]) -> list[Path]:
     try:
         found = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
     except OSError as broken:
-        problems.append(f"{folder}: cannot be read: {broken.strerror}")
+        problems.append(f"{folder} cannot be read: {broken.strerror}")
         return []
     good = [path for path in found if path.suffix == ".yaml" and _LANGUAGE.fullmatch(path.stem)]
-    problems.extend(f"{path}: must be called by its language, as ja.yaml" for path in found if path not in good)
+    problems.extend(f"{path} must be called by its language, as ja.yaml" for path in found if path not in good)
     return good
 
 
@@ -215,18 +249,31 @@ def _judge_profile(document: Document, name: str, texts: Mapping[str, object], k
     _judge(document, texts, known, _PROFILES, name)
 
 
+class _UnreadableError(Exception):
+    """Why nothing of a file can be read, as the end of a sentence about it."""
+
+
 def _document(path: Path) -> Document:
+    try:
+        octets = _text(path)
+        return read_document(str(path), octets.decode("utf-8-sig"))
+    except _UnreadableError as broken:
+        wrong = Problem(0, (), str(broken))
+    except UnicodeDecodeError as broken:
+        wrong = Problem(octets.count(b"\n", 0, broken.start) + 1, (), "is not UTF-8 here")
+    return Document(Places(str(path), {}), problems=[wrong])
+
+
+def _text(path: Path) -> bytes:
+    """Raises _UnreadableError."""
     try:
         with path.open("rb") as file:
             octets = file.read(_LARGEST + 1)
-        if len(octets) <= _LARGEST:
-            return read_document(str(path), octets.decode("utf-8-sig"))
-        wrong = f"is longer than {_LARGEST} octets"
     except OSError as broken:
-        wrong = f"cannot be read: {broken.strerror}"
-    except UnicodeDecodeError:
-        wrong = "is not UTF-8"
-    return Document(Places(str(path), {}), problems=[Problem(0, (), wrong)])
+        raise _UnreadableError(f"cannot be read: {broken.strerror}") from None
+    if len(octets) > _LARGEST:
+        raise _UnreadableError(f"is longer than {_LARGEST} octets")
+    return octets
 
 
 def _wrong(key: str, text: object, known: _Known) -> Iterator[str]:

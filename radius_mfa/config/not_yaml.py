@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import yaml
 
 _QUOTES = "put quotes around a value that begins with"
+_UNCLOSED = r"a quote is opened here, and \" does not close it; write \\ for a \, or take single quotes"
+_ESCAPED_QUOTE = re.compile(r""""[^"]*\\"\s*(?:[,\]}#].*)?$""")
 _ENDED_EARLY = re.compile(r"""\s*(?:"[^"]*"|'[^']*'|\[[^\]]*\]|\{[^}]*\})\s*[^\s#]""")
 
 
@@ -34,8 +37,11 @@ class _Place:
         return next((each for each in reversed(self.lines[: self.line - 1]) if each.split("#")[0].strip()), "")
 
 
-def why_not(broken: yaml.YAMLError, text: str) -> tuple[int, str]:
-    """The line to look at, and what is wrong with it."""
+def why_not(broken: yaml.YAMLError, text: str, tokens: Iterator[yaml.Token]) -> tuple[int, str]:
+    """The line to look at, and what is wrong with it.
+
+    `tokens`: those of the text, up to where it has none.
+    """
     if not isinstance(broken, yaml.MarkedYAMLError):
         forbidden = yaml.reader.Reader.NON_PRINTABLE.search(text)
         line = text.count("\n", 0, forbidden.start()) + 1 if forbidden else 1
@@ -47,10 +53,27 @@ def why_not(broken: yaml.YAMLError, text: str) -> tuple[int, str]:
     problem = ", ".join(filter(None, (broken.problem, broken.context)))
     if re.match(r" *\t", place.text(line)):
         return line, "a tab stands where the line begins; indent with spaces"
+    if mark and (opened := _quote_before(tokens, mark)):
+        return _long_quote(place, opened)
     for known, remedy in _REMEDIES:
         if re.search(known, problem):
             return remedy(place)
     return line, problem or "it cannot be read"
+
+
+def _quote_before(tokens: Iterator[yaml.Token], mark: yaml.Mark) -> int:
+    """The line of the quote that ends on the line of `mark`, before it, and began on another; 0 for none.
+
+    Whoever forgets to close a quote closes it where the next one opens, and only there the parser stops.
+    """
+    opened = 0
+    with suppress(yaml.YAMLError):
+        for token in tokens:
+            if token.start_mark.line >= mark.line:
+                break
+            if token.end_mark.line == mark.line and getattr(token, "style", None) in ("'", '"'):
+                opened = token.start_mark.line + 1
+    return opened
 
 
 # --- by what the parser says: libyaml's words, and PyYAML's own -------------------------------------
@@ -81,9 +104,23 @@ def _no_colon(place: _Place) -> tuple[int, str]:
 
 
 def _other_column(place: _Place) -> tuple[int, str]:
+    if place.character == "-" and (line := _without_dash(place)):
+        return line, f"is of a list, which goes on with a - on line {place.line}: write - and a space before it"
     if _ENDED_EARLY.match(place.text(place.line).partition(": ")[2]):
         return place.line, "nothing can stand after a closing quote or bracket; put quotes around all of it"
     return place.line, f"begins in another column than what it belongs to, which begins on line {place.began}"
+
+
+def _without_dash(place: _Place) -> int:
+    """The line of the first item of the list whose next one is at `place`, where it has no -; 0 where it has."""
+    first = 0
+    for line in range(place.line - 1, 0, -1):
+        text = place.text(line).partition("#")[0].rstrip()
+        indent = len(text) - len(text.lstrip())
+        if text and (indent < place.column or not (indent or text.startswith("-"))):
+            break
+        first = line if text else first
+    return 0 if place.text(first).lstrip().startswith("-") else first
 
 
 def _dash(place: _Place) -> tuple[int, str]:
@@ -91,10 +128,20 @@ def _dash(place: _Place) -> tuple[int, str]:
 
 
 def _open_quote(place: _Place) -> tuple[int, str]:
+    if _ESCAPED_QUOTE.search(place.text(place.began)):
+        return place.began, _UNCLOSED
     return place.began, "a quote is opened here and never closed"
 
 
+def _long_quote(place: _Place, opened: int) -> tuple[int, str]:
+    if _ESCAPED_QUOTE.search(place.text(opened)):
+        return opened, _UNCLOSED
+    return opened, f"a quote is opened here and closed on line {place.line} only; close it where the value ends"
+
+
 def _open_bracket(place: _Place) -> tuple[int, str]:
+    if _ESCAPED_QUOTE.search(place.text(place.line)):
+        return place.line, _UNCLOSED
     # To YAML, the { of [${NAME}] begins a mapping.
     if "${" in place.text(place.line):
         return place.line, 'inside [ ] and { } write "${NAME}" in quotes'

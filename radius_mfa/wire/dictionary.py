@@ -126,13 +126,15 @@ class Definition:
 class Dictionary:
     """The attributes of a dictionary, by name and by number.
 
-    `files`: what it was read from.  `unserved`: the names of what was left out of an administrator's, by the file.
+    `files`: what it was read from.  `unserved`: by the file, the names of what was left out of an
+    administrator's, each with its FILE:LINE.
     """
 
     def __init__(
-        self, definitions: Iterable[Definition], files: Sequence[Path], unserved: Mapping[Path, Sequence[str]]
+        self, definitions: Iterable[Definition], files: Sequence[Path], unserved: Mapping[Path, Mapping[str, str]]
     ) -> None:
         self.unserved = unserved
+        self._left_out = {name.casefold(): at for of in unserved.values() for name, at in of.items()}
         self._files = files
         self._by_name: dict[str, Definition] = {}
         self._by_number: dict[tuple[int, int], Definition] = {}
@@ -160,15 +162,6 @@ class Dictionary:
         """This dictionary, read anew, and what is in `file`.  Raises ConfigurationError, FILE:LINE: what."""
         top, *more = self._files
         return self.load(top, (*more, file))
-
-    def number(self, name: str) -> tuple[int, int]:
-        """Vendor (0: standard) and number of the attribute `name`.  Raises DictionaryError."""
-        definition = self.definition(name)
-        return definition.vendor, definition.number
-
-    def kind(self, name: str) -> str:
-        """The type of the attribute `name`, as the files have it.  Raises DictionaryError."""
-        return self.definition(name).kind
 
     def encode(self, name: str, value: str) -> tuple[int, bytes]:
         """Number and octets (1-253) of a reply's attribute, from the text a policy has.
@@ -200,14 +193,17 @@ class Dictionary:
         return "Vendor-Specific", ", ".join(f"{name} = {text}" for name, text in shown)
 
     def has(self, name: str) -> bool:
-        """Whether there is an attribute `name`."""
-        return name.casefold() in self._by_name
+        """Whether there is an attribute `name`, be it one that was left out."""
+        return name.casefold() in self._by_name or name.casefold() in self._left_out
 
     def definition(self, name: str) -> Definition:
         """The attribute `name`.  Raises DictionaryError."""
         try:
             return self._by_name[name.casefold()]
         except KeyError:
+            if place := self._left_out.get(name.casefold()):
+                why = f"{_quoted(name)} is in {place}, but of a type or number that is not served"
+                raise DictionaryError(why) from None
             names = {folded: definition.name for folded, definition in self._by_name.items()}
             raise DictionaryError(f"unknown attribute {_quoted(name)}{_hint(name, names)}") from None
 

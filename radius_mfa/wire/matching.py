@@ -74,11 +74,14 @@ def _within(definition: Definition, written: str) -> Test:
 
 def _network(definition: Definition, written: str) -> IPv4Network | IPv6Network:
     try:
-        network = ip_network(written)
+        network = ip_network(written, strict=False)
         if "%" in written:
             raise ValueError("a zone means nothing to the other end")
     except ValueError:
         raise DictionaryError(f"{definition.name}: {written!r} is no address or prefix") from None
     if network.max_prefixlen != 8 * _ADDRESS_LENGTHS[definition.kind]:
         raise DictionaryError(f"{definition.name}: {written!r} is not of IPv{4 if network.version == 6 else 6}")
+    if ip_address(written.partition("/")[0]) != network.network_address:
+        beyond = f"{written!r} has bits set beyond the prefix; write {network}, or the address alone"
+        raise DictionaryError(f"{definition.name}: {beyond}")
     return network

@@ -27,6 +27,7 @@ from radius_mfa.wire.walker import (
     zeroed,
 )
 
+LONGEST_REPLY = 3000  # octets of a policy's attributes: 4096 less messages and the Proxy-States of others
 _PROMPT = 76  # RFC 2869 §5.10
 _SERVED = {int(code): code for code in (Code.ACCESS_REQUEST, Code.STATUS_SERVER)}
 

@@ -8,6 +8,7 @@ from radius_mfa.config.load import load, load_usable
 from radius_mfa.config.snapshot import frozen, thawed
 from radius_mfa.core.errors import ConfigurationError
 from tests.config.support import DICTIONARY, SMALL, Folder, policy
+from tests.wire.support import numbers
 
 ACME = "VENDOR Acme 60000\nATTRIBUTE Acme-Role 1 string Acme\n"
 OURS = "dictionaries: dictionary.acme\n"  # on line 15, behind a policy with a line more
@@ -21,7 +22,7 @@ def test_what_is_in_them_can_be_returned(folder: Folder) -> None:
     folder.write("dictionary.acme", ACME)
     loaded = folder.load(RETURNED)
     assert loaded.dictionary is not None
-    assert loaded.dictionary.number("Acme-Role") == (60000, 1)
+    assert numbers(loaded.dictionary, "Acme-Role") == (60000, 1)
 
 
 def test_without_them_the_dictionary_is_the_one_that_is_shipped(folder: Folder) -> None:
@@ -51,6 +52,17 @@ def test_each_is_told_by_its_own_line(folder: Folder) -> None:
     )
 
 
+@pytest.mark.parametrize("lines", [1, 3, 4, 40])
+def test_a_secret_named_for_one_is_not_shown(folder: Folder, lines: int) -> None:
+    folder.write("vpn.secret", "Xq9z3Rk2LmVpTb71aa\n" * lines)
+    problems = folder.problems(RETURNED.replace("dictionary.acme", "vpn.secret"))
+    assert "Xq9z" not in "".join(problems)
+    if lines > 3:
+        assert problems == [f"15: dictionaries: {folder.path}/vpn.secret: is no dictionary in FreeRADIUS's format"]
+    else:
+        assert len(problems) == lines
+
+
 def test_what_is_not_served_is_warned_of(folder: Folder) -> None:
     folder.write(
         "dictionary.acme", ACME + "".join(f"ATTRIBUTE Acme-Flag-{n} {n} bool Acme\n" for n in range(2, 9))
@@ -61,13 +73,24 @@ def test_what_is_not_served_is_warned_of(folder: Folder) -> None:
     ]
 
 
+def test_what_is_not_served_is_told_where_it_is_used(folder: Folder) -> None:
+    folder.write("dictionary.acme", ACME + "ATTRIBUTE acme-flag 2 bool Acme\n")
+    place = f"{folder.path}/dictionary.acme:3"
+    assert folder.problems(RETURNED.replace("Acme-Role: staff", "Acme-Flag: 1")) == [
+        f"14: policies[0].reply.Acme-Flag: 'Acme-Flag' is in {place}, but of a type or number that is not served"
+    ]
+    assert folder.problems(SMALL.replace("{client: vpn}", "{acme-flag: 1}") + OURS) == [
+        f"13: policies[0].when.acme-flag: 'acme-flag' is in {place}, but of a type or number that is not served"
+    ]
+
+
 def test_another_process_reads_them_again(folder: Folder) -> None:
     folder.write("dictionary.acme", ACME)
     folder.write(folder.file.name, RETURNED)
     octets = frozen(load_usable(folder.file, {}, DICTIONARY))
     dictionary = thawed(octets, DICTIONARY).dictionary
     assert dictionary is not None
-    assert dictionary.number("Acme-Role") == (60000, 1)
+    assert numbers(dictionary, "Acme-Role") == (60000, 1)
     (folder.path / "dictionary.acme").unlink()
     with pytest.raises(ConfigurationError, match=r"dictionary\.acme"):
         thawed(octets, DICTIONARY)

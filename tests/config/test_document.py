@@ -92,20 +92,39 @@ class TestRefused:
         assert wrong.startswith("f.yaml:1: ")
         assert "nest" in wrong
 
-    @pytest.mark.parametrize(
-        ("text", "line", "why"),
-        [
-            ("a: b\nc: [}", 2, "put quotes around a value that begins with }"),
-            ("a: b: c", 1, "put quotes around a value with a colon and a space in it"),
-            ("a:\n\tb: 1", 2, "a tab stands where the line begins; indent with spaces"),
-            ("ä: ö\nb: \x01", 2, "a control character is in it"),
-        ],
-    )
-    def test_what_is_no_yaml_with_its_line(self, text: str, line: int, why: str) -> None:
-        (problem,) = read(text).problems
-        assert (problem.line, problem.path) == (line, ())
-        assert problem.text.startswith("not valid YAML: ")
-        assert problem.text == f"not valid YAML: {why}"
+    def test_what_is_no_yaml_with_its_line(self) -> None:
+        (problem,) = read("a: b\nc: [}").problems
+        assert problem == Problem(2, (), "")
+        assert problem.text == "not valid YAML: put quotes around a value that begins with }"
+
+
+class TestBraces:
+    """What has no colon inside { } was meant as something else, and may be part of a secret: it is not shown."""
+
+    @pytest.mark.parametrize("written", ["{vlanId|120}", "{b }", "{ größe # a comment: too\n}", '{"b"}'])
+    def test_around_a_value_want_quotes(self, written: str) -> None:
+        assert shown(f"a: {written}") == [
+            "f.yaml:1: a: begins with {, and so is a mapping to YAML; "
+            "put quotes around it, or give its key a value"
+        ]
+        assert read(f"a: {written}").data == {"a": UNUSABLE}
+
+    def test_around_several_are_no_list(self) -> None:
+        assert shown("a: {b, c, d}") == [
+            "f.yaml:1: a: begins with {, and so is a mapping to YAML; "
+            "write a list as [a, b], or give each key a value"
+        ]
+
+    def test_a_comma_in_a_value_is_one_problem_of_its_key(self) -> None:
+        comma = (
+            "what follows its comma has no colon and value; write key: value, "
+            "a list as [a, b], or quotes around a value with a comma in it"
+        )
+        assert shown("a: {b: c, d, e f, g: h,\n i}") == [f"f.yaml:1: a.b: {comma}", f"f.yaml:2: a.g: {comma}"]
+        assert read("a: {b: c, d, g: h}").data == {"a": {"b": UNUSABLE, "g": "h"}}
+
+    def test_a_key_with_a_colon_and_no_value_is_named(self) -> None:
+        assert shown("a: {b: , c: d}") == ["f.yaml:1: a.b: has no value; give it one, or remove it"]
 
 
 class TestPlaces:

@@ -175,6 +175,71 @@ class TestSecretFiles:
         ]
 
 
+class TestBraces:
+    """After a slip with a brace a secret is the key of a mapping, and keys are shown."""
+
+    SECRET = "Xq9z3Rk2LmVpTb71aa"
+    SAID = "must be a single value, not a mapping; put quotes around it"
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "{%s}", "{%s: }", "{%s: a, %s: b}", "{a, %s}", "{? %s}", "{%s: {%s: &a b}}", "{}", "{[%s]: a}",
+            "\n      %s: a",
+            "\n      %s: a\n      %s: b",
+        ],
+    )  # fmt: skip
+    def test_around_a_secret_are_one_line_without_it(self, folder: Folder, written: str) -> None:
+        text = secret("secret: " + written.replace("%s", self.SECRET))
+        assert folder.problems(text) == [f"6: clients[0].secret: {self.SAID}"]
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            (_LITERAL, "secret: [{%s}, fedcba9876543210]", "6: clients[0].secret[0]: "),
+            (_LITERAL, "psk: {identity: gw, key: {%s}}", "6: clients[0].psk.key: "),
+            (f'password: "{HASH}"', "password: {%s}", "10: directory.static.users[0].password: "),
+            ("policies:", "storage: {postgresql://radius:%s@db/radius}\npolicies:", "11: storage: "),
+            ("policies:", "storage_password: {%s: a}\npolicies:", "11: storage_password: "),
+            (
+                "policies:",
+                "factors: {mail: {smtp: {smtp://a:%s@m}, sender: a@b.c}}\npolicies:",
+                "11: factors.mail.smtp: ",
+            ),
+        ],
+    )  # fmt: skip
+    def test_around_any_secret_or_address_with_one_are_the_same(
+        self, folder: Folder, old: str, new: str, said: str
+    ) -> None:
+        problems = folder.problems(spoilt(old, new.replace("%s", self.SECRET)))
+        assert f"{said}{self.SAID}" in problems
+        assert self.SECRET not in "".join(problems)
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (_LITERAL, "secert: {%s}"),
+            (_LITERAL, "secret: {%s}\n   x"),
+            (_LITERAL, "x: {secret: {%s}, secret:%s}"),
+            ("  - name: vpn\n    address: 192.0.2.1\n", "  vpn:\n    secret: {%s}\n    "),
+            ("directory:", "  - {name: b, address: 192.0.2.9, secret: abc, %s}\ndirectory:"),
+            ("directory:", "  - {name: b, secret:%s, address: 192.0.2.9}\ndirectory:"),
+        ],
+    )
+    def test_show_no_secret_wherever_else_the_slip_is(self, folder: Folder, old: str, new: str) -> None:
+        problems = folder.problems(spoilt(old, new.replace("%s", self.SECRET)))
+        assert problems
+        assert self.SECRET not in "".join(problems)
+
+    def test_below_a_file_and_the_name_of_a_profile_are_no_secrets(self, folder: Folder) -> None:
+        assert folder.problems(SMALL + "profiles: {secret: {like: fortigate, shows_answr: a}}\n") == [
+            "14: profiles.secret.shows_answr: unknown key; did you mean shows_answer?"
+        ]
+        assert folder.problems(secret("secret_file: {a: b}")) == [
+            "6: clients[0].secret_file: must be the path of a file"
+        ]
+
+
 def test_a_configuration_never_shows_its_secrets(folder: Folder) -> None:
     environment = {"S": "from-the-environment", "PG": "postgresql://radius:hunter2@db/radius"}
     text = secret("secret: ['${S}', in-the-yaml-itself]") + "storage: ${PG}\n"

@@ -15,6 +15,7 @@ from radius_mfa.core.policy import Policy
 from radius_mfa.data import CONFIG
 from radius_mfa.service.texts import Texts
 from tests.adapters import PASSWORD, House, house
+from tests.config.support import SMALL, Folder
 
 SHIPPED = CONFIG / "messages"
 PROFILES = ("generic", "anyconnect", "fortigate")
@@ -144,8 +145,8 @@ def test_every_slip_is_one_line_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "README").write_text("not read")
     found = problems(tmp_path)
 
-    assert found[0] == "fr.yml: must be called by its language, as ja.yaml"
-    assert found[1] == "pt-BR.yaml: must be called by its language, as ja.yaml"
+    assert found[0] == "fr.yml must be called by its language, as ja.yaml"
+    assert found[1] == "pt-BR.yaml must be called by its language, as ja.yaml"
     assert found[2] == "de.yaml:1: must be keys and their texts"
     assert found[3] == 'en.yaml:1: challenged: "{code}" cannot stand here; there are {contact}'
     assert found[4] == "en.yaml:2: chalenged: there is no such text; did you mean challenged?"
@@ -155,7 +156,7 @@ def test_every_slip_is_one_line_with_its_place(tmp_path: Path) -> None:
         "en.yaml:4: refused: has a brace without its other; a brace itself is written twice, {{ or }}",
         "en.yaml:5: mail_sent: must be a text",
         "en.yaml:6: suspended: must be a text",
-        "ja.yaml: is not UTF-8",
+        "ja.yaml:1: is not UTF-8 here",
     ]
 
 
@@ -359,17 +360,45 @@ def test_whoever_changes_a_shipped_language_or_has_all_texts_is_warned_of_nothin
     assert read(tmp_path).warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("jp", "ja is Japanese"), ("cn", "zh is Chinese"), ("kr", "ko is Korean"), ("gr", "el is Greek")],
+)
+def test_a_country_for_a_language_is_warned_of(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / f"{name}.yaml").write_text("refused: no\n")
+
+    assert read(tmp_path).warnings == (f"{tmp_path}/{name}.yaml: {said} ({name} is no language)",)
+
+
 # --- the folder -------------------------------------------------------------------------------------
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    assert problems(tmp_path / "nowhere") == [f"{tmp_path}/nowhere: cannot be read: No such file or directory"]
+    assert problems(tmp_path / "nowhere") == [f"{tmp_path}/nowhere cannot be read: No such file or directory"]
 
 
 def test_a_file_that_is_far_too_long_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "en.yaml").write_bytes(b"#" * (1 << 19))
 
     assert problems(tmp_path) == [f"en.yaml: is longer than {1 << 18} octets"]
+
+
+def test_what_cannot_be_read_is_told_by_the_line_that_names_it(folder: Folder) -> None:
+    text = SMALL + "messages: texts\n"
+    assert folder.problems(text, usable=True) == [
+        f"14: messages: {folder.path}/texts cannot be read: No such file or directory"
+    ]
+    (folder.path / "texts").mkdir()
+    assert folder.problems(text, usable=True) == []
+    (folder.path / "texts" / "en.yaml").mkdir()
+    folder.write("texts/fr.yml")
+    folder.write("texts/de.yaml", b"#" * (1 << 19))
+    folder.write("texts/ja.yaml", "refusd: no\n")  # its own affair, and its own line
+    assert folder.problems(text, usable=True) == [
+        f"14: messages: {folder.path}/texts/fr.yml must be called by its language, as ja.yaml",
+        f"14: messages: {folder.path}/texts/de.yaml is longer than {1 << 18} octets",
+        f"14: messages: {folder.path}/texts/en.yaml cannot be read: Is a directory",
+    ]
 
 
 @given(st.sampled_from(["state_spent", "code_used"]), st.text(st.sampled_from("{}ab!:.[]0 \n\"'")))

@@ -49,6 +49,12 @@ def test_are_returned_and_shown_and_a_reload_reads_them_anew(tmp_path: Path, wor
         dictionary.write_text(ACME)  # what is shown is by number: it was written as 2
         assert "    Attr-26.60000.2 = 0x7374616666" in login(server, config).out.splitlines()
 
+        dictionary.write_text(f"{ACME}ATTRIBUTE Acme-Flag 3 bool Acme\nXq9z3Rk2LmVpTb71aa\n")
+        server.reload()
+        server.wait_for("reload_refused")
+        lines = [record["line"] for record in server.log]
+        assert all(line.startswith("{") and "Xq9z3Rk2" not in line for line in lines), lines
+
         dictionary.write_text(ACME.replace("string", "text"))
         server.reload()
         server.wait_for("reload_refused")

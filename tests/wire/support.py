@@ -1,4 +1,4 @@
-"""Small real adapters, and packets made by hand: nothing here uses the code under test."""
+"""Small real adapters, and packets made by hand: nothing here but `numbers` uses the code under test."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from structlog.typing import FilteringBoundLogger
 
 from radius_mfa.core.messages import Nas, Profile
 from radius_mfa.wire.clients import Client
+from radius_mfa.wire.dictionary import Dictionary
 
 SECRET = b"a shared secret of ours"
 RADSEC = b"radsec"  # RFC 6614 §2.3
 SALT = bytes(range(16))  # a Request Authenticator
 
 Attributes = list[tuple[int, bytes]]
+
+
+def numbers(dictionary: Dictionary, name: str) -> tuple[int, int]:
+    """Vendor, 0 for none, and number of an attribute."""
+    found = dictionary.definition(name)
+    return found.vendor, found.number
 
 
 class CountingMeter:

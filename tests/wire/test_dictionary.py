@@ -19,6 +19,7 @@ from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.data import DICTIONARIES
 from radius_mfa.wire import dictionary as module
 from radius_mfa.wire.dictionary import Dictionary, DictionaryError
+from tests.wire.support import numbers
 
 TOP = DICTIONARIES / "dictionary"
 FREERADIUS = Path("/usr/share/freeradius")  # Debian's freeradius-common
@@ -104,8 +105,8 @@ class TestFiles:
 
     def test_what_the_files_say_is_what_is_looked_up(self) -> None:
         for vendor, number, name, kind, _ in SHIPPED.attributes:
-            assert OURS.number(name) == (vendor, number)
-            assert OURS.kind(name.upper()) == kind
+            assert numbers(OURS, name) == (vendor, number)
+            assert OURS.definition(name.upper()).kind == kind
 
     def test_every_name_the_code_knows_is_in_the_files(self) -> None:
         assert set(NAMES) >= module._SECRET | module._VLANS.keys()
@@ -213,7 +214,7 @@ class TestEncode:
         assert shown_name.casefold() == name.casefold()
         if isinstance(read, bytes):
             read = "0x" + read.hex()
-        elif OURS.kind(bare) == "date":
+        elif OURS.definition(bare).kind == "date":
             shown = str(int.from_bytes(octets, "big"))
         # Of two names of a value pyrad reads the last; we show the first.
         assert str(read) == shown or (read, shown) == ("IP", "IPv4")
@@ -404,19 +405,18 @@ class TestShow:
     def test_any_octets_of_a_vendor_are_shown(self, attribute: tuple[int, int], octets: bytes) -> None:
         vendor, number = attribute
         name, _ = OURS.show(26, vendor.to_bytes(4, "big") + bytes([number, len(octets) + 2]) + octets)
-        assert OURS.number(name) == attribute
+        assert numbers(OURS, name) == attribute
 
 
 class TestLookUp:
     def test_a_name_has_a_vendor_a_number_and_a_type(self) -> None:
-        assert (OURS.number("NAS-Port-Type"), OURS.kind("NAS-Port-Type")) == ((0, 61), "integer")
-        assert (OURS.number("cisco-avpair"), OURS.kind("cisco-avpair")) == ((9, 1), "string")
+        for name, vendor, number, kind in (("NAS-Port-Type", 0, 61, "integer"), ("cisco-avpair", 9, 1, "string")):
+            found = OURS.definition(name)
+            assert (found.vendor, found.number, found.kind) == (vendor, number, kind)
 
     def test_an_unknown_name_is_a_dictionary_error(self) -> None:
         with pytest.raises(DictionaryError, match="did you mean NAS-Port-Type"):
-            OURS.number("NAS-PortType")
-        with pytest.raises(DictionaryError, match="did you mean NAS-Port-Type"):
-            OURS.kind("NAS-PortType")
+            OURS.definition("NAS-PortType")
 
     def test_a_definition_has_it_all_whatever_the_case_of_its_name(self) -> None:
         found = OURS.definition("tunnel-TYPE")
@@ -453,7 +453,7 @@ class TestLookUp:
     def test_the_servers_own_are_standard_attributes(self) -> None:
         """RFC 2865 §5.26: a vendor's have numbers of their own."""
         assert OURS.definition("Message-Authenticator").is_the_servers
-        assert OURS.number("Cisco-NAS-Port") == (9, 2)  # User-Password is 2
+        assert numbers(OURS, "Cisco-NAS-Port") == (9, 2)  # User-Password is 2
         assert not OURS.definition("Cisco-NAS-Port").is_the_servers
 
     def test_a_vendors_attribute_is_shown_by_itself(self) -> None:

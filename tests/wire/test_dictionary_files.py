@@ -9,6 +9,7 @@ import pytest
 
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.wire.dictionary import Dictionary, DictionaryError
+from tests.wire.support import numbers
 
 FREERADIUS = Path("/usr/share/freeradius")  # Debian's freeradius-common
 ACME = """\
@@ -23,6 +24,8 @@ END-VENDOR      Acme
 """
 
 
+BEGIN = "is BEGIN-VENDOR missing?"
+UNKNOWN = "1: unknown statement; here can stand ATTRIBUTE, VALUE, VENDOR, BEGIN-VENDOR, END-VENDOR, $INCLUDE"
 ALREADY = "is another attribute already; remove the line, or take another name"
 
 
@@ -57,7 +60,7 @@ def test_several_are_read_one_after_another(tmp_path: Path) -> None:
     second = first.with_file(more)
     assert second.encode("Acme-Level", "none")[1][-1] == 0
     assert second.encode("Acme-Role", "x") == first.encode("Acme-Role", "x")
-    assert second.number("Acme-Other") == (60000, 3)
+    assert numbers(second, "Acme-Other") == (60000, 3)
 
 
 def test_it_is_read_anew_each_time(tmp_path: Path) -> None:
@@ -82,8 +85,7 @@ def test_it_may_say_again_what_is_shipped(tmp_path: Path) -> None:
         ),
         (
             "{}\n",
-            "1: unknown statement '{}'; here can stand ATTRIBUTE, VALUE, VENDOR, BEGIN-VENDOR, END-VENDOR, "
-            "$INCLUDE",
+            "1: unknown statement; here can stand ATTRIBUTE, VALUE, VENDOR, BEGIN-VENDOR, END-VENDOR, $INCLUDE",
         ),
         (ACME.replace("string", "text"), "4: Illegal type: text"),
         (ACME.replace("       1       string", "       one     string"), "4: Illegal attribute code: one"),
@@ -103,6 +105,23 @@ def test_it_may_say_again_what_is_shipped(tmp_path: Path) -> None:
         ("VALUE Nothing-Like-It Low 1\n", "1: a value of Nothing-Like-It, which is no attribute"),
         (ACME.replace("60000", "sixty"), "2: Illegal vendor code: sixty"),
         (ACME.replace("60000", "0x1000000"), "2: the number of a vendor is from 1 to 16777215 (RFC 2865 §5.26)"),
+        ("ATTRIBUT\n", "1: unknown statement 'ATTRIBUT'; did you mean ATTRIBUTE?"),
+        ("Attribut\n", UNKNOWN),
+        ("XQ-RKLMVPTB\n", UNKNOWN),
+        ("VENDOR Acme 60000\nATTRIBUTE Acme-Role 1 string\n", f"2: number 1 is User-Name already; {BEGIN}"),
+        ("ATTRIBUTE Acme-Role 0x1a octets\n", f"1: number 26 is Vendor-Specific already; {BEGIN}"),
+        ("ATTRIBUTE Vendor-Specific 26 octets\n", f"1: Vendor-Specific {ALREADY}"),
+        ("ATTRIBUTE Acme-Role 1 string Cisco\n", "1: number 1 is Cisco-AVPair already; remove the line"),
+        (
+            ACME.replace("Acme-Level      2", "Acme-Level      0o1"),
+            "5: number 1 is Acme-Role already; remove the line",
+        ),
+        (ACME.replace("Level", "Role"), f"5: Acme-Role {ALREADY}"),
+        (
+            ACME.replace("ATTRIBUTE       Acme-Level", "ATTRIBUTE acme-role 3 string\nATTRIBUTE Acme-Level"),
+            f"5: acme-role {ALREADY}",
+        ),
+        ("ATTRIBUTE Tunnel-Password 69 string has_tag\n", f"1: Tunnel-Password {ALREADY}"),
         ("VENDOR Cisco 60000\n", "1: vendor Cisco is 9 already; remove the line, or take another name"),
         ("ATTRIBUTE Class 224 octets\n", f"1: Class {ALREADY}"),
         ("ATTRIBUTE class 25 string\n", f"1: class {ALREADY}"),
@@ -126,6 +145,46 @@ def test_all_of_one_kind_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_of_something_else_is_one_line_without_a_word_of_it(tmp_path: Path) -> None:
+    shadow = "root:$y$j9T$secret:19700::\n" * 4 + "VALEU\n"
+    assert problems(tmp_path, shadow) == ["dictionary.acme: is no dictionary in FreeRADIUS's format"]
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "included").write_text("\ufeff" + ACME)
+    for text in (
+        "\ufeff" + ACME,
+        "\ufeff" + ACME.removeprefix("# As vendors hand them out.\n"),
+        "$INCLUDE included\n",
+    ):
+        assert numbers(extended(tmp_path, text), "Acme-Role") == (60000, 1)
+
+
+def test_what_is_shipped_keeps_its_named_values_when_it_is_said_again(tmp_path: Path) -> None:
+    text = "ATTRIBUTE Service-Type 6 integer\nVALUE Service-Type Framed-User 2\nVALUE Service-Type Acme 99\n"
+    found = extended(tmp_path, text)
+    for name in ("Framed-User", "Administrative-User", "NAS-Prompt-User"):
+        assert found.encode("Service-Type", name) == Dictionary.shipped().encode("Service-Type", name)
+    assert found.encode("Service-Type", "Acme")[1][-1] == 99
+
+
+def test_what_is_left_out_takes_no_number(tmp_path: Path) -> None:
+    """Such as those of an attribute within others, or in a vendor's own format."""
+    text = ACME + (
+        "VENDOR Wide 60001 format=2,2\nATTRIBUTE Wide-Role 1 string Wide\n"
+        "ATTRIBUTE Acme-Many 7 tlv Acme\nATTRIBUTE Acme-Inner 7.1 string Acme\nATTRIBUTE Vendor-Specific 26 vsa\n"
+    )
+    (unserved,) = extended(tmp_path, text).unserved.values()
+    assert list(unserved) == ["Acme-Inner", "Acme-Many", "Vendor-Specific", "Wide-Role"]
+
+
+def test_nothing_is_said_beside_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    logging.basicConfig(level=logging.WARNING, force=True)
+    extended(tmp_path, ACME + "ATTRIBUTE Acme-Flag 4 bool Acme\n")
+    logging.basicConfig(handlers=[logging.NullHandler()], force=True)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_slip_in_a_file_that_it_includes_is_told_of_that_file(tmp_path: Path) -> None:
     (tmp_path / "vendors").mkdir()
     included = tmp_path / "vendors" / "dictionary.included"
@@ -147,10 +206,15 @@ def test_what_is_not_served_is_left_out_and_named(tmp_path: Path) -> None:
         "VALUE Acme-Flag Yes 1\nVALUE Acme-Signed Minus -1\n"
     )
     found = extended(tmp_path, text)
-    assert found.unserved == {tmp_path / "dictionary.acme": ("Acme-Flag", "Acme-Signed", "Acme-Wide")}
-    assert found.number("Acme-Role") == (60000, 1)
-    with pytest.raises(DictionaryError, match="unknown attribute 'Acme-Wide'"):
-        found.encode("Acme-Wide", "x")
+    file = tmp_path / "dictionary.acme"
+    assert found.unserved == {
+        file: {"Acme-Flag": f"{file}:10", "Acme-Signed": f"{file}:9", "Acme-Wide": f"{file}:11"}
+    }
+    assert numbers(found, "Acme-Role") == (60000, 1)
+    with pytest.raises(
+        DictionaryError, match=f"'acme-wide' is in {file}:11, but of a type or number that is not served"
+    ):
+        found.encode("acme-wide", "x")
 
 
 def test_a_named_value_that_does_not_fit_behind_a_tag_is_refused(tmp_path: Path) -> None:
@@ -181,4 +245,3 @@ def test_the_files_of_freeradius_are_read_or_refused_with_their_places() -> None
             read.append(name)
     assert {"aruba", "paloalto", "rfc2865", "zyxel"} <= set(read)
     assert set(refused) <= {f"{FREERADIUS}/dictionary.{name}" for name in names}
-    assert logging.getLogger("pyrad").handlers

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from radius_mfa.data import DICTIONARIES
 from radius_mfa.wire.dictionary import Dictionary, DictionaryError
-from radius_mfa.wire.matching import attribute_test
+from radius_mfa.wire.matching import attribute_test, sent
 from radius_mfa.wire.values import FORMATS, WIDTHS
 
 OURS = Dictionary.shipped()
@@ -187,7 +187,13 @@ def test_no_policy_looks_at_secrets_or_at_what_is_the_servers_own(name: str) -> 
         ("NAS-Identifier", "\ud800", "is not text that UTF-8 can hold"),
         ("NAS-Identifier", "\ud800*", "is not text that UTF-8 can hold"),
         ("NAS-IP-Address", "192.0.2.*", "is not an IPv4 address"),
-        ("NAS-IP-Address", "192.0.2.7/24", "'192.0.2.7/24' is no address or prefix"),
+        (
+            "NAS-IP-Address",
+            "10.1.2.3/8",
+            "'10.1.2.3/8' has bits set beyond the prefix; write 10.0.0.0/8, or the address alone",
+        ),
+        ("NAS-IPv6-Address", "2001:DB8::1/32", "beyond the prefix; write 2001:db8::/32, or the address alone"),
+        ("NAS-IP-Address", "10.1.2.3/40", "'10.1.2.3/40' is no address or prefix"),
         ("NAS-IP-Address", "2001:db8::/32", "'2001:db8::/32' is not of IPv4"),
         ("NAS-IPv6-Address", "192.0.2.0/24", "'192.0.2.0/24' is not of IPv6"),
         ("NAS-IPv6-Address", "fe80::%1/64", "'fe80::%1/64' is no address or prefix"),
@@ -221,9 +227,18 @@ NAMES = sorted(
 def test_any_text_is_a_test_of_any_octets_or_a_dictionary_error(
     name: str, written: str, data: st.DataObject
 ) -> None:
-    assert {OURS.kind(name)} <= {*FORMATS, *WIDTHS}
+    assert {OURS.definition(name).kind} <= {*FORMATS, *WIDTHS}
     try:
         test = attribute_test(OURS, name, written)
     except DictionaryError:
         return
     assert test(data.draw(st.binary(max_size=253))) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("State", "x"), ("CHAP-Password", "x"), ("No-Such", "x"), ("NAS-Port", "x"), ("Filter-Id", "x" * 254)],
+)
+def test_what_no_policy_looks_at_is_not_sent(name: str, value: str) -> None:
+    with pytest.raises(DictionaryError):
+        sent(OURS, name, value)
