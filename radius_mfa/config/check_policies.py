@@ -1,25 +1,31 @@
-"""What must hold of the policies: what they name is there, and what they return can be returned."""
+"""What must hold of the policies: what they name is there, and what they ask for can be."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterator
 
+from radius_mfa.config.check_replies import check_replies, is_meant_for_else, report_value, warn_of_quotes
 from radius_mfa.config.document import EACH, Document, KeyPath, quoted
-from radius_mfa.config.model import When
+from radius_mfa.config.model import Policy, When
 from radius_mfa.config.section import fields_of
 from radius_mfa.config.unknown import unknown_key
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.policy import SecondFactor
-from radius_mfa.core.returns import ELSE, VLAN, Template
+from radius_mfa.core.returns import ELSE
 from radius_mfa.core.usernames import ANY
 from radius_mfa.wire.dictionary import Dictionary
 from radius_mfa.wire.matching import attribute_test
 
-LONGEST_REPLY = 3000  # octets of a policy's attributes: 4096 less messages and the Proxy-States of others
 _CONDITIONS = tuple(fields_of(When))
 _OF_OTHERS = ("all", "any", "not")
-_TUNNEL = ("Tunnel-Type", "Tunnel-Medium-Type", "Tunnel-Private-Group-Id")
+_OF_ONE = {
+    "any": "all of whose conditions must hold; for any of them write each with a dash",
+    "not": "and holds unless all of its conditions do; for none of them write each with a dash, for not all {all: …}",
+}
+_BESIDE = fields_of(Policy).keys() - {"when"}
+_REGULAR = re.compile(r"\^|.*(?<![0-9])\.\*", re.DOTALL)  # behind a digit, `.*` is the rest of an address
 
 
 def check_policies(document: Document, dictionary: Dictionary | None) -> None:
@@ -33,8 +39,7 @@ def check_policies(document: Document, dictionary: Dictionary | None) -> None:
         _second_factor(document, path)
     for path in whens(document):
         _conditions(document, path, dictionary)
-    for path in document.each("policies", EACH, "reply"):
-        _reply(document, path, dictionary)
+    check_replies(document, dictionary)
 
 
 def whens(document: Document) -> Iterator[KeyPath]:
@@ -70,7 +75,7 @@ def group_texts(document: Document) -> Iterator[tuple[KeyPath, str]]:
         reply = document.at(path)
         for name, by_group in reply.items() if isinstance(reply, dict) else ():
             for group in by_group if isinstance(by_group, dict) else ():
-                if group != ELSE:
+                if group != ELSE and not is_meant_for_else(document, group):
                     yield (*path, name, group), group
 
 
@@ -98,10 +103,12 @@ def _exact_names(document: Document) -> None:
     for key in ("user", "group"):
         for path, name in condition_texts(document, key):
             if "*" in name:
-                document.report(f"is a whole name, and * is nothing else than itself; name each {key}", *path)
+                what = f"{document.written(path)} is taken for a whole name, and * for itself; name each {key}"
+                document.report(what, *path)
     for path, realm in condition_texts(document, "realm"):
         if realm != ANY and set(realm) & set("*@\\"):
-            document.report("is a realm without @ or \\, whole, or * for any", *path)
+            how = "write it without @ or \\, and whole: * stands for any"
+            document.report(f"{document.written(path)} is no realm; {how}", *path)
 
 
 def _configured_factors(document: Document) -> None:
@@ -131,8 +138,11 @@ def _conditions(document: Document, path: KeyPath, dictionary: Dictionary | None
     """A key of `when` that is no condition must be an attribute, `NAS-Port-Type`, with a value of its type."""
     when = document.at(path)
     assert isinstance(when, dict)  # or it would not be one of `whens`
+    _warn_of_one(document, path, when)
     for key in (key for key in when if key not in _CONDITIONS):
-        if not (key[0].isupper() or (dictionary is not None and dictionary.has(key))):
+        if key in _BESIDE:
+            document.report("belongs beside when, not under it", *path, key)
+        elif not (key[0].isupper() or (dictionary is not None and dictionary.has(key))):
             text = unknown_key((*path, key))
             or_else = "" if text.endswith("?") else ", or an attribute such as NAS-Port-Type"
             document.report(text + or_else, *path, key)
@@ -141,68 +151,20 @@ def _conditions(document: Document, path: KeyPath, dictionary: Dictionary | None
                 _attribute(document, place, dictionary, key, value)
 
 
+def _warn_of_one(document: Document, path: KeyPath, when: dict[str, object]) -> None:
+    """Where several are meant and their dashes were forgotten, or but one of these was written."""
+    for key, why in _OF_ONE.items():
+        inner = when.get(key)
+        (only,) = inner if isinstance(inner, list) and len(inner) == 1 else (inner,)
+        if isinstance(only, dict) and len(only) > 1:
+            document.warn(f"is one mapping, {why}", *path, key)
+
+
 def _attribute(document: Document, path: KeyPath, dictionary: Dictionary, name: str, value: str) -> None:
     try:
         attribute_test(dictionary, name, value)
     except ValueError as wrong:
-        _report_value(document, path, name, wrong)
-
-
-def _report_value(document: Document, path: KeyPath, name: str, wrong: ValueError) -> None:
-    hidden = path in document.hidden  # the reason may show the value
-    reason = str(wrong).removeprefix(f"{name}: ")
-    document.report(f"{document.written(path)} cannot be its value" if hidden else reason, *path)
-
-
-# --- what is returned -----------------------------------------------------------------------------
-
-
-def _reply(document: Document, path: KeyPath, dictionary: Dictionary | None) -> None:
-    reply = document.at(path)
-    if not isinstance(reply, dict):
+        report_value(document, path, name, wrong)
         return
-    if VLAN in reply:
-        for name in reply:
-            if name.partition(":")[0].title() in _TUNNEL:
-                document.report("is what vlan writes; remove one of the two", *path, name)
-        _one_vlan(document, (*path, VLAN))
-    lengths = [_values(document, (*path, name), dictionary, name, value) for name, value in reply.items()]
-    if sum(lengths) > LONGEST_REPLY:
-        text = f"is {sum(lengths)} octets in all; there is room for {LONGEST_REPLY} (RFC 2865 §3)"
-        document.report(text, *path)
-
-
-def _one_vlan(document: Document, path: KeyPath) -> None:
-    written = document.at(path)
-    of_each = [(*path, group) for group in written] if isinstance(written, dict) else [path]
-    for place in of_each:
-        if len(list(document.texts_at(place))) > 1:
-            document.report("has several, and a port has one VLAN; take one", *place)
-
-
-def _values(document: Document, path: KeyPath, dictionary: Dictionary | None, name: str, value: object) -> int:
-    """How many octets the attribute takes in a packet at most; what cannot be one is reported."""
-    if not isinstance(value, dict):
-        return sum(_encoded(document, place, dictionary, name, each) for place, each in document.texts_at(path))
-    longest = 0
-    for group in value:
-        if group != ELSE and group.casefold() == ELSE:
-            document.report("is taken for a group; for everybody else write else", *path, group)
-        texts = document.texts_at((*path, group))
-        longest = max(longest, sum(_encoded(document, place, dictionary, name, each) for place, each in texts))
-    return longest
-
-
-def _encoded(document: Document, path: KeyPath, dictionary: Dictionary | None, name: str, value: str) -> int:
-    """How many octets; 0 for what depends on the user, or is reported."""
-    attribute = "Tunnel-Private-Group-Id" if name == VLAN else name
-    try:
-        template = Template.read(value)
-        if dictionary is None:
-            return 0
-        if not template.fields:
-            return 2 + len(dictionary.encode(attribute, "".join(map(str, template.parts)))[1])
-        dictionary.must_be_a_policys(attribute)
-    except ValueError as wrong:
-        _report_value(document, path, attribute, wrong)
-    return 0
+    if not warn_of_quotes(document, path, value) and _REGULAR.match(value):
+        document.warn("is no regular expression, but taken as written; * is anything, and else nothing is", *path)

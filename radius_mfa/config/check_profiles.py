@@ -20,7 +20,8 @@ def check_profiles(document: Document) -> None:
         document.report(text.replace("{it}", name), "profiles", name)
     for name in names:
         _known(document, ("profiles", name, "like"), GATEWAYS)
-    for path in document.each("clients", EACH, "profile"):
+    readable = isinstance(own, dict) or not document.has("profiles")
+    for path in document.each("clients", EACH, "profile") if readable else ():
         _known(document, path, [*GATEWAYS, *names])
 
 

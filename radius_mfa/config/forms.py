@@ -19,7 +19,8 @@ class Form:
     """How a value is written.
 
     `says`: that in a few words.  `pattern`: of the whole text, in what the regular expressions of Python and
-    ECMA 262 have in common.  `longest`: characters of it.  `numbers`: of a whole number, the least and the most.
+    ECMA 262 have in common.  `digits`: whether that may be digits alone, which an editor takes for a number.
+    `longest`: characters of it.  `numbers`: of a whole number, the least and the most.
     `words`: what else it may be; `texts`: or a mapping of names to texts.
     `duration`: seconds in the model, and `10m` in the file.  `switch`: true or false.
     `lone`: of a list or a mapping: a value alone stands for a list of one, or for a mapping of all to it.
@@ -27,6 +28,7 @@ class Form:
 
     says: str = ""
     pattern: str = ""
+    digits: bool = False
     longest: int | None = None
     numbers: tuple[int, int] | None = None
     words: tuple[str, ...] = ()

@@ -10,22 +10,27 @@ from radius_mfa.config.forms import Form, written
 from radius_mfa.config.values import Network
 
 # Pairs, Cisco's fours, or bare digits; a * stands for the rest.
-_MAC = re.compile(
-    r"(?:[0-9a-f]{2}-){1,5}(?:[0-9a-f]{2}|\*)|(?:[0-9a-f]{2}:){1,5}(?:[0-9a-f]{2}|\*)"
-    r"|(?:[0-9a-f]{4}\.){1,2}(?:[0-9a-f]{4}|\*)|[0-9a-f]{12}|[0-9a-f]{6,11}\*"
+_HEX = "[0-9A-Fa-f]"
+_MAC = (
+    rf"(?:{_HEX}{{2}}-){{5}}{_HEX}{{2}}|(?:{_HEX}{{2}}:){{5}}{_HEX}{{2}}|(?:{_HEX}{{4}}\.){{2}}{_HEX}{{4}}|{_HEX}{{12}}"
+    rf"|(?:(?:{_HEX}{{2}}-){{1,5}}|(?:{_HEX}{{2}}:){{1,5}}|(?:{_HEX}{{4}}\.){{1,2}}|{_HEX}{{6,11}})\*"
 )
-_MAC_DIGITS = 12
+_STATION = rf" *(?:{_MAC}) *|{_HEX}*[:.][0-9A-Fa-f:.]*(?:/[0-9.]+)?"  # or an address, or a prefix
 _ALLOWED = "allow_until +([0-9]{4}-[0-9]{2}-[0-9]{2})"
 
 
-@written(Form(says="an address, a prefix or a MAC: 192.0.2.0/24, 00-11-22-33-44-55, 00-11-22-*"))
+@written(
+    Form(
+        says="an address, a prefix or a MAC: 192.0.2.0/24, 00-11-22-33-44-55, 00-11-22-*",
+        pattern=_STATION,
+        digits=True,
+    )
+)
 def station(text: str) -> Network | str:
     """An address or prefix, or the hexadecimal digits of a MAC in lower case: 12, or those it begins with."""
     lower = text.strip().lower()
-    if _MAC.fullmatch(lower):
-        digits = re.sub("[^0-9a-f]", "", lower)
-        if len(digits) == _MAC_DIGITS or lower.endswith("*"):
-            return digits
+    if re.fullmatch(_MAC, lower):
+        return re.sub("[^0-9a-f]", "", lower)
     try:
         if "%" not in text:  # a zone is the gateway's own affair
             return values.network(text)

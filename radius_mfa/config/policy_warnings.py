@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from radius_mfa.config.document import Document, KeyPath
+from radius_mfa.config.check_policies import group_texts
+from radius_mfa.config.document import EACH, Document, KeyPath
 from radius_mfa.config.model import Client, Configuration, Policy, When
-from radius_mfa.config.reachable import hidden_by
+from radius_mfa.config.reachable import hidden_by, never_holds
+from radius_mfa.core.groups import fold_group
 from radius_mfa.core.policy import SecondFactor
 from radius_mfa.core.usernames import ANY
 
 
 def warn_of_policies(document: Document, configuration: Configuration) -> None:
     """Note what of them works and yet should not stay."""
+    never = {at: never_holds(each.when, configuration.clients) for at, each in enumerate(configuration.policies)}
     for at, before in hidden_by(configuration.policies, configuration.clients).items():
+        if never[at]:
+            continue
         names = ", ".join(f'"{configuration.policies[each].name}"' for each in before)
         line = document.places.line("policies", before[0])
         text = f"never decides: {names}, from line {line} on, comes first and takes all that it would; move it up"
         document.warn(text, "policies", at)
     for at, policy in enumerate(configuration.policies):
+        if never[at]:
+            document.warn(f"never holds: {never[at]}", "policies", at, "when")
         if policy.trust_device:
             _warn_of_trust(document, ("policies", at, "trust_device"), policy, configuration.clients)
         _warn_of_unenrolled(document, ("policies", at, "unenrolled"), policy, configuration)
         _warn_of_station(document, ("policies", at), policy, configuration.clients)
         _warn_of_realm(document, ("policies", at), policy, configuration.clients)
+        for path, text in _of_no_such_station(("policies", at, "when"), policy.when, configuration.clients):
+            document.warn(text, *document.as_written(path))
+    if configuration.directory.ldap is None:
+        _warn_of_groups(document)
+
+
+def _warn_of_groups(document: Document) -> None:
+    """All groups are known where all accounts are in the file."""
+    known = {fold_group(name) for _, name in document.texts("directory", "static", "users", EACH, "groups")}
+    for path, group in group_texts(document):
+        if fold_group(group) not in known:
+            shown = f"{document.written(path)}: " if path[2] == "when" else ""
+            document.warn(f"{shown}no account is in it, and there is no directory but directory.static", *path)
 
 
 def _warn_of_unenrolled(document: Document, path: KeyPath, policy: Policy, configuration: Configuration) -> None:
@@ -43,6 +63,28 @@ def _warn_of_station(document: Document, path: KeyPath, policy: Policy, clients:
             "rests on the station, which is worth nothing at {}; say what it is worth there (station: mac or ip)"
         )
         document.warn(text.format(", ".join(worthless[:3])), *path, "when")
+
+
+def _of_no_such_station(
+    path: KeyPath, when: When, clients: Sequence[Client], *, excluded: bool = False
+) -> Iterator[tuple[KeyPath, str]]:
+    """Where a MAC is asked for at clients whose stations are addresses, or the reverse, and what to say.
+
+    Among several clients that is as it should be; under `not` (`excluded`) it would let all others be meant.
+    """
+    matched = [each for each in clients if _may_match(when, each)]
+    kinds = {"mac" if isinstance(each, str) else "ip" for each in when.station or ()}
+    other = [each for each in matched if kinds and each.station != "none" and each.station not in kinds]
+    if other and (excluded or len(other) == len(matched)):
+        names, (kind, *_) = ", ".join(each.name for each in other[:3]), kinds
+        what = "a MAC" if kind == "mac" else "an address"
+        yield (
+            (*path, "station"),
+            f"never holds at {names}, where no station is {what} (station: {other[0].station})",
+        )
+    for key, inner in (("all", when.all), ("any", when.any), ("not", when.not_)):
+        for at, each in enumerate(inner or ()):
+            yield from _of_no_such_station((*path, key, at), each, matched, excluded=excluded or key == "not")
 
 
 def _warn_of_realm(document: Document, path: KeyPath, policy: Policy, clients: Iterable[Client]) -> None:

@@ -1,4 +1,4 @@
-"""Policies that never decide, because one before them takes all that they would.
+"""Policies that never decide: one before them takes all that they would, or what they ask for is never so.
 
 What one policy asks for implies what another does wherever that can be told from the two alone: of two lists of
 names the shorter, of two prefixes the longer.  What cannot be told is passed over: a policy that is found here is
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 from radius_mfa.config.model import Client, Policy, When
@@ -17,9 +18,11 @@ from radius_mfa.core import usernames
 from radius_mfa.core.groups import fold_group
 
 _MOST_CLIENTS = 16  # of one policy that are looked at one by one
+_MOST_ALTERNATIVES = 100  # of one `any`, likewise
 _FOLDS: dict[str, Callable[[str], str]] = {"group": fold_group, "user": usernames.fold, "realm": usernames.fold}
 _UNLISTED = ("hours", "not_")  # what implies them cannot be listed
 _MAC = 48  # the bits of one, and what marks them
+_ONE_OF = ("client", "user", "realm", "days")  # of which there is but one at a time
 
 Fact = tuple[str, Any]
 """A key of `when` with its values, folded, all of `all` among them."""
@@ -52,6 +55,77 @@ def _by_client(facts: Sequence[Fact]) -> list[Sequence[Fact]]:
         return [facts]
     rest = [fact for fact in facts if fact[0] != "client"]
     return [[("client", frozenset({name})), *rest] for name in sorted(named)]
+
+
+# --- what is never so -----------------------------------------------------------------------------
+
+
+def never_holds(when: When, clients: Iterable[Client]) -> str:
+    """Why what a policy asks for can never be, as the end of a sentence; "" where it may, or cannot be told.
+
+    Names that no client has are passed over: somebody may be about to come.
+    """
+    return _contradiction(tuple(_facts(when)), {client.name: frozenset(client.groups) for client in clients})
+
+
+def _contradiction(facts: Sequence[Fact], groups: Groups) -> str:
+    given: dict[str, list[Any]] = defaultdict(list)
+    for key, values in facts:
+        given[key].append(values)
+    for key in _ONE_OF:
+        each = [values for values in given[key] if usernames.ANY not in values]
+        if len(each) > 1 and not frozenset.intersection(*each):
+            return f"no {key.removesuffix('s')} is in all that it asks for"
+    if any(_are_apart(one, other) for one, other in combinations(given["station"], 2)):
+        return "no station is in all that it asks for"
+    if not _meet(given["hours"]):
+        return "no hour is in all that it asks for"
+    if _leave_no_client(given["client"], given["client_group"], groups):
+        return "no client that it asks for is in such a client_group"
+    plain = [fact for fact in facts if fact[0] not in ("any", "not_")]
+    if all(any(_imply(case, each, groups) for each in _excluded(facts)) for case in _by_client(plain)):
+        return "its not leaves nothing of what else it asks for"
+    for alternatives in given["any"]:
+        if len(alternatives) <= _MOST_ALTERNATIVES and all(
+            _contradiction([*_but_any(facts), *each], groups) for each in alternatives
+        ):
+            return "nothing of its any can be beside what else it asks for"
+    return ""
+
+
+def _excluded(facts: Iterable[Fact]) -> Iterator[Sequence[Fact]]:
+    return (each for key, values in facts if key == "not_" for each in values)
+
+
+def _but_any(facts: Iterable[Fact]) -> Iterator[Fact]:
+    """What else there is; one `any` at a time, or the cases would multiply."""
+    return (fact for fact in facts if fact[0] != "any")
+
+
+def _are_apart(one: Iterable[tuple[int, int, int]], other: Iterable[tuple[int, int, int]]) -> bool:
+    """Whether no station is in both."""
+    first, second = frozenset(one), frozenset(other)
+    return not any(
+        each in wide for few, wide in ((first, second), (second, first)) for one in few for each in _wider(one)
+    )
+
+
+def _meet(hours: Sequence[Sequence[tuple[int, int]]]) -> bool:
+    """Whether a minute is in each of them."""
+    return not hours or any(
+        all(any(start <= begun < end for start, end in each) for each in hours)
+        for begun in {start for each in hours for start, _ in each}
+    )
+
+
+def _leave_no_client(named: Sequence[frozenset[str]], in_groups: Sequence[frozenset[str]], groups: Groups) -> bool:
+    """Whether of the clients, all of which are known, none is in each of those groups."""
+    known = groups.keys() if not named else frozenset.intersection(*named)
+    if not in_groups or not known <= groups.keys():
+        return False
+    if not frozenset().union(*in_groups) & frozenset().union(*groups.values()):
+        return False  # said of the groups themselves
+    return not any(all(groups[name] & each for each in in_groups) for name in known)
 
 
 # --- what a policy asks for -----------------------------------------------------------------------

@@ -37,6 +37,7 @@ _VARIABLE: Schema = {
 }
 _IS_VARIABLE: Schema = {"$ref": "#/$defs/variable"}
 _TEXT: Schema = {"type": ["string", "number"]}
+_ATTRIBUTE = "^[A-Z0-9]|^[a-z][^-]*-"  # no key of ours has a dash in it
 _PATH: Schema = {"type": "string"}
 _FILE: Schema = {"description": "the path of a file with it, closed to others (chmod o=)"}
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}  # of milliseconds
@@ -84,9 +85,9 @@ class _Writer:
                 choices.append({"oneOf": [{"required": [key]}, {"required": [twin]}]})
             else:
                 choices.append({"not": {"required": [key, twin]}})
-        if model.model_config.get("extra") == "allow":  # what begins as an attribute of RADIUS does
+        if model.model_config.get("extra") == "allow":  # what is named as an attribute of RADIUS is
             extra = get_type_hints(model, include_extras=True)["__pydantic_extra__"]
-            written["patternProperties"] = {"^[A-Z0-9]": self._value(get_args(extra)[1], (), (*path, "A"))}
+            written["patternProperties"] = {_ATTRIBUTE: self._value(get_args(extra)[1], (), (*path, "A"))}
         more = {"required": required, "allOf": choices}
         return written | {key: each for key, each in more.items() if each}
 
@@ -165,7 +166,8 @@ def _scalar(form: Form) -> Schema:
         mapping = {"type": "object", "additionalProperties": _TEXT, "minProperties": 1}
         return _any_of(mapping, _words(*form.words))
     if form.pattern:
-        return _any_of({"type": "string", "pattern": f"^(?:{form.pattern})$"}, _IS_VARIABLE)
+        kind = _TEXT if form.digits else _PATH
+        return _any_of({**kind, "pattern": f"^(?:{form.pattern})$"}, _IS_VARIABLE)
     return _TEXT if form.longest is None else {**_TEXT, "maxLength": form.longest}
 
 

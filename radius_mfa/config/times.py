@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from radius_mfa.config.forms import Form, written
+from radius_mfa.core.conditions import DAYS
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY = "(?:" + "|".join("".join(f"[{each.upper()}{each}]" for each in day) for day in DAYS) + ")"
+_SPAN = f" *{_DAY} *(?:- *{_DAY} *)?"
 _CLOCK = "([01][0-9]|2[0-3]):([0-5][0-9])"
 _HOURS = rf"{_CLOCK} *- *(?:{_CLOCK}|24:00)"
 
@@ -29,15 +31,15 @@ def zone(written: str) -> ZoneInfo:
         raise ValueError("must be a time zone such as Europe/Vienna or UTC, not {it}") from None
 
 
-@written(Form(says="days: mon, mon-fri, sat,sun", pattern="[A-Za-z, -]+"))
+@written(Form(says="days: mon, mon-fri, sat,sun", pattern=f"{_SPAN}(?:,{_SPAN})*"))
 def days(written: str) -> frozenset[int]:
     """0 is Monday: of `mon`, `mon-fri`, `fri-mon`, or several of these with commas between."""
     found: set[int] = set()
     for part in written.casefold().split(","):
         first, dash, last = (each.strip() for each in part.partition("-"))
-        if first not in _DAYS or (dash and last not in _DAYS):
-            raise ValueError(f"must be days such as mon-fri or sat,sun (of {' '.join(_DAYS)}), not {{it}}")
-        start, end = _DAYS.index(first), _DAYS.index(last if dash else first)
+        if first not in DAYS or (dash and last not in DAYS):
+            raise ValueError(f"must be days such as mon-fri or sat,sun (of {' '.join(DAYS)}), not {{it}}")
+        start, end = DAYS.index(first), DAYS.index(last if dash else first)
         found.update((start + ahead) % 7 for ahead in range((end - start) % 7 + 1))
     return frozenset(found)
 

@@ -18,7 +18,7 @@ from radius_mfa.core import usernames
 from radius_mfa.core.messages import AccessRequest, Attribute, User
 from radius_mfa.core.stations import device_of
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WHOLE_MAC = 12  # digits
 _MOST_SHOWN = 10  # names of one condition, or groups of a user: there may be hundreds
 
@@ -272,13 +272,13 @@ class DaysAre(_Compared):
 
     @property
     def wanted(self) -> str:
-        return " or ".join(_DAYS[day] for day in sorted(self.days))
+        return " or ".join(DAYS[day] for day in sorted(self.days))
 
     def holds(self, situation: Situation) -> bool:
         return situation.local.weekday() in self.days
 
     def found(self, situation: Situation) -> str:
-        return _DAYS[situation.local.weekday()]
+        return DAYS[situation.local.weekday()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.config.support import SECOND_CLIENT, SMALL, Folder, client, policy, spoilt, two_clients
+from tests.config.support import SECOND_CLIENT, SMALL, Folder, client, ldap, policy, spoilt, two_clients
 
+GROUPS = ("username: alice,", "username: alice, groups: [g, X],")
 MORE = "  - {name: b, when: {client: vpn, group: g}}\n  - {name: c, when: {client: vpn, user: u}}\n"
 
 
 class TestHidden:
     def test_policies_are_told_by_what_comes_first(self, folder: Folder) -> None:
-        assert folder.warnings(SMALL + MORE) == [
+        assert folder.warnings((SMALL + MORE).replace(*GROUPS)) == [
             f'{line}: policies[{at}]: never decides: "vpn", from line 12 on, comes first and takes all '
             "that it would; move it up"
             for line, at in ((14, 1), (15, 2))
@@ -26,7 +27,42 @@ class TestHidden:
 
     def test_no_others_are_told(self, folder: Folder) -> None:
         text = spoilt("{client: vpn}", "{client: vpn, group: x}")
-        assert folder.warnings(text + MORE) == []
+        assert folder.warnings((text + MORE).replace(*GROUPS)) == []
+
+
+class TestNever:
+    @pytest.mark.parametrize(
+        ("when", "why"),
+        [
+            ("{client: vpn, client_group: wlan}", "no client that it asks for is in such a client_group"),
+            ("{client: vpn, not: {client: vpn}}", "its not leaves nothing of what else it asks for"),
+            ("{days: mon, all: {days: [tue, fri]}}", "no day is in all that it asks for"),
+        ],
+    )
+    def test_holds_what_cannot_be_so(self, folder: Folder, when: str, why: str) -> None:
+        """And that alone is said of the policy: what comes before it is not to blame."""
+        later = f"  - {{name: b, when: {when}}}\n"
+        text = two_clients(SECOND_CLIENT).replace("{client: vpn}", "{}") + later
+        assert folder.warnings(text) == [f"15: policies[1].when: never holds: {why}"]
+
+
+class TestGroups:
+    @pytest.mark.parametrize("when", ["{group: [g, x, staff]}", "{not: {any: [{group: [x, x, staff]}]}}"])
+    def test_that_no_account_is_in_are_told_where_all_accounts_are_known(self, folder: Folder, when: str) -> None:
+        text = spoilt("{client: vpn}", when).replace(*GROUPS)
+        (found,) = folder.warnings(text)
+        assert found.startswith("13: policies[0].when.")
+        assert found.endswith(
+            'group[2]: "staff": no account is in it, and there is no directory but directory.static'
+        )
+
+    def test_that_no_account_is_in_are_told_in_what_is_returned(self, folder: Folder) -> None:
+        (found,) = folder.warnings(policy("reply: {Class: {g: a, staff: b, else: c}}").replace(*GROUPS))
+        assert found.startswith("14: policies[0].reply.Class.staff: no account is in it")
+
+    def test_of_a_directory_are_not_known(self, folder: Folder) -> None:
+        text = ldap().replace("{client: vpn}", "{client: vpn, group: cn=staff}")
+        assert folder.warnings(text) == []
 
 
 class TestUnenrolled:
@@ -43,18 +79,21 @@ class TestUnenrolled:
 class TestStation:
     @pytest.mark.parametrize("spares", ["second_factor: when_enrolled", "second_factor: never", None])
     @pytest.mark.parametrize(
-        "when",
-        ["client: vpn, station: 10.0.0.0/8", "client: vpn, any: [{days: mon}, {not: {station: 00-11-22-*}}]"],
+        ("when", "kind"),
+        [
+            ("client: vpn, station: 10.0.0.0/8", "ip"),
+            ("client: vpn, any: [{days: mon}, {not: {station: 00-11-22-*}}]", "mac"),
+        ],
     )
     def test_that_spares_a_second_factor_must_be_worth_something(
-        self, folder: Folder, spares: str | None, when: str
+        self, folder: Folder, spares: str | None, when: str, kind: str
     ) -> None:
         text = policy(spares or "unenrolled: allow_until 2999-12-31").replace("{client: vpn}", f"{{{when}}}")
         assert folder.warnings(text) == [
             "13: policies[0].when: rests on the station, which is worth nothing at vpn; say what it is worth "
             "there (station: mac or ip)"
         ]
-        worth = text.replace("    secret", "    station: mac\n    secret")
+        worth = text.replace("    secret", f"    station: {kind}\n    secret")
         assert folder.warnings(worth) == []
 
     def test_that_spares_nobody_anything_may_be_worth_nothing(self, folder: Folder) -> None:
@@ -66,6 +105,51 @@ class TestStation:
         assert folder.warnings(text.replace("{client: vpn}", "{client: vpn, station: 10.0.0.0/8}")) == []
         (warning,) = folder.warnings(text.replace("{client: vpn}", "{client_group: wlan, station: 10.0.0.0/8}"))
         assert "is worth nothing at wifi;" in warning
+
+
+class TestNoSuchStation:
+    @pytest.mark.parametrize(
+        ("station", "when", "place", "what"),
+        [
+            ("ip", "station: 00-1A-2B-*", "station", "a MAC"),
+            ("ip", "not: {station: 00-1A-2B-*}", "not.station", "a MAC"),
+            ("mac", "station: [10.0.0.0/8, '::1']", "station", "an address"),
+            ("mac", "any: [{all: {station: 10.0.0.0/8}}, {days: mon}]", "any[0].all.station", "an address"),
+        ],
+    )
+    def test_is_at_a_client_whose_stations_are_of_the_other_kind(
+        self, folder: Folder, station: str, when: str, place: str, what: str
+    ) -> None:
+        text = client(f"station: {station}").replace("{client: vpn}", f"{{client: vpn, {when}}}")
+        assert folder.warnings(text) == [
+            f"14: policies[0].when.{place}: never holds at vpn, where no station is {what} (station: {station})"
+        ]
+
+    @pytest.mark.parametrize(
+        ("when", "warned"),
+        [
+            ("station: 10.0.0.0/8", []),
+            ("station: [10.0.0.0/8, 00-11-*]", []),
+            ("any: [{client: vpn, station: 10.0.0.0/8}, {client: wifi, station: 00-11-*}]", []),
+            ("any: [{client: vpn, station: 00-11-*}, {client: wifi, station: 10.0.0.0/8}]", ["vpn", "wifi"]),
+            ("not: {station: [10.0.0.0/8, 00-11-*]}", []),
+            ("not: {station: 10.0.0.0/8}", ["wifi"]),  # all stations there would be outside
+            ("not: {station: 00-11-*}", ["vpn"]),
+            ("client_group: wlan, station: 10.0.0.0/8", ["wifi"]),
+        ],
+    )
+    def test_may_be_at_one_of_several_but_not_where_it_is_excluded(
+        self, folder: Folder, when: str, warned: list[str]
+    ) -> None:
+        text = client("station: ip").replace(
+            "directory:\n", SECOND_CLIENT.replace("]}", "], station: mac}") + "directory:\n"
+        )
+        found = folder.warnings(text.replace("{client: vpn}", f"{{{when}}}"))
+        assert [each.partition("never holds at ")[2].partition(",")[0] for each in found] == warned
+
+    def test_is_not_told_of_what_a_station_is_said_to_be_worth_nothing(self, folder: Folder) -> None:
+        for station in ("10.0.0.0/8", "00-11-*"):
+            assert folder.warnings(spoilt("{client: vpn}", f"{{client: vpn, not: {{station: {station}}}}}")) == []
 
 
 class TestRealm:
@@ -107,7 +191,6 @@ class TestTrust:
             ("{client: [vpn, wifi]}", "mac", False),
             ("{client_group: wlan}", "mac", False),
             ("{client_group: wlan}", "none", True),
-            ("{client: vpn, client_group: wlan}", "mac", False),  # it matches nobody, which is another's to tell
             ("{user: alice}", "mac", False),
             ("{user: alice}", "none", True),
         ],

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from radius_mfa.assembly.policies import policies_of
 from radius_mfa.config import reachable
 from radius_mfa.config.model import Client, Configuration, Policy
-from radius_mfa.config.reachable import hidden_by
+from radius_mfa.config.reachable import hidden_by, never_holds
 from radius_mfa.core.conditions import Situation
 from radius_mfa.core.messages import AccessRequest, Attribute, Nas, Profile, User
 from radius_mfa.core.policy import evaluate
@@ -132,6 +132,74 @@ def test_of_many_clients_one_before_it_must_take_all() -> None:
     assert hidden({"client": many[:8]}, {"client": many[8:16]}, {"client": many[:16]}) == {2: (0, 1)}
 
 
+# --- what can never be so ---------------------------------------------------------------------------
+
+
+def never(when: When) -> str:
+    policy = Policy.model_validate({"name": "p", "when": when})
+    return never_holds(policy.when, [Client.model_validate(each) for each in CLIENTS])
+
+
+NO_CLIENT_IN_IT = "no client that it asks for is in such a client_group"
+EXCLUDED = "its not leaves nothing of what else it asks for"
+
+
+@pytest.mark.parametrize(
+    ("when", "why"),
+    [
+        ({"client": "a", "client_group": "lab"}, NO_CLIENT_IN_IT),
+        ({"client": ["a", "b"], "all": [{"client_group": "lab"}, {"client": "a"}]}, NO_CLIENT_IN_IT),
+        ({"all": [{"client": ["c", "d"]}, {"client_group": "edge"}]}, NO_CLIENT_IN_IT),
+        ({"client": "a", "not": {"client": "a"}}, EXCLUDED),
+        ({"client": "a", "all": [{"not": {"client": ["a", "b"]}}]}, EXCLUDED),
+        ({"client": ["a", "b"], "not": [{"client": "a"}, {"client_group": "lab"}]}, EXCLUDED),
+        ({"group": "x", "days": "mon", "not": {"any": [{"group": "X"}, {"user": "u"}]}}, EXCLUDED),
+        ({"realm": "r", "not": {"realm": "*"}}, EXCLUDED),
+        ({"client": ["a", "b"], "all": {"client": "c"}}, "no client is in all that it asks for"),
+        ({"user": "alice", "all": [{"user": ["bob", "carol"]}]}, "no user is in all that it asks for"),
+        ({"realm": "r", "all": {"realm": "s"}}, "no realm is in all that it asks for"),
+        ({"days": "mon-fri", "all": {"days": ["sat", "sun"]}}, "no day is in all that it asks for"),
+        ({"hours": "08:00-12:00", "all": {"hours": "12:00-13:00"}}, "no hour is in all that it asks for"),
+        (
+            {"hours": ["01:00-02:00", "05:00-06:00"], "all": [{"hours": "02:00-05:00"}, {"hours": "01:00-06:00"}]},
+            "no hour is in all that it asks for",
+        ),
+        ({"station": "10.0.0.0/8", "all": {"station": "00-11-*"}}, "no station is in all that it asks for"),
+        (
+            {"client": "a", "any": [{"client": "b"}, {"days": "mon", "any": [{"client_group": "lab"}]}]},
+            "nothing of its any can be beside what else it asks for",
+        ),
+    ],
+)
+def test_what_contradicts_itself_never_holds(when: When, why: str) -> None:
+    assert never(when) == why
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {},
+        {"client": "a", "client_group": "edge"},
+        {"client": ["a", "b"], "client_group": "lab"},
+        {"client": "nobody", "client_group": "edge"},  # who may come
+        {"client": "a", "client_group": "no-such"},  # which is told where it stands
+        {"client": ["a", "b"], "not": {"client": "a"}},
+        {"client": "a", "not": {"client": "a", "days": "mon"}},
+        {"user": "alice", "all": {"user": ["Alice", "bob"]}},
+        {"realm": "r", "all": {"realm": "*"}},
+        {"group": "x", "all": {"group": "y"}},  # one may be in both
+        {"NAS-Port-Type": "5", "all": {"NAS-Port-Type": "15"}},  # as a request may have two
+        {"days": "mon-wed", "all": {"days": "wed-fri"}},
+        {"hours": "08:00-12:00", "all": {"hours": "11:59-13:00"}},
+        {"station": "10.0.0.0/8", "all": {"station": ["00-11-*", "10.1.0.0/16"]}},
+        {"client": "a", "any": [{"client": "b"}, {"days": "mon"}]},
+        {"user": "u", "any": [{"user": f"u{each}"} for each in range(101)]},  # more than are looked at
+    ],
+)
+def test_what_may_be_so_is_not_said_never_to_hold(when: When) -> None:
+    assert never(when) == ""
+
+
 # --- nothing is hidden that decides -----------------------------------------------------------------
 
 
@@ -226,6 +294,15 @@ def test_a_policy_that_is_said_to_be_hidden_never_decides(whens: list[When], sit
             assert evaluate(built, each).policy is not built[at]
             # And those that are named are to blame.
             assert built[at].failed(each) or any(built[place].failed(each) is None for place in before)
+
+
+@given(WHENS, WHENS, st.lists(SITUATIONS, min_size=5, max_size=20))
+def test_what_is_said_never_to_hold_never_does(one: When, other: When, situations: list[Situation]) -> None:
+    found = configuration([{"all": [one, other]}])
+    (built,) = policies_of(found, DICTIONARY)
+
+    if never_holds(found.policies[0].when, found.clients):
+        assert all(built.failed(each) for each in situations)
 
 
 @given(policies())

@@ -6,7 +6,7 @@ import pytest
 
 from radius_mfa.config import times
 from radius_mfa.config.times import Hours
-from tests.config.test_values import refused
+from tests.config.support import refused
 
 
 class TestTimes:

@@ -93,6 +93,45 @@ TYPOS = [
         "29: lockout.suspended_after: unknown key; did you mean suspend_after?",
     ),
     (
+        "client: [vpn, wifi]",
+        "client: {vpn, wifi}",
+        "33: policies[0].when.client: begins with {, and so is a mapping to YAML; write a list as [a, b], or "
+        "give each key a value",
+    ),
+    (
+        "when: {client: wifi, group",
+        "when: {client: vpn, ovpn, pam, group",
+        "42: policies[1].when.client: what follows its comma has no colon and value; write key: value, "
+        "a list as [a, b], or quotes around a value with a comma in it",
+    ),
+    (
+        "Tunnel-Private-Group-Id: 120",
+        "Tunnel-Private-Group-Id: {vlanId|120}",
+        "47: policies[1].reply.Tunnel-Private-Group-Id: begins with {, and so is a mapping to YAML; "
+        "put quotes around it, or give its key a value",
+    ),
+    (
+        "      days: mon-fri",
+        "      none: {days: sat}",
+        "35: policies[0].when.none: unknown key; did you mean not?",
+    ),
+    (
+        "      days: mon-fri",
+        "      or: [{days: sat}, {days: sun}]",
+        "35: policies[0].when.or: unknown key; did you mean any?",
+    ),
+    ("      days: mon-fri", "      NOT: {days: sat}", "35: policies[0].when.NOT: unknown key; did you mean not?"),
+    (
+        "policies:\n  - name: staff",
+        "policies:\n    name: staff",
+        "31: not valid YAML: is of a list, which goes on with a - on line 41: write - and a space before it",
+    ),
+    (
+        "    secret: ${VPN_SECRET}",
+        '    secret: "${VPN_SECRET}',
+        "7: not valid YAML: a quote is opened here and closed on line 14 only; close it where the value ends",
+    ),
+    (
         "    second_factor: required",
         "    second-factor: required",
         "37: policies[0].second-factor: unknown key; did you mean second_factor?",
@@ -623,3 +662,32 @@ def test_a_dozen_at_once_are_a_dozen_lines_in_the_order_of_the_file(campus: Fold
     alone = [said for right, wrong, said in TYPOS if (right, wrong) in DOZEN]
     assert len(alone) == len(DOZEN)
     assert campus.problems(text, ENVIRONMENT) == sorted(alone, key=lambda said: int(said.split(":")[0]))
+
+
+# Of one policy: what the administrator wrote in it, on line 38 or 40.
+MEANT_OTHERWISE = [
+    (
+        FACTORS,
+        "unenrolled: never",
+        'unenrolled: must be reject, or allow_until and a day, as allow_until 2027-03-31, not "never"',
+    ),
+    (REPLY, "{VLAN: 40}", "reply.VLAN: unknown attribute 'VLAN' (did you mean vlan?)"),
+    (REPLY, "{Class: {default: a}}", "reply.Class.default: is taken for a group; for everybody else write else"),
+    (REPLY, "{vlan: '%{vlanId}'}", "reply.vlan: FreeRADIUS's %{…} is {…} here"),
+    (REPLY, "{vlan: '{vlanId|4999}'}", "reply.vlan: where the entry has no value: VLAN 4999 is not in 1-4094"),
+    (
+        REPLY,
+        "{Class: '{username}'}",
+        "reply.Class: {username} is a word of user_filter; take the attribute, as {uid}",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"), MEANT_OTHERWISE, ids=[wrong for _, wrong, _ in MEANT_OTHERWISE]
+)
+def test_what_is_called_otherwise_elsewhere_is_told_what_it_is_here(
+    campus: Folder, right: str, wrong: str, said: str
+) -> None:
+    line = 1 + CAMPUS[: CAMPUS.index(right)].count("\n")
+    assert campus.problems(mistyped(right, wrong), ENVIRONMENT) == [f"{line}: policies[0].{said}"]

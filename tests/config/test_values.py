@@ -13,13 +13,7 @@ from hypothesis import strategies as st
 
 from radius_mfa.config import times, values
 from radius_mfa.config.values import Endpoint, Secret, Server
-from tests.config.support import HASH
-
-
-def refused(parse: Callable[[str], object], written: str) -> str:
-    with pytest.raises(ValueError, match=r".") as wrong:
-        parse(written)
-    return str(wrong.value)
+from tests.config.support import HASH, refused
 
 
 class TestDurations:
