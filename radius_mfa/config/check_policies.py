@@ -22,7 +22,8 @@ _CONDITIONS = tuple(fields_of(When))
 _OF_OTHERS = ("all", "any", "not")
 _OF_ONE = {
     "any": "all of whose conditions must hold; for any of them write each with a dash",
-    "not": "and holds unless all of its conditions do; for none of them write each with a dash, for not all {all: …}",
+    "not": "and holds unless all of its conditions do; for none of them write each with a dash, "
+    "for not all {all: …}",
 }
 _BESIDE = fields_of(Policy).keys() - {"when"}
 _REGULAR = re.compile(r"\^|.*(?<![0-9])\.\*", re.DOTALL)  # behind a digit, `.*` is the rest of an address
