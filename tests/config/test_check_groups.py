@@ -62,10 +62,10 @@ class TestDistinguishedNames:
         assert not is_dn(text)
 
     def test_are_told_in_time_whatever_they_are(self) -> None:
-        began = time.monotonic()
+        began = time.process_time()
         for text in ("cn=a" + " " * 1000 + "\\", "cn= " * 250, "cn=a," * 200 + ";", "cn=" + "#" * 1000):
             is_dn(text)
-        assert time.monotonic() - began < 1
+        assert time.process_time() - began < 1
 
 
 class TestGroups:

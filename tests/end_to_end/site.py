@@ -37,6 +37,15 @@ CAMPUS, LIBRARY = "127.0.0.12", "127.0.0.13"  # where devices may be trusted
 AUTO = "127.0.1."  # each test takes an address of its own below it
 UNKNOWN = "127.0.0.99"
 
+# What an Access-Accept returns to the staff, as radclient shows it.
+STAFF_GETS = (
+    ("Class", "0x" + b"staff".hex()),
+    ("Session-Timeout", "28800"),
+    ("Filter-Id", "first"),
+    ("Filter-Id", "second"),
+    ("Fortinet-Group-Name", "vpn-staff"),
+)
+
 PEOPLE = (
     Person("comma", "se,cret", (STAFF,)),
     Person("digits", "pass123456", (STAFF,)),

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT, Radclient, raw_nas
-from tests.end_to_end.site import SECRET, SLOW, VPN, Site, masked, site
+from tests.end_to_end.site import SECRET, SLOW, STAFF_GETS, VPN, Site, masked, site
 from tests.end_to_end.test_directory_fails import stopped
 from tests.peers.freeradius import FreeRadiusUdpProxy, StatusCheck
 from tests.peers.radclient import radclient
@@ -19,13 +19,6 @@ PROBE = "monitor"
 LOOKS: tuple[StatusCheck, StatusCheck] = ("status-server", "request")
 HURRY = 8  # seconds of a proxy that is in a hurry, in one of ours
 _MOMENT = 0.05  # seconds between two tries of a NAS that is in a hurry as well
-STAFF_GETS = (
-    ("Class", "0x" + b"staff".hex()),
-    ("Session-Timeout", "28800"),
-    ("Filter-Id", "first"),
-    ("Filter-Id", "second"),
-    ("Fortinet-Group-Name", "vpn-staff"),
-)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT, Radclient, Reply
 from tests.end_to_end.radsec import Tls
-from tests.end_to_end.site import Account, Site, told
+from tests.end_to_end.site import STAFF_GETS, Account, Site, told
 from tests.end_to_end.test_metrics import METRICS, fetch
 from tests.peers.certificates import Authority
 from tests.peers.foreign_proxy import ForeignProxy
@@ -22,13 +22,6 @@ from tests.peers.server import Server
 GATEWAY = "gw.example.org"
 KINDS = ("freeradius", "radsecproxy")
 HOSTS = ("127.0.0.1", "::1")
-STAFF_GETS = (
-    ("Class", "0x" + b"staff".hex()),
-    ("Session-Timeout", "28800"),
-    ("Filter-Id", "first"),
-    ("Filter-Id", "second"),
-    ("Fortinet-Group-Name", "vpn-staff"),
-)
 
 
 @dataclass(frozen=True)
