@@ -26,7 +26,7 @@ _OF_ONE = {
     "for not all {all: …}",
 }
 _BESIDE = fields_of(Policy).keys() - {"when"}
-_REGULAR = re.compile(r"\^|.*(?<![0-9])\.\*", re.DOTALL)  # behind a digit, `.*` is the rest of an address
+_REGULAR = re.compile(r"\^[^*]|\.\*|.*[^\w*]\.\*|.*\]\+")  # "vpn.example.*" is a name and a star
 
 
 def check_policies(document: Document, dictionary: Dictionary | None) -> None:
@@ -76,7 +76,7 @@ def group_texts(document: Document) -> Iterator[tuple[KeyPath, str]]:
         reply = document.at(path)
         for name, by_group in reply.items() if isinstance(reply, dict) else ():
             for group in by_group if isinstance(by_group, dict) else ():
-                if group != ELSE and not is_meant_for_else(document, group):
+                if group != ELSE and not is_meant_for_else(document, group, by_group):
                     yield (*path, name, group), group
 
 

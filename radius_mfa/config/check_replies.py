@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Collection
 
 from radius_mfa.config.document import EACH, Document, KeyPath, quoted
 from radius_mfa.core.groups import fold_group
@@ -49,9 +50,12 @@ def check_replies(document: Document, dictionary: Dictionary | None) -> None:
             _reply(document, path, reply, dictionary)
 
 
-def is_meant_for_else(document: Document, group: str) -> bool:
-    """Whether what stands for a group can only mean everybody else; a group that the file itself names is one."""
-    if group == ELSE or group.strip(" :").casefold() not in _MEANT_ELSE:
+def is_meant_for_else(document: Document, group: str, beside: Collection[str]) -> bool:
+    """Whether what stands for a group can only mean everybody else.
+
+    A group that the file itself names is one, and so is whatever stands `beside` a true `else`.
+    """
+    if ELSE in beside or group.strip(" :").casefold() not in _MEANT_ELSE:
         return False
     named = document.texts("directory", "static", "users", EACH, "groups")
     return fold_group(group) not in {fold_group(each) for _, each in named}
@@ -119,7 +123,7 @@ def _values(document: Document, path: KeyPath, dictionary: Dictionary | None, na
         return sum(_encoded(document, place, dictionary, name, each) for place, each in document.texts_at(path))
     longest = 0
     for group in value:
-        if is_meant_for_else(document, group):
+        if is_meant_for_else(document, group, value):
             document.report("is taken for a group; for everybody else write else", *path, group)
         texts = document.texts_at((*path, group))
         longest = max(longest, sum(_encoded(document, place, dictionary, name, each) for place, each in texts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from radius_mfa.config.check_policies import group_texts
@@ -11,7 +11,7 @@ from radius_mfa.config.model import Client, Configuration, Policy, When
 from radius_mfa.config.reachable import hidden_by, never_holds
 from radius_mfa.core.groups import fold_group
 from radius_mfa.core.policy import SecondFactor
-from radius_mfa.core.usernames import ANY
+from radius_mfa.core.usernames import ANY, fold
 
 
 def warn_of_policies(document: Document, configuration: Configuration) -> None:
@@ -89,17 +89,32 @@ def _of_no_such_station(
 
 def _warn_of_realm(document: Document, path: KeyPath, policy: Policy, clients: Iterable[Client]) -> None:
     """A realm that never counts, or a login without a second factor that rests on the user's own word."""
-    if not _asks_for("realm", policy.when):
+    realms = frozenset(_realms(policy.when))
+    if not realms:
         return
-    matched = [each for each in clients if each.realms and _may_match(policy.when, each)]
-    dropped = [each.name for each in matched if set(each.realms or ()) == {ANY}]
-    claimed = [each.name for each in matched if "" in (each.realms or {}).values() and each.name not in dropped]
-    if dropped:
+    matched = [each for each in clients if _may_match(policy.when, each)]
+    if matched and all(each.realms is not None and set(each.realms) == {ANY} for each in matched):
+        names = ", ".join(each.name for each in matched[:3])
         text = "asks for a realm, and at {} each is dropped unseen (realms: strip); name there those you serve"
-        document.warn(text.format(", ".join(dropped[:3])), *path, "when")
+        document.warn(text.format(names), *path, "when")
+    claimed = [each.name for each in matched if each.realms and _is_users_word(realms, each.realms)]
     if claimed and (policy.second_factor is not SecondFactor.REQUIRED or policy.unenrolled):
-        text = "spares a second factor by a realm that becomes nothing at {}: users may type any; take a group"
+        text = "spares a second factor by a realm that users choose at {}: others become the same; take a group"
         document.warn(text.format(", ".join(claimed[:3])), *path, "when")
+
+
+def _is_users_word(asked: frozenset[str], becomes: Mapping[str, str]) -> bool:
+    """Whether somebody else's realm, or none at all, leads to the same account as one that is asked for."""
+    named = becomes.keys() - {ANY}
+    counted = named if ANY in asked else named & asked
+    return any(not becomes[each] or list(becomes.values()).count(becomes[each]) > 1 for each in counted)
+
+
+def _realms(when: When) -> Iterator[str]:
+    """All that it asks for, folded."""
+    yield from map(fold, when.realm or ())
+    for each in (*(when.all or ()), *(when.any or ()), *(when.not_ or ())):
+        yield from _realms(each)
 
 
 def _asks_for(key: str, when: When) -> bool:

@@ -321,6 +321,8 @@ class TestAttributes:
             ("ap-.*", "is no regular expression, but taken as written"),
             (".*guests", "is no regular expression, but taken as written"),
             ("10.20.*", None),
+            ("vpn.example.*", None),
+            ("core.*.example.org", None),
             ("*:eduroam", None),
             ("the “guests” of a^b", None),
         ],
@@ -377,6 +379,7 @@ class TestReply:
             "{vlan: 100}",
             "{vlan: '{vlanId|99}', Class: a}",
             "{vlan: {staff: 10, else: 4094}}",
+            "{Class: {other: o, else: x}}",  # as eduPersonAffiliation may say
             "{vlan: guests}",
             "{'Tunnel-Type:1': VLAN, 'Tunnel-Medium-Type:1': IEEE-802, 'Tunnel-Private-Group-Id:1': 100}",
             "{}",
@@ -406,6 +409,11 @@ class TestReply:
             ("{Class: []}", "Class", "must not be empty"),
             ("{Class: {staff: []}}", "Class.staff", "must not be empty"),
             ("{Class: {staff: {a: b}}}", "Class.staff", "must be a single value, not a mapping"),
+            (
+                "{Class: {staff: a, other: b}}",
+                "Class.other",
+                "is taken for a group; for everybody else write else",
+            ),
             ("{Class: {staff: a, Else: b}}", "Class.Else", "is taken for a group; for everybody else write else"),
             ("{Session-Timeout: {staff: 60, else: soon}}", "Session-Timeout.else", "'soon' is not a number"),
             ("{vlan: 5000}", "vlan", "VLAN 5000 is not in 1-4094"),

@@ -158,14 +158,35 @@ class TestRealm:
         (warning,) = folder.warnings(text)
         assert "asks for a realm, and at vpn each is dropped unseen (realms: strip)" in warning
 
+    def test_that_is_dropped_at_one_of_its_clients_alone_is_no_matter(self, folder: Folder) -> None:
+        text = two_clients(SECOND_CLIENT.replace("}", ", realms: strip}")).replace(
+            "{client: vpn}", "{realm: example.org}"
+        )
+        assert not any("dropped" in each for each in folder.warnings(text))
+
     @pytest.mark.parametrize("spares", ["second_factor: never", "unenrolled: allow_until 2999-12-31"])
-    @pytest.mark.parametrize(("becomes", "warned"), [("''", True), ("example.org", False)])
-    def test_that_users_may_claim_spares_nothing(
-        self, folder: Folder, spares: str, becomes: str, warned: bool
+    @pytest.mark.parametrize(
+        ("realms", "warned"),
+        [
+            ("{EXAMPLE: ''}", True),
+            ("{EXAMPLE: example.org, students.example: example.org}", True),
+            ("{EXAMPLE: example.org, '*': example.org}", True),
+            ("{EXAMPLE: example.org}", False),
+            ("{EXAMPLE: example.org, other: '', another: ''}", False),
+            ("keep", False),
+        ],
+    )
+    def test_that_users_may_choose_spares_nothing(
+        self, folder: Folder, spares: str, realms: str, warned: bool
     ) -> None:
-        text = client(f"realms: {{EXAMPLE: {becomes}}}") + f"    {spares}\n"
+        text = client(f"realms: {realms}") + f"    {spares}\n"
         found = folder.warnings(text.replace("{client: vpn}", "{client: vpn, not: {any: {realm: example}}}"))
-        assert [("users may type any" in each) for each in found] == [True] * warned
+        assert ["a realm that users choose at vpn" in each for each in found] == [True] * warned
+
+    def test_any_of_those_that_are_served_is_as_good_as_the_worst(self, folder: Folder) -> None:
+        text = client("realms: {EXAMPLE: example.org, other: ''}") + "    second_factor: never\n"
+        (warning,) = folder.warnings(text.replace("{client: vpn}", "{client: vpn, realm: '*'}"))
+        assert "a realm that users choose at vpn" in warning
 
 
 class TestClients:
