@@ -50,7 +50,7 @@ PEOPLE = (
     Person("comma", "se,cret", (STAFF,)),
     Person("digits", "pass123456", (STAFF,)),
 )
-_USERS, _ENROLLED = 1000, 900
+USERS, _ENROLLED = 1400, 1200
 _KNOWN = 10  # those before it are asked for by name, by several tests: no test has them for itself
 
 
@@ -334,7 +334,7 @@ def masked(name: str) -> str:
 
 
 def _usual(number: int) -> Account:
-    assert number < _USERS, "the site has run out of people"
+    assert number < USERS, "the site has run out of people"
     return _account(number)
 
 
@@ -352,7 +352,7 @@ def extra(name: str) -> Account:
 
 @contextmanager
 def site(
-    folder: Path, changes: Mapping[str, Any] | None = None, users: int = _USERS, enrolled: int = _ENROLLED
+    folder: Path, changes: Mapping[str, Any] | None = None, users: int = USERS, enrolled: int = _ENROLLED
 ) -> Iterator[Site]:
     """A site of its own, of so many users, see `Site`."""
     people = "\n".join(person.ldif() for person in PEOPLE)

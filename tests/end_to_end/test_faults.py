@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.nas import ACCEPT, ACCT_SESSION_ID, CHALLENGE, REJECT, RawNas
-from tests.end_to_end.site import SLOW, VPN, Account, Site, mail_section, masked, told
+from tests.end_to_end.site import SLOW, USERS, VPN, Account, Site, mail_section, masked, told
 from tests.end_to_end.test_floods import MeasuredServer, import_tokens, measured
 from tests.end_to_end.test_mail import code_in
 from tests.peers.slapd import Slapd, free_port
@@ -161,7 +161,7 @@ def test_where_every_directory_is_bad_everybody_is_refused_in_time_and_each_is_n
 def test_when_both_directories_are_gone_and_one_is_back_logins_work_by_themselves(place: Place) -> None:
     nobody = f"ldap://127.0.0.1:{free_port()}"
     half_way = place.site.staff()
-    with Slapd(users=1000) as slapd:
+    with Slapd(users=USERS) as slapd:
         ldap = place.site.usual()["directory"]["ldap"]
         ldap |= {"bind_password": slapd.bind_password, "servers": [slapd.url, nobody]}
         with place.server(directory={"ldap": ldap}) as server, place.site.nas(VPN, server) as nas:
@@ -247,7 +247,7 @@ def test_while_another_process_has_the_store_codes_are_refused_in_time_and_none_
         (line,) = said(server, "store_failed")
     assert str(place.store) in line["detail"]
     assert all(place.outcomes(user.name)[-1] == "accept accepted" for user in users)
-    assert place.outcomes(masked(users[0].name)) == ["reject store_failed"] * _FEW  # they look alike
+    assert all(place.outcomes(user.name)[1] == "reject store_failed" for user in users)
 
 
 def test_a_store_that_is_moved_away_and_back_forgets_no_code(place: Place) -> None:

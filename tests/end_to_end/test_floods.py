@@ -31,7 +31,7 @@ from tests.end_to_end.nas import (
     RawNas,
     raw_nas,
 )
-from tests.end_to_end.site import OFF, SECRET, UNKNOWN, VPN, Account, Site
+from tests.end_to_end.site import OFF, SECRET, UNKNOWN, USERS, VPN, Account, Site
 from tests.end_to_end.test_directory_fails import silent
 from tests.peers.server import Server
 from tests.peers.slapd import Slapd
@@ -120,7 +120,7 @@ def flooded(university: Site) -> Iterator[Flooded]:
 
 @pytest.fixture
 def own(university: Site, tmp_path: Path) -> Iterator[Own]:
-    with Slapd(users=1000, options="\ndatabase monitor\n") as slapd:
+    with Slapd(users=USERS, options="\ndatabase monitor\n") as slapd:
         ldap = university.usual()["directory"]["ldap"]
         ldap |= {"servers": slapd.url, "bind_password": slapd.bind_password}
         config = university.write(

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.support import run_cli
 from tests.end_to_end.nas import CALLING_STATION_ID, STATE, USER_NAME, USER_PASSWORD, RawNas
-from tests.end_to_end.site import COMMA, OFF, SECRET, Account, Site, mail_section
+from tests.end_to_end.site import COMMA, OFF, SECRET, USERS, Account, Site, mail_section
 from tests.end_to_end.test_mail import code_in
 from tests.peers.server import Server
 from tests.peers.slapd import Slapd
@@ -106,7 +106,7 @@ def ask_without_directory(site: Site, slapd: Slapd, nas: RawNas, user: Account) 
 @pytest.fixture
 def talkative(university: Site) -> Iterator[tuple[Server, Slapd, MailServer]]:
     """A server that logs all it can, at a directory and a mail server of its own."""
-    with Slapd(users=1000) as slapd, MailServer(credentials=("mfa", SMTP_PASSWORD)) as mail_server:
+    with Slapd(users=USERS) as slapd, MailServer(credentials=("mfa", SMTP_PASSWORD)) as mail_server:
         changes = university.usual()
         changes["directory"]["ldap"] |= {"servers": slapd.url, "bind_password": slapd.bind_password}
         changes["factors"]["mail"] = {
