@@ -11,10 +11,12 @@ import re
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from radius_mfa.config.document import BRACED, EACH, UNUSABLE, Document, KeyPath, quoted
+from radius_mfa.config.keys import keys_at
 from radius_mfa.config.storage import storage
 
 # Where a secret stands: `x` there may be written as `x_file` instead.
@@ -30,6 +32,12 @@ _SECRETS: tuple[tuple[str, ...], ...] = (
 # A secret, or an address that may have one in it, wherever somebody writes it.
 _SINGLE = frozenset({pattern[-1] for pattern in _SECRETS} - {"key"} | {"storage", "smtp", "servers"})
 _HARDLY_A_SLIP = 0.8  # of 1
+# What a key begins with, or what is in its name, where a secret may be in the key itself or below it.
+_BEGINNINGS = sorted(_SINGLE | {"key", "psk"}, key=len, reverse=True)
+_SOUNDS_SECRET = re.compile("secret|passw|_pw|token|psk", re.IGNORECASE)
+_WORD = re.compile("[A-Za-z0-9_-]*")
+_USERS: KeyPath = ("directory", "static", "users")
+CUT = "…"  # stands for the rest of a key
 _VARIABLE = re.compile(r"\$\{(.*)\}", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_SECRET = 65536
@@ -45,6 +53,96 @@ def fill(document: Document, environment: Mapping[str, str], folder: Path) -> No
     for pattern in _SECRETS:
         for holder in list(document.each(*pattern[:-1])):
             _put_in_secret(document, holder, pattern[-1], folder)
+
+
+def cut_keys(document: Document) -> None:
+    """Take what may be a secret out of every key that cannot stand where it does, before anything shows it.
+
+    After a slip with a space, `secret:…: x`, part of the key is the secret.  What is inside of a key that sounds
+    like a secret's and is unknown goes with what was found wrong there: the key itself is told of later.
+    """
+    lines, shown = dict(document.places.lines), _Shown()
+    document.places.lines.clear()
+    for path, line in lines.items():
+        if shown.is_shown(path):
+            document.places.lines.setdefault(shown.path(path), line)
+    document.problems[:] = [
+        replace(each, path=shown.path(each.path)) for each in document.problems if shown.is_shown(each.path)
+    ]
+    document.data = _with_cut_keys(document.data, (), shown)
+
+
+def _with_cut_keys(value: object, path: KeyPath, shown: _Shown) -> object:
+    if not shown.is_shown((*path, "")) and isinstance(value, dict | list):
+        return {}
+    if isinstance(value, list):
+        return [_with_cut_keys(each, (*path, at), shown) for at, each in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    entries: dict[str | int, object] = {}
+    for key, each in value.items():
+        entries.setdefault(shown.path((*path, key))[-1], _with_cut_keys(each, (*path, key), shown))
+    return entries
+
+
+class _Shown:
+    """How much of each key is shown; paths are those of the file."""
+
+    def __init__(self) -> None:
+        self._paths: dict[KeyPath, KeyPath] = {(): ()}
+        self._unknown: dict[KeyPath, bool] = {(): False}
+
+    def path(self, path: KeyPath) -> KeyPath:
+        """As it is shown."""
+        if path not in self._paths:
+            key = path[-1]
+            if isinstance(key, str) and self._is_unknown(path):
+                key = _cut(path[:-1], key)
+            self._paths[path] = (*self.path(path[:-1]), key)
+        return self._paths[path]
+
+    def is_shown(self, path: KeyPath) -> bool:
+        """Whether anything around it lets it be shown."""
+        return not any(
+            isinstance(key, str) and _SOUNDS_SECRET.search(key) and self._is_unknown(path[: at + 1])
+            for at, key in enumerate(path[:-1])
+        )
+
+    def _is_unknown(self, path: KeyPath) -> bool:
+        """Whether the key, or one around it, cannot stand where it does."""
+        if path not in self._unknown:
+            self._unknown[path] = self._is_unknown(path[:-1]) or _cannot_stand(path)
+        return self._unknown[path]
+
+
+def _cannot_stand(path: KeyPath) -> bool:
+    key, around = path[-1], path[:-1]
+    if isinstance(key, int) or (path[0] == "policies" and key[0].isupper()):  # an attribute
+        return False
+    known = _known_at(_shape(around))
+    return bool(known) and key not in known
+
+
+@lru_cache(maxsize=1024)
+def _known_at(shape: tuple[str, ...]) -> tuple[str, ...]:
+    known = keys_at(tuple(0 if part == EACH else part for part in shape))
+    return known and known + twins_at(shape)
+
+
+def _cut(around: KeyPath, key: str) -> str:
+    """What is shown of the unknown `key`."""
+    word = _WORD.match(key)
+    beginning = word[0] if word else ""
+    if around[-1:] == ("psk",) or around[: len(_USERS)] == _USERS:
+        near = difflib.get_close_matches(key, keys_at(around) + twins_at(around), 1)
+        slip = near and len(key) <= len(near[0]) + 1
+        return key if slip or (around[-1:] != ("psk",) and beginning == key) else CUT
+    if beginning == key:
+        return key
+    name = next((each for each in _BEGINNINGS if key.casefold().startswith(each)), "")
+    if name:
+        return key[: len(name)] + CUT
+    return beginning + CUT if _is_called_secret(beginning) else key
 
 
 def refuse_mappings(document: Document) -> None:
@@ -142,10 +240,17 @@ def _with_variables(document: Document, value: object, path: KeyPath, environmen
 
 
 def _variable(document: Document, name: str, path: KeyPath, environment: Mapping[str, str]) -> object:
-    document.hidden[path] = f"${{{name}}}"
     value = environment.get(name)
+    document.hidden[path] = f"${{{name}}}"
     if not _NAME.fullmatch(name):
-        wrong = f"{quoted(name)} is not the name of an environment variable (letters, digits and _)"
+        # `${NAME:-…}`, as others write it, has the secret in it.
+        leading = _NAME.match(name)
+        document.hidden[path] = f"${{{leading[0] if leading else ''}{CUT}}}"
+        shown = quoted(document.hidden[path])
+        wrong = (
+            f"{shown} is not the name of one (letters, digits and _): "
+            "a variable is ${NAME} and nothing else; it takes no default"
+        )
     elif value is None:
         wrong = f"the environment variable {name} is not set"
     elif not value:

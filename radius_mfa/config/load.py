@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from radius_mfa.config.check import check, check_files, warn
 from radius_mfa.config.dictionaries import with_dictionaries
 from radius_mfa.config.document import UNUSABLE, Document, KeyPath, Places, Problem, read_document
-from radius_mfa.config.elsewhere import fill, refuse_mappings, twins_at
+from radius_mfa.config.elsewhere import cut_keys, fill, has_secrets, refuse_mappings, twins_at
 from radius_mfa.config.messages import check_messages
 from radius_mfa.config.model import Configuration
 from radius_mfa.config.not_yet import not_yet
@@ -61,6 +61,7 @@ def load_usable(path: Path, environment: Mapping[str, str], dictionary: Dictiona
 
 def _load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | None, *, usable: bool) -> Loaded:
     document, folder = read_document(str(path), _read(path)), path.absolute().parent
+    cut_keys(document)
     refuse_mappings(document)
     if isinstance(document.data, dict):
         fill(document, environment, folder)
@@ -173,4 +174,6 @@ def _words(document: Document, path: KeyPath, error: Mapping[str, Any]) -> str:
                 text += "; write its keys without - or [ ]"
         case _:
             text = "cannot be used"
-    return text.replace("{it}", document.written(path))
+    # Where a text stands for what has a secret in it, it may be the secret.
+    hidden = has_secrets(path) and isinstance(document.at(path), str) and path not in document.hidden
+    return text.replace("{it}", "a text" if hidden else document.written(path))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from radius_mfa.config.document import KeyPath, dotted
-from radius_mfa.config.elsewhere import twins_at
+from radius_mfa.config.elsewhere import CUT, twins_at
 from radius_mfa.config.keys import keys_at
 
 _HARDLY_A_SLIP = 0.8  # of 1: nearer than that to a key that can stand here, and no other place is looked for
@@ -22,7 +22,11 @@ _ANY_NAME = "…"  # in a path: one that the administrator gives
 
 def unknown_key(path: KeyPath) -> str:
     """What is wrong with the key at `path`, and what to do."""
-    key, known = str(path[-1]), keys_at(path[:-1]) + twins_at(path[:-1])
+    key, known = str(path[-1]).removesuffix(CUT), keys_at(path[:-1]) + twins_at(path[:-1])
+    if key in known:
+        return f"unknown key; behind {key} belong a colon and a space"
+    if not key:
+        return f"unknown key; here can stand {', '.join(known)}"
     if "not" in known and key.casefold() in _COMBINING:
         return f"unknown key; did you mean {_COMBINING[key.casefold()]}?"
     near = difflib.get_close_matches(key, known, n=1)

@@ -90,6 +90,7 @@ class Definition:
 
     `vendor`: the enterprise number, 0 for a standard attribute.  `kind`: the type as the files name
     it.  `tagged`: RFC 2868 §3.  `encrypted`: hidden in the packet by means of the shared secret.
+    `secret`: shown by its length alone.
     `numbers`: the named values, by folded name; `names`: the name shown for a number.
     """
 
@@ -99,12 +100,9 @@ class Definition:
     kind: str
     tagged: bool
     encrypted: bool
+    secret: bool
     numbers: Mapping[str, int]
     names: Mapping[int, str]
-
-    @property
-    def secret(self) -> bool:
-        return self.encrypted or self.name in _SECRET
 
     @property
     def width(self) -> int:
@@ -156,7 +154,15 @@ class Dictionary:
         Raises ConfigurationError, FILE:LINE: what.
         """
         parsed = parse(path, more)
-        return cls((_definition(*each) for each in parsed.attributes), (path, *more), parsed.unserved)
+        # By number: one under a second name is as secret.
+        secret = parsed.secret | {
+            (vendor, each.code) for each, vendor in parsed.attributes if each.name in _SECRET
+        }
+        definitions = (
+            _definition(each, vendor, secret=bool(each.encrypt) or (vendor, each.code) in secret)
+            for each, vendor in parsed.attributes
+        )
+        return cls(definitions, (path, *more), parsed.unserved)
 
     def with_file(self, file: Path) -> Dictionary:
         """This dictionary, read anew, and what is in `file`.  Raises ConfigurationError, FILE:LINE: what."""
@@ -257,7 +263,7 @@ def on_the_wire(vendor: int, number: int, octets: bytes) -> tuple[int, bytes]:
 # --- what pyrad has parsed ----------------------------------------------------------------------
 
 
-def _definition(attribute: Any, vendor: int) -> Definition:
+def _definition(attribute: Any, vendor: int, *, secret: bool) -> Definition:
     """Of pyrad's Attribute, whose named values are octets already."""
     named = attribute.values.forward.items() if attribute.type in WIDTHS else ()
     values = [(name, int.from_bytes(octets, "big")) for name, octets in named]
@@ -268,6 +274,7 @@ def _definition(attribute: Any, vendor: int) -> Definition:
         kind=attribute.type,
         tagged=attribute.has_tag,
         encrypted=bool(attribute.encrypt),
+        secret=secret,
         numbers={name.casefold(): number for name, number in values},
         names={number: name for name, number in reversed(values)},  # so that the first of two stays
     )

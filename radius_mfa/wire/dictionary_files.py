@@ -11,7 +11,7 @@ import difflib
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from radius_mfa.wire.values import FORMATS, WIDTHS
 _STATEMENTS = ("ATTRIBUTE", "VALUE", "VENDOR", "BEGIN-VENDOR", "END-VENDOR")
 _LARGEST_VENDOR = (1 << 24) - 1  # RFC 2865 §5.26: the first of the four octets is 0
 _FLAG = re.compile("has_tag|encrypt=.")
+_INSIDE = re.compile(r"(0x[0-9a-fA-F]+|0o[0-7]+|[0-9]+)(\.(0x[0-9a-fA-F]+|0o[0-7]+|[0-9]+))+")
 _KEYWORD = re.compile("[A-Z-]{3,20}")
 _NEAR_A_KEYWORD = 0.7  # of 1
 _MOST_UNKNOWN = 3  # statements; whatever has more was named by mistake, and may be full of secrets
@@ -53,10 +54,12 @@ class Parsed:
     """`attributes`: pyrad's, each with its vendor's number.
 
     `unserved`: by the file that has them, the names of what was left out, each with its FILE:LINE.
+    `secret`: vendor and number of what a file of the administrator's says is never to be shown.
     """
 
     attributes: tuple[tuple[Any, int], ...]
     unserved: dict[Path, dict[str, str]]
+    secret: frozenset[tuple[int, int]]
 
 
 def parse(top: Path, more: Sequence[Path] = ()) -> Parsed:
@@ -70,9 +73,10 @@ def parse(top: Path, more: Sequence[Path] = ()) -> Parsed:
         raise ConfigurationError(
             *(f"{top}: {name}: neither its type nor its number is served" for name in unusable)
         )
-    unserved = {file: _add(parsed, file) for file in more}
+    secret = set[tuple[int, int]]()
+    unserved = {file: _add(parsed, file, secret) for file in more}
     attributes = tuple((each, parsed.vendors[each.vendor]) for each in parsed.attributes.values())
-    return Parsed(attributes, unserved)
+    return Parsed(attributes, unserved, frozenset(secret))
 
 
 def _statements(file: Path) -> list[_Statement]:
@@ -127,6 +131,7 @@ class _Named:
     """An attribute as it is written.
 
     `numbers`: one, or more for what is inside of another.  `flags`: those that say how it stands in a packet.
+    `secret`: FreeRADIUS's flag, never to be shown.
     """
 
     name: str
@@ -134,38 +139,88 @@ class _Named:
     numbers: tuple[int, ...]
     kind: str
     flags: frozenset[str] = frozenset()
+    secret: bool = field(default=False, compare=False)
+
+    @property
+    def number(self) -> tuple[int, tuple[int, ...]]:
+        return self.vendor, self.numbers
+
+    def is_like(self, other: _Named) -> bool:
+        """Whether the two are written alike in a packet, where they have one number."""
+        return (self.kind, self.flags) == (other.kind, other.flags)
 
 
 # Absent from what is shipped, for it has no value of its own (RFC 2865 §5.26).
 _VENDOR_SPECIFIC = _Named("Vendor-Specific", 0, (26,), "vsa")
 
 
-def _add(parsed: Any, file: Path) -> dict[str, str]:
-    """Read `file` into `parsed`; the names and places of what is not served, which is left out."""
+def _add(parsed: Any, file: Path, secret: set[tuple[int, int]]) -> dict[str, str]:
+    """Read `file` into `parsed`; the names and places of what is not served, which is left out.
+
+    What is flagged as secret is added to `secret`.
+    """
     statements = _statements(file)
     before, vendors = dict(parsed.attributes), dict(parsed.vendors.forward)
+    values = {name: dict(each.values.forward) for name, each in before.items()}
     known = [_VENDOR_SPECIFIC, *(_known(parsed, each) for each in before.values())]
     _refuse(_misspelt(file, statements))
-    _read(parsed, statements)
+    statements = _folded(parsed, statements)
+    _read(parsed, [_readable(each) for each in statements])
     _refuse(_wrong_vendors(parsed, vendors, statements))
     unserved = _unserved(parsed)
     parsed.skipped_attributes.clear()
     for name in unserved:
         parsed.attributes.pop(name, None)
-    _refuse(_wrong_attributes(known, list(_written(parsed, statements)), unserved))
+    written = list(_written(parsed, statements))
+    _refuse(_wrong_attributes(known, written, unserved))
     _refuse(_wrong_values(parsed, statements, unserved))
-    _keep_values(before, parsed)
+    _refuse(_changed_values(before, values, statements))
+    _keep_values(values, parsed)
+    secret |= {(each.vendor, each.numbers[0]) for _, each in written if each.secret and len(each.numbers) == 1}
     places = {each.words[1]: each.place for each in _of("ATTRIBUTE", statements)}
     return {name: places[name] for name in unserved}
 
 
-def _keep_values(before: Mapping[str, Any], parsed: Any) -> None:
-    """To pyrad an attribute that is said again is a new one, without the named values that it had."""
-    for name, attribute in before.items():
+def _folded(parsed: Any, statements: Sequence[_Statement]) -> list[_Statement]:
+    """Names as they are spelt first, for their case says nothing; types in small letters."""
+    attributes = {name.casefold(): name for name in parsed.attributes}
+    vendors = {name.casefold(): name for name in parsed.vendors.forward}
+    for each in statements:
+        if each.words[1:] and each.word in ("ATTRIBUTE", "VENDOR"):
+            spelt = attributes if each.word == "ATTRIBUTE" else vendors
+            spelt.setdefault(each.words[1].casefold(), each.words[1])
+    return [replace(each, words=_spelt(each, attributes, vendors)) for each in statements]
+
+
+def _spelt(statement: _Statement, attributes: Mapping[str, str], vendors: Mapping[str, str]) -> list[str]:
+    word, *words = statement.words
+    names = attributes if statement.word in ("ATTRIBUTE", "VALUE") else vendors
+    words[:1] = [names.get(each.casefold(), each) for each in words[:1]]
+    if statement.word == "ATTRIBUTE":
+        words[2:3] = [each.lower() for each in words[2:3]]
+        words[3:4] = [vendors.get(each.casefold(), each) for each in words[3:4]]
+    return [word, *words]
+
+
+def _readable(statement: _Statement) -> _Statement:
+    """What is inside of another is not served, whatever it is; pyrad refuses it where the other is unknown."""
+    words = statement.words
+    if statement.word == "ATTRIBUTE" and len(words) > 3 and _INSIDE.fullmatch(words[2]):
+        return replace(statement, words=[*words[:3], _VENDOR_SPECIFIC.kind, *words[4:]])
+    return statement
+
+
+def _keep_values(before: Mapping[str, Mapping[str, bytes]], parsed: Any) -> None:
+    """To pyrad an attribute that is said again is a new one, without the named values that it had.
+
+    Those come first: a second name for a number is not the one that is shown.
+    """
+    for name, shipped in before.items():
         values = parsed.attributes[name].values
-        for each, octets in attribute.values.forward.items():
-            if not values.HasForward(each):
-                values.Add(each, octets)
+        both = {**shipped, **values.forward}
+        values.forward.clear()
+        for each, octets in both.items():
+            values.Add(each, octets)
 
 
 def _refuse(problems: Iterable[str]) -> None:
@@ -204,18 +259,26 @@ def _wrong_vendors(parsed: Any, known: Mapping[str, int], statements: Iterable[_
 def _wrong_attributes(
     known: Iterable[_Named], written: Iterable[tuple[str, _Named]], unserved: Sequence[str]
 ) -> Iterator[str]:
-    """A name has one meaning, and what is served has one name: by number it is shown, and sent."""
+    """A name has one meaning.  A standard number has one name; a vendor's may have several: vendors rename."""
     by_name = {each.name.casefold(): each for each in known}
-    by_number = {(each.vendor, each.numbers): each.name for each in by_name.values()}
+    by_number: dict[tuple[int, tuple[int, ...]], _Named] = {}
+    for each in by_name.values():
+        by_number.setdefault(each.number, each)
+    shipped = frozenset(by_number)
     for place, each in written:
         before = by_name.setdefault(each.name.casefold(), each)
         if replace(before, name=each.name) != each:
             yield f"{place}: {each.name} is another attribute already; remove the line, or take another name"
         elif each.name not in unserved:
-            other = by_number.setdefault((each.vendor, each.numbers), each.name)
-            if other.casefold() != each.name.casefold():
-                hint = "remove the line" if each.vendor else "is BEGIN-VENDOR missing?"
-                yield f"{place}: number {each.numbers[0]} is {other} already; {hint}"
+            other = by_number.setdefault(each.number, each)
+            if other.name.casefold() == each.name.casefold() or (each.vendor and each.is_like(other)):
+                continue
+            if not each.vendor:
+                what = "already; is BEGIN-VENDOR missing? otherwise remove the line"
+            else:
+                which = "the line" if each.number in shipped else "one of the two"
+                what = f"already, of another type; remove {which}"
+            yield f"{place}: number {each.numbers[0]} is {other.name} {what}"
 
 
 def _wrong_values(parsed: Any, statements: Iterable[_Statement], unserved: Sequence[str]) -> Iterator[str]:
@@ -225,6 +288,22 @@ def _wrong_values(parsed: Any, statements: Iterable[_Statement], unserved: Seque
             near = difflib.get_close_matches(name, parsed.attributes, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             yield f"{each.place}: a value of {name}, which is no attribute{hint}"
+
+
+def _changed_values(
+    before: Mapping[str, Any], values: Mapping[str, Mapping[str, bytes]], statements: Iterable[_Statement]
+) -> Iterator[str]:
+    """A name that is there already stays what it is: policies that are written with it must not change."""
+    numbers = {
+        name: {each.casefold(): int.from_bytes(octets, "big") for each, octets in named.items()}
+        for name, named in values.items()
+        if before[name].type in WIDTHS
+    }
+    for each in _of("VALUE", statements):
+        _, attribute, name, number = each.words
+        known = numbers.get(attribute, {}).get(name.casefold())
+        if known is not None and known != int(number, 0):
+            yield f"{each.place}: {name} of {attribute} is {known} already; remove the line"
 
 
 def _of(word: str, statements: Iterable[_Statement]) -> Iterator[_Statement]:
@@ -251,8 +330,9 @@ def _written(parsed: Any, statements: Iterable[_Statement]) -> Iterator[tuple[st
             _, name, number, kind, *more = each.words
             vendor = more[0] if more and more[0] in parsed.vendors.forward else around
             numbers = tuple(_number(part) for part in number.split("."))
-            flags = frozenset(flag for flag in ",".join(more).split(",") if _FLAG.fullmatch(flag))
-            yield each.place, _Named(name, parsed.vendors[vendor], numbers, kind.partition("[")[0], flags)
+            said = ",".join(more).split(",")
+            flags, secret = frozenset(flag for flag in said if _FLAG.fullmatch(flag)), "secret" in said
+            yield each.place, _Named(name, parsed.vendors[vendor], numbers, kind.partition("[")[0], flags, secret)
 
 
 def _number(text: str) -> int:

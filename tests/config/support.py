@@ -206,7 +206,7 @@ SLIPS = [
         "7: clients[0].certificate: must be a DNS name (in its xn-- form, no dot at the end) or an IP address, "
         'not "gw.example.org."',
     ),
-    (client("psk: hunter2"), '7: clients[0].psk: must be a mapping of keys and values, not "hunter2"'),
+    (client("psk: hunter2"), "7: clients[0].psk: must be a mapping of keys and values, not a text"),
     (client("psk: {identity: gw}"), "7: clients[0].psk.key: is missing; add it, or key_file"),
     (client("psk: {key: " + "00" * 16 + "}"), "7: clients[0].psk.identity: is missing"),
     (

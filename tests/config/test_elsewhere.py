@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from radius_mfa.config.document import read_document
+from radius_mfa.config.elsewhere import fill
 from radius_mfa.config.load import load
 from tests.config.support import DICTIONARY, HASH, SMALL, Folder, client, spoilt
 
@@ -59,7 +61,29 @@ class TestEnvironment:
     @pytest.mark.parametrize("name", ["", "VPN-SECRET", "1A", "A B", "${A}"])
     def test_a_name_no_variable_can_have_is_refused(self, folder: Folder, name: str) -> None:
         (problem,) = folder.problems(secret(f'secret: "${{{name}}}"'))
-        assert "is not the name of an environment variable" in problem
+        assert "is not the name of one (letters, digits and _): a variable is ${NAME} and nothing else" in problem
+
+    @pytest.mark.parametrize(
+        ("old", "new", "path", "name"),
+        [
+            (_LITERAL, "secret: ${VPN_SECRET:-%s}", "6: clients[0].secret", "VPN_SECRET"),
+            (_LITERAL, "secret: ['${A:?%s}', fedcba9876543210]", "6: clients[0].secret[0]", "A"),
+            (f'"{HASH}"', '"${H=%s}"', "10: directory.static.users[0].password", "H"),
+            ("policies:", "storage: ${DB:-postgresql://u:%s@h/db}\npolicies:", "11: storage", "DB"),
+            ("policies:", "storage_password: ${-%s}\npolicies:", "11: storage_password", ""),
+        ],
+    )
+    def test_a_default_is_not_taken_and_not_shown(
+        self, folder: Folder, old: str, new: str, path: str, name: str
+    ) -> None:
+        text = spoilt(old, new.replace("%s", TestBraces.SECRET))
+        assert folder.problems(text, {"VPN_SECRET": "from the environment"}) == [
+            f'{path}: "${{{name}…}}" is not the name of one (letters, digits and _): '
+            "a variable is ${NAME} and nothing else; it takes no default"
+        ]
+        document = read_document("f.yaml", text)
+        fill(document, {}, folder.path)
+        assert TestBraces.SECRET not in "".join(document.hidden.values())
 
     def test_a_value_from_it_is_shown_by_its_name(self, folder: Folder) -> None:
         (problem,) = folder.problems(client("timeout: ${T}"), {"T": "hunter2"})
@@ -238,6 +262,85 @@ class TestBraces:
         assert folder.problems(secret("secret_file: {a: b}")) == [
             "6: clients[0].secret_file: must be the path of a file"
         ]
+
+
+class TestKeys:
+    """After a slip with a colon or a space a secret is part of a key, or a text where a mapping should be."""
+
+    SECRET = TestBraces.SECRET
+    HEX = "00112233445566778899aabbccddeeff"
+    STAND = "unknown key; here can stand identity, key, key_file"
+
+    @pytest.mark.parametrize(
+        ("written", "said"),
+        [
+            ("psk: %s", "psk: must be a mapping of keys and values, not a text"),
+            ("psk: {%s: x}", f"psk.…: {STAND}"),
+            ("psk: {%s: a, %s: b}", f"psk.…: {STAND}"),
+            ("psk: {identity: gw, kye: x}", "psk.kye: unknown key; did you mean key?"),
+        ],
+    )
+    def test_a_psk_is_shown_nowhere(self, folder: Folder, written: str, said: str) -> None:
+        problems = folder.problems(client(written.replace("%s", self.HEX)))
+        assert f"7: clients[0].{said}" in problems
+        assert self.HEX not in "".join(problems)
+
+    @pytest.mark.parametrize(
+        ("written", "said"),
+        [
+            ("users: [alice:%s]", "[0]: must be a mapping of keys and values, not a text"),
+            ("users: alice:%s", ": must be a list, each item behind a - and a space, not a text"),
+            (
+                "users: {alice:%s: a, alice:%s: b}",
+                ": must be a list, each item behind a - and a space, not a mapping",
+            ),
+            ("users: [{alice:%s: a}]", "[0].…: unknown key; here can stand username, "),
+            ("users: [{alice: a}]", "[0].alice: unknown key; here can stand username, "),
+            ("users: [{usrename: a}]", "[0].usrename: unknown key; did you mean username?"),
+        ],
+    )
+    def test_an_account_in_one_text_is_not_shown(self, folder: Folder, written: str, said: str) -> None:
+        accounts = f'users:\n      - {{username: alice, password: "{HASH}"}}'
+        problems = folder.problems(spoilt(accounts, written.replace("%s", self.SECRET)))
+        assert any(f"directory.static.users{said}" in each for each in problems), problems
+        assert self.SECRET not in "".join(problems)
+
+    @pytest.mark.parametrize(
+        ("written", "shown"),
+        [
+            ("secret:%s: x", "secret…"),
+            ("secret= %s: x", "secret…"),
+            ("Secret:%s: x", "Secret…"),
+            ("secert:%s: x", "secert…"),
+            ("bind_password:%s: x", "bind_password…"),
+            ("password %s: x", "password…"),
+            ("psk:%s: {a: b}", "psk…"),
+            ("storage:postgresql://u:%s@h/db: x", "storage…"),
+            ("shared_secret: {%s: a, %s: b}", "shared_secret"),
+            ("bind_pw: {%s: *x}", "bind_pw"),
+            ("API-Token: [{a: b, %s}, {%s: a, %s: &x b}]", "API-Token"),
+        ],
+    )
+    def test_of_one_that_is_unknown_only_the_name_is_shown(self, folder: Folder, written: str, shown: str) -> None:
+        problems = folder.problems(client(written.replace("%s", self.SECRET)))
+        assert [each for each in problems if each.startswith(f"7: clients[0].{shown}: unknown key")]
+        assert self.SECRET not in "".join(problems)
+
+    def test_the_same_holds_within_another_that_is_unknown(self, folder: Folder) -> None:
+        text = SMALL + "x:\n  y: [{secret:%s: {a: 1, a: 2}, my_token: {%s: 1, %s: 2}}]\n"
+        problems = folder.problems(text.replace("%s", self.SECRET))
+        assert [each.partition(": unknown")[0] for each in problems if "unknown" in each] == ["14: x"]
+        assert self.SECRET not in "".join(problems)
+
+    def test_a_key_that_is_no_secrets_is_shown_whole(self, folder: Folder) -> None:
+        (problem,) = folder.problems(client("adress 2: x"))
+        assert problem.startswith("7: clients[0].adress 2: unknown key")
+
+    def test_names_of_the_administrators_and_attributes_are_left_alone(self, folder: Folder) -> None:
+        text = SMALL.replace("{client: vpn}", "{client: vpn, Acme-Token: [a]}").replace(
+            "secret:", "realms: {secret.test: ''}\n    secret:"
+        )
+        assert folder.problems(text) == ["14: policies[0].when.Acme-Token[0]: unknown attribute 'Acme-Token'"]
 
 
 def test_a_configuration_never_shows_its_secrets(folder: Folder) -> None:

@@ -434,6 +434,18 @@ TYPOS = [
     ),
     ("${VPN_SECRET}", "${VPN_SECERT}", "7: clients[0].secret: the environment variable VPN_SECERT is not set"),
     (
+        "${VPN_SECRET}",
+        "${VPN_SECRET:-Zk3pVw8qTn5xRm2b}",
+        '7: clients[0].secret: "${VPN_SECRET…}" is not the name of one (letters, digits and _): a variable is '
+        "${NAME} and nothing else; it takes no default",
+    ),
+    (
+        "    secret: ${VPN_SECRET}\n",
+        "    secret:Zk3pVw8qTn5xRm2b: x\n",
+        "5: clients[0].secret: is missing\n"
+        "7: clients[0].secret…: unknown key; behind secret belong a colon and a space",
+    ),
+    (
         "secret: ${VPN_SECRET}",
         "secret_file: vpn.secret",
         '7: clients[0].secret_file: "vpn.secret" cannot be read: No such file or directory',

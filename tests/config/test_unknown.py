@@ -15,6 +15,9 @@ POLICY = ("policies", 0)
     [
         (("timezoen",), "unknown key; did you mean timezone?"),
         (("clients", 0, "secret_fil"), "unknown key; did you mean secret_file?"),
+        (("clients", 0, "secret…"), "unknown key; behind secret belong a colon and a space"),
+        (("clients", 0, "bind_password…"), "unknown key here; bind_password belongs under directory.ldap"),
+        (("clients", 0, "psk", "…"), "unknown key; here can stand identity, key, key_file"),
         (("portal", "xyz"), "unknown key; here can stand listen, url"),
         ((*POLICY, "client"), "unknown key here; client belongs under policies.when"),
         (("secret",), "unknown key here; secret belongs under clients"),

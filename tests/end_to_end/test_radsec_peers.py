@@ -141,7 +141,7 @@ def test_freeradius_connects_again_to_a_server_that_was_restarted_between_two_ro
 def test_radsecproxy_sees_that_the_server_is_there_and_connects_again_when_it_is_back(campus: Campus) -> None:
     """Status-Server over TLS (RFC 6614 §2.4, RFC 5997), which it sends when it has nothing else to do."""
     user = campus.site.staff()
-    with campus.server("before") as before, campus.proxy("radsecproxy", before) as proxy:
+    with campus.server("before") as before, campus.proxy("radsecproxy", before, hurry=8) as proxy:
         assert isinstance(proxy, RadsecProxy)
         proxy.connected()
         challenge = ask(proxy, user, user.password)

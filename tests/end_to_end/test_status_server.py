@@ -67,12 +67,12 @@ def rest(nas: RawNas) -> None:
             nas.socket.recv(4096)
 
 
-def until(nas: RawNas, there: bool, within: float, login: bytes = b"") -> float:
-    """Ask until it is so, and for how many seconds; `login`: a request that goes with each question."""
+def until(nas: RawNas, there: bool, within: float, login: bytes = b"", password: bytes = b"whatever") -> float:
+    """Ask until it is so, and for how many seconds; `login`: who logs in with each question."""
     began = monotonic()
     while (took := monotonic() - began) < within:
         if login:
-            answers(nas, nas.packet(login, b"whatever"))
+            answers(nas, nas.packet(login, password))
         if is_there(nas) is there:
             return took
         rest(nas)
@@ -112,7 +112,7 @@ def test_alive_says_so_whatever_else_is_down(fragile: Site) -> None:
         fragile.nas() as ready,
     ):
         with stopped(fragile.slapd):
-            until(ready, False, AT_REST)
+            until(ready, False, UNDER_LOAD, b"u0")
             assert is_there(nas)
         until(ready, True, BACK)
 
@@ -152,12 +152,13 @@ def test_a_directory_that_lets_nobody_look_is_as_good_as_down(fragile: Site) -> 
 
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
 def test_a_database_that_is_down_is_noticed_as_well(fragile: Site, how: str) -> None:
+    user = fragile.staff()
     with Postgresql() as postgresql:
         storage = {"storage": postgresql.url(postgresql.new_database())}
         with fragile.another("database.yaml", storage) as server, fragile.nas(server=server) as nas:
             assert is_there(nas)
             postgresql.freeze() if how == "frozen" else postgresql.stop()
-            print(how, until(nas, False, AT_REST))
+            print(how, until(nas, False, AT_REST, user.name.encode(), user.password.encode()))
             postgresql.thaw() if how == "frozen" else postgresql.start()
             print("back", until(nas, True, BACK))
             assert server.stop() == 0
@@ -169,7 +170,7 @@ def test_a_server_whose_look_hangs_ends_all_the_same(fragile: Site) -> None:
         fragile.nas(server=server) as nas,
         silent(fragile.slapd),
     ):
-        until(nas, False, AT_REST)
+        until(nas, False, AT_REST, b"u0")
         began = monotonic()
         assert server.stop() == 0
         assert monotonic() - began < 10
@@ -190,7 +191,7 @@ def test_a_probe_user_is_refused_at_once_and_nobody_is_asked(fragile: Site, prob
 def test_a_probe_user_is_met_with_silence_while_nobody_could_log_in(fragile: Site, probed: Server) -> None:
     with fragile.nas(server=probed) as nas:
         with stopped(fragile.slapd):
-            until(nas, False, AT_REST)
+            until(nas, False, UNDER_LOAD, b"u0")
             assert answers(nas, nas.packet(PROBE.encode(), b"whatever")) == ""
         until(nas, True, BACK)
         assert nas.ask(PROBE, "whatever").code == REJECT

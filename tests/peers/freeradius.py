@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from tests.peers.foreign_proxy import ForeignProxy
-from tests.peers.server import other_clock
+from tests.peers.server import hurried
 
 _CONFIGURATION = """
 prefix = /usr
@@ -185,11 +185,7 @@ class FreeRadiusUdpProxy(_FreeRadius):
         return _UDP.format(**self._values)
 
     def _command(self, folder: Path, port: int) -> Sequence[str | Path]:
-        command = super()._command(folder, port)
-        if self._hurry == 1:
-            return command
-        clock = other_clock(f"+0 x{self._hurry}")
-        return ["env", *(f"{name}={value}" for name, value in clock.items()), *command]
+        return hurried(super()._command(folder, port), self._hurry)
 
 
 def _where(server: tuple[str, int], source: str) -> dict[str, object]:

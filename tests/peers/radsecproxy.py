@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.peers.foreign_proxy import ForeignProxy
+from tests.peers.server import hurried
 
 _CONFIGURATION = """
 ListenUDP 127.0.0.1:{listening}
@@ -55,9 +56,14 @@ class RadsecProxy(ForeignProxy):
         *,
         key: Path | None = None,
         spare: tuple[str, int] | None = None,
+        hurry: int = 1,
     ) -> None:
-        """The servers are of IPv4 or IPv6; their certificates are for the address."""
+        """The servers are of IPv4 or IPv6; their certificates are for the address.
+
+        `hurry`: how many of its seconds pass in one, for it waits for many.
+        """
         super().__init__()
+        self._hurry = hurry
         self._files = {"certificate": certificate, "key": key or certificate, "ca_file": ca_file}
         self._servers = {"ours": server, **({"spare": spare} if spare else {})}
 
@@ -77,4 +83,4 @@ class RadsecProxy(ForeignProxy):
         configuration = folder / "radsecproxy.conf"
         configuration.touch(0o600)
         configuration.write_text(f"{text}realm * {{\n{realm}\n}}\n")
-        return ["/usr/sbin/radsecproxy", "-f", "-d", "5", "-c", configuration]
+        return hurried(["/usr/sbin/radsecproxy", "-f", "-d", "5", "-c", configuration], self._hurry)

@@ -9,6 +9,7 @@ import pytest
 
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.wire.dictionary import Dictionary, DictionaryError
+from radius_mfa.wire.matching import sent
 from tests.wire.support import numbers
 
 FREERADIUS = Path("/usr/share/freeradius")  # Debian's freeradius-common
@@ -24,7 +25,7 @@ END-VENDOR      Acme
 """
 
 
-BEGIN = "is BEGIN-VENDOR missing?"
+BEGIN = "is BEGIN-VENDOR missing? otherwise remove the line"
 UNKNOWN = "1: unknown statement; here can stand ATTRIBUTE, VALUE, VENDOR, BEGIN-VENDOR, END-VENDOR, $INCLUDE"
 ALREADY = "is another attribute already; remove the line, or take another name"
 
@@ -111,20 +112,23 @@ def test_it_may_say_again_what_is_shipped(tmp_path: Path) -> None:
         ("VENDOR Acme 60000\nATTRIBUTE Acme-Role 1 string\n", f"2: number 1 is User-Name already; {BEGIN}"),
         ("ATTRIBUTE Acme-Role 0x1a octets\n", f"1: number 26 is Vendor-Specific already; {BEGIN}"),
         ("ATTRIBUTE Vendor-Specific 26 octets\n", f"1: Vendor-Specific {ALREADY}"),
-        ("ATTRIBUTE Acme-Role 1 string Cisco\n", "1: number 1 is Cisco-AVPair already; remove the line"),
+        (
+            "ATTRIBUTE Acme-Role 1 octets Cisco\n",
+            "1: number 1 is Cisco-AVPair already, of another type; remove the line",
+        ),
         (
             ACME.replace("Acme-Level      2", "Acme-Level      0o1"),
-            "5: number 1 is Acme-Role already; remove the line",
+            "5: number 1 is Acme-Role already, of another type; remove one of the two",
         ),
         (ACME.replace("Level", "Role"), f"5: Acme-Role {ALREADY}"),
         (
             ACME.replace("ATTRIBUTE       Acme-Level", "ATTRIBUTE acme-role 3 string\nATTRIBUTE Acme-Level"),
-            f"5: acme-role {ALREADY}",
+            f"5: Acme-Role {ALREADY}",
         ),
         ("ATTRIBUTE Tunnel-Password 69 string has_tag\n", f"1: Tunnel-Password {ALREADY}"),
         ("VENDOR Cisco 60000\n", "1: vendor Cisco is 9 already; remove the line, or take another name"),
         ("ATTRIBUTE Class 224 octets\n", f"1: Class {ALREADY}"),
-        ("ATTRIBUTE class 25 string\n", f"1: class {ALREADY}"),
+        ("ATTRIBUTE class 25 string\n", f"1: Class {ALREADY}"),
         ("ATTRIBUTE State 24 tlv\n", f"1: State {ALREADY}"),
         (
             "ATTRIBUTE Acme 224 tlv\nBEGIN-TLV Acme\nATTRIBUTE Acme-Inner 1 string\nEND-TLV Acme\n",
@@ -166,6 +170,91 @@ def test_what_is_shipped_keeps_its_named_values_when_it_is_said_again(tmp_path: 
     for name in ("Framed-User", "Administrative-User", "NAS-Prompt-User"):
         assert found.encode("Service-Type", name) == Dictionary.shipped().encode("Service-Type", name)
     assert found.encode("Service-Type", "Acme")[1][-1] == 99
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("VALUE Tunnel-Type VLAN 99\n", "1: VLAN of Tunnel-Type is 13 already; remove the line"),
+        ("VALUE Tunnel-Type vlan 99\n", "1: vlan of Tunnel-Type is 13 already; remove the line"),
+        ("VALUE prompt Echo 0\n", "1: Echo of Prompt is 1 already; remove the line"),
+        (
+            "ATTRIBUTE Service-Type 6 integer\nVALUE Service-Type Login-User 6\n",
+            "2: Login-User of Service-Type is 1 already; remove the line",
+        ),
+    ],
+)
+def test_a_named_value_of_what_is_shipped_keeps_its_number(tmp_path: Path, text: str, said: str) -> None:
+    assert problems(tmp_path, text) == [f"dictionary.acme:{said}"]
+
+
+def test_a_number_that_is_shipped_may_have_a_second_name_and_is_shown_by_its_first(tmp_path: Path) -> None:
+    found = extended(tmp_path, "ATTRIBUTE Tunnel-Type 64 integer has_tag\nVALUE Tunnel-Type Acme-VLAN 0x0d\n")
+    number, octets = found.encode("Tunnel-Type", "Acme-VLAN")
+    assert (number, octets) == Dictionary.shipped().encode("Tunnel-Type", "VLAN")
+    assert found.show(number, octets) == ("Tunnel-Type", "VLAN")
+
+
+def test_a_number_of_a_vendors_may_have_several_names_and_is_shown_by_its_first(tmp_path: Path) -> None:
+    """Vendors rename, and keep the old name in their file."""
+    found = extended(tmp_path, ACME + "ATTRIBUTE Acme-Rank 2 integer Acme\nATTRIBUTE Acme-Pair 1 string Cisco\n")
+    number, octets = found.encode("Acme-Rank", "2")
+    assert (number, octets) == found.encode("Acme-Level", "High")
+    assert found.show(number, octets) == ("Acme-Level", "High")
+    assert found.encode("Acme-Pair", "x") == found.encode("Cisco-AVPair", "x")
+
+
+@pytest.mark.parametrize("more", ["has_tag", "encrypt=1"])
+def test_a_second_name_that_stands_otherwise_in_a_packet_is_refused(tmp_path: Path, more: str) -> None:
+    text = ACME.replace("END-", f"ATTRIBUTE Acme-Rank 2 integer {more}\nEND-")
+    assert problems(tmp_path, text) == [
+        "dictionary.acme:8: number 2 is Acme-Level already, of another type; remove one of the two"
+    ]
+
+
+def test_the_case_of_names_and_types_says_nothing(tmp_path: Path) -> None:
+    text = (
+        ACME.replace("VALUE           Acme-Level", "VALUE ACME-LEVEL")
+        .replace("string", "String")
+        .replace("BEGIN-VENDOR    Acme", "BEGIN-VENDOR acme")
+        .replace("END-VENDOR      Acme", "END-VENDOR ACME")
+    )
+    found = extended(tmp_path, text + "ATTRIBUTE Acme-Other 3 OCTETS aCME\nATTRIBUTE class 25 octets\n")
+    assert found.encode("Acme-Level", "High")[1][-1] == 2
+    assert numbers(found, "Acme-Role") == (60000, 1)
+    assert numbers(found, "Acme-Other") == (60000, 3)
+    assert found.definition("class").name == "Class"
+    assert problems(tmp_path, "VENDOR cisco 60000\n") == [
+        "dictionary.acme:1: vendor Cisco is 9 already; remove the line, or take another name"
+    ]
+
+
+def test_what_is_inside_of_an_attribute_that_is_unknown_is_left_out(tmp_path: Path) -> None:
+    """RFC 7499 §3: 241.1, and 241 (RFC 6929) is defined in a file of its own."""
+    text = "ATTRIBUTE Acme-Status 241.1 integer\nVALUE Acme-Status More 1\nATTRIBUTE Acme-Deep 0xf1.2.3 tlv\n"
+    (unserved,) = extended(tmp_path, ACME + text).unserved.values()
+    assert list(unserved) == ["Acme-Deep", "Acme-Status"]
+
+
+@pytest.mark.parametrize("flags", ["secret", "secret,encrypt=1"])
+def test_what_is_flagged_as_secret_is_one(tmp_path: Path, flags: str) -> None:
+    text = f"ATTRIBUTE Acme-Code 3 string {flags}\nEND-"
+    found = extended(tmp_path, ACME.replace("END-", text))
+    assert found.show_one(60000, 3, b"0815") == ("Acme-Code", "(4 octets)")
+    with pytest.raises(DictionaryError, match="is nothing that a policy may look at"):
+        sent(found, "Acme-Code", "0815")
+
+
+def test_a_secret_is_one_by_all_its_names(tmp_path: Path) -> None:
+    text = "ATTRIBUTE Acme-Code 3 octets\nATTRIBUTE Acme-Pin 3 octets secret\nEND-"
+    found = extended(
+        tmp_path,
+        ACME.replace("END-", text)
+        + "ATTRIBUTE Acme-Psk 16 string Mikrotik\nATTRIBUTE Acme-In 7.1 string secret\n",
+    )
+    assert [found.definition(f"Acme-{name}").secret for name in ("Code", "Pin", "Psk", "Role")] == [
+        True, True, True, False,
+    ]  # fmt: skip
 
 
 def test_what_is_left_out_takes_no_number(tmp_path: Path) -> None:
@@ -243,5 +332,5 @@ def test_the_files_of_freeradius_are_read_or_refused_with_their_places() -> None
             refused += [each.partition(": ")[0].rpartition(":")[0] for each in wrong.problems]
         else:
             read.append(name)
-    assert {"aruba", "paloalto", "rfc2865", "zyxel"} <= set(read)
+    assert {"aruba", "juniper", "paloalto", "rfc2865", "rfc7499", "zyxel"} <= set(read)
     assert set(refused) <= {f"{FREERADIUS}/dictionary.{name}" for name in names}
