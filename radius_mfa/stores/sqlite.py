@@ -167,10 +167,23 @@ def _run(connection: sqlite3.Connection, work: Work[T]) -> T:
 
 
 def _prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> None:
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
+    if _to_wal(connection) != "wal":
         raise StoreError(f"{name}: its file system cannot keep a write-ahead log; use a local disk")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
+
+
+def _to_wal(connection: sqlite3.Connection) -> str:
+    """The mode there is then.  Of several who open a new file SQLite has none wait here, whatever the timeout."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.Error as error:
+            if not is_locked(error) or time.monotonic() >= end:
+                raise
+            time.sleep(_LONGEST_PAUSE)
+        else:
+            return mode
 
 
 def _checkpoint(connection: sqlite3.Connection) -> None:
