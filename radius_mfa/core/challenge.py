@@ -10,10 +10,11 @@ the seal takes 33 of them, and what is here is packed for the rest:
     6       when it expires, milliseconds since 1970
     1       round: how many answers this State's answer makes
     1       factors that may answer, a bit each
-    1       flags; 1: values did not fit, the user must be looked up again; 2 and 4: mails asked for, 0 to 3
+    1       flags; 2 and 4: mails asked for, 0 to 3
     12      digest of the client's name
     12      digest of the User-Name
-    1 + n   user id, then policy, language, and pairs of values, each with its length before it
+    1 + n   user id, then policy, language, and pairs of values, each with its length before it; no pair where
+            they do not all fit: then the user is looked up again
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from radius_mfa.core.outcomes import Outcome
 LONGEST = 253 - 33
 _KIND = 1
 _FIXED = 50
-_SEARCH_AGAIN = 1
 _MAILS, MOST_MAILS = 1, 3  # where the flags have their number, and the largest
 _KINDS = tuple(FactorKind)
 
@@ -39,9 +39,8 @@ _KINDS = tuple(FactorKind)
 class Content:
     """The content of a State.  `expires`: wall seconds, to the millisecond; `client`, `name`: digests.
 
-    `values`: what the policy's reply attributes need of the directory entry.  `search_again`: they
-    did not fit, round two must look the user up.  `mails`: how many of the answers so far have asked
-    for a code by mail, 3 at most.
+    `values`: what the policy's reply takes of the directory entry, none where it did not fit.  `mails`: how
+    many of the answers so far have asked for a code by mail, 3 at most.
     """
 
     login: bytes
@@ -54,7 +53,6 @@ class Content:
     policy: str
     language: str = ""
     values: tuple[tuple[str, str], ...] = ()
-    search_again: bool = False
     mails: int = 0
 
 
@@ -84,14 +82,13 @@ def pack(content: Content) -> bytes:
     names = _strings((content.user_id, content.policy, content.language))
     values = b"" if any(len(text.encode()) > 255 for text in flat) else _strings(flat)
     left_out = bool(flat) and (not values or _FIXED + len(names) + len(values) > LONGEST)
-    flags = (_SEARCH_AGAIN if left_out or content.search_again else 0) | content.mails << _MAILS
     factors = sum(1 << _KINDS.index(kind) for kind in content.factors)
     return b"".join(
         (
             bytes((_KIND,)),
             content.login,
             round(content.expires * 1000).to_bytes(6, "big"),
-            bytes((content.round, factors, flags)),
+            bytes((content.round, factors, content.mails << _MAILS)),
             content.client,
             content.name,
             names,
@@ -118,7 +115,6 @@ def unpack(octets: bytes) -> Content | None:
         policy=texts[1],
         language=texts[2],
         values=tuple(zip(texts[3::2], texts[4::2], strict=True)),
-        search_again=bool(octets[25] & _SEARCH_AGAIN),
         mails=octets[25] >> _MAILS & MOST_MAILS,
     )
 

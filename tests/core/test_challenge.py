@@ -49,7 +49,6 @@ contents = st.builds(
     policy=text(64),
     language=st.from_regex(r"([a-z]{2,8})?", fullmatch=True),
     values=st.lists(st.tuples(text(20), st.text(max_size=300)), max_size=4).map(tuple),
-    search_again=st.booleans(),
     mails=st.integers(0, 3),
 )
 
@@ -61,7 +60,7 @@ def test_a_content_comes_back_as_it_was_and_fits_a_state(content: Content) -> No
     again = unpack(packed)
 
     assert len(packed) <= LONGEST
-    assert again in (content, replace(content, values=(), search_again=True))
+    assert again in (content, replace(content, values=()))
 
 
 def test_values_that_fit_travel_with_the_state() -> None:
@@ -76,7 +75,7 @@ def test_values_that_fit_travel_with_the_state() -> None:
 def test_values_that_do_not_fit_are_left_out_and_looked_up_again(value: str) -> None:
     content = replace(CONTENT, values=(("department", value),))
 
-    assert unpack(pack(content)) == replace(content, values=(), search_again=True)
+    assert unpack(pack(content)) == replace(content, values=())
 
 
 @given(st.binary(max_size=LONGEST))
