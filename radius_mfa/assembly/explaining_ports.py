@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from radius_mfa.core.stored import (
     Token,
 )
 from radius_mfa.core.trust import TrustedDevices
+from radius_mfa.directories.at_once import of_each
 from radius_mfa.stores.key_file import KeyFile
 from radius_mfa.stores.seal import AeadSealer
 
@@ -89,18 +89,7 @@ class People:
 
     async def look_up_all(self, usernames: Collection[str]) -> None:
         """Look them up several at a time, for whoever asks about them next.  Raises DirectoryError."""
-        free = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(username: str) -> None:
-            async with free:
-                await self.look_up(username)
-
-        tasks = [asyncio.ensure_future(one(each)) for each in usernames]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
+        await of_each(self.look_up, usernames, _AT_ONCE)
 
     async def find(self, username: str, deadline: float) -> User | Outcome:
         """As looked up."""

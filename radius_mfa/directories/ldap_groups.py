@@ -11,14 +11,14 @@ are nested too deeply, that is an error and never a part of them.  Circles end.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.groups import fold_group
+from radius_mfa.directories.at_once import of_each
 from radius_mfa.directories.ldap_connection import Answer
 from radius_mfa.directories.ldap_failover import UnfitAnswerError, unfit
 from radius_mfa.directories.ldap_messages import (
@@ -87,7 +87,7 @@ class Groups:
         frontier = [dn]
         level = 0
         while frontier and (self._nested or not level):
-            above = await _of_each(partial(self._above, server, level > 0), frontier)
+            above = await of_each(partial(self._above, server, level > 0), frontier, _AT_ONCE)
             found = {fold_group(each): each for several in above for each in several}
             frontier = [each for folded, each in found.items() if folded not in groups]
             level += bool(frontier)
@@ -141,21 +141,3 @@ def _search(settings: GroupSettings, base_dn: str) -> Search:
         return Search(settings.base_dn or base_dn, written.replace(_MEMBER, HOLE), _NAMES_ONLY, _MOST + 1)
     except ValueError as error:
         raise ConfigurationError(f"groups.filter: {error} (RFC 4515)") from error
-
-
-async def _of_each(above: Callable[[str], Awaitable[Iterable[str]]], names: Sequence[str]) -> list[Iterable[str]]:
-    """`above` of each name, several at once; when one fails, nothing goes on."""
-    free = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(name: str) -> Iterable[str]:
-        async with free:
-            return await above(name)
-
-    if len(names) == 1:
-        return [await above(names[0])]
-    tasks = [asyncio.ensure_future(one(name)) for name in names]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
