@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.end_to_end.site import Site, site
 from tests.peers.postgresql import end_shared
+
+# A slow machine is no counterexample: what may take how long is a benchmark's affair.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -170,7 +170,7 @@ def test_commands_work_beside_the_workers_and_a_new_key_reaches_them_all(place: 
     run_process("--config", config, "token", "import", place.site.folder / "tokens.csv").worked()
     people = People(place.site.crowd(400))
     with server_of(place, "beside", **changes) as server:
-        with Crowd(server.addresses[0], people, 2000, 2) as crowd:  # few at once: they are to outlast the rotation
+        with Crowd(server.addresses[0], people, 20_000, 2) as crowd:  # as many as the rotation takes, then no more
             crowd.ended(50)
             run_process("--config", config, "keys", "rotate").worked()
             begun = len(crowd.logins)

@@ -78,7 +78,7 @@ class Server:
             children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
             try:
                 commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in children}
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or before it was read
                 continue
             # While a process is about to be what it is started as, or has ended, nobody knows its name.
             if all(len(words) > 3 and b"supervisor" not in words[3] for words in commands.values()):
