@@ -160,7 +160,7 @@ def test_a_login_goes_on_at_another_server_when_the_one_that_began_it_is_gone(
     spare = server.addresses[0]
     with campus.server("first") as first, campus.proxy("radsecproxy", first, spare=spare) as proxy:
         assert isinstance(proxy, RadsecProxy)
-        proxy.connected("spare")
+        proxy.connected(2)
         challenge = ask(proxy, user, user.password)
         assert first.stop() == 0
         proxy.wait_for("connection to server ours lost")

@@ -129,9 +129,11 @@ class ForeignProxy(ForeignProgram, ABC):
         """Listen on a free port, of which somebody else may be quicker to take."""
         for _ in range(5):
             port = _free_port()
+            before = len(self._lines)
             self.start(self._command(folder, port))
             if self.says(self.ready):
                 self.port = port
+                self._read = before  # it connects while it begins to listen, and either may be the first to be said
                 return
             self.stop()
         raise RuntimeError(f"the proxy does not start: {self.log()}")

@@ -67,9 +67,10 @@ class RadsecProxy(ForeignProxy):
         self._files = {"certificate": certificate, "key": key or certificate, "ca_file": ca_file}
         self._servers = {"ours": server, **({"spare": spare} if spare else {})}
 
-    def connected(self, server: str = "ours") -> None:
-        """Wait for the next connection to be made: to `ours`, or to the `spare`."""
-        self.wait_for(f"TLS connection to {server} ", 2 * _SULKING)
+    def connected(self, servers: int = 1) -> None:
+        """Wait until it has connected to one server more, or to as many, whichever is the first."""
+        for _ in range(servers):
+            self.wait_for(": TLS connection to ", 2 * _SULKING)
 
     def has_looked(self) -> None:
         """Wait for the next answer to a Status-Server of its own; it sends one when it has nothing else to do."""
