@@ -133,7 +133,7 @@ class ForeignProxy(ForeignProgram, ABC):
             self.start(self._command(folder, port))
             if self.says(self.ready):
                 self.port = port
-                self._read = before  # it connects while it begins to listen, and either may be the first to be said
+                self._read = before  # it connects while it opens its port, and may say so first
                 return
             self.stop()
         raise RuntimeError(f"the proxy does not start: {self.log()}")
