@@ -45,15 +45,17 @@ _GATEWAYS = (
     Gateway(Profile(GENERIC)),
     Gateway(Profile("one-field", suffix=",")),
     Gateway(Profile("one-field-6", suffix=6)),
-    # `remoteauthtimeout` is 5 s for all tries together.  With auth-type auto it tries PAP, then MS-CHAPv2, then
-    # CHAP, so after a wrong password the others come as well.  Whether it signs depends on the release.
+    # `remoteauthtimeout` is 5 s for all tries together.  SSL VPN shows a challenge, IPsec none.  With auth-type
+    # auto it tries PAP, then MS-CHAPv2, then CHAP: after a wrong password the others come as well.  Whether it
+    # signs depends on the release.
     Gateway(
         Profile("fortigate", towards_pap="on the FortiGate, set auth-type pap in config user radius"),
         timeout=5.0,
         retries=0,
         shows_challenge=True,
     ),
-    # The client's own address is in a vendor's attribute, and only where that is switched on.
+    # Three retries, of which it is not clear that they come after a first try.  The client's own address is in a
+    # vendor's attribute, and only where that is switched on.
     Gateway(
         Profile(
             "globalprotect",
@@ -131,6 +133,7 @@ _GATEWAYS = (
         retries=2,
         shows_challenge=False,
     ),
+    # authservRetry is 3, but tries may have to share the 3 s.
     Gateway(
         Profile("netscaler", towards_pap="on the NetScaler, set -passEncoding pap of the radiusAction"),
         timeout=3.0,
