@@ -108,6 +108,10 @@ def test_texts_that_are_no_utf_8_are_no_content() -> None:
     assert unpack(packed.replace(b"\x02ab", b"\x02\xff\xff")) is None
 
 
+def test_a_text_that_is_not_all_there_is_no_content() -> None:
+    assert unpack(pack(CONTENT)[:-1]) is None
+
+
 def test_another_kind_of_content_is_not_a_logins() -> None:
     assert unpack(b"\x02" + pack(CONTENT)[1:]) is None
 

@@ -145,10 +145,11 @@ class TestPolicies:
 
     def test_are_found_in_their_order_wherever_they_are_filed(self) -> None:
         by_user, by_group = Policy("u", (UserIs(names("alice")),)), Policy("g", (GroupIs(names("cn=all", STAFF)),))
+        all_of_them = (by_user, by_group, Policy("r", (RealmIs(names("example.org")),)), ANYONE)
 
-        for first in (by_user, by_group, ANYONE):
-            others = [each for each in (by_user, by_group, ANYONE) if each is not first]
-            assert Policies([first, *others]).deciding(situation()) is first
+        for first in all_of_them:
+            others = [each for each in all_of_them if each is not first]
+            assert Policies([first, *others]).deciding(situation(typed="alice@example.org")) is first
 
     def test_that_do_not_match_make_way_for_the_next(self) -> None:
         elsewhere = Policy("elsewhere", (UserIs(names("alice")), GroupIs(names("cn=none"))))

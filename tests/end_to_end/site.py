@@ -197,7 +197,7 @@ class Site:
         self.mail_server = mail_server
         self._changes = changes or {}
         self._enrolled = enrolled
-        self._crowd = min(enrolled, _ENROLLED)  # who begins with that number is no one test's own
+        self._crowd = min(enrolled, _ENROLLED)  # where those begin whom `staff` and `student` leave alone
         self.config = self.write("site.yaml")
         self.server = Server(self.config)
         self._free = count()
@@ -255,6 +255,11 @@ class Site:
     def student(self) -> Account:
         """A student, who reads Japanese, whom no other test has."""
         return _usual(self._next() + 1)
+
+    def changeable(self) -> Account:
+        """Somebody of the staff whose entry a test may change: no other has them, even at a store of its own."""
+        self._crowd -= 2
+        return _usual(self._crowd)
 
     def _next(self) -> int:
         number = _KNOWN + 2 * next(self._free)

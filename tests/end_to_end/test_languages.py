@@ -51,7 +51,7 @@ def at(university: Site, server: Server, source: str) -> ForeignNas:
 
 def german(university: Site) -> Account:
     """Somebody of the staff who reads German, and English if it must be (RFC 2798 §2.7)."""
-    account = university.staff()
+    account = university.changeable()
     added = "add: preferredLanguage\npreferredLanguage: de-CH, en;q=0.5\n"
     university.slapd.modify(f"dn: uid={account.name},{PEOPLE}\nchangetype: modify\n{added}")
     return account

@@ -187,7 +187,7 @@ def test_the_directory_is_asked_one_password_and_no_other_reading_is_let_in(
     university: Site, overhearing: Overhearing, overheard: Server, password: str, typed: str, source: str
 ) -> None:
     """The one that the client's rule says, once, whatever the user's password ends in."""
-    user = replace(university.staff(), password=password)
+    user = replace(university.changeable(), password=password)
     changed = f"changetype: modify\nreplace: userPassword\nuserPassword: {salted(password)}\n"
     university.slapd.modify(f"dn: uid={user.name},{PEOPLE}\n{changed}")
     code = user.code()

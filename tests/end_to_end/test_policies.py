@@ -133,7 +133,7 @@ def test_whichever_round_ends_the_login_returns_what_the_groups_ask_for(
 
 
 def test_values_of_the_directory_entry_are_put_in(university: Site, server: Server) -> None:
-    user = university.staff()
+    user = university.changeable()
     knows(university, user, departmentNumber="教務課", employeeNumber="15", roomNumber="123")
 
     assert Gateway(server, VPN).lets_in(user) == {
@@ -145,7 +145,7 @@ def test_values_of_the_directory_entry_are_put_in(university: Site, server: Serv
 
 
 def test_values_too_long_for_a_state_are_put_in_all_the_same(university: Site, server: Server) -> None:
-    user = university.staff()
+    user = university.changeable()
     knows(university, user, departmentNumber="d" * 240)
 
     assert Gateway(server, VPN).lets_in(user, wrong=1) == {**OF_STAFF, "Filter-Id": ["dept-" + "d" * 240]}
@@ -162,7 +162,7 @@ def test_an_entry_that_makes_no_attribute_is_refused_and_staff_read_why(
     university: Site, server: Server, attribute: str, value: str, why: str
 ) -> None:
     """A port without its VLAN, or a tunnel without its filter, may be more than is meant."""
-    user = university.staff()
+    user = university.changeable()
     knows(university, user, **{attribute: value})
     got = Gateway(server, VPN).ask(user.name, user.password)
 
