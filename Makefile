@@ -10,7 +10,8 @@ demo:
 # All branches of what decides and of what faces the network are to be run by the tests.
 COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
-# `make test ARGS='-k conversation'` runs a part, and asks for no coverage.
+# `make test ARGS='-k conversation'` runs a part, and asks for no coverage.  Three processes are for two cores, since
+# many tests wait for what they have started.
 test:
 	@.ci/packages slapd ldap-utils freeradius freeradius-utils freeradius-common radsecproxy faketime postgresql \
 	    samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper \
@@ -19,7 +20,7 @@ test:
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
-	.venv/bin/python -m pytest -n 2 $(or $(ARGS),$(COVERED))
+	.venv/bin/python -m pytest -n 3 $(or $(ARGS),$(COVERED))
 
 bench:
 	@.ci/packages slapd ldap-utils postgresql
