@@ -100,6 +100,10 @@ class Account:
         """What the app shows now, or showed at that step."""
         return totp(self.seed, now() if step is None else step)
 
+    def next_code(self) -> str:
+        """For who has used the present one.  The one before it may be too old by the time it is looked at."""
+        return self.code(now() + 1)
+
     def wrong_codes(self) -> Iterator[str]:
         """Codes that are not right anywhere near the present."""
         near = {self.code(now() + steps) for steps in range(-4, 5)}
