@@ -16,7 +16,7 @@ from radius_mfa.core.outcomes import Outcome
 class Naming:
     """What a client's `realms` and `realm_required` say.
 
-    `realms`: None: any, and kept: `user@realm` is looked up as it is, `REALM\\user` without its realm.
+    `realms`: None: any, and kept: `user@realm` is looked up with it, `REALM\\user` without its realm.
     Else, by its folded name, what each realm that is served becomes, "" for nothing; `ANY` stands
     for every realm.
     """
@@ -73,7 +73,7 @@ def looked_up(typed: str, naming: Naming) -> str | Outcome:
     if not (domain or realm):
         return Outcome.REALM_MISSING if naming.required else user
     if naming.realms is None:
-        return rest
+        return f"{user}@{realm}" if at else user
     if "@" in user and ANY not in naming.realms:  # a realm within the name is nobody's
         return Outcome.REALM_NOT_SERVED
     becomes = {naming.realms.get(fold(each), naming.realms.get(ANY)) for each in (domain, realm) if each}

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from radius_mfa.core.outcomes import Outcome
@@ -68,6 +68,7 @@ REQUIRED = Naming({"example.org": ""}, required=True)
         # Kept, which is the default: a backslash has no place in a name, an @ may have.
         ("alice", KEPT, "alice"),
         ("alice@example.org", KEPT, "alice@example.org"),
+        ("alice @ example.org", KEPT, "alice@example.org"),
         ("EXAMPLE\\alice", KEPT, "alice"),
         ("EXAMPLE\\alice@example.org", KEPT, "alice@example.org"),
         ("ａｌｉｃｅ＠example.org", KEPT, "alice@example.org"),
@@ -171,6 +172,8 @@ def test_a_realm_that_is_merely_dropped_is_none(typed: str, naming: Naming) -> N
 
 
 @given(st.text(), st.sampled_from([KEPT, SERVED, STRIPPED]))
+@example("alice @ example.org", KEPT)
+@example("0@\N{DIAERESIS}", KEPT)  # of which NFKC makes a space and a mark
 def test_a_realm_is_looked_up_with_the_name_or_one_that_is_served(typed: str, naming: Naming) -> None:
     realm = realm_of(typed, naming)
     name = looked_up(typed, naming)

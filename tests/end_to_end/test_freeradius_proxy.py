@@ -29,7 +29,9 @@ def proxy(university: Site) -> Iterator[FreeRadiusUdpProxy]:
 
 
 def received(proxy: FreeRadiusUdpProxy, code: str) -> list[str]:
-    """The attributes of the last such reply that the proxy had from its server, in order, by name."""
+    """The attributes of the next such reply that the proxy has from its server, in order, by name."""
+    proxy.wait_for(f"Received {code} Id ")
+    proxy.wait_for("Finished request")
     log = re.sub(r"^\(\d+\) ", "", proxy.log(), flags=re.MULTILINE)
     *_, last = re.findall(rf"^Received {code} Id .*\n((?:  \S+ = .*\n)+)", log, re.MULTILINE)
     return re.findall(r"^  (\S+) = ", last, re.MULTILINE)
