@@ -11,7 +11,6 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
@@ -135,7 +134,7 @@ def read_messages(
     files = {path.stem: _read(path, []) for path in sorted(shipped.glob("*.yaml"))}
     languages, problems, warnings = frozenset(files), list[str](), list[str]()
     known = _Known(files[FALLBACK].texts, profiles, contact)
-    for path in _files(own, problems) if own else ():
+    for path in _own_files(own, problems) if own else ():
         file = _read(path, problems, known)
         files[path.stem] = files.get(path.stem, _File()).under(file)
         if path.stem in _COUNTRIES:
@@ -155,12 +154,17 @@ def check_messages(document: Document, folder: Path) -> None:
     What is wrong inside of a file `read_messages` says, with its line there.
     """
     for path, name in document.texts("messages"):
-        with suppress(ValueError):
+        try:
             for problem in _unreadable(folder / values.path(name)):
                 document.report(problem, *path)
+        except _UnreadableError as broken:
+            document.report(f"{document.written(path)} {broken}", *path)
+        except ValueError:
+            pass  # no path at all, as the model says
 
 
 def _unreadable(folder: Path) -> Iterator[str]:
+    """Raises _UnreadableError where it is the folder itself."""
     wrong: list[str] = []
     for file in _files(folder, wrong):
         try:
@@ -190,14 +194,22 @@ def _untranslated(path: Path, texts: Mapping[str, str], known: Iterable[str]) ->
 
 
 def _files(folder: Path, problems: list[str]) -> list[Path]:
+    """Those of a language; what has another name goes to `problems`.  Raises _UnreadableError."""
     try:
         found = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
     except OSError as broken:
-        problems.append(f"{folder} cannot be read: {broken.strerror}")
-        return []
+        raise _UnreadableError(f"cannot be read: {broken.strerror}") from None
     good = [path for path in found if path.suffix == ".yaml" and _LANGUAGE.fullmatch(path.stem)]
     problems.extend(f"{path} must be called by its language, as ja.yaml" for path in found if path not in good)
     return good
+
+
+def _own_files(folder: Path, problems: list[str]) -> list[Path]:
+    try:
+        return _files(folder, problems)
+    except _UnreadableError as broken:
+        problems.append(f"{folder} {broken}")
+        return []
 
 
 def _read(path: Path, problems: list[str], known: _Known | None = None) -> _File:
@@ -250,7 +262,7 @@ def _judge_profile(document: Document, name: str, texts: Mapping[str, object], k
 
 
 class _UnreadableError(Exception):
-    """Why nothing of a file can be read, as the end of a sentence about it."""
+    """Why nothing of a file or folder can be read, as the end of a sentence about it."""
 
 
 def _document(path: Path) -> Document:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from radius_mfa.config.keys import keys_at
@@ -242,6 +242,7 @@ def anywhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(content=TEXTS)
+@example(b'{"messages": "${SECRET}"}')
 def test_any_file_loads_or_is_refused_in_clear_lines_without_a_secret(anywhere: Path, content: bytes) -> None:
     anywhere.write_bytes(content)
     try:

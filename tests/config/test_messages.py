@@ -386,7 +386,7 @@ def test_a_file_that_is_far_too_long_is_not_read(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_told_by_the_line_that_names_it(folder: Folder) -> None:
     text = SMALL + "messages: texts\n"
     assert folder.problems(text, usable=True) == [
-        f"14: messages: {folder.path}/texts cannot be read: No such file or directory"
+        '14: messages: "texts" cannot be read: No such file or directory'
     ]
     (folder.path / "texts").mkdir()
     assert folder.problems(text, usable=True) == []
