@@ -16,7 +16,7 @@ from radius_mfa.core.mailing import Mailing
 from radius_mfa.core.messages import FactorKind, User
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Password
-from radius_mfa.core.store import LoginStore, Store
+from radius_mfa.core.store import Judge, LoginStore, Store
 from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
@@ -143,9 +143,13 @@ class _Unwritten(LoginStore):
     """The part of a store that writes, and does not; what would end in an Access-Accept is refused."""
 
     async def spend(
-        self, attempt: Attempt, reserve: Callable[[Counters], Counters | None], deadline: float
-    ) -> Reserved | AnsweredBefore | Refusal:
-        del attempt, reserve, deadline
+        self,
+        attempt: Attempt,
+        reserve: Callable[[Counters], Counters | None],
+        deadline: float,
+        judge: Judge | None = None,
+    ) -> Reserved | AnsweredBefore | Refusal | Settlement:
+        del attempt, reserve, deadline, judge
         return Refusal.SPENT
 
     async def settle(self, settlement: Settlement, deadline: float) -> Settled | AnsweredBefore:

@@ -9,17 +9,18 @@ A password is taken to the octet.
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from radius_mfa.core.codes import compact, is_letters
 from radius_mfa.core.messages import FactorKind
+from radius_mfa.core.record import record
 
 _BY_LENGTH = {6: FactorKind.TOTP, 8: FactorKind.MAIL}
 _MAIL = "mail"
 _TRUST = " trust"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CodeAnswer:
     """A code of factor `kind`, without what people put between; `trust`: they ask to trust this device."""
 
@@ -28,12 +29,12 @@ class CodeAnswer:
     trust: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MailAsked:
     """The keyword that asks for a code by e-mail."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Unreadable:
     """Neither a code nor a keyword."""
 
@@ -51,11 +52,15 @@ def readable(octets: bytes) -> str | None:
         text = octets.decode()
     except UnicodeDecodeError:
         return None
+    if text.isprintable():
+        return text
     return None if any(unicodedata.category(each) == "Cc" for each in text) else text
 
 
 def read_answer(text: str) -> Answer:
     """What `text` is as an answer to a challenge."""
+    if text.isascii() and text.isdigit() and (kind := _BY_LENGTH.get(len(text))):  # as nearly everybody types
+        return CodeAnswer(kind, text)
     plain = unicodedata.normalize("NFKC", text).strip().casefold()
     trust = plain.endswith(_TRUST)
     code = compact(plain.removesuffix(_TRUST))

@@ -22,11 +22,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.record import record
 
 LONGEST = 253 - 33
 _KIND = 1
@@ -35,7 +35,7 @@ _MAILS, MOST_MAILS = 1, 3  # where the flags have their number, and the largest
 _KINDS = tuple(FactorKind)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Content:
     """The content of a State.  `expires`: wall seconds, to the millisecond; `client`, `name`: digests.
 

@@ -35,7 +35,7 @@ know again.  In every later round it sends that State and what the user typed.  
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 from functools import partial
@@ -46,8 +46,8 @@ from radius_mfa.core.asking import Asking
 from radius_mfa.core.conditions import Situation
 from radius_mfa.core.entries import values_again
 from radius_mfa.core.errors import BackendError, DirectoryError
-from radius_mfa.core.guard import Counters, Guard, cleared
-from radius_mfa.core.judgement import Case, End, settlement_of
+from radius_mfa.core.guard import Counters, Guard
+from radius_mfa.core.judgement import Case, End, right, settlement_of
 from radius_mfa.core.login import Conclusion, Login, conclude
 from radius_mfa.core.mailing import Mailing
 from radius_mfa.core.messages import (
@@ -74,6 +74,7 @@ from radius_mfa.core.stored import (
     Refusal,
     Reserved,
     Settled,
+    Settlement,
 )
 from radius_mfa.core.trust import TrustedDevices
 
@@ -160,7 +161,7 @@ class Conversation:
             # At what a wrong password of somebody costs, wherever the directory can make it so.
             await self._directory.dummy_check(name, password, deadline)
             return self._refuse(login, user)
-        login = login.about(user)
+        login.about(user)
         if not user.active:
             await self._directory.dummy_check(name, password, deadline)
             return self._refuse(login, Outcome.NOT_ACTIVATED)
@@ -174,7 +175,8 @@ class Conversation:
         policy = self._policies.deciding(situation)
         if policy is None:
             return self._refuse(login, Outcome.NO_POLICY)
-        login = login.under(policy).returning(policy.reply.known_of(user))
+        login.under(policy)
+        login.returning(policy.reply.known_of(user))
         if login.cannot_return:
             return self._refuse(login, Outcome.REPLY_UNUSABLE, login.cannot_return)
         return await self._ask(login, policy, answer, deadline)
@@ -186,7 +188,7 @@ class Conversation:
 
         facts = await self._store.facts(login.user_id, deadline)
         expires = self._clock.wall() + self._rules.challenge_lifetime
-        login = replace(login, factors=self._usable(facts) & policy.factors, round=1, expires=expires)
+        login.factors, login.round, login.expires = self._usable(facts) & policy.factors, 1, expires
         if not login.factors:
             # Whoever has held any factor is enrolled, even where this policy takes another.
             let_in = None if facts.required else policy.lets_in_unenrolled(self._clock.wall())
@@ -197,7 +199,7 @@ class Conversation:
         barred = self._guard.barred(facts.counters, self._clock.wall(), login.factors)
         if barred:
             return self._refuse_barred(login, barred, facts.counters)
-        login = replace(login, factors=self._guard.open(facts.counters, login.factors))
+        login.factors = self._guard.open(facts.counters, login.factors)
 
         typed = answer.kind if isinstance(answer, CodeAnswer) else None
         if login.factors - {FactorKind.RECOVERY_CODES} == {FactorKind.MAIL} and typed not in login.factors:
@@ -224,15 +226,16 @@ class Conversation:
         refused = self.states.refusal(content, login.request)
         if refused and refused is not Outcome.STATE_EXPIRED:
             return self._refuse(login, refused)  # nobody stands behind the name that came with it
-        login = login.resumed(content)
+        login.resumed(content)
         if refused:
             return self._refuse(login, refused)
         policy = self._policies.named(content.policy)
         if policy is None:
             return self._refuse(login, Outcome.POLICY_GONE)
 
+        login.under(policy)
         try:
-            return await self._answered(login.under(policy), policy, state, deadline)
+            return await self._answered(login, policy, state, deadline)
         except BackendError as broken:  # here, where it is known whose login it is
             return self._broken(login, broken)
 
@@ -242,12 +245,12 @@ class Conversation:
         if isinstance(text, Outcome):
             return self._refuse(login, text)
         if policy.reply.is_known_by(login.values):
-            login = login.returning(login.values)
+            login.returning(login.values)
         elif await self.states.is_open(state, deadline):  # or all is decided, and nobody need be asked
             values = await values_again(login, policy, self._directory, deadline)
             if isinstance(values, Outcome):
                 return self._refuse(login, values)
-            login = login.returning(values)
+            login.returning(values)
         if login.cannot_return:
             return self._refuse(login, Outcome.REPLY_UNUSABLE, login.cannot_return)
         return await self._judge(login, answers.read_answer(text), deadline)
@@ -255,66 +258,61 @@ class Conversation:
     # --- the answer ---------------------------------------------------------------------------------
 
     async def _judge(self, login: Login, answer: Answer, deadline: float) -> Conclusion:
-        """Spend the State, then look at the answer, then write down what became of it."""
+        """Spend the State, look at the answer, write down what became of it: at once if nobody else is asked."""
         guess = answer.kind if isinstance(answer, CodeAnswer) and answer.kind in login.factors else None
         kinds = login.factors if guess is None else frozenset({guess})
         admission = self._guard.admission(self._clock.wall(), kinds, guess)
-        attempt, spent = await self._spend(login.attempts(answer, guess, self._sealer), admission, deadline)
+        for attempt in login.attempts(answer, guess, self._sealer):
+            at_once = guess is FactorKind.TOTP and isinstance(answer, CodeAnswer) and not answer.trust
+            judge = partial(self._judged, login, answer, attempt) if at_once else None
+            spent = await self._store.spend(attempt, admission, deadline, judge)
+            # Decided so long ago that no NAS asks again any more: it stands for another login.
+            if not isinstance(spent, AnsweredBefore) or self._given_before(attempt, spent):
+                break
+        if isinstance(spent, Settlement):
+            return Conclusion(spent.given, spent.event)
         if spent is Refusal.SPENT or isinstance(spent, AnsweredBefore):
             return self._repeat(login, attempt, spent)
         if isinstance(spent, Refusal):
             facts = await self._store.facts(login.user_id, deadline)
             barred = self._guard.barred(facts.counters, self._clock.wall(), kinds) or Outcome.LOCKED
             return self._refuse_barred(login, barred, facts.counters)
+        return await self._judge_reserved(Case.of(login, answer, attempt, spent), deadline)
 
-        login = replace(login, username=login.username or spent.facts.username)
-        if isinstance(answer, CodeAnswer):
-            login = replace(login, factor=answer.kind.value)
-        case = Case(login, attempt, spent, deadline)
-        if isinstance(answer, MailAsked) and FactorKind.MAIL in login.factors & self._usable(spent.facts):
-            return await self._settle_mail(case)
-        judged = self._look_at(answer, login.factors, spent.facts)
-        if isinstance(judged, Outcome):
-            return await self._settle_wrong(case, judged)
-        if isinstance(judged, NearMiss):
-            return await self._settle_wrong(case, Outcome.CLOCK_WRONG, judged)
-        assert isinstance(answer, CodeAnswer)  # nothing else is ever right
-        return await self._settle_right(case, judged, answer)
+    def _judged(self, login: Login, answer: Answer, attempt: Attempt, spent: Reserved) -> Settlement:
+        """What becomes of an answer that waits for nobody; in the store's own transaction, and perhaps again."""
+        case = Case.of(login, answer, attempt, spent)
+        return self._settlement(case, self._end(case, self._look_at(case)))
 
-    async def _spend(
-        self,
-        attempts: Iterable[Attempt],
-        admission: Callable[[Counters], Counters | None],
-        deadline: float,
-    ) -> tuple[Attempt, Reserved | AnsweredBefore | Refusal]:
-        """Spend the first that was not decided so long ago that no NAS asks again any more."""
-        for attempt in attempts:
-            spent = await self._store.spend(attempt, admission, deadline)
-            if not isinstance(spent, AnsweredBefore) or self._given_before(attempt, spent):
-                break
-        return attempt, spent
+    async def _judge_reserved(self, case: Case, deadline: float) -> Conclusion:
+        """The same of one for which somebody else is asked, or that is not good for so short a time."""
+        login, answer = case.login, case.answer
+        if isinstance(answer, MailAsked) and FactorKind.MAIL in login.factors & self._usable(case.spent.facts):
+            return await self._settle_mail(case, deadline)
+        judged = self._look_at(case)
+        device: NewDevice | str = ""
+        if isinstance(answer, CodeAnswer) and answer.trust and not isinstance(judged, Outcome | NearMiss):
+            device = await self._trusted.asked(login, answer.kind, deadline)
+        settled = await self._settle(case, self._end(case, judged, device), deadline)
+        return settled or await self._settle_wrong(case, Outcome.CODE_USED, deadline)
 
-    def _look_at(
-        self, answer: Answer, allowed: frozenset[FactorKind], facts: Facts
-    ) -> Consumption | NearMiss | Outcome:
+    def _look_at(self, case: Case) -> Consumption | NearMiss | Outcome:
+        answer = case.answer
         if isinstance(answer, Unreadable):
             return Outcome.ANSWER_UNREADABLE
-        if isinstance(answer, MailAsked) or answer.kind not in allowed:
+        if isinstance(answer, MailAsked) or answer.kind not in case.login.factors:
             return Outcome.FACTOR_NOT_ALLOWED
-        return self._factors[answer.kind].judge(facts, answer.code, self._clock.wall())
+        return self._factors[answer.kind].judge(case.spent.facts, answer.code, self._clock.wall())
 
-    async def _settle_right(self, case: Case, consume: Consumption, answer: CodeAnswer) -> Conclusion:
-        accept = Accept(Outcome.ACCEPTED, case.login.returned)
-        device: NewDevice | str = ""
-        if answer.trust:
-            device = await self._trusted.asked(case.login, answer.kind, case.deadline)
-        trust, refused = (device, "") if isinstance(device, NewDevice) else (None, device)
-        detail = "; ".join(filter(None, (refused, case.wrong_before)))
-        end = End(accept, consume=consume, adjust=cleared, trust=trust, detail=detail)
-        settled = await self._settle(case, end)
-        return settled or await self._settle_wrong(case, Outcome.CODE_USED)
+    def _end(self, case: Case, judged: Consumption | NearMiss | Outcome, device: NewDevice | str = "") -> End:
+        """How it ends.  `device`: to trust from now on, or why not."""
+        if isinstance(judged, Outcome):
+            return self._wrong(case, judged)
+        if isinstance(judged, NearMiss):
+            return self._wrong(case, Outcome.CLOCK_WRONG, judged)
+        return right(case, judged, device)
 
-    async def _settle_wrong(self, case: Case, wrong: Outcome, near: NearMiss | None = None) -> Conclusion:
+    def _wrong(self, case: Case, wrong: Outcome, near: NearMiss | None = None) -> End:
         """Another round if there is one; the failure stays counted unless the guess was none."""
         has_suspended = case.spent.has_suspended
         given_back = partial(self._guard.given_back, has_suspended=has_suspended)
@@ -326,19 +324,22 @@ class Conversation:
         notice = None
         if self._mailing and has_suspended and counters.suspended:
             notice = self._mailing.suspended(case.spent.facts, case.login.language, case.login.request.nas.name)
-        end = End(decision, adjust=adjust, told=near.step if near else None, notice=notice)
-        settled = await self._settle(case, end)
+        return End(decision, adjust=adjust, told=near.step if near else None, notice=notice)
+
+    async def _settle_wrong(self, case: Case, wrong: Outcome, deadline: float) -> Conclusion:
+        settled = await self._settle(case, self._wrong(case, wrong), deadline)
         assert settled is not None  # there was no code to be used
         return settled
 
-    async def _settle_mail(self, case: Case) -> Conclusion:
+    async def _settle_mail(self, case: Case, deadline: float) -> Conclusion:
         """`mail` was typed.  That is no wrong answer, so there is a round more, until it was typed too often."""
         login = case.login
         if login.mails == challenge.MOST_MAILS and login.is_last_round:
-            return await self._settle_wrong(case, Outcome.MAIL_LIMIT)
-        reference = await self._mailed(login, case.spent.facts, case.deadline)
+            return await self._settle_wrong(case, Outcome.MAIL_LIMIT, deadline)
+        reference = await self._mailed(login, case.spent.facts, deadline)
         login = replace(login, round=login.round + 1, mails=min(login.mails + 1, challenge.MOST_MAILS))
-        settled = await self._settle(case, End(self._asking.after_mail(login, reference), detail=reference))
+        end = End(self._asking.after_mail(login, reference), detail=reference)
+        settled = await self._settle(case, end, deadline)
         assert settled is not None  # there was no code to be used
         return settled
 
@@ -346,16 +347,20 @@ class Conversation:
         assert self._mailing is not None  # or nobody could use a mailed code
         return await self._mailing.send(facts, login.language, login.request.nas.name, deadline)
 
-    async def _settle(self, case: Case, end: End) -> Conclusion | None:
+    async def _settle(self, case: Case, end: End, deadline: float) -> Conclusion | None:
         """Write the end down; None, and nothing written, where another login consumed the code first."""
-        conclusion = self._conclude(case.login, end.decision, end.detail)
-        sealed = decisions.seal(end.decision, conclusion.event.time, case.attempt, self._sealer)
-        settled = await self._store.settle(settlement_of(case, end, sealed, conclusion.event), case.deadline)
+        settlement = self._settlement(case, end)
+        settled = await self._store.settle(settlement, deadline)
         if isinstance(settled, AnsweredBefore):
             return self._repeat(case.login, case.attempt, settled)
         if end.notice and self._mailing:
             self._mailing.mailer.wake()
-        return None if settled is Settled.CODE_USED else conclusion
+        return None if settled is Settled.CODE_USED else Conclusion(settlement.given, settlement.event)
+
+    def _settlement(self, case: Case, end: End) -> Settlement:
+        event = self._conclude(case.login, end.decision, end.detail).event
+        sealed = decisions.seal(end.decision, event.time, case.attempt, self._sealer)
+        return settlement_of(case, end, sealed, event)
 
     def _usable(self, facts: Facts) -> frozenset[FactorKind]:
         return frozenset(kind for kind, factor in self._factors.items() if factor.usable(facts))

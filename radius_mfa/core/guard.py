@@ -10,13 +10,13 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Counters:
     """What is counted of one user.
 
@@ -31,7 +31,7 @@ class Counters:
     suspended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Guard:
     """The limits, from `lockout` in the YAML; `durations` in seconds, the last one repeats."""
 

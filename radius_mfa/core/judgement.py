@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from radius_mfa.core.guard import Counters
+from radius_mfa.core.answers import Answer, CodeAnswer
+from radius_mfa.core.guard import Counters, cleared
 from radius_mfa.core.login import Login
 from radius_mfa.core.messages import Accept, AuditEvent, Challenge, Reject
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.record import record
 from radius_mfa.core.stored import Attempt, Consumption, NewDevice, Notice, Reserved, Settlement, TotpStep
 from radius_mfa.core.trust import station_of
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Case:
-    """An answer whose State is spent, under judgement until `deadline`."""
+    """An answer whose State is spent, under judgement."""
 
     login: Login
+    answer: Answer
     attempt: Attempt
     spent: Reserved
-    deadline: float
+
+    @classmethod
+    def of(cls, login: Login, answer: Answer, attempt: Attempt, spent: Reserved) -> Case:
+        """Now it is known of the login what it is judged as, and whose it is."""
+        login.username = login.username or spent.facts.username
+        if isinstance(answer, CodeAnswer):
+            login.factor = answer.kind.value
+        return cls(login, answer, attempt, spent)
 
     @property
     def wrong_before(self) -> str:
@@ -28,7 +38,7 @@ class Case:
         return f"wrong codes before: {count}" if count > 0 else ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class End:
     """How an answer ended: the fields are those of `Settlement`, and `detail`, which staff read."""
 
@@ -41,10 +51,19 @@ class End:
     detail: str = ""
 
 
+def right(case: Case, consume: Consumption, device: NewDevice | str) -> End:
+    """Let in by what the code uses up.  `device`: to trust from now on, or why not."""
+    trust, refused = (device, "") if isinstance(device, NewDevice) else (None, device)
+    detail = "; ".join(filter(None, (refused, case.wrong_before)))
+    accept = Accept(Outcome.ACCEPTED, case.login.returned)
+    return End(accept, consume=consume, adjust=cleared, trust=trust, detail=detail)
+
+
 def settlement_of(case: Case, end: End, decision: bytes, event: AuditEvent) -> Settlement:
     """What is to be written; `decision` as it is kept."""
     return Settlement(
         attempt=case.attempt,
+        given=end.decision,
         decision=decision,
         event=event,
         consume=end.consume,

@@ -27,6 +27,7 @@ from radius_mfa.core.messages import (
 from radius_mfa.core.outcomes import CODE_MISSING_ATTACHED, REFUSED, ROUNDS_OVER, Outcome, told_to_user
 from radius_mfa.core.policy import Policy
 from radius_mfa.core.ports import Sealer
+from radius_mfa.core.record import record
 from radius_mfa.core.returns import Values
 from radius_mfa.core.stored import Attempt
 
@@ -50,9 +51,9 @@ PUT_OTHERWISE = {
 _DECISIONS = {Accept: "accept", Reject: "reject", Challenge: "challenge", Discard: "discard"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Login:
-    """One login as far as it is known: it grows from round to round, and never changes otherwise.
+    """One login as far as it is known: it grows as more is learnt of it.
 
     `id`: 16 octets, the same in every round.  `typed`: the User-Name that was typed, empty when
     unreadable.  `user_id` is empty until the directory, or a State, has said who it is.
@@ -83,40 +84,36 @@ class Login:
         """A login of which only the request is known."""
         return cls(request, login_id, usernames.read(request.first(Attribute.USER_NAME)) or "")
 
-    def about(self, user: User) -> Login:
+    def about(self, user: User) -> None:
         """The directory has said who it is."""
-        return replace(
-            self,
-            user_id=user.id,
-            username=user.username,
-            language=primary_language(user.language),
-        )
+        self.user_id = user.id
+        self.username = user.username
+        self.language = primary_language(user.language)
 
-    def resumed(self, content: Content) -> Login:
+    def resumed(self, content: Content) -> None:
         """A State has said so."""
-        return replace(
-            self,
-            id=content.login,
-            expires=content.expires,
-            round=content.round,
-            mails=content.mails,
-            user_id=content.user_id,
-            language=content.language,
-            values=content.values,
-            factors=content.factors,
-        )
+        self.id = content.login
+        self.expires = content.expires
+        self.round = content.round
+        self.mails = content.mails
+        self.user_id = content.user_id
+        self.language = content.language
+        self.values = content.values
+        self.factors = content.factors
 
-    def under(self, policy: Policy) -> Login:
+    def under(self, policy: Policy) -> None:
         """The policy as it is now: what it no longer allows may not answer, whatever the State says."""
-        return replace(self, policy=policy, factors=self.factors & policy.factors)
+        self.policy = policy
+        self.factors &= policy.factors
 
-    def returning(self, values: Values) -> Login:
+    def returning(self, values: Values) -> None:
         """What its policy returns, of what is known of the user."""
         assert self.policy is not None  # or it would return nothing
         filled = self.policy.reply.filled(values)
         if isinstance(filled, str):
-            return replace(self, cannot_return=filled)
-        return replace(self, values=values, returned=filled)
+            self.cannot_return = filled
+        else:
+            self.values, self.returned = values, filled
 
     @property
     def text(self) -> str | Outcome:
@@ -197,7 +194,7 @@ class Login:
         return suffix if suffix in allowed else ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Conclusion:
     """How one request ended."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum, StrEnum
 
 from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.record import record
 from radius_mfa.core.usernames import KEPT, Naming, fold, read
 
 FALLBACK = "en"  # the language that has every text
@@ -69,7 +70,7 @@ class FactorKind(StrEnum):
     RECOVERY_CODES = "recovery_codes"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Profile:
     """How one make of gateway wants to be spoken to.
 
@@ -89,7 +90,7 @@ class Profile:
     towards_pap: str = "set it to PAP"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Nas:
     """A client of ours (RFC 2865 §1.2: the NAS), by its name in the YAML; its secret stays in `wire`.
 
@@ -112,7 +113,7 @@ class Nas:
         return self.timeout * (self.retries + 1)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AccessRequest:
     """One Access-Request, verified and decoded as far as the wire goes.
 
@@ -127,6 +128,11 @@ class AccessRequest:
     password: bytes | None = field(repr=False)
     source: str
     arrived: float
+    _firsts: dict[int, bytes] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Asked a dozen times in a login: the first value of each number.
+        object.__setattr__(self, "_firsts", dict(reversed(self.attributes)))
 
     @property
     def is_probe(self) -> bool:
@@ -137,13 +143,12 @@ class AccessRequest:
 
     def first(self, number: int) -> bytes | None:
         """The first value of attribute `number`, or None."""
-        for each, value in self.attributes:
-            if each == number:
-                return value
-        return None
+        return self._firsts.get(number)
 
     def all(self, number: int) -> tuple[bytes, ...]:
         """Every value of attribute `number`, in packet order."""
+        if number not in self._firsts:
+            return ()
         return tuple(value for each, value in self.attributes if each == number)
 
     def values(self, vendor: int, number: int) -> tuple[bytes, ...]:
@@ -152,7 +157,7 @@ class AccessRequest:
 
     def has_any(self, numbers: frozenset[Attribute]) -> bool:
         """Whether one of those attributes is there."""
-        return any(number in numbers for number, _ in self.attributes)
+        return not numbers.isdisjoint(self._firsts)
 
     def vendor(self, vendor: int, number: int) -> tuple[bytes, ...]:
         """Every value of a vendor's attribute, in packet order (RFC 2865 §5.26).
@@ -171,7 +176,7 @@ class AccessRequest:
         return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class User:
     """An entry of the directory.
 
@@ -190,7 +195,7 @@ class User:
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReplyAttribute:
     """An attribute of an Access-Accept by its dictionary name, its value as the YAML writes it."""
 
@@ -198,7 +203,7 @@ class ReplyAttribute:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Message:
     """Something the user is told, as the key of a text; it becomes words outside the core."""
 
@@ -207,7 +212,7 @@ class Message:
     parameters: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Accept:
     """Access-Accept, with the policy's attributes."""
 
@@ -215,7 +220,7 @@ class Accept:
     attributes: tuple[ReplyAttribute, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reject:
     """Access-Reject."""
 
@@ -223,7 +228,7 @@ class Reject:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Challenge:
     """Access-Challenge.  `outcome`: CHALLENGED in round one, what was wrong with the answer later."""
 
@@ -232,7 +237,7 @@ class Challenge:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Discard:
     """No answer at all."""
 
@@ -242,7 +247,7 @@ class Discard:
 Decision = Accept | Reject | Challenge | Discard
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AuditEvent:
     """What one request came to, as the audit file has it; the store's login row is a part of it.
 
@@ -273,7 +278,7 @@ class AuditEvent:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reply:
     """What a transport sends back: a decision put into words.
 

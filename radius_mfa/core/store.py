@@ -32,6 +32,9 @@ from radius_mfa.core.stored import (
     Voucher,
 )
 
+Judge = Callable[[Reserved], Settlement]
+"""Says how an attempt ends, of what was reserved for it."""
+
 
 class FactsStore(Protocol):
     """Knows users."""
@@ -45,14 +48,22 @@ class LoginStore(FactsStore, Protocol):
     """What a login needs."""
 
     async def spend(
-        self, attempt: Attempt, reserve: Callable[[Counters], Counters | None], deadline: float
-    ) -> Reserved | AnsweredBefore | Refusal:
+        self,
+        attempt: Attempt,
+        reserve: Callable[[Counters], Counters | None],
+        deadline: float,
+        judge: Judge | None = None,
+    ) -> Reserved | AnsweredBefore | Refusal | Settlement:
         """Spend a State and count a failure in advance, in one transaction.
 
         `reserve` is a pure rule over the counters, and may be asked again; None from it refuses (and
         spends nothing).  Where the guess is a mailed code, each code that has not expired or been used
         counts a try as well.  The identical attempt again: its decision if there is one, else Reserved
         once more, counted once.  A lock has reached the disk when this returns.
+
+        `judge`: says, of what has been reserved, how the attempt ends, where that waits for nobody and need not
+        survive a power cut; it may be asked again.  Where there is neither a lock nor a decision yet, its
+        settlement is written in the same transaction, and returned.
         """
         ...
 

@@ -6,16 +6,17 @@ Times are wall seconds.  What is sealed is bound to the user's id and its own, u
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, StrEnum, auto
 
 from radius_mfa.core.guard import Counters
-from radius_mfa.core.messages import AuditEvent, FactorKind
+from radius_mfa.core.messages import Accept, AuditEvent, Challenge, FactorKind, Reject
+from radius_mfa.core.record import record
 
 # --- what is known of one user ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Token:
     """A TOTP token as the store has it.  `seed` is sealed for `totp`.
 
@@ -34,7 +35,7 @@ class Token:
     told_steps: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MailCode:
     """A mailed code as the store has it.  `code` is sealed for `mail`.
 
@@ -52,7 +53,7 @@ class MailCode:
     used: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RecoveryCode:
     """A recovery code as the store has it.  `code` is sealed for `recovery_codes`."""
 
@@ -62,7 +63,7 @@ class RecoveryCode:
     used: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Facts:
     """What the store knows of one user, read in one go.  `username`: as the directory last gave it to us.
 
@@ -86,7 +87,7 @@ class Facts:
 # --- a right code -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TotpStep:
     """A code that fits: accept `step` of `token_id`, unless that or a later one was accepted before.
 
@@ -98,21 +99,21 @@ class TotpStep:
     drift: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MailCodeUse:
     """A mailed code that fits: accept it, unless it was used before."""
 
     code_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RecoveryCodeUse:
     """A recovery code that fits: accept it, unless it was used before."""
 
     code_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NearMiss:
     """A code that would fit at another time: the device's clock is `seconds` ahead, or behind if negative.
 
@@ -138,7 +139,7 @@ class MailKind(StrEnum):
     SUSPENDED = "suspended"  # too many wrong codes: the user should know
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NewMailCode:
     """A code to be mailed.  `after`: the id of the user's latest code when it was decided on, or empty.
 
@@ -157,7 +158,7 @@ class NewMailCode:
     after: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Notice:
     """A mail without a code, to the user's verified address as it was just now."""
 
@@ -171,7 +172,7 @@ class Notice:
     expires: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Mail:
     """A mail in the outbox.  `attempts`: tries so far, this one too.
 
@@ -196,7 +197,7 @@ class Mail:
 # --- an answer to a State -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Attempt:
     """An answer to a State, before it is looked at.
 
@@ -224,7 +225,7 @@ class Attempt:
         return digest == self.digest or digest in self.other_digests
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reserved:
     """The State was fresh and is spent now, or the same answer is being judged: go on.
 
@@ -238,7 +239,7 @@ class Reserved:
     has_suspended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AnsweredBefore:
     """The identical answer was decided already: `decision` is what `settle` was given."""
 
@@ -252,7 +253,7 @@ class Refusal(Enum):
     BARRED = auto()  # `reserve` said no: locked or suspended
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NewDevice:
     """A device to trust.  `station`: as `core.trust` spells it; `scopes`: where it is trusted, a row each.
 
@@ -269,12 +270,12 @@ class NewDevice:
     expires: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Settlement:
     """How an attempt ended, written in one transaction.
 
-    `decision`: octets to give to whoever sends the identical answer again.  `consume`: what a
-    right code uses up.  `adjust`: what becomes of the counters.  `untried`: ids of the mailed codes
+    `given`: the decision; `decision`: its octets, to give to whoever sends the identical answer again.
+    `consume`: what a right code uses up.  `adjust`: what becomes of the counters.  `untried`: ids of the mailed codes
     whose try is taken back.  `event`: the login's row; `station`: the device it was at, as `core.trust`
     spells it, empty for one that is not known.  `told`: a step that is not accepted any more
     (`Token.told_steps`).  `trust`: a device to trust from now on, in place of what was known of that
@@ -282,6 +283,7 @@ class Settlement:
     """
 
     attempt: Attempt
+    given: Accept | Reject | Challenge
     decision: bytes = field(repr=False)
     event: AuditEvent
     consume: Consumption | None = None
@@ -303,7 +305,7 @@ class Settled(Enum):
 # --- the life of a user's factors ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NewToken:
     """A TOTP token to add.  `fingerprint`: keyed digest of the seed: one seed is one token of a user.
 
@@ -322,7 +324,7 @@ class NewToken:
     other_fingerprints: tuple[bytes, ...] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NewRecoveryCode:
     """A recovery code to keep.  `code` is sealed for `recovery_codes`."""
 
@@ -330,7 +332,7 @@ class NewRecoveryCode:
     code: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Proposal:
     """An address that nobody has confirmed yet, one a user.  `code` is sealed for `address`.
 
@@ -347,7 +349,7 @@ class Proposal:
     tries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Voucher:
     """What the help desk lets a user enrol with, once; one a user.  `code` is sealed for `voucher`.
 
@@ -362,7 +364,7 @@ class Voucher:
     tries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Device:
     """A trusted device as the store has it, in one scope of those it is trusted in."""
 
@@ -377,7 +379,7 @@ class Device:
     expires: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class KnownUser:
     """One line of the list of all users.  `tokens`: confirmed ones; `last_success`: None for never."""
 
@@ -392,7 +394,7 @@ class KnownUser:
     last_success: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TokenRecord:
     """A token with its user's name, as an export has it."""
 

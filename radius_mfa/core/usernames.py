@@ -7,12 +7,13 @@ everything is kept under, so that all spellings of a name share one lock-out and
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Naming:
     """What a client's `realms` and `realm_required` say.
 
@@ -38,7 +39,7 @@ def read(octets: bytes | None) -> str | None:
         name = (octets or b"").decode()
     except UnicodeDecodeError:
         return None
-    if any(unicodedata.category(each) == "Cc" for each in name):
+    if not name.isprintable() and any(unicodedata.category(each) == "Cc" for each in name):
         return None
     return name.strip() or None
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import AuditEvent, FactorKind
+from radius_mfa.core.store import Judge
 from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
@@ -48,7 +49,8 @@ _WRITE_COUNTERS = Statement("""
 
 _SPENT = Statement("SELECT digest, decision, has_suspended FROM spent_state WHERE login = ? AND round = ?")
 _SPEND = Statement("""
-    INSERT INTO spent_state (login, round, user_id, digest, expires, has_suspended) VALUES (?, ?, ?, ?, ?, ?)
+    INSERT INTO spent_state (login, round, user_id, digest, expires, has_suspended, decision)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (login, round) DO NOTHING RETURNING 1""")
 _DECIDE = Statement("UPDATE spent_state SET decision = ? WHERE login = ? AND round = ?")
 _WRITE_LOGIN = Statement("""
@@ -104,33 +106,49 @@ def facts(user_id: str, guess: FactorKind | None = None) -> Work[Facts]:
 
 
 def spend(
-    attempt: Attempt, reserve: Callable[[Counters], Counters | None], now: float
-) -> Work[tuple[Reserved | AnsweredBefore | Refusal, bool]]:
+    attempt: Attempt, reserve: Callable[[Counters], Counters | None], judge: Judge | None, now: float
+) -> Work[tuple[Reserved | AnsweredBefore | Refusal | Settlement, bool]]:
     """What becomes of the attempt, and whether a lock or a suspension came of it, now or when it came before."""
     known = yield from facts(attempt.user_id, attempt.guess)
-    rows = yield _SPENT(attempt.login, attempt.round)
-    if rows:
-        # Whoever was first may have been cut off before it was on the disk.
-        barred = known.counters.suspended or known.counters.locked_until > now
-        return _spent_before(attempt, rows, known), barred
-    after = reserve(known.counters)
-    if after is None:
-        return Refusal.BARRED, False
     before = known.counters
-    has_suspended = after.suspended and not before.suspended
-    spent = (attempt.login, attempt.round, attempt.user_id, attempt.digest, attempt.expires, has_suspended)
-    if not (yield _SPEND(*spent)):
-        return Refusal.SPENT, False  # just now, under the name of another user, who is not waited for
+    after = reserve(before)
+    if after is None:
+        rows = yield _SPENT(attempt.login, attempt.round)
+        return _spent_before(attempt, rows, known, now) if rows else (Refusal.BARRED, False)
+    reserved = Reserved(replace(known, counters=after), has_suspended=after.suspended and not before.suspended)
+    barred = (after.locked_until, after.suspended) != (before.locked_until, before.suspended)
+    settlement = judge(reserved) if judge and not barred else None
+    decision = settlement.decision if settlement else None
+    spent = (attempt.login, attempt.round, attempt.user_id, attempt.digest, attempt.expires)
+    if not (yield _SPEND(*spent, reserved.has_suspended, decision)):
+        rows = yield _SPENT(attempt.login, attempt.round)
+        # None: just now, under the name of another user, who is not waited for.
+        return _spent_before(attempt, rows, known, now) if rows else (Refusal.SPENT, False)
+    if settlement and (yield from _written(settlement, after, now)):
+        return settlement, False
+    if settlement:  # another login has consumed the code since the facts were read
+        yield _DECIDE(None, attempt.login, attempt.round)
     if after != before:
         yield from _write_counters(attempt.user_id, after, now)
-        known = replace(known, counters=after)
-    tried: tuple[str, ...] = ()
     if attempt.guess is FactorKind.MAIL:
         tried = yield from mail.count_try(attempt.user_id, now)
         codes = yield from mail.codes(attempt.user_id)
-        known = replace(known, mail_codes=codes)
-    barred = (after.locked_until, after.suspended) != (before.locked_until, before.suspended)
-    return Reserved(known, tried, has_suspended), barred
+        reserved = replace(reserved, tried=tried, facts=replace(reserved.facts, mail_codes=codes))
+    return reserved, barred
+
+
+def _written(settlement: Settlement, reserved: Counters, now: float) -> Work[bool]:
+    """Write the end of an attempt together with its reservation; False, and nothing written, without a code."""
+    user_id, event = settlement.attempt.user_id, settlement.event
+    if settlement.consume and not (yield from _consume(user_id, settlement.consume)):
+        return False
+    counters = settlement.adjust(reserved) if settlement.adjust else reserved
+    accepted = event.time if event.decision == "accept" else None
+    yield from _write_counters(user_id, counters, now, event.username if settlement.adjust else "", accepted)
+    if told := settlement.told:
+        yield from _tell(user_id, told)
+    yield from _write_login(event, settlement.station)
+    return True
 
 
 def is_spent(login: bytes, round: int) -> Work[bool]:
@@ -138,13 +156,18 @@ def is_spent(login: bytes, round: int) -> Work[bool]:
     return bool((yield _SPENT(login, round)))
 
 
-def _spent_before(attempt: Attempt, rows: Rows, known: Facts) -> Reserved | AnsweredBefore | Refusal:
+def _spent_before(
+    attempt: Attempt, rows: Rows, known: Facts, now: float
+) -> tuple[Reserved | AnsweredBefore | Refusal, bool]:
+    """The same of a State that was spent already."""
     digest, decision, has_suspended = rows[0]
+    # Whoever was first may have been cut off before it was on the disk.
+    barred = known.counters.suspended or known.counters.locked_until > now
     if not attempt.is_digest(digest):
-        return Refusal.SPENT
+        return Refusal.SPENT, barred
     if decision is not None:
-        return AnsweredBefore(decision)
-    return Reserved(known, has_suspended=bool(has_suspended))
+        return AnsweredBefore(decision), barred
+    return Reserved(known, has_suspended=bool(has_suspended)), barred
 
 
 def settle(settlement: Settlement, now: float) -> Work[Settled | AnsweredBefore]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.ports import Clock
-from radius_mfa.core.store import Node, Resealed, SealedRow, SourceTally
+from radius_mfa.core.store import Judge, Node, Resealed, SealedRow, SourceTally
 from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
@@ -76,9 +76,13 @@ class SqlStore(ABC):
         return await self._in_time(partial(login_work.facts, user_id), None, deadline)
 
     async def spend(
-        self, attempt: Attempt, reserve: Callable[[Counters], Counters | None], deadline: float
-    ) -> Reserved | AnsweredBefore | Refusal:
-        work = partial(login_work.spend, attempt, reserve, self._clock.wall())
+        self,
+        attempt: Attempt,
+        reserve: Callable[[Counters], Counters | None],
+        deadline: float,
+        judge: Judge | None = None,
+    ) -> Reserved | AnsweredBefore | Refusal | Settlement:
+        work = partial(login_work.spend, attempt, reserve, judge, self._clock.wall())
         spent, barred = await self._in_time(work, attempt.user_id, deadline)
         if barred:
             await self._sync(deadline)

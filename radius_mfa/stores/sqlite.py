@@ -29,14 +29,15 @@ from radius_mfa.stores.sqlite_connection import (
     is_locked,
     name_of,
     path_of,
+    run,
     store_errors,
     transaction,
 )
+from radius_mfa.stores.sqlite_together import FIRST_PAUSE, LONGEST_PAUSE, Together
 from radius_mfa.stores.work import Work
 
 T = TypeVar("T")
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.016  # seconds between two tries; a transaction takes 0.0001
 _PATIENCE = 10.0  # seconds the thread waits for a lock
 _CHECKPOINT_PATIENCE = 0.05  # seconds a checkpoint may wait, and others for it
 _SYNC_TRIES = 20
@@ -53,6 +54,7 @@ class SqliteStore(SqlStore):
         self._durable = durable
         # In memory there is one connection, nothing to sync and nobody to wait for.
         self._thread = None if durable is hot else ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._together = Together(hot, name, clock, self._count)
         self._commits = 0
         self._closed = False
 
@@ -83,25 +85,21 @@ class SqliteStore(SqlStore):
     ) -> T:
         if synced:
             return await self._by(deadline, self._durably(work, alone))
-        done = await self._on_loop(partial(_do, self._hot, work, alone), deadline)
-        if alone is not None:
-            self._count_commit()
-        return done
+        if alone is None:
+            return await self._read(work, deadline)
+        return await self._together.do(work, deadline)
 
-    async def _on_loop(self, do: Callable[[], T], deadline: float) -> T:
-        """What `do` returns, tried again for as long as somebody else holds the lock.
-
-        It is one transaction and does not wait for anything, so nothing of this process comes between.
-        """
-        pause = _FIRST_PAUSE
+    async def _read(self, work: Callable[[], Work[T]], deadline: float) -> T:
+        """What the work returns, tried again for as long as somebody else holds the lock."""
+        pause = FIRST_PAUSE
         while (left := deadline - self._clock.monotonic()) > 0:
             try:
-                return do()
+                return run(self._hot, work())
             except sqlite3.Error as error:
                 if not is_locked(error):
                     raise broken(self._name, error) from error
             await asyncio.sleep(min(pause, left))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = min(2 * pause, LONGEST_PAUSE)
         raise StoreError(f"{self._name}: could not be read or written in time")
 
     async def _durably(self, work: Callable[[], Work[T]], alone: str | None) -> T:
@@ -111,7 +109,7 @@ class SqliteStore(SqlStore):
         await self._by(deadline, self._in_thread(partial(_sync, self._durable)))
 
     async def _pause(self) -> None:
-        await asyncio.sleep(2 * _LONGEST_PAUSE)  # longer than anybody's who waits for the lock
+        await asyncio.sleep(2 * LONGEST_PAUSE)  # longer than anybody's who waits for the lock
 
     async def _in_thread(self, do: Callable[[], T]) -> T:
         """What `do` returns, in the thread that may wait for locks and for the disk."""
@@ -130,9 +128,10 @@ class SqliteStore(SqlStore):
         except TimeoutError:
             raise StoreError(f"{self._name}: could not be written in time") from None
 
-    def _count_commit(self) -> None:
-        self._commits += 1
-        if self._thread and not self._closed and self._commits % _COMMITS_PER_CHECKPOINT == 0:
+    def _count(self, committed: int) -> None:
+        self._commits += committed
+        if self._thread and not self._closed and self._commits >= _COMMITS_PER_CHECKPOINT:
+            self._commits = 0
             self._thread.submit(_checkpoint, self._durable)
 
     async def close(self) -> None:
@@ -149,21 +148,9 @@ class SqliteStore(SqlStore):
 def _do(connection: sqlite3.Connection, work: Callable[[], Work[T]], alone: str | None) -> T:
     """Do the work, in a transaction unless it only reads."""
     if alone is None:
-        return _run(connection, work())
+        return run(connection, work())
     with transaction(connection):
-        return _run(connection, work())
-
-
-def _run(connection: sqlite3.Connection, work: Work[T]) -> T:
-    """Give each statement its rows; a transaction has the only lock there is, so nobody is alone otherwise."""
-    try:
-        statement, parameters = next(work)
-        while True:
-            rows = connection.execute(statement.sqlite, parameters).fetchall()
-            statement, parameters = work.send(rows)
-    except StopIteration as done:
-        result: T = done.value
-        return result
+        return run(connection, work())
 
 
 def _prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> None:
@@ -181,7 +168,7 @@ def _to_wal(connection: sqlite3.Connection) -> str:
         except sqlite3.Error as error:
             if not is_locked(error) or time.monotonic() >= end:
                 raise
-            time.sleep(_LONGEST_PAUSE)
+            time.sleep(LONGEST_PAUSE)
         else:
             return mode
 
@@ -211,7 +198,7 @@ def _sync(connection: sqlite3.Connection) -> None:
         (busy, frames, copied) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if not busy:
             break
-        time.sleep(_LONGEST_PAUSE)  # another process is at it, and may have begun before
+        time.sleep(LONGEST_PAUSE)  # another process is at it, and may have begun before
     if busy or copied < frames:
         with transaction(connection):
             connection.execute("PRAGMA user_version = 0")  # as it is; written all the same

@@ -7,9 +7,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.stores.ownership import give_to_owner_of_folder
+from radius_mfa.stores.work import Work
+
+T = TypeVar("T")
 
 MEMORY = "sqlite://"
 _FILE = "sqlite:///"  # and then an absolute path, so four slashes in all
@@ -92,3 +96,15 @@ def broken(name: str, error: sqlite3.Error) -> StoreError:
 def is_locked(error: sqlite3.Error) -> bool:
     """Whether somebody else holds the lock, so that trying again may help."""
     return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _BUSY
+
+
+def run(connection: sqlite3.Connection, work: Work[T]) -> T:
+    """Give each statement its rows; a transaction has the only lock there is, so nobody is alone otherwise."""
+    execute, send = connection.execute, work.send
+    try:
+        statement, parameters = next(work)
+        while True:
+            statement, parameters = send(execute(statement.sqlite, parameters).fetchall())
+    except StopIteration as done:
+        result: T = done.value
+        return result

@@ -104,7 +104,8 @@ def test_an_address_that_is_none_is_left_out(octets: bytes) -> None:
 
 
 def test_a_name_is_masked_until_somebody_stands_behind_it() -> None:
-    found = LOGIN.about(User("u-alice", "Alice", "dn"))
+    found = Login.of(access_request(), bytes(16))
+    found.about(User("u-alice", "Alice", "dn"))
 
     assert conclude(LOGIN, REFUSED, NOON).event.user_name == "a…(5)"
     assert conclude(found, REFUSED, NOON).event.user_name == "alice"
@@ -114,7 +115,9 @@ def test_a_name_is_masked_until_somebody_stands_behind_it() -> None:
 def test_what_a_policy_no_longer_takes_may_not_answer() -> None:
     both = frozenset({FactorKind.TOTP, FactorKind.MAIL})
     content = Content(bytes(16), NOON, 2, both, bytes(12), bytes(12), "u-alice", "staff", "ja")
-    login = LOGIN.resumed(content).under(POLICY)
+    login = Login.of(access_request(), bytes(16))
+    login.resumed(content)
+    login.under(POLICY)
 
     assert login.factors == frozenset({FactorKind.TOTP})
     assert (login.id, login.round, login.user_id, login.language) == (bytes(16), 2, "u-alice", "ja")

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 import tests
 from radius_mfa.core.guard import Counters, Guard
-from radius_mfa.core.messages import AuditEvent, FactorKind
+from radius_mfa.core.messages import Accept, AuditEvent, FactorKind
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Clock
-from radius_mfa.core.store import Store
+from radius_mfa.core.store import Judge, Store
 from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
@@ -38,6 +38,7 @@ Opened = Callable[[Clock], Store | Coroutine[Any, Any, Store]]
 
 ALICE, BOB = "u-alice", "u-bob"
 GUARD = Guard()
+GIVEN = Accept(Outcome.ACCEPTED)
 SOON = 10.0  # seconds a store may take when nothing is in its way
 TOP = Path(tests.__file__).parents[1]
 PATIENCE = 60.0  # seconds for another process; a loaded machine may take its time
@@ -84,7 +85,7 @@ def settlement(
     octets: bytes = b"the decision",
     **about: Any,
 ) -> Settlement:
-    return Settlement(of, octets, event(of.user_id, **about), consume, adjust)
+    return Settlement(of, GIVEN, octets, event(of.user_id, **about), consume, adjust)
 
 
 def new_token(number: int = 1, *, user_id: str = ALICE, confirmed: bool = True, **differently: Any) -> NewToken:
@@ -133,8 +134,10 @@ class Asked:
         (token,) = self.facts(user_id).tokens
         return token.last_step
 
-    def spend(self, of: Attempt, rule: Rule = count) -> Reserved | AnsweredBefore | Refusal:
-        return self.run(self.store.spend(of, rule, self.soon()))
+    def spend(
+        self, of: Attempt, rule: Rule = count, judge: Judge | None = None
+    ) -> Reserved | AnsweredBefore | Refusal | Settlement:
+        return self.run(self.store.spend(of, rule, self.soon(), judge))
 
     def settle(self, what: Settlement) -> Settled | AnsweredBefore:
         return self.run(self.store.settle(what, self.soon()))
