@@ -13,6 +13,7 @@ from ssl import SSLContext
 import structlog
 
 from radius_mfa.assembly.backends import Backends, Shields, TellWrong, backends_of, open_directory
+from radius_mfa.assembly.collector import spare_the_collector
 from radius_mfa.assembly.expected import expect
 from radius_mfa.assembly.footing import GRACE, Footing
 from radius_mfa.assembly.listening import Opened, context_of, kind_of
@@ -137,6 +138,7 @@ class Answering:
         tasks.begin(self.source_keeper.keep())
         tasks.begin(self._lookout.keep_looking())
         self._show(loaded.configuration)
+        spare_the_collector()
 
     async def prepare(self, loaded: Loaded) -> Prepared:
         """What would answer under another configuration.  Raises as `start` does; nothing has changed then."""
@@ -154,6 +156,7 @@ class Answering:
             self._expect(loaded.configuration)
             self._footing.health.failed(DIRECTORY)  # perhaps another one: to be looked at soon
             self._finish(before)
+            spare_the_collector()
 
         return Prepared(commit, working.finish)
 

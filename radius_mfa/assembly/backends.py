@@ -34,18 +34,14 @@ from radius_mfa.stores.sqlite import SqliteStore
 class SystemClock:
     """The machine's clocks; the event loop counts by the same monotonic one."""
 
-    def wall(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+    wall = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
 
 
 class SystemEntropy:
     """The operating system's randomness."""
 
-    def octets(self, count: int) -> bytes:
-        return os.urandom(count)
+    octets = staticmethod(os.urandom)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ the seal takes 33 of them, and what is here is packed for the rest:
 
     octets  what
     1       kind of content, 1: a login
-    16      login id, random; the same in every round, since (id, round) is what is spent
+    16      login id, the same in every round, since (id, round) is what is spent: milliseconds since 1970 in
+            6 octets, so that what is spent at one time lies together in the store, and 10 random ones
     6       when it expires, milliseconds since 1970
     1       round: how many answers this State's answer makes
     1       factors that may answer, a bit each
@@ -26,13 +27,19 @@ from functools import lru_cache
 
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.ports import Entropy
 from radius_mfa.core.record import record
 
 LONGEST = 253 - 33
 _KIND = 1
 _FIXED = 50
+_LANGUAGE = re.compile(r"\s*([A-Za-z]{2,8})(?![A-Za-z])")
 _MAILS, MOST_MAILS = 1, 3  # where the flags have their number, and the largest
+_KIND_OCTET = bytes((_KIND,))
 _KINDS = tuple(FactorKind)
+_ALL_BITS = (1 << len(_KINDS)) - 1
+_FACTORS = [frozenset(kind for bit, kind in enumerate(_KINDS) if bits >> bit & 1) for bits in range(_ALL_BITS + 1)]
+_BITS = {factors: bits for bits, factors in enumerate(_FACTORS)}
 
 
 @record(frozen=True, slots=True)
@@ -56,6 +63,11 @@ class Content:
     mails: int = 0
 
 
+def new_login_id(now: float, entropy: Entropy) -> bytes:
+    """The id of a login that begins at `now`, wall seconds."""
+    return round(now * 1000).to_bytes(6, "big") + entropy.octets(10)
+
+
 @lru_cache(maxsize=4096)
 def client_digest(name: str) -> bytes:
     """What a State says of the client it was issued to."""
@@ -72,29 +84,32 @@ def name_digest(user_name: bytes) -> bytes:
 
 def primary_language(tag: str) -> str:
     """The language of `preferredLanguage` (RFC 2798 §2.7) without region or quality: `ja-JP;q=1` is `ja`."""
-    found = re.match(r"\s*([A-Za-z]{2,8})(?![A-Za-z])", tag)
+    found = _LANGUAGE.match(tag) if tag else None
     return found[1].lower() if found else ""
 
 
 def pack(content: Content) -> bytes:
     """The octets of a State before it is sealed, at most `LONGEST`; values that do not fit are left out."""
-    flat = [text for pair in content.values for text in pair]
     names = _strings((content.user_id, content.policy, content.language))
-    values = b"" if any(len(text.encode()) > 255 for text in flat) else _strings(flat)
-    left_out = bool(flat) and (not values or _FIXED + len(names) + len(values) > LONGEST)
-    factors = sum(1 << _KINDS.index(kind) for kind in content.factors)
     return b"".join(
         (
-            bytes((_KIND,)),
+            _KIND_OCTET,
             content.login,
             round(content.expires * 1000).to_bytes(6, "big"),
-            bytes((content.round, factors, content.mails << _MAILS)),
+            bytes((content.round, _BITS[content.factors], content.mails << _MAILS)),
             content.client,
             content.name,
             names,
-            b"" if left_out else values,
+            _packed(content.values, LONGEST - _FIXED - len(names)) if content.values else b"",
         )
     )
+
+
+def _packed(values: tuple[tuple[str, str], ...], room: int) -> bytes:
+    """The pairs, or nothing where they do not all fit."""
+    flat = [text for pair in values for text in pair]
+    packed = b"" if any(len(text.encode()) > 255 for text in flat) else _strings(flat)
+    return packed if len(packed) <= room else b""
 
 
 def unpack(octets: bytes) -> Content | None:
@@ -108,7 +123,7 @@ def unpack(octets: bytes) -> Content | None:
         login=octets[1:17],
         expires=int.from_bytes(octets[17:23], "big") / 1000,
         round=octets[23],
-        factors=frozenset(kind for bit, kind in enumerate(_KINDS) if octets[24] >> bit & 1),
+        factors=_FACTORS[octets[24] & _ALL_BITS],
         client=octets[26:38],
         name=octets[38:50],
         user_id=texts[0],
@@ -134,7 +149,12 @@ def refusal(content: Content, client: str, user_name: bytes, now: float) -> Outc
 
 
 def _strings(texts: Iterable[str]) -> bytes:
-    return b"".join(bytes((len(octets),)) + octets for octets in (text.encode() for text in texts))
+    packed = bytearray()
+    for text in texts:
+        octets = text.encode()
+        packed.append(len(octets))
+        packed += octets
+    return bytes(packed)
 
 
 def _texts(octets: bytes) -> list[str] | None:

@@ -131,7 +131,7 @@ class Conversation:
 
     async def answer(self, request: AccessRequest, deadline: float) -> Conclusion:
         """The decision on one Access-Request, by `deadline` (monotonic seconds)."""
-        login = Login.of(request, self._entropy.octets(16))
+        login = Login.of(request, challenge.new_login_id(self._clock.wall(), self._entropy))
         states = request.all(Attribute.STATE)
         try:
             if not states:
@@ -194,7 +194,8 @@ class Conversation:
             let_in = None if facts.required else policy.lets_in_unenrolled(self._clock.wall())
             return self._accept_without(login, let_in) if let_in else self._refuse(login, Outcome.UNENROLLED)
         # With a code in the line or without: a VPN that negotiates its keys anew sends the line it was given.
-        if not isinstance(answer, MailAsked) and await self._trusted.knows(login, deadline):
+        trusts = policy.trust_device and not isinstance(answer, MailAsked)
+        if trusts and await self._trusted.knows(login, deadline):
             return self._accept_without(login, Outcome.ACCEPTED_BY_DEVICE)
         barred = self._guard.barred(facts.counters, self._clock.wall(), login.factors)
         if barred:

@@ -6,7 +6,7 @@ the store must not go on with somebody's login.
 
 from __future__ import annotations
 
-import json
+from struct import Struct
 
 from radius_mfa.core.messages import Accept, Challenge, Decision, Message, Reject, ReplyAttribute
 from radius_mfa.core.outcomes import Outcome
@@ -14,6 +14,8 @@ from radius_mfa.core.ports import Sealer
 from radius_mfa.core.stored import Attempt
 
 _PURPOSE = "decision"
+_ACCEPT, _REJECT, _CHALLENGE = 1, 2, 3
+_HEAD = Struct(">Bd")
 
 
 def seal(decision: Accept | Reject | Challenge, now: float, attempt: Attempt, sealer: Sealer) -> bytes:
@@ -26,32 +28,48 @@ def given_before(sealed: bytes, attempt: Attempt, sealer: Sealer, now: float) ->
     packed = sealer.open(_PURPOSE, sealed, *attempt.name)
     if packed is None:
         return None
-    decision, at = unpack(packed)
+    try:
+        decision, at = unpack(packed)
+    except ValueError:  # of another release, which is being replaced
+        return None
     in_time = abs(now - at) < attempt.window  # the clock may have been set back
     return decision if in_time else None
 
 
 def pack(decision: Accept | Reject | Challenge, now: float) -> bytes:
-    """The octets of a decision made at `now`, wall seconds.  A Discard is none: the answer may be tried again."""
-    held: dict[str, object] = {"at": now, "outcome": decision.outcome}
+    """The octets of a decision made at `now`, wall seconds.  A Discard is none: the answer may be tried again.
+
+    The number of its kind, the time, and texts, each with its length before it.
+    """
     if isinstance(decision, Accept):
-        held["attributes"] = [[each.name, each.value] for each in decision.attributes]
+        kind, texts = _ACCEPT, [text for each in decision.attributes for text in (each.name, each.value)]
     else:
         message = decision.message
-        held["message"] = [message.key, message.language, message.parameters]
-    if isinstance(decision, Challenge):
-        held["state"] = decision.state.hex()
-    return json.dumps(held, separators=(",", ":")).encode()
+        kind = _REJECT
+        texts = [message.key, message.language, *(text for pair in message.parameters for text in pair)]
+        if isinstance(decision, Challenge):
+            kind = _CHALLENGE
+            texts.append(decision.state.hex())
+    packed = [_HEAD.pack(kind, now)]
+    for text in (decision.outcome, *texts):
+        octets = text.encode()
+        packed += (len(octets).to_bytes(2, "big"), octets)
+    return b"".join(packed)
 
 
 def unpack(octets: bytes) -> tuple[Decision, float]:
-    """The decision that `pack` was given, and when it was made."""
-    held = json.loads(octets)
-    outcome, at = Outcome(held["outcome"]), float(held["at"])
-    if "attributes" in held:
-        return Accept(outcome, tuple(ReplyAttribute(*each) for each in held["attributes"])), at
-    key, language, parameters = held["message"]
-    message = Message(key, language, tuple((name, value) for name, value in parameters))
-    if "state" in held:
-        return Challenge(outcome, bytes.fromhex(held["state"]), message), at
-    return Reject(outcome, message), at
+    """The decision that `pack` was given, and when it was made.  Raises ValueError for anything else."""
+    if len(octets) < _HEAD.size or octets[0] not in (_ACCEPT, _REJECT, _CHALLENGE):
+        raise ValueError("no decision")
+    kind, now = _HEAD.unpack_from(octets)
+    texts, at = [], _HEAD.size
+    while at < len(octets):
+        end = at + 2 + int.from_bytes(octets[at : at + 2], "big")
+        texts.append(octets[at + 2 : end].decode())
+        at = end
+    outcome = Outcome(texts[0])
+    if kind == _ACCEPT:
+        return Accept(outcome, tuple(map(ReplyAttribute, texts[1::2], texts[2::2]))), now
+    state = texts.pop() if kind == _CHALLENGE else ""
+    message = Message(texts[1], texts[2], tuple(zip(texts[3::2], texts[4::2], strict=True)))
+    return Challenge(outcome, bytes.fromhex(state), message) if state else Reject(outcome, message), now

@@ -212,11 +212,11 @@ def conclude(login: Login, decision: Decision, now: float, detail: str = "") -> 
         detail = f"{other_method(request)} came, and only PAP is served: {request.nas.profile.towards_pap}"
     address = request.first(Attribute.NAS_IP_ADDRESS) or b""
     event = AuditEvent(
-        time=now,
-        outcome=decision.outcome,
-        decision=_DECISIONS[type(decision)],
-        client=request.nas.name,
-        source=request.source,
+        now,
+        decision.outcome,
+        _DECISIONS[type(decision)],
+        request.nas.name,
+        request.source,
         user_name=login.typed if login.user_id else masked(login.typed),
         user_id=login.user_id,
         username=login.username,
@@ -226,7 +226,7 @@ def conclude(login: Login, decision: Decision, now: float, detail: str = "") -> 
         factor=login.factor,
         station=shown(stations.said_of(request)),
         called_station=shown(request.first(Attribute.CALLED_STATION_ID)),
-        nas_address=".".join(map(str, address)) if len(address) == 4 else "",
+        nas_address="{}.{}.{}.{}".format(*address) if len(address) == 4 else "",
         nas_identifier=shown(request.first(Attribute.NAS_IDENTIFIER)),
         detail=detail,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from radius_mfa.core.outcomes import Outcome
@@ -247,7 +247,7 @@ class Discard:
 Decision = Accept | Reject | Challenge | Discard
 
 
-@record(frozen=True, slots=True)
+@dataclass(slots=True)
 class AuditEvent:
     """What one request came to, as the audit file has it; the store's login row is a part of it.
 

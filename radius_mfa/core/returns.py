@@ -162,6 +162,8 @@ class Returns:
 
     def known_of(self, user: User) -> Values:
         """All that it takes of this user."""
+        if not (self.entry_attributes or self.groups):
+            return ()
         pairs: list[tuple[str, str]] = []
         for name in sorted(self.entry_attributes):
             values = (value for value in user.attributes.get(name, ()) if value)
@@ -172,6 +174,8 @@ class Returns:
 
     def is_known_by(self, values: Values) -> bool:
         """Whether that is all it takes: a policy may ask for more since round one."""
+        if not (self.entry_attributes or self.groups):
+            return True
         names = {name for name, _ in values}
         return self.entry_attributes <= names and (not self.groups or ("", self._all_groups) in values)
 

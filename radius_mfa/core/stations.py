@@ -23,8 +23,13 @@ def device_of(request: AccessRequest) -> IPv4Address | IPv6Address | str | None:
 
 def said_of(request: AccessRequest) -> bytes | None:
     """What the attribute that the profile names says of the device; where there is none, Calling-Station-Id."""
-    found = request.values(*request.nas.profile.station)
-    return found[0] if found else request.first(Attribute.CALLING_STATION_ID)
+    vendor, number = request.nas.profile.station
+    if vendor:
+        found = request.vendor(vendor, number)
+        said = found[0] if found else None
+    else:
+        said = request.first(number)
+    return request.first(Attribute.CALLING_STATION_ID) if said is None else said
 
 
 def read(said: bytes | None) -> IPv4Address | IPv6Address | str | None:

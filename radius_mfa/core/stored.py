@@ -275,8 +275,8 @@ class Settlement:
     """How an attempt ended, written in one transaction.
 
     `given`: the decision; `decision`: its octets, to give to whoever sends the identical answer again.
-    `consume`: what a right code uses up.  `adjust`: what becomes of the counters.  `untried`: ids of the mailed codes
-    whose try is taken back.  `event`: the login's row; `station`: the device it was at, as `core.trust`
+    `consume`: what a right code uses up.  `adjust`: what becomes of the counters.  `untried`: ids of the mailed
+    codes whose try is taken back.  `event`: the login's row; `station`: the device it was at, as `core.trust`
     spells it, empty for one that is not known.  `told`: a step that is not accepted any more
     (`Token.told_steps`).  `trust`: a device to trust from now on, in place of what was known of that
     station.  `notice`: a mail to the user.

@@ -27,6 +27,8 @@ _BROADCAST = ip_address("255.255.255.255")
 
 def station_of(request: AccessRequest) -> str | None:
     """The device the request comes from, `mac:…` or `ip:…` in one spelling; None for what cannot be trusted."""
+    if request.nas.station == "none":
+        return None
     device = stations.device_of(request)
     match request.nas.station:
         case "mac" if isinstance(device, str) and _is_one_device(device, request):

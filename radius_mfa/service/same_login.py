@@ -49,8 +49,9 @@ class SameLogin:
         """`is_open`: whether a State was answered nowhere yet."""
         self._clock = clock
         self._is_open = is_open
-        self._key = entropy.octets(32)
-        self._running: dict[bytes, asyncio.Future[Reply | None]] = {}
+        self._keyed = hashlib.blake2b(key=entropy.octets(32), digest_size=16)
+        # None as long as nobody has joined.
+        self._running: dict[bytes, asyncio.Future[Reply | None] | None] = {}
         self._answered: OrderedDict[bytes, _Answered] = OrderedDict()
         self._by_state: dict[bytes, bytes] = {}
         self._room = Room(_MOST, shared=True)
@@ -60,10 +61,9 @@ class SameLogin:
         if not request.has_any(_TOLD_APART_BY):
             return await decide()
         key = self._digest(request)
-        running = self._running.get(key)
-        if running is not None:
-            return await asyncio.shield(running)
-        self._running[key] = outcome = asyncio.get_running_loop().create_future()
+        if key in self._running:
+            return await self._join(key)
+        self._running[key] = None
         reply = None
         try:
             reply = self._known(request, key)
@@ -72,9 +72,17 @@ class SameLogin:
                 reply = await decide()
                 self._remember(request, key, reply)
         finally:
-            del self._running[key]
-            outcome.set_result(reply)
+            joined = self._running.pop(key)
+            if joined is not None:
+                joined.set_result(reply)
         return reply
+
+    async def _join(self, key: bytes) -> Reply | None:
+        """What the one that is being decided comes to."""
+        outcome = self._running[key]
+        if outcome is None:
+            outcome = self._running[key] = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(outcome)
 
     def _known(self, request: AccessRequest, key: bytes) -> Reply | None:
         state = request.first(Attribute.STATE)
@@ -126,7 +134,7 @@ class SameLogin:
 
     def _digest(self, request: AccessRequest) -> bytes:
         """What makes two requests the same login: all they say but what differs from one sending to the next."""
-        digest = hashlib.blake2b(key=self._key, digest_size=16)
+        digest = self._keyed.copy()
         said = [value for value in request.attributes if value[0] not in DIFFERS]
         digest.update(repr((request.nas.name, request.password, said)).encode())
         return digest.digest()

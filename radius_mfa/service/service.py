@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 
@@ -99,19 +98,19 @@ class Service:
             conclusion = await self._conversation.answer(request, deadline)
         except Exception as broken:  # a mistake of ours must end in a refusal and in the log
             conclusion = self._internal_error(request, broken)
+        event = conclusion.event
         took = self._clock.monotonic() - request.arrived
-        event = replace(conclusion.event, duration=round(took, 6))
+        event.duration = round(took, 6)
         self._audit(event)
-        self._say_what_is_wrong(event)
-        labels = {"client": event.client, "decision": event.decision, "outcome": event.outcome.value}
-        self._meter.count("decisions", **labels, factor=event.factor)
-        self._meter.observe("decision", took, client=event.client)
+        if event.outcome in _SAID:
+            self._say_what_is_wrong(event)
+        client, decision, outcome = event.client, event.decision, event.outcome.value
+        self._meter.count("decisions", client=client, decision=decision, outcome=outcome, factor=event.factor)
+        self._meter.observe("decision", took, client=client)
         return self._reply(conclusion.decision, request.nas.profile)
 
     def _say_what_is_wrong(self, event: AuditEvent) -> None:
         """In the log as well, once a minute and client."""
-        if event.outcome not in _SAID:
-            return
         if self._lines.may_say((event.outcome, event.client), self._clock.monotonic()):
             log.error(event.outcome.value, detail=event.detail or _SAID[event.outcome], client=event.client)
 

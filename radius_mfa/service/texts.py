@@ -9,6 +9,7 @@ from radius_mfa.core.messages import FALLBACK, Message
 # Language, then key, then text.
 _Languages = Mapping[str, Mapping[str, str]]
 _NONE: Mapping[str, str] = {}
+_MOST_KNOWN = 4096  # texts without parameters, put together
 
 
 class Texts:
@@ -31,6 +32,7 @@ class Texts:
         self._contact = contact
         self._password_url = password_url
         self._profiles = profiles or {}
+        self._known: dict[tuple[str, str, str], str] = {}  # what has no parameters, by key, language, profile
 
     def words(self, message: Message, profile: str = "") -> str:
         """The text of `message`, on a gateway of that profile.
@@ -38,6 +40,16 @@ class Texts:
         A text in the user's own language comes before an English one, and in each language the profile's
         before the one for all: better understood than worded for the gateway.
         """
+        if message.parameters:
+            return self._worded(message, profile)
+        known = self._known.get((message.key, message.language, profile))
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:  # as many languages as people have made up
+                self._known.clear()
+            known = self._known[message.key, message.language, profile] = self._worded(message, profile)
+        return known
+
+    def _worded(self, message: Message, profile: str) -> str:
         text = self._text(message.language, message.key, profile)
         change = ""
         if self._password_url and "{change_password}" in text:

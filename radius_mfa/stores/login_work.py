@@ -32,10 +32,10 @@ _FACTS = Statement(f"""
     SELECT c.failures, c.since_success, c.locks, c.locked_until, c.suspended,
            c.username, c.required, m.address,
            (SELECT count(*) FROM recovery_code r WHERE r.user_id = c.user_id AND NOT r.used),
-           {TOKEN}
+           {TOKEN}, t.created
     FROM user_counters c LEFT JOIN mail_address m ON m.user_id = c.user_id
         LEFT JOIN totp_token t ON t.user_id = c.user_id
-    WHERE c.user_id = ? ORDER BY t.created, t.id""")
+    WHERE c.user_id = ?""")
 _COUNTERS = Statement(f"SELECT {COUNTERS} FROM user_counters WHERE user_id = ?")
 _WRITE_COUNTERS = Statement("""
     INSERT INTO user_counters
@@ -89,8 +89,10 @@ def facts(user_id: str, guess: FactorKind | None = None) -> Work[Facts]:
     rows = yield _FACTS(user_id)
     if not rows:
         return Facts(user_id, Counters())
+    if len(rows) > 1:
+        rows = sorted(rows, key=lambda row: (row[17], row[9]))  # in the order they were added
     # A user without a token is one row of which the token's part is NULL.
-    tokens = tuple(token(row[9:]) for row in rows if row[9] is not None)
+    tokens = tuple([token(row[9:17]) for row in rows if row[9] is not None])
     username, required, address, left = rows[0][5:9]
     codes = (yield from mail.codes(user_id)) if address else ()
     recovery: tuple[RecoveryCode, ...] = ()
