@@ -13,8 +13,8 @@ COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov-branch --cov-fail-un
 # `make test ARGS='-k conversation'` runs a part, and asks for no coverage.  Three processes are for two cores, since
 # many tests wait for what they have started.
 test:
-	@.ci/packages slapd ldap-utils freeradius freeradius-utils freeradius-common radsecproxy faketime postgresql \
-	    samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper \
+	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils freeradius-common radsecproxy \
+	    faketime postgresql samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper \
 	    openvpn openvpn-auth-radius
 	@.ci/venv test
 	.venv/bin/ruff check
@@ -22,8 +22,9 @@ test:
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -n 3 $(or $(ARGS),$(COVERED))
 
+# Beside FreeRADIUS; with ARGS=quick in less than a minute.  ARGS=flat, workers, policies: docs/performance.md.
 bench:
-	@.ci/packages slapd ldap-utils postgresql
+	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils postgresql
 	@.ci/venv test
 	@.venv/bin/python -m bench $(ARGS)
 

@@ -1,1 +1,1 @@
-"""The benchmark: `make bench`.  A real OpenLDAP, the server as it is run, and a load of complete logins."""
+"""The benchmark: `make bench`.  A real OpenLDAP, our server as it is run, FreeRADIUS, a load of whole logins."""

@@ -1,6 +1,7 @@
-"""`python -m bench [quick] [--ldaps] [--postgresql] [--json FILE]`: measure, print, fail if any login failed.
+"""`python -m bench [quick]`: ours beside FreeRADIUS, and what a login costs ours by step.
 
-`python -m bench workers`: one worker beside two, in turn; `policies`: 5 policies beside 500.
+`flat [quick]`: ours with few and with many users, clients, policies and open challenges; and the two stores.
+`workers`, `policies`: one worker beside two, 5 policies beside 500.  Ends with 1 if any login failed.
 """
 
 from __future__ import annotations
@@ -8,124 +9,94 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import median
+from typing import Any
 
-from bench.beside import beside
-from bench.beside import lines as lines_beside
-from bench.budget import workbench
-from bench.load import Load
-from bench.policies import deciding
-from bench.report import REST, Report, Run, budget_line, lines, report_of
-from bench.rig import SECRET, Rig, cpu, resident, rig
-from radius_mfa.cli.common import run as run_on_loop
+from bench import plot
+from bench.directory import slapd
+from bench.machine import this_machine
+from bench.pairs import POLICIES, WORKERS, Beside, Compared, Pair, compare, flat, users_of
+from bench.report import lines
+from bench.side_by_side import FULL, QUICK, measure
 
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """`runs` of so many `logins`, each followed by `pieces` logins taken apart; `starts` of the server."""
-
-    runs: int
-    logins: int
-    pieces: int
-    starts: int
-
-    @property
-    def users(self) -> int:
-        """Everybody logs in once: no code is good for a second time."""
-        return self.runs * (self.logins + self.pieces)
-
-
-FULL = Scale(runs=10, logins=1000, pieces=500, starts=5)
-# What two servers may differ in, and by how many.
-_BESIDE = {"workers": (1, 2), "policies": (5, 500)}
-QUICK = Scale(runs=6, logins=250, pieces=125, starts=5)
-
-
-def measure(scale: Scale, *, ldaps: bool = False, postgresql: bool = False) -> Report:
-    """Start everything, load it, take it apart, stop it."""
-    with rig(scale.users, scale.starts, ldaps=ldaps, postgresql=postgresql) as it:
-        at_start = resident(it.server)
-        runs = run_on_loop(_runs(it, scale))
-        return report_of(it, at_start, runs, scale.users)
-
-
-async def _runs(it: Rig, scale: Scale) -> list[Run]:
-    """Server and budget in turn, so that both see the same of what else the machine does."""
-    runs = []
-    async with workbench(it.config) as bench:
-        for first in range(0, scale.users, scale.logins + scale.pieces):
-            then = first + scale.logins
-            before = cpu(it.server), cpu(it.directory)
-            figures = Load(it.port, SECRET, range(first, then)).run()
-            server = (cpu(it.server) - before[0]) / scale.logins * 1e6
-            directory = (cpu(it.directory) - before[1]) / scale.logins * 1e6
-            memory = resident(it.server)
-            runs.append(
-                Run(figures, server, directory, memory, await bench.measure(range(then, then + scale.pieces)))
-            )
-    return runs
-
-
-def compare(what: str, numbers: tuple[int, int], scale: Scale, *, postgresql: bool) -> int:
-    """So many `workers` or `policies` beside as many others; 0 when every login was accepted."""
-    users, more = scale.runs * scale.logins, scale.pieces
-    fewest, most = numbers
-    with (
-        _differing(what, fewest, users + more, postgresql=postgresql) as one,
-        _differing(what, most, users + more, postgresql=postgresql) as other,
-    ):
-        loads = list(beside([(fewest, one), (most, other)], scale.runs, scale.logins))
-        steps = {
-            of: run_on_loop(_apart(it, range(users, users + more))) for of, it in ((fewest, one), (most, other))
-        }
-        alone = {of: deciding(it.config) for of, it in ((fewest, one), (most, other))}
-    for line in lines_beside(what, loads):
-        print(line)
-    for of, (found, looked_through) in alone.items() if what == "policies" else ():
-        print(f"  of {of}: {found:.1f} µs until the policy is found, {looked_through:.0f} by looking at each")
-    for of, cost in steps.items():
-        whole = median(each.cpu for each in loads if each.of == of)
-        print(budget_line({**cost, REST: whole - sum(cost.values())}))
-    return 1 if any(each.failed for each in loads) else 0
-
-
-def _differing(what: str, of: int, users: int, *, postgresql: bool) -> AbstractContextManager[Rig]:
-    if what == "workers":
-        return rig(users, 1, postgresql=postgresql, workers=of)
-    return rig(users, 1, postgresql=postgresql, policies=of)
-
-
-async def _apart(it: Rig, users: range) -> dict[str, float]:
-    """Logins of these users taken apart: CPU µs a login by step."""
-    async with workbench(it.config) as bench:
-        return await bench.measure(users)
+_PAIRS: Mapping[str, Pair] = {"workers": WORKERS, "policies": POLICIES}
 
 
 def main() -> int:
     """0 when every login was accepted."""
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("scale", nargs="?", choices=["full", "quick", *_BESIDE], default="full")
-    parser.add_argument("--runs", type=int, help="loads, with other users each")
-    parser.add_argument("--logins", type=int, help="logins in each of them")
-    parser.add_argument("--starts", type=int, help="starts of the server that are timed")
-    parser.add_argument("--ldaps", action="store_true", help="speak TLS to the directory")
-    parser.add_argument("--postgresql", action="store_true", help="keep the state in PostgreSQL")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    asked = parser.parse_args()
+    asked = _asked()
     given = {name: value for name in ("runs", "logins", "starts") if (value := getattr(asked, name)) is not None}
-    if asked.scale in _BESIDE:
-        large = replace(QUICK, **{"logins": 1000, **given})
-        return compare(asked.scale, _BESIDE[asked.scale], large, postgresql=asked.postgresql)
-    scale = replace(QUICK if asked.scale == "quick" else FULL, **given)
+    if asked.what in ("full", "quick"):
+        return _beside_freeradius(asked, given)
+    given.pop("starts", None)
+    if asked.what == "flat":
+        scale = replace(Beside(logins=200) if asked.quick else Beside(), **given)
+        return _pairs(_chosen(flat(quick=asked.quick), asked.only), scale, asked)
+    pair = _PAIRS[asked.what]
+    if asked.postgresql:
+        few, many = (replace(site, postgresql=True) for site in pair.sites)
+        pair = replace(pair, sites=(few, many))
+    return _pairs([pair], replace(Beside(pieces=125), **given), asked)
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="?", choices=["full", "quick", "flat", *_PAIRS], default="full")
+    parser.add_argument("quick", nargs="?", choices=["quick"], help="after flat: less of everything")
+    parser.add_argument("--runs", type=int, help="loads at each, with other users each")
+    parser.add_argument("--logins", type=int, help="logins in each of them")
+    parser.add_argument("--starts", type=int, help="starts of the servers that are timed")
+    parser.add_argument("--only", nargs="+", metavar="WHAT", help="of flat: users, clients, policies, …")
+    parser.add_argument("--ldaps", action="store_true", help="speak TLS to the directory")
+    parser.add_argument("--postgresql", action="store_true", help="keep our state in PostgreSQL")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them there (SVG)")
+    return parser.parse_args()
+
+
+def _beside_freeradius(asked: argparse.Namespace, given: Mapping[str, int]) -> int:
+    scale = replace(QUICK if asked.what == "quick" else FULL, **given)
     report = measure(scale, ldaps=asked.ldaps, postgresql=asked.postgresql)
     for line in lines(report):
         print(line)
+    _write(asked, asdict(report), plot.of_report(report))
+    return 0 if report.is_whole else 1
+
+
+def _chosen(pairs: Sequence[Pair], only: Sequence[str] | None) -> list[Pair]:
+    unknown = set(only or ()) - {pair.what for pair in pairs}
+    if unknown:
+        sys.exit(
+            f"bench: there is no {', '.join(sorted(unknown))}; there is {', '.join(pair.what for pair in pairs)}"
+        )
+    return [pair for pair in pairs if only is None or pair.what in only]
+
+
+def _pairs(pairs: Sequence[Pair], scale: Beside, asked: argparse.Namespace) -> int:
+    machine = this_machine()
+    print(f"machine: {machine}; {scale.runs} runs of {scale.logins} logins at each, in turn", flush=True)
+    found: list[Compared] = []
+    with slapd(max(users_of(pair, scale) for pair in pairs), ldaps=asked.ldaps) as directory:
+        for pair in pairs:
+            for each in compare(pair, scale, directory):
+                if isinstance(each, Compared):
+                    found.append(each)
+                else:
+                    print(each, flush=True)
+    figures = {"machine": asdict(machine), **asdict(scale), "pairs": [asdict(each) for each in found]}
+    _write(asked, figures, plot.of_pairs(found))
+    return 0 if all(each.is_whole for each in found) else 1
+
+
+def _write(asked: argparse.Namespace, figures: dict[str, Any], drawn: str) -> None:
     if asked.json is not None:
-        asked.json.write_text(json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n")
-    return 0 if report.accepted == report.logins else 1
+        asked.json.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    if asked.plot is not None:
+        asked.plot.write_text(drawn)
 
 
 if __name__ == "__main__":

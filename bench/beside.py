@@ -1,7 +1,7 @@
-"""Two servers beside each other: the same load at both, in turn, and who used the cores meanwhile.
+"""Servers beside each other: the same load at each of them, in turn, and who used the cores meanwhile.
 
-On a machine whose cores the server shares with its directory and with the load, two workers are not twice one:
-what counts is what they leave idle.
+On a machine whose cores the server shares with its directory and with the load, what counts is what it leaves
+idle.  What else the machine does, it does to both.
 """
 
 from __future__ import annotations
@@ -10,71 +10,99 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
 
-from bench.load import Load
-from bench.rig import SECRET, Rig, busy, cpu
+from bench.load import PERIOD, Figures, Load
+from bench.rig import SECRET, busy, cpu, resident
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
-    """What one load came to: logins a second, CPU µs a login of the server, and shares of all cores.
+class Server:
+    """One of those that are compared: its process, its port, its directory's process."""
 
-    `of`: how many workers the server has, or policies.
+    name: str
+    pid: int
+    port: int
+    directory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Of one round, in milliseconds."""
+
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one load came to.
+
+    `cpu`, `slapd`: their CPU µs a login.  `memory`: the server's, after it, in MB (10⁶ octets).  `shares`: of all
+    cores, meanwhile.
     """
 
-    of: int
     accepted: int
-    failed: int
+    failures: dict[str, int]
+    resent: int
     per_second: float
+    round_one: Latency
+    round_two: Latency
     cpu: float
+    slapd: float
+    memory: float
     shares: dict[str, float]
 
 
-def load(it: Rig, of: int, users: range) -> Used:
+def load(it: Server, users: range) -> Run:
     """One login of each of these users."""
-    before, began = (busy(), cpu(it.server), cpu(it.directory), time.process_time()), time.perf_counter()
+    before, began = _used(it), time.perf_counter()
     figures = Load(it.port, SECRET, users).run()
     seconds = time.perf_counter() - began
-    after = busy(), cpu(it.server), cpu(it.directory), time.process_time()
-    everything, server, directory, ourselves = (now - then for now, then in zip(after, before, strict=True))
+    everything, server, directory, ourselves = (now - then for now, then in zip(_used(it), before, strict=True))
     cores = seconds * (os.cpu_count() or 1)
     named = {"server": server, "slapd": directory, "load": ourselves}
     shares = {**named, "others": max(everything - sum(named.values()), 0.0)}
-    return Used(
-        of,
-        figures.accepted,
-        figures.failures.total(),
-        figures.accepted / figures.seconds,
-        server / len(users) * 1e6,
-        {name: seconds / cores for name, seconds in shares.items()},
+    return Run(
+        accepted=figures.accepted,
+        failures=dict(figures.failures),
+        resent=figures.resent,
+        per_second=figures.accepted / figures.seconds,
+        round_one=_latency(figures, 1),
+        round_two=_latency(figures, 2),
+        cpu=server / len(users) * 1e6,
+        slapd=directory / len(users) * 1e6,
+        memory=resident(it.pid),
+        shares={name: used / cores for name, used in shares.items()},
     )
 
 
-def beside(rigs: Sequence[tuple[int, Rig]], runs: int, logins: int) -> Iterator[Used]:
-    """So many loads at each, in turn."""
-    for run in range(runs):
-        for of, it in rigs:
-            yield load(it, of, range(run * logins, (run + 1) * logins))
+def _used(it: Server) -> tuple[float, float, float, float]:
+    """CPU seconds so far: of everything, the server, the directory, and the load itself."""
+    return busy(), cpu(it.pid), cpu(it.directory), time.process_time()
 
 
-def lines(what: str, loads: Sequence[Used]) -> Iterator[str]:
-    """The figures for people: medians over the loads, the slowest and the fastest.  `what` they differ in."""
-    rates, costs = {}, {}
-    for of in sorted({each.of for each in loads}):
-        mine = [each for each in loads if each.of == of]
-        per_second = [each.per_second for each in mine]
-        rates[of], costs[of] = median(per_second), median(each.cpu for each in mine)
-        accepted, failed = sum(each.accepted for each in mine), sum(each.failed for each in mine)
-        shares = {name: median(each.shares[name] for each in mine) for name in mine[0].shares}
-        used = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
-        yield f"{f'{what} {of}':<13} {accepted} of {accepted + failed} logins accepted"
-        yield f"  logins/s    {rates[of]:.0f} ({min(per_second):.0f} to {max(per_second):.0f})"
-        yield f"  CPU         {costs[of]:.0f} µs/login"
-        yield f"  cores       {used}"
-    if len(rates) > 1:
-        fewest, most = min(rates), max(rates)
-        ratios = rates[most] / rates[fewest], costs[most] / costs[fewest]
-        yield "ratio         {:.2f} times the logins/s, {:.2f} times the CPU of {} with {}".format(
-            *ratios, fewest, most
-        )
+def _latency(figures: Figures, round_: int) -> Latency:
+    seconds = sorted(figures.rounds[round_])
+    if not seconds:
+        return Latency(float("nan"), float("nan"))
+    p50, p99 = (seconds[int(len(seconds) * share)] * 1000 for share in (0.5, 0.99))
+    return Latency(p50, p99)
+
+
+def in_turn(servers: Sequence[Server], runs: int, logins: int, people: int = 0) -> Iterator[tuple[Server, Run]]:
+    """So many loads at each: the first server, the second, the first again …
+
+    No code is good twice, so that everybody logs in once; or, where there are but so many `people`, once in the
+    period of a code.
+    """
+    people = people or runs * logins
+    for number in range(runs):
+        first = number * logins % people
+        if number and first == 0:
+            _until_new_codes()
+        for server in servers:
+            yield server, load(server, range(first, first + logins))
+
+
+def _until_new_codes() -> None:
+    time.sleep(PERIOD - time.time() % PERIOD)

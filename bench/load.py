@@ -16,6 +16,7 @@ import socket
 import struct
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -23,6 +24,8 @@ PERIOD = 30
 AT_ONCE = 32
 _RESEND = 3.0  # seconds; a NAS with a timeout of 3 s and three retries
 _GIVE_UP = 4 * _RESEND
+_STATION = b"198.51.100.7"
+_EXPECTED = frozenset({(1, 11), (2, 2)})  # the codes: Access-Challenge, then Access-Accept
 
 
 @dataclass
@@ -55,7 +58,9 @@ def attribute(number: int, value: bytes) -> bytes:
     return bytes((number, len(value) + 2)) + value
 
 
-def access_request(secret: bytes, identifier: int, name: bytes, password: bytes, state: bytes) -> bytes:
+def access_request(
+    secret: bytes, identifier: int, name: bytes, password: bytes, state: bytes, station: bytes = _STATION
+) -> bytes:
     """An Access-Request as a VPN gateway sends it (RFC 2865 §4.1, §5.2; RFC 3579 §3.2)."""
     authenticator = os.urandom(16)
     padded = password.ljust(-(-len(password) // 16) * 16, b"\0")
@@ -65,7 +70,7 @@ def access_request(secret: bytes, identifier: int, name: bytes, password: bytes,
         last = bytes(a ^ b for a, b in zip(padded[at : at + 16], pad, strict=True))
         hidden += last
     rest = attribute(1, name) + attribute(2, hidden) + attribute(4, b"\x7f\0\0\1") + attribute(32, b"vpn")
-    rest += attribute(31, b"198.51.100.7") + (attribute(24, state) if state else b"")
+    rest += attribute(31, station) + (attribute(24, state) if state else b"")
     head = struct.pack(">BBH", 1, identifier, 20 + 18 + len(rest)) + authenticator
     signed = hmac.digest(secret, head + attribute(80, bytes(16)) + rest, "md5")
     return head + attribute(80, signed) + rest
@@ -95,6 +100,7 @@ class _Session:
         self.socket.connect(("127.0.0.1", port))
         self.socket.setblocking(False)
         self.secret = secret
+        self.station = _STATION
         self.user = -1
         self.round = 0
         self.identifier = 0
@@ -103,7 +109,8 @@ class _Session:
 
     def ask(self, round_: int, password: bytes, state: bytes) -> None:
         self.round, self.identifier = round_, (self.identifier + 1) & 255
-        self.packet = access_request(self.secret, self.identifier, b"u%d" % self.user, password, state)
+        name = b"u%d" % self.user
+        self.packet = access_request(self.secret, self.identifier, name, password, state, self.station)
         self.asked = time.perf_counter()
         self.send()
 
@@ -122,13 +129,18 @@ class _Session:
 
 
 class Load:
-    """One login of each of `users`, AT_ONCE of them at a time."""
+    """One login of each of `users`, AT_ONCE of them at a time.
 
-    def __init__(self, port: int, secret: bytes, users: range) -> None:
+    `opening`: they are left open, once there was a challenge, which counts as accepted then; and each is from a
+    station of its own, since the same login again would have the same challenge.
+    """
+
+    def __init__(self, port: int, secret: bytes, users: Iterable[int], *, opening: bool = False) -> None:
         self._users = iter(users)
+        self._opening = opening
         self._figures = Figures()
         self._sessions = [_Session(port, secret) for _ in range(AT_ONCE)]
-        self._busy = 0
+        self._busy = self._begun = 0
 
     def run(self) -> Figures:
         """Run to the end, and close every socket."""
@@ -153,6 +165,9 @@ class Load:
         session.user = next(self._users, -1)
         if session.user < 0:
             return False
+        if self._opening:
+            self._begun += 1
+            session.station = b"station-%d" % self._begun
         session.ask(1, b"pw%d" % session.user, b"")
         return True
 
@@ -160,12 +175,13 @@ class Load:
         reply = session.receive()
         if not reply:
             return
-        if (session.round, reply[0]) == (1, 11):
+        expected = (session.round, reply[0]) in _EXPECTED
+        if expected:
             self._note_latency(session)
+        if expected and session.round == 1 and not self._opening:
             session.ask(2, code(session.user), state_of(reply))
             return
-        if (session.round, reply[0]) == (2, 2):
-            self._note_latency(session)
+        if expected:
             self._figures.accepted += 1
         else:
             self._figures.failures[f"round {session.round}: code {reply[0]}"] += 1
@@ -184,3 +200,22 @@ class Load:
             else:
                 self._figures.resent += 1
                 session.send()
+
+
+def refuses(port: int, secret: bytes, user: int) -> bool:
+    """Whether neither a wrong password is accepted, nor a wrong code after the right one: not to look is quick.
+
+    A wrong code is answered by a reject, or by another challenge.
+    """
+    right, wrong = b"pw%d" % user, b"%06d" % ((int(code(user)) + 500_000) % 1_000_000)
+    session = _Session(port, secret)
+    with session.socket:
+        session.socket.settimeout(_RESEND)
+        session.user = user
+        session.ask(1, b"not " + right, b"")
+        if session.receive()[:1] != b"\x03":
+            return False
+        session.ask(1, right, b"")
+        challenge = session.receive()
+        session.ask(2, wrong, state_of(challenge))
+        return challenge[:1] == b"\x0b" and session.receive()[:1] in (b"\x03", b"\x0b")

@@ -1,125 +1,174 @@
-"""The figures of a benchmark: as lines to read, and as JSON."""
+"""The figures of ours beside FreeRADIUS: as lines to read, and as JSON."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.load import AT_ONCE, Figures
-from bench.rig import Rig
+from bench.beside import Run
+from bench.freeradius import version as freeradius_version
+from bench.load import AT_ONCE
+from bench.machine import Machine, openldap_version, this_machine
+from bench.spread import Spread, ratio, spread
+from radius_mfa import __version__
 
 # What the server spends beyond the steps of the budget, which is all that tells of it.
 REST = "loop and sockets"
 
+# What is set beside each other, by the names in the JSON, and how it is called for people.
+_FIGURES: Mapping[str, tuple[str, Callable[[Run], float]]] = {
+    "cpu": ("CPU, µs/login", lambda run: run.cpu),
+    "slapd": ("slapd's, µs/login", lambda run: run.slapd),
+    "per_second": ("logins/s", lambda run: run.per_second),
+    "round_one_p50": ("round one p50, ms", lambda run: run.round_one.p50),
+    "round_one_p99": ("round one p99, ms", lambda run: run.round_one.p99),
+    "round_two_p50": ("round two p50, ms", lambda run: run.round_two.p50),
+    "round_two_p99": ("round two p99, ms", lambda run: run.round_two.p99),
+}
+
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One load: what came of it, the CPU µs a login of the server and of slapd, the server's MB after it.
+class Measured:
+    """What was measured, of ours and of FreeRADIUS in that order.
 
-    `steps`: of the budget, taken right after it; the rest is not among them.
+    `throughout`: CPU µs a login from before the first to after the last, so with all that is done between the
+    loads.  `steps`: of ours, a budget a run; the rest is not among them.
     """
 
-    figures: Figures
-    server: float
-    directory: float
-    memory: float
-    steps: Mapping[str, float]
+    names: tuple[str, str]
+    ready: tuple[tuple[float, ...], tuple[float, ...]]
+    runs: tuple[list[Run], list[Run]]
+    memory_at_start: tuple[float, float]
+    throughout: tuple[float, float]
+    steps: Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """Of one round, in milliseconds."""
+class Side:
+    """One of the two; the fields are keys of the JSON.  `memory`: MB (10⁶ octets) after so many logins."""
 
-    p50: float
-    p99: float
+    name: str
+    version: str
+    logins: int
+    accepted: int
+    failures: Mapping[str, int]
+    resent: int
+    figures: Mapping[str, Spread]
+    throughout: float
+    memory: Sequence[tuple[int, float]]
+    ready: Spread
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All figures; the fields are the keys of the JSON.
+    """Everything, as it is in the JSON.
 
-    `per_second`, and the CPU µs a login of the server and of slapd, are medians over the runs,
-    `range_per_second` the slowest and the fastest of them.  Memory in MB (10⁶ octets), `memory_grown`
-    over the second half of the runs.  `budget`: CPU µs a login by step, in all what the server used.
+    `ratios`: ours over FreeRADIUS, of the medians, with the lowest and highest of the pairs in turn; under
+    `memory` of the last.  `budget`: CPU µs a login of ours by step, in all the median of its CPU.
     """
 
-    logins: int
-    accepted: int
-    resent: int
-    failures: Mapping[str, int]
-    per_second: float
-    range_per_second: tuple[float, float]
-    round_one: Latency
-    round_two: Latency
-    server: float
-    directory: float
-    memory_at_start: float
-    memory_at_end: float
-    memory_grown: float
-    ready: float
-    starts: int
+    machine: Machine
+    openldap: str
+    ldaps: bool
+    store: str
+    runs: int
+    logins_a_run: int
+    at_once: int
+    ours: Side
+    freeradius: Side
+    ratios: Mapping[str, Spread]
     imported_per_second: float
     budget: Mapping[str, float]
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every login was accepted."""
+        return all(side.accepted == side.logins for side in (self.ours, self.freeradius))
 
-def report_of(rig: Rig, at_start: float, runs: Sequence[Run], imported: int) -> Report:
-    """`at_start`: MB before the first run."""
-    loads = [run.figures for run in runs]
-    accepted = sum(load.accepted for load in loads)
-    failures = sum((load.failures for load in loads), Counter[str]())
-    rates = [load.accepted / load.seconds for load in loads]
-    server = median(run.server for run in runs)
-    steps = {step: median(run.steps[step] for run in runs) for step in runs[0].steps}
+
+def report_of(measured: Measured, logins: int, imported: float, ldaps: bool, postgresql: bool) -> Report:
+    """`logins` a run; tokens `imported` a second."""
+    ours, other = measured.runs
+    ratios = {
+        name: ratio([figure(run) for run in ours], [figure(run) for run in other])
+        for name, (_, figure) in _FIGURES.items()
+    }
+    ratios["memory"] = ratio([ours[-1].memory], [other[-1].memory])
+    steps = {step: median(each[step] for each in measured.steps) for step in measured.steps[0]}
     return Report(
-        logins=accepted + failures.total(),
-        accepted=accepted,
-        resent=sum(load.resent for load in loads),
-        failures=failures,
-        per_second=median(rates),
-        range_per_second=(min(rates), max(rates)),
-        round_one=_latency(loads, 1),
-        round_two=_latency(loads, 2),
-        server=server,
-        directory=median(run.directory for run in runs),
-        memory_at_start=at_start,
-        memory_at_end=runs[-1].memory,
-        memory_grown=runs[-1].memory - runs[len(runs) // 2 - 1].memory,
-        ready=median(rig.ready),
-        starts=len(rig.ready),
-        imported_per_second=imported / rig.import_seconds,
-        budget={**steps, REST: server - sum(steps.values())},
+        machine=this_machine(),
+        openldap=openldap_version(),
+        ldaps=ldaps,
+        store="PostgreSQL" if postgresql else "SQLite",
+        runs=len(ours),
+        logins_a_run=logins,
+        at_once=AT_ONCE,
+        ours=_side(measured, 0, __version__, logins),
+        freeradius=_side(measured, 1, freeradius_version(), logins),
+        ratios=ratios,
+        imported_per_second=imported,
+        budget={**steps, REST: median(run.cpu for run in ours) - sum(steps.values())},
     )
 
 
-def _latency(loads: Sequence[Figures], round_: int) -> Latency:
-    """Over all logins of all runs."""
-    seconds = sorted(each for load in loads for each in load.rounds[round_])
-    if not seconds:
-        return Latency(float("nan"), float("nan"))
-    p50, p99 = (seconds[int(len(seconds) * share)] * 1000 for share in (0.5, 0.99))
-    return Latency(p50, p99)
+def _side(measured: Measured, place: int, version: str, logins: int) -> Side:
+    runs = measured.runs[place]
+    failures = sum((Counter(run.failures) for run in runs), Counter[str]())
+    return Side(
+        name=measured.names[place],
+        version=version,
+        logins=len(runs) * logins,
+        accepted=sum(run.accepted for run in runs),
+        failures=failures,
+        resent=sum(run.resent for run in runs),
+        figures={name: spread([figure(run) for run in runs]) for name, (_, figure) in _FIGURES.items()},
+        throughout=measured.throughout[place],
+        memory=[
+            (0, measured.memory_at_start[place]),
+            *((number * logins, run.memory) for number, run in enumerate(runs, 1)),
+        ],
+        ready=spread(measured.ready[place]),
+    )
 
 
 def lines(report: Report) -> Iterator[str]:
     """The figures for people.  The last line is the budget, one line whatever comes to be in it."""
-    one, two = report.round_one, report.round_two
-    slowest, fastest = report.range_per_second
-    yield f"accepted      {report.accepted} of {report.logins}, {AT_ONCE} at once, {report.resent} packets resent"
-    for failure, times in report.failures.items():
-        yield f"failed        {times} in {failure}"
-    yield f"logins/s      {report.per_second:.0f} ({slowest:.0f} to {fastest:.0f})"
-    yield f"round one     p50 {one.p50:.1f} ms, p99 {one.p99:.1f} ms"
-    yield f"round two     p50 {two.p50:.1f} ms, p99 {two.p99:.1f} ms"
-    yield f"CPU           {report.server:.0f} µs/login, slapd {report.directory:.0f}"
-    yield (
-        f"memory        {report.memory_at_start:.1f} MB at start, {report.memory_at_end:.1f} after the logins, "
-        f"{report.memory_grown:+.1f} over their second half"
-    )
-    yield f"ready         {report.ready:.2f} s (median of {report.starts} starts)"
-    yield f"token import  {report.imported_per_second:.0f} rows/s"
+    sides = (report.ours, report.freeradius)
+    spoken = "LDAPS" if report.ldaps else "LDAP"
+    yield f"machine   {report.machine}"
+    yield f"beside    {' and '.join(f'{side.name} {side.version}' for side in sides)}, {report.store} in ours"
+    yield f"          {spoken} to the same OpenLDAP {report.openldap}"
+    yield f"load      {report.runs} runs of {report.logins_a_run} logins at each in turn, {report.at_once} at once"
+    for side in sides:
+        yield f"accepted  {side.name} {side.accepted} of {side.logins}, {side.resent} packets resent"
+        for failure, times in side.failures.items():
+            yield f"failed    {side.name} {times} in {failure}"
+    yield ""
+    yield _row("", [side.name for side in sides], "ratio")
+    for name, (title, _) in _FIGURES.items():
+        yield _row(title, [side.figures[name] for side in sides], report.ratios[name])
+    ours, other = (side.throughout for side in sides)
+    yield _row("CPU, loads and between", [f"{ours:.0f}", f"{other:.0f}"], f"{ours / other:.2f}")
+    for place in _places(report.ours.memory):
+        at = report.ours.memory[place][0]
+        figures = [side.memory[place][1] for side in sides]
+        title = f"MB after {at} logins" if at else "MB at start"
+        yield _row(title, [f"{each:.1f}" for each in figures], f"{figures[0] / figures[1]:.2f}")
+    yield _row("start to ready, s", [side.ready for side in sides])
+    yield _row("token import, rows/s", [f"{report.imported_per_second:.0f}", ""])
+    yield ""
     yield budget_line(report.budget)
+
+
+def _places(memory: Sequence[object]) -> list[int]:
+    """The start, the middle and the end."""
+    return sorted({0, len(memory) // 2, len(memory) - 1})
+
+
+def _row(title: str, sides: Sequence[object], compared: object = "") -> str:
+    return f"{title:<24}{''.join(f'{side!s:<24}' for side in sides)}{compared!s}".rstrip()
 
 
 def budget_line(budget: Mapping[str, float]) -> str:
