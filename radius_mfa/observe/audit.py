@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
 from datetime import UTC, datetime
+from functools import lru_cache
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,6 @@ import structlog
 
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.messages import AuditEvent
-
-_FIELDS = tuple(each.name for each in fields(AuditEvent))
 
 log = structlog.get_logger()
 
@@ -79,8 +78,53 @@ class AuditLog:
 
 def as_record(event: AuditEvent) -> dict[str, Any]:
     """The event as the file has it: fields that say nothing are left out, the time is ISO 8601, UTC."""
-    record = {name: value for name in _FIELDS if (value := getattr(event, name)) not in ("", 0)}
-    return record | {"time": datetime.fromtimestamp(event.time, UTC).isoformat(timespec="milliseconds")}
+    record: dict[str, Any] = {"time": _readable(event.time), "outcome": event.outcome, "decision": event.decision}
+    # One by one: there is an event for every request, and a loop over the fields takes three times as long.
+    if event.client:
+        record["client"] = event.client
+    if event.source:
+        record["source"] = event.source
+    if event.user_name:
+        record["user_name"] = event.user_name
+    if event.user_id:
+        record["user_id"] = event.user_id
+    if event.username:
+        record["username"] = event.username
+    if event.login:
+        record["login"] = event.login
+    if event.round:
+        record["round"] = event.round
+    if event.policy:
+        record["policy"] = event.policy
+    if event.factor:
+        record["factor"] = event.factor
+    if event.station:
+        record["station"] = event.station
+    if event.called_station:
+        record["called_station"] = event.called_station
+    if event.nas_address:
+        record["nas_address"] = event.nas_address
+    if event.nas_identifier:
+        record["nas_identifier"] = event.nas_identifier
+    if event.duration:
+        record["duration"] = event.duration
+    if event.detail:
+        record["detail"] = event.detail
+    return record
+
+
+def _readable(time: float) -> str:
+    """That time, seconds since 1970, in ISO 8601, UTC, its microseconds cut to milliseconds."""
+    second = floor(time)
+    microseconds = round((time - second) * 1e6)
+    if microseconds == 1_000_000:
+        second, microseconds = second + 1, 0
+    return f"{_second(second)}.{microseconds // 1000:03}+00:00"
+
+
+@lru_cache(maxsize=4)  # many events fall into one
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
 
 
 def _ends_within_a_line(file: int, path: Path) -> bool:

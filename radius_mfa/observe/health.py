@@ -22,8 +22,8 @@ _AGAIN, _AT_REST = 1.0, 10.0
 
 
 @dataclass(slots=True)
-class _Part:
-    """Times in monotonic seconds.
+class Part:
+    """What is known of one part.  Times in monotonic seconds.
 
     `good`: the last sign of life.  `looked`: when the last look began.  `doubted`: a login has failed since
     `good`.  `waiting`: calls that have not ended; `since`: when they began to wait for a sign of life.
@@ -36,22 +36,34 @@ class _Part:
     waiting: int = 0
     since: float = 0.0
 
+    def asked(self, now: float) -> None:
+        """Somebody waits for it; they take themselves off `waiting` when they do so no more."""
+        if not self.waiting:
+            self.since = now
+        self.waiting += 1
+
+    def answered(self, now: float) -> None:
+        """A sign of life."""
+        self.works, self.doubted = True, False
+        self.good = self.since = now
+
 
 class Health:
     """Directory and store are not taken to work before somebody has looked; mail, at which nobody looks, is."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._parts = {DIRECTORY: _Part(works=False), STORE: _Part(works=False), MAIL: _Part(works=True)}
+        self._parts = {DIRECTORY: Part(works=False), STORE: Part(works=False), MAIL: Part(works=True)}
+
+    def part(self, part: str) -> Part:
+        """What is known of that part, for who asks it all the time and has looked at the clock already."""
+        return self._parts[part]
 
     # --- what logins say ------------------------------------------------------------------------
 
     def asked(self, part: str) -> None:
         """Somebody waits for that part."""
-        it = self._parts[part]
-        if not it.waiting:
-            it.since = self._clock.monotonic()
-        it.waiting += 1
+        self._parts[part].asked(self._clock.monotonic())
 
     def ended(self, part: str) -> None:
         """Somebody waits no more, for whatever reason."""
@@ -59,9 +71,7 @@ class Health:
 
     def answered(self, part: str) -> None:
         """A sign of life: that part has answered somebody as it should."""
-        it = self._parts[part]
-        it.works, it.doubted = True, False
-        it.good = it.since = self._clock.monotonic()
+        self._parts[part].answered(self._clock.monotonic())
 
     def failed(self, part: str) -> None:
         """Somebody got no answer, which may be about them."""

@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
@@ -113,30 +114,60 @@ class Duration:
         return sum(self.buckets)
 
 
+@dataclass(slots=True)
+class Times:
+    """How often something has happened."""
+
+    number: int = 0
+
+
 class Counts:
     """Counts in memory; `core.ports.Meter`, and a collector for prometheus-client."""
 
     def __init__(self) -> None:
-        self.counted: Counter[tuple[str, Labels]] = Counter()
+        self._times: dict[tuple[str, Labels], Times] = {}
         self.durations: dict[tuple[str, Labels], Duration] = {}
         self._watched: dict[str, Watch] = {}
 
+    @property
+    def counted(self) -> Counter[tuple[str, Labels]]:
+        """How often what was counted has happened so far, by name and labels."""
+        return Counter({key: times.number for key, times in dict(self._times).items()})
+
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
-        self.counted[name, tuple(labels.items())] += amount
+        self._times_of(name, tuple(labels.items())).number += amount
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
-        key = (name, tuple(labels.items()))
-        duration = self.durations.get(key)
-        if duration is None:
-            duration = self.durations[key] = Duration()
-        duration.add(seconds)
+        self._duration_of(name, tuple(labels.items())).add(seconds)
+
+    def counter(self, name: str) -> Callable[..., None]:
+        """`count` once more, for what every login counts: takes the labels' values, in the order of `COUNTED`."""
+        known: dict[Values, Times] = {}
+
+        def count(*values: str) -> None:
+            times = known.get(values) or known.setdefault(
+                values, self._times_of(name, _labels(COUNTED, name, values))
+            )
+            times.number += 1
+
+        return count
+
+    def timer(self, name: str) -> Callable[..., None]:
+        """`observe` once more: takes the seconds, then the labels' values, in the order of `TIMED`."""
+        known: dict[Values, Duration] = {}
+
+        def observe(seconds: float, *values: str) -> None:
+            duration = known.get(values) or known.setdefault(
+                values, self._duration_of(name, _labels(TIMED, name, values))
+            )
+            duration.buckets[bisect_left(BUCKETS, seconds)] += 1  # `Duration.add`, without the call
+            duration.seconds += seconds
+
+        return observe
 
     def expect(self, name: str, **labels: str) -> None:
         """Show it as 0 until it happens: the first time is to be seen as a change."""
-        if name in TIMED:
-            self.durations.setdefault((name, tuple(labels.items())), Duration())
-        else:
-            self.counted[name, tuple(labels.items())] += 0
+        (self._duration_of if name in TIMED else self._times_of)(name, tuple(labels.items()))
 
     def watch(self, name: str, look: Watch) -> None:
         """Have `look` asked for the numbers of `name` whenever somebody wants to know."""
@@ -155,7 +186,7 @@ class Counts:
     def collect(self) -> Iterator[Metric]:
         """All there is, for prometheus-client."""
         numbers = Numbers()
-        for (name, labels), times in dict(self.counted).items():
+        for (name, labels), times in self.counted.items():
             numbers.count(name, _values(COUNTED, name, labels), times)
         for (name, labels), duration in dict(self.durations).items():
             values = _values(TIMED, name, labels)
@@ -171,7 +202,7 @@ class Counts:
         """
         durations = [(key, each.buckets, each.seconds) for key, each in dict(self.durations).items()]
         watched = {name: [*look().items()] for name, look in dict(self._watched).items()}
-        return orjson.dumps((monotonic(), [*dict(self.counted).items()], durations, watched))
+        return orjson.dumps((monotonic(), [*self.counted.items()], durations, watched))
 
     def begin_with(self, octets: bytes) -> bool:
         """Go on from what a predecessor has exported, as to what was counted and took time.
@@ -183,12 +214,21 @@ class Counts:
             return False
         for name, counted in before.counted.items():
             for values, times in counted.items():
-                self.counted[name, tuple(zip(COUNTED[name][0], values, strict=True))] += times
+                self._times_of(name, _labels(COUNTED, name, values)).number += times
         for name, durations in before.durations.items():
             for values, duration in durations.items():
-                key = (name, tuple(zip(TIMED[name][0], values, strict=True)))
-                self.durations.setdefault(key, Duration()).add_all(duration.buckets, duration.seconds)
+                self._duration_of(name, _labels(TIMED, name, values)).add_all(duration.buckets, duration.seconds)
         return True
+
+    def _times_of(self, name: str, labels: Labels) -> Times:
+        """From now on shown, if as 0."""
+        key = (name, labels)
+        return self._times.get(key) or self._times.setdefault(key, Times())
+
+    def _duration_of(self, name: str, labels: Labels) -> Duration:
+        """From now on shown, if as 0."""
+        key = (name, labels)
+        return self.durations.get(key) or self.durations.setdefault(key, Duration())
 
 
 class Together:
@@ -316,6 +356,10 @@ def _cumulated(duration: Duration) -> list[tuple[str, float]]:
 def _values(table: Table, name: str, labels: Labels) -> Values:
     given = dict(labels)
     return tuple([given[label] for label in table[name][0]])
+
+
+def _labels(table: Table, name: str, values: Values) -> Labels:
+    return tuple(zip(table[name][0], values, strict=True))
 
 
 def _known(table: Table, name: Any, labels: Any) -> Values | None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -29,7 +30,8 @@ from radius_mfa.stores.key_file import ID, SECRET, FollowedKeyFile, Key, KeyFile
 
 _VERSION = b"\x01"
 _NONCE, _TAG, _DIGEST = 12, 16, 16  # octets
-_SHORTEST = len(_VERSION) + ID + _NONCE + _TAG
+_HEAD = len(_VERSION) + ID
+_SHORTEST = _HEAD + _NONCE + _TAG
 _PROOF = "key_check"  # the purpose of what only the right key opens
 
 
@@ -38,14 +40,22 @@ def key_id_of(sealed: bytes) -> bytes:
     return sealed[1 : 1 + ID]
 
 
+class _Seal(NamedTuple):
+    """What is sealed for one purpose begins with `head`; `names` begin what is authenticated beside it."""
+
+    head: bytes
+    names: bytes
+    cipher: AESGCM
+
+
 class AeadSealer:
     """`core.ports.Sealer` under the keys of a key file, which stay as they are or are followed."""
 
     def __init__(self, keys: KeyFile | FollowedKeyFile) -> None:
         self._keys = keys
-        # By the secret, whatever id it goes by.
-        self._ciphers: dict[tuple[bytes, str], AESGCM] = {}
-        self._digest_keys: dict[tuple[bytes, str], bytes] = {}
+        # What is made of a key for a purpose; by the secret too, for another may come to go by that id.
+        self._seals: dict[tuple[bytes, bytes, str], _Seal] = {}
+        self._digests: dict[tuple[bytes, str], hashlib.blake2b] = {}
 
     @property
     def primary_id(self) -> bytes:
@@ -62,21 +72,21 @@ class AeadSealer:
         return isinstance(self._keys, FollowedKeyFile) and self._keys.look()
 
     def seal(self, purpose: str, plain: bytes, *bound_to: str) -> bytes:
-        primary = self._keys.primary
-        head, nonce = _VERSION + primary.id, os.urandom(_NONCE)
-        names = _names(head, purpose, bound_to)
-        return head + nonce + self._cipher(primary, purpose).encrypt(nonce, plain, names)
+        primary, nonce = self._keys.primary, os.urandom(_NONCE)
+        seal = self._seals.get((primary.id, primary.secret, purpose)) or self._new_seal(primary, purpose)
+        names = _with_names(seal.names, bound_to) if bound_to else seal.names
+        return seal.head + nonce + seal.cipher.encrypt(nonce, plain, names)
 
     def open(self, purpose: str, sealed: bytes, *bound_to: str) -> bytes | None:
-        if sealed[: len(_VERSION)] != _VERSION or len(sealed) < _SHORTEST:
+        if len(sealed) < _SHORTEST or sealed[: len(_VERSION)] != _VERSION:
             return None
         key = self._keys.find(key_id_of(sealed))
         if key is None:
             return None
-        head, rest = sealed[: 1 + ID], sealed[1 + ID :]
-        names = _names(head, purpose, bound_to)
+        seal = self._seals.get((key.id, key.secret, purpose)) or self._new_seal(key, purpose)
+        names = _with_names(seal.names, bound_to) if bound_to else seal.names
         try:
-            return self._cipher(key, purpose).decrypt(rest[:_NONCE], rest[_NONCE:], names)
+            return seal.cipher.decrypt(sealed[_HEAD : _HEAD + _NONCE], sealed[_HEAD + _NONCE :], names)
         except InvalidTag:
             return None
 
@@ -84,19 +94,22 @@ class AeadSealer:
         return self._digest(self._keys.primary, purpose, parts)
 
     def other_digests(self, purpose: str, *parts: bytes) -> tuple[bytes, ...]:
-        return tuple(self._digest(key, purpose, parts) for key in self._keys.all[1:])
+        return tuple([self._digest(key, purpose, parts) for key in self._keys.all[1:]])
 
     def _digest(self, key: Key, purpose: str, parts: Iterable[bytes]) -> bytes:
-        derived = self._digest_keys.get((key.secret, purpose))
-        if derived is None:
-            derived = self._digest_keys[key.secret, purpose] = _derived(key, "digest", purpose)
-        return hashlib.blake2b(_with_lengths(parts), key=derived, digest_size=_DIGEST).digest()
+        keyed = self._digests.get((key.secret, purpose))
+        if keyed is None:
+            derived = _derived(key, "digest", purpose)
+            keyed = self._digests[key.secret, purpose] = hashlib.blake2b(key=derived, digest_size=_DIGEST)
+        digest = keyed.copy()
+        digest.update(_with_lengths(parts))
+        return digest.digest()
 
-    def _cipher(self, key: Key, purpose: str) -> AESGCM:
-        cipher = self._ciphers.get((key.secret, purpose))
-        if cipher is None:
-            cipher = self._ciphers[key.secret, purpose] = AESGCM(_derived(key, "seal", purpose))
-        return cipher
+    def _new_seal(self, key: Key, purpose: str) -> _Seal:
+        head = _VERSION + key.id
+        seal = _Seal(head, _with_lengths([head, purpose.encode()]), AESGCM(_derived(key, "seal", purpose)))
+        self._seals[key.id, key.secret, purpose] = seal
+        return seal
 
 
 def _derived(key: Key, use: str, purpose: str) -> bytes:
@@ -105,13 +118,20 @@ def _derived(key: Key, use: str, purpose: str) -> bytes:
     return HKDF(SHA256(), SECRET, salt=None, info=info).derive(key.secret)
 
 
-def _names(head: bytes, purpose: str, bound_to: Iterable[str]) -> bytes:
-    """What is authenticated beside the plain octets."""
-    return _with_lengths((head, purpose.encode(), *(name.encode() for name in bound_to)))
+def _with_names(octets: bytes, names: Iterable[str]) -> bytes:
+    """The octets and these names, each after its length in four octets."""
+    for name in names:
+        part = name.encode()
+        octets += len(part).to_bytes(4, "big") + part
+    return octets
 
 
 def _with_lengths(parts: Iterable[bytes]) -> bytes:
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    """The parts, each after its length in four octets."""
+    octets = b""
+    for part in parts:
+        octets += len(part).to_bytes(4, "big") + part
+    return octets
 
 
 def proof_of(key: Key) -> bytes:

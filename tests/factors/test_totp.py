@@ -1,7 +1,9 @@
 """TOTP codes and seeds, against the RFC's own values and pyotp's reading."""
 
 import hmac
+import sys
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 import pyotp
@@ -225,6 +227,76 @@ def test_a_code_that_fits_a_used_and_a_fresh_step_is_fresh() -> None:
     assert TOTP.judge(facts(used), code(seed), NOON + 20) is Outcome.CODE_USED
 
 
+def test_of_two_steps_that_a_code_fits_the_later_is_accepted() -> None:
+    """RFC 6238 §5.2: a code is good once.  Of the earlier one, the same code would still be good for the later."""
+    seed = b"seed 000000000344878"
+    assert code(seed) == code(seed, steps=1)
+
+    assert TOTP.judge(facts(token(seed)), code(seed), NOON + 20) == TotpStep("t1", NOW_STEP + 1, 0)
+    # The later one is that of the device's clock, the earlier that of the true time.
+    ahead = TotpFactor(SEALER, window=0).judge(facts(token(seed, drift=1)), code(seed), NOON + 20)
+    assert isinstance(ahead, TotpStep)
+    assert ahead.step == NOW_STEP + 1
+
+
+def computed(tokens: Facts, typed: str, window: int = 1) -> int:
+    """How many codes are computed to judge what was typed at noon."""
+    factor, digests = TotpFactor(SEALER, window), list[str]()
+
+    def note(frame: FrameType, event: str, called: object) -> None:
+        if event == "c_call" and getattr(called, "__name__", "") == "hmac_digest":
+            digests.append(event)
+
+    sys.setprofile(note)
+    try:
+        factor.judge(tokens, typed, NOON)
+    finally:
+        sys.setprofile(None)
+    return len(digests)
+
+
+def test_a_wrong_code_costs_the_same_whatever_it_is_and_a_right_one_no_more_than_it_takes() -> None:
+    """RFC 6238 §5.2: the window is what a wrong code is compared with, and five minutes of near ones."""
+    both = facts(token(), token(OTHER, "t2"))
+    wrong = [code(steps=100), code(OTHER, steps=-100), "000000", "999999", "", "1234567"]
+
+    assert {computed(both, each) for each in wrong} == {2 * (3 + 8)}
+    assert computed(facts(token(last_step=NOW_STEP + 1)), code()) == 3
+    assert [computed(facts(token()), code(steps=steps)) for steps in (1, 0, -1)] == [1, 2, 3]
+
+
+tokens = st.tuples(st.integers(-12, 12), st.integers(-3, 3), st.frozensets(st.integers(-3, 3), max_size=2))
+
+
+@given(st.lists(tokens, min_size=1, max_size=3), st.integers(0, 2), st.integers(0, 2), st.integers(-14, 14))
+def test_what_is_right_used_and_near_is_as_pyotp_has_it(
+    known: list[tuple[int, int, frozenset[int]]], window: int, of: int, steps: int
+) -> None:
+    """RFC 6238 §5.2, §6: every step computed by another implementation, and looked at one by one."""
+    seeds = [b"seed of 20 octets, %d." % number for number in range(len(known))]
+    each = [
+        token(seed, f"t{at}", NOW_STEP + last, drift, told_steps=frozenset(NOW_STEP + told for told in tolds))
+        for at, (seed, (drift, last, tolds)) in enumerate(zip(seeds, known, strict=True))
+    ]
+    at = of % len(known)
+    typed, (drift, last, tolds) = code(seeds[at], steps=steps), known[at]
+    judged = TotpFactor(SEALER, window).judge(facts(*each), typed, NOON)
+
+    fitting = [step for step in range(-14, 15) if code(seeds[at], steps=step) == typed]
+    right = [step for step in fitting if min(abs(step - drift), abs(step)) <= window]
+    fresh = [step for step in right if step > last and step not in tolds]
+    if fresh:
+        assert isinstance(judged, TotpStep)
+        assert (judged.token_id, judged.step) == (f"t{at}", NOW_STEP + max(fresh))
+    elif right:
+        assert judged is Outcome.CODE_USED
+    elif abs(steps - drift) <= window + 4:
+        used = steps <= last or steps in tolds
+        assert judged is Outcome.CODE_USED if used else isinstance(judged, NearMiss)
+    else:
+        assert judged is Outcome.CODE_WRONG
+
+
 def test_the_code_says_which_of_several_tokens_it_is_of() -> None:
     both = facts(token(), token(OTHER, "t2"))
 
@@ -286,6 +358,12 @@ def test_seeds_of_80_bits_work() -> None:
 @pytest.mark.parametrize("steps", [-1, 0, 1, 1000])
 def test_the_code_an_app_shows(steps: int) -> None:
     assert code_of(SEED, NOON + 29, steps) == code(steps=steps)
+
+
+@given(st.binary(min_size=14, max_size=80), st.integers(0, 2**40))
+def test_a_code_is_that_of_another_implementation(seed: bytes, step: int) -> None:
+    """RFC 4226 §5.3; a seed may be longer than a block of SHA-1 (RFC 2104 §2)."""
+    assert code_of(seed, step * PERIOD) == pyotp.HOTP(base32(seed)).at(step)
 
 
 @pytest.mark.parametrize("wrong", ["", "12345", "1234567", "abcdef"])

@@ -7,10 +7,13 @@ import stat
 import subprocess
 import sys
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import structlog.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.messages import AuditEvent
@@ -55,6 +58,32 @@ def test_the_files_keys_are_final() -> None:
         "duration",
         "detail",
     ]
+
+
+def test_whatever_a_field_says_is_in_the_record_and_nothing_else() -> None:
+    for each in fields(AuditEvent):
+        if each.name not in ("time", "outcome", "decision"):
+            said = 7 if each.name in ("round", "duration") else "said"
+            nothing = {other.name: type(getattr(EVENT, other.name))() for other in fields(AuditEvent)[3:]}
+            event = replace(EVENT, **{**nothing, each.name: said})
+            assert as_record(event) == {**dict([*RECORD.items()][:3]), each.name: said}
+    assert [*as_record(EVENT)] == [*RECORD], "in the order of the fields"
+
+
+@given(st.floats(0, 4e9) | st.integers(0, 4 * 10**12).map(lambda number: number / 1000))
+def test_the_time_is_as_the_standard_library_writes_it(time: float) -> None:
+    assert as_record(replace(EVENT, time=time))["time"] == written(time)
+
+
+@pytest.mark.parametrize(
+    "time", [0.0, NOON - 1e-7, NOON - 6e-7, NOON + 0.9999994, NOON + 0.9999996, NOON + 0.0005]
+)
+def test_a_time_that_is_all_but_the_next_second_is_of_that(time: float) -> None:
+    assert as_record(replace(EVENT, time=time))["time"] == written(time)
+
+
+def written(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
 
 
 def test_each_event_is_a_line(tmp_path: Path) -> None:

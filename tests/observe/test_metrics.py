@@ -54,6 +54,43 @@ def test_labels_may_come_in_any_order() -> None:
     assert shown(counts)["radius_mfa_discarded_total", labels(reason="closing", client="vpn")] == 1
 
 
+def test_what_is_counted_by_its_values_is_counted_with_the_rest() -> None:
+    counts = Counts()
+    repeated, requests = counts.counter("repeated"), counts.counter("requests")
+    assert not counts.counted, "nothing is shown before it has happened"
+    counts.count("repeated", 3, client="vpn")
+    for client in ("vpn", "wifi", "vpn"):
+        repeated(client)
+        requests(client, "access_request")
+    counts.count("requests", code="access_request", client="vpn")
+
+    assert counts.total("repeated") == 6
+    assert counts.counted["repeated", (("client", "vpn"),)] == 5
+    assert shown(counts)["radius_mfa_repeated_total", labels(client="wifi")] == 1
+    assert shown(counts)["radius_mfa_requests_total", labels(client="vpn", code="access_request")] == 3
+
+
+def test_what_is_timed_by_its_values_is_timed_with_the_rest() -> None:
+    counts, other = Counts(), Counts()
+    counts.observe("step", 0.3, step="store_spend")
+    step = counts.timer("step")
+    assert len(counts.durations) == 1
+    for seconds in (0.0001, 0.0005, 0.2, 31.0):
+        step(seconds, "store_spend")
+        step(seconds, "store_facts")
+        other.observe("step", seconds, step="store_facts")
+    at, there = counts.durations["step", (("step", "store_facts"),)], [*other.durations.values()]
+
+    assert counts.durations["step", (("step", "store_spend"),)].count == 5
+    assert [(at.buckets, at.seconds)] == [(each.buckets, each.seconds) for each in there]
+
+
+@pytest.mark.parametrize("values", [(), ("vpn", "access_request", "more")])
+def test_as_many_values_as_labels_are_counted(values: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        Counts().counter("requests")(*values)
+
+
 def test_durations_are_in_buckets_up_to_their_bounds() -> None:
     counts = Counts()
     for seconds in (0.0001, 0.0005, 0.2, 31.0):
@@ -155,6 +192,12 @@ def test_every_name_that_is_counted_says_what_it_is() -> None:
                     met.add(name)
                     names = {each.arg for each in given}
                     assert None in names or names == set(tables[call][name][0]), (path, name)
+                case ast.Call(
+                    func=ast.Attribute(attr="counter" | "timer" as call, value=value),
+                    args=[ast.Constant(value=str(name))],
+                ) if ast.unparse(value).endswith("meter"):
+                    met.add(name)
+                    assert name in (COUNTED if call == "counter" else TIMED), (path, name)
                 case ast.Call(
                     func=ast.Name(id="watch") | ast.Attribute(attr="watch"),
                     args=[ast.Constant(value=str(name)), *_],

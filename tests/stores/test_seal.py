@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -11,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radius_mfa.core.errors import KeyFileError
-from radius_mfa.stores.key_file import Key, KeyFile
+from radius_mfa.stores.key_file import LOOK_EVERY, FollowedKeyFile, Key, KeyFile, create_key_file, editing
 from radius_mfa.stores.seal import AeadSealer, check_opens, proof_of, verify_key
 from radius_mfa.stores.sqlite import SqliteStore
+from tests.adapters import FixedClock
 from tests.stores.support import Asked, asked
 
 ONE = Key(b"\x00\x00\x00\x01", bytes(range(32)))
@@ -114,6 +116,22 @@ def test_an_accepted_key_opens_and_does_not_seal() -> None:
 
 def test_another_secret_under_the_same_id_does_not_open() -> None:
     assert AeadSealer(KeyFile(Key(ONE.id, TWO.secret))).open("totp", SEALER.seal("totp", b"seed")) is None
+
+
+def test_what_seals_opens_and_digests_is_the_key_that_the_file_has_now(tmp_path: Path) -> None:
+    """Another may even come to go by the same id."""
+    path, clock, other = tmp_path / "keys", FixedClock(), Key(ONE.id, THREE.secret)
+    create_key_file(path, KeyFile(ONE))
+    sealer, sealed = AeadSealer(FollowedKeyFile(path, clock, linger=0.0)), SEALER.seal("totp", b"seed", "u-alice")
+    for keys in (KeyFile(ONE), KeyFile(TWO, (ONE,)), KeyFile(TWO, (other,)), KeyFile(other, (TWO,))):
+        with editing(path) as file:
+            file.replace(keys)
+        clock.advance(LOOK_EVERY)
+        fresh, now = AeadSealer(keys), sealer.seal("totp", b"seed", "u-alice")
+        assert fresh.open("totp", now, "u-alice") == sealer.open("totp", now, "u-alice") == b"seed"
+        assert sealer.open("totp", sealed, "u-alice") == fresh.open("totp", sealed, "u-alice")
+        assert sealer.digest("answer", b"a") == fresh.digest("answer", b"a")
+        assert sealer.other_digests("answer", b"a") == fresh.other_digests("answer", b"a")
 
 
 def test_a_digest_is_of_its_key_purpose_and_parts() -> None:
