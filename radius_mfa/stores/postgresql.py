@@ -19,13 +19,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from itertools import chain, repeat
 from typing import TypeVar, cast
 from weakref import WeakValueDictionary
 
 from radius_mfa.core.errors import StoreError
+from radius_mfa.core.guard import Counters
 from radius_mfa.core.ports import Clock
+from radius_mfa.core.store import Judge
+from radius_mfa.core.stored import AnsweredBefore, Attempt, Refusal, Reserved, Settlement
+from radius_mfa.stores.postgresql_at_once import accept
 from radius_mfa.stores.postgresql_migrate import look as look_at
 from radius_mfa.stores.postgresql_migrate import migrate
 from radius_mfa.stores.postgresql_pool import (
@@ -119,6 +124,20 @@ class PostgresqlStore(SqlStore):
             await migrate(connection, place, upgrade=upgrade)
             connections.keep(connection)
         return cls(place, clock, connections)
+
+    async def spend(
+        self,
+        attempt: Attempt,
+        reserve: Callable[[Counters], Counters | None],
+        deadline: float,
+        judge: Judge | None = None,
+    ) -> Reserved | AnsweredBefore | Refusal | Settlement:
+        if judge is not None:
+            usual = partial(accept, _number(attempt.user_id), attempt, reserve, judge)
+            # It may be done again: what it has written once it does not write again.
+            if settled := await self._in_time(usual, None, deadline):
+                return settled
+        return await super().spend(attempt, reserve, deadline, judge)
 
     async def _in_time(
         self, work: Callable[[], Work[T]], alone: str | None, deadline: float, *, synced: bool = False
@@ -239,8 +258,12 @@ async def _connected(place: Place) -> AsyncIterator[Connection]:
 
 def _begin(alone: str) -> str:
     """Begin a transaction that has the lock of that name, in one round trip."""
-    number = int.from_bytes(blake2b(alone.encode(), digest_size=8).digest(), signed=True)
-    return f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({number})"
+    return f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_number(alone)})"
+
+
+def _number(alone: str) -> int:
+    """That of the lock of that name."""
+    return int.from_bytes(blake2b(alone.encode(), digest_size=8).digest(), signed=True)
 
 
 async def _do(connection: Connection, work: Work[T], alone: str | None, trial: Trial) -> T:

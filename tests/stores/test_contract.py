@@ -24,6 +24,7 @@ from radius_mfa.core.stored import (
     Refusal,
     Reserved,
     Settled,
+    Settlement,
     Token,
     TotpStep,
 )
@@ -31,7 +32,18 @@ from radius_mfa.stores.postgresql import PostgresqlStore
 from radius_mfa.stores.sqlite import SqliteStore
 from tests.adapters import NOON
 from tests.stores.postgresql import new_url
-from tests.stores.support import ALICE, BOB, GUARD, Asked, asked, attempt, count, new_token, settlement
+from tests.stores.support import (
+    ALICE,
+    BOB,
+    GIVEN,
+    GUARD,
+    Asked,
+    asked,
+    attempt,
+    count,
+    new_token,
+    settlement,
+)
 
 # How to open a new store of each engine; `folder` is empty and the test's own.
 ENGINES: dict[str, Callable[[Path, Clock], Store | Coroutine[Any, Any, Store]]] = {
@@ -284,10 +296,137 @@ def test_one_code_in_many_logins_at_once_is_good_for_one(it: Asked) -> None:
     assert (settled.count(Settled.DONE), settled.count(Settled.CODE_USED)) == (1, 99)
 
 
+# --- judged in the transaction that spends ------------------------------------------------------------
+
+
+def accepting(of: Attempt, step: int = 7) -> Callable[[Reserved], Settlement]:
+    return lambda _: settlement(of, TotpStep("t1", step, 1), cleared, b"accepted", username="alice")
+
+
+def refusing(of: Attempt) -> Callable[[Reserved], Settlement]:
+    return lambda _: settlement(of, octets=b"refused", decision="challenge")
+
+
+def test_a_right_code_is_judged_and_settled_in_one_go(it: Asked) -> None:
+    it.add(new_token())
+    judge = accepting(attempt())
+
+    settled = it.spend(attempt(), judge=judge)
+
+    assert isinstance(settled, Settlement)
+    assert (settled.decision, settled.given) == (b"accepted", GIVEN)
+    (token,) = it.facts().tokens
+    assert (token.last_step, token.drift, it.counters(), it.facts().username) == (7, 1, Counters(), "alice")
+    assert it.spend(attempt(), judge=judge) == AnsweredBefore(b"accepted")
+    assert it.spend(attempt(answer=b"another"), judge=judge) is Refusal.SPENT
+    assert it.counters() == Counters()
+    assert it.purge(NOON, NOON + 1) == 1  # the login's row
+
+
+def test_a_wrong_code_that_is_judged_at_once_stays_counted(it: Asked) -> None:
+    it.add(new_token())
+
+    assert isinstance(it.spend(attempt(), judge=refusing(attempt())), Settlement)
+    assert it.counters() == Counters(1, 1)
+    assert it.spend(attempt(), judge=accepting(attempt())) == AnsweredBefore(b"refused")
+    assert it.counters() == Counters(1, 1)
+
+
+def test_who_is_advised_of_a_clock_at_once_is_not_let_in_by_that_step(it: Asked) -> None:
+    it.add(new_token())
+    advised = replace(refusing(attempt())(Reserved(Facts(ALICE, Counters()))), told=TotpStep("t1", 12, 0))
+
+    assert isinstance(it.spend(attempt(), judge=lambda _: advised), Settlement)
+    (token,) = it.facts().tokens
+    assert token.told_steps == {12}
+
+
+def test_the_judge_is_shown_what_was_reserved(it: Asked) -> None:
+    it.add(new_token())
+    shown = []
+
+    def judge(reserved: Reserved) -> Settlement:
+        shown.append(reserved)
+        return refusing(attempt())(reserved)
+
+    it.spend(attempt(), judge=judge)
+
+    assert set(map(str, shown)) == {str(Reserved(it.facts()))}
+
+
+def test_nobody_judges_at_once_where_a_lock_or_suspension_has_to_be_on_the_disk_before(it: Asked) -> None:
+    it.add(new_token())
+    locked = Counters(2, 2, 1, NOON + 60.0)
+
+    assert it.spend(attempt(), lambda _: locked, accepting(attempt())) == Reserved(replace(it.facts()))
+    assert it.counters() == locked
+    assert it.spend(attempt(2), refuse, accepting(attempt(2))) is Refusal.BARRED
+
+
+def test_a_code_that_another_login_has_used_is_left_to_be_settled(it: Asked) -> None:
+    """RFC 6238 §5.2: not accepted a second time."""
+    it.add(new_token(last_step=7))
+    spent = it.spend(attempt(), judge=accepting(attempt(), step=7))
+
+    assert spent == Reserved(it.facts())
+    assert it.counters() == Counters(1, 1)
+    assert it.spend(attempt()) == spent
+    assert it.settle(settlement(attempt(), octets=b"used")) is Settled.DONE
+
+
+def test_a_judge_that_breaks_leaves_nothing_behind(it: Asked) -> None:
+    it.add(new_token())
+
+    def broken(_: Reserved) -> Settlement:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        it.spend(attempt(), judge=broken)
+
+    assert it.counters() == Counters()
+    assert isinstance(it.spend(attempt(), judge=accepting(attempt())), Settlement)
+
+
+def test_one_that_fails_harms_none_of_those_beside_it(it: Asked) -> None:
+    it.add(new_token(), new_token(2, user_id=BOB))
+
+    def broken(_: Reserved) -> Settlement:
+        raise ZeroDivisionError
+
+    async def three() -> list[object]:
+        fine, bad, other = attempt(1), attempt(2, user_id="u-carol"), attempt(3, user_id=BOB)
+        calls = [(fine, accepting(fine)), (bad, broken), (other, refusing(other))]
+        spending = (it.store.spend(each, count, it.soon(), judge) for each, judge in calls)
+        return await asyncio.gather(*spending, return_exceptions=True)
+
+    kinds = [type(each) for each in it.run(three())]
+
+    assert kinds == [Settlement, ZeroDivisionError, Settlement]
+    assert (it.counters(), it.counters("u-carol"), it.counters(BOB)) == (Counters(), Counters(), Counters(1, 1))
+
+
+def test_of_many_logins_at_once_that_are_judged_at_once_one_has_the_code(it: Asked) -> None:
+    it.add(new_token())
+
+    def judge(of: Attempt, reserved: Reserved) -> Settlement:
+        fresh = reserved.facts.tokens[0].last_step < 7
+        return (accepting(of) if fresh else refusing(of))(reserved)
+
+    async def many() -> list[object]:
+        attempts = list(map(attempt, range(100)))
+        spending = (it.store.spend(each, unchanged, it.soon(), partial(judge, each)) for each in attempts)
+        return await asyncio.gather(*spending)
+
+    decisions = [each.decision for each in it.run(many()) if isinstance(each, Settlement)]
+
+    assert (decisions.count(b"accepted"), decisions.count(b"refused")) == (1, 99)
+
+
 ANSWERS = st.tuples(
     st.sampled_from(["wrong", "right", "resent", "unjudged"]),
     st.sampled_from([ALICE, BOB]),
     st.sampled_from([0.0, 30.0, 61.0, 130.0]),  # seconds since the answer before
+    st.booleans(),  # whether it is judged in the transaction that spends, where that may be
 )
 
 
@@ -298,27 +437,31 @@ def test_the_counters_are_those_of_the_rules_whatever_happens_in_whatever_order(
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(ANSWERS, max_size=20))
-    def agree(story: list[tuple[str, str, float]]) -> None:
+    def agree(story: list[tuple[str, str, float, bool]]) -> None:
         chapter = next(logins)  # users of its own
         model: dict[str, Counters] = {}
         now = NOON
-        for what, who, later in story:
+        for what, who, later, at_once in story:
             now += later
             user = f"{who} {chapter}"
             expected = guard.reserve(model.get(user, Counters()), now, FactorKind.TOTP)
             mine = attempt(next(logins), user_id=user)
-            spent = it.spend(mine, partial(guard.reserve, now=now, kind=FactorKind.TOTP))
+            before = model.get(user, Counters())
+            has_suspended = expected is not None and expected.suspended and not before.suspended
+            given_back = partial(guard.given_back, has_suspended=has_suspended)
+            adjusts: dict[str, Callable[[Counters], Counters]] = {"right": cleared, "resent": given_back}
+            adjust = adjusts.get(what)
+            end = settlement(mine, adjust=adjust)
+            judge = (lambda _, end=end: end) if at_once and what != "unjudged" else None
+            spent = it.spend(mine, partial(guard.reserve, now=now, kind=FactorKind.TOTP), judge)
             assert (spent is Refusal.BARRED) == (expected is None)
             if expected is not None:
-                has_suspended = expected.suspended and not model.get(user, Counters()).suspended
-                assert isinstance(spent, Reserved)
-                assert spent.has_suspended == has_suspended
-                given_back = partial(guard.given_back, has_suspended=has_suspended)
-                adjusts: dict[str, Callable[[Counters], Counters]] = {"right": cleared, "resent": given_back}
-                adjust = adjusts.get(what)
+                bars = (expected.locked_until, expected.suspended) != (before.locked_until, before.suspended)
+                assert isinstance(spent, Reserved if bars or judge is None else Settlement)
+                assert not isinstance(spent, Reserved) or spent.has_suspended == has_suspended
                 model[user] = adjust(expected) if adjust else expected
-                if what != "unjudged":
-                    assert it.settle(settlement(mine, adjust=adjust)) is Settled.DONE
+                if what != "unjudged" and isinstance(spent, Reserved):
+                    assert it.settle(end) is Settled.DONE
             assert it.counters(user) == model.get(user, Counters())
 
     agree()
