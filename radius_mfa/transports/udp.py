@@ -48,6 +48,7 @@ class UdpListener:
         self._meter = meter
         self.address: tuple[str, int] = sock.getsockname()[:2]
         self._name = ":".join(map(str, self.address))
+        self._heed([])
         self.dropped = dropped(sock)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock, self._read)
@@ -71,17 +72,23 @@ class UdpListener:
                 octets, ancillary, _, source = self._sock.recvmsg(_LONGEST_DATAGRAM, _ANCILLARY)
             except BlockingIOError:
                 return
-            self._count_drops(ancillary)
-            origin = _origin(ancillary)
-            # The same NAS may ask two addresses of ours through one socket: each has its own duplicates.
-            asked = (self.address[1], *origin)
-            self._receive(octets, source[:2], asked, partial(self._send, source, origin))
+            if ancillary != self._heeded:
+                self._heed(ancillary)
+            self._receive(octets, source[:2], self._asked, partial(self._send, source, self._origin))
 
     def _send(self, destination: Destination, origin: Ancillary, octets: bytes) -> None:
         try:
             self._sock.sendmsg((octets,), origin, 0, destination)
         except OSError:  # no room, no route, or closed: the NAS asks again
             self._meter.count("send_failed", listener=self._name)
+
+    def _heed(self, ancillary: Ancillary) -> None:
+        """What the kernel says with a datagram: mostly the same as with the one before."""
+        self._heeded = ancillary
+        self._count_drops(ancillary)
+        self._origin = _origin(ancillary)
+        # The same NAS may ask two addresses of ours through one socket: each has its own duplicates.
+        self._asked = self.address[1].to_bytes(2, "big") + b"".join([data for _, _, data in self._origin])
 
     def _count_drops(self, ancillary: Ancillary) -> None:
         for level, kind, data in ancillary:

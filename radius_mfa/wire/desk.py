@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from radius_mfa.core.messages import AccessRequest
 from radius_mfa.wire.clients import Client
@@ -74,25 +74,30 @@ class Link:
         self.closed = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     """A request that is being answered.  `link`: the connection it came on, None for a datagram."""
 
-    desk: Desk
-    key: Key
-    packet: Packet
-    arrived: float
-    send: Send = field(repr=False)
-    replies: Replies
-    link: Link | None = None
+    __slots__ = ("arrived", "client", "desk", "host", "key", "link", "packet", "replies", "send")
 
-    @property
-    def client(self) -> str:
-        return self.desk.client.nas.name
-
-    @property
-    def host(self) -> str:
-        return self.key[1]
+    def __init__(
+        self,
+        desk: Desk,
+        key: Key,
+        packet: Packet,
+        arrived: float,
+        send: Send,
+        replies: Replies,
+        link: Link | None = None,
+    ) -> None:
+        self.desk = desk
+        self.key = key
+        self.packet = packet
+        self.arrived = arrived
+        self.send = send
+        self.replies = replies
+        self.link = link
+        self.client = desk.name[0]
+        self.host = key[1]
 
     @property
     def is_gone(self) -> bool:

@@ -8,7 +8,8 @@ for is dropped and counted, and the NAS tries again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+import types
+from collections.abc import Awaitable, Callable, Generator, Hashable
 
 from structlog.typing import FilteringBoundLogger
 
@@ -36,6 +37,10 @@ _JITTER = 0.1  # of the delay, at most: when a refusal comes shall not tell what
 _MOST_LOGGED = 1024  # lines in a minute about clients,
 _MOST_LOGGED_OF_STRANGERS = 128  # and about sources that are none: both can be made up
 _UNPROVEN_SHARE = 0.75  # of what is in flight or remembered, for requests without a good State
+
+_CODES = {int(code): code.name.lower() for code in Code}  # as metrics call them
+# Looked up once, for `walker` says why.
+_STATUS_SERVER, _FULL, _IN_FLIGHT = Code.STATUS_SERVER, Seen.FULL, Seen.IN_FLIGHT
 
 # Without a Message-Authenticator, and refused for it.
 _UNSIGNED = frozenset(
@@ -114,7 +119,7 @@ class Exchange:
         replies |= {desk.name: desk.replies for desk in self._desks.values()}
         self._in_flight = 0
         self._held: dict[Asked, asyncio.TimerHandle] = {}
-        self._tasks: dict[asyncio.Task[None], Asked] = {}
+        self._tasks: dict[Asked, asyncio.Task[None]] = {}
         self._lines = Seldom(_MOST_LOGGED)
         self._lines_of_strangers = Seldom(_MOST_LOGGED_OF_STRANGERS)
         self._closing = False
@@ -135,7 +140,7 @@ class Exchange:
             return self._discard(DiscardReason.CLOSING, name, host)
         packet = decode(octets, client, known_to_sign=self._sources.signs(name, host))
         self._count(packet, client, host)
-        if isinstance(packet, DiscardReason):
+        if not isinstance(packet, Packet):
             return self._discard(packet, name, host)
         desk = self._desks[name]
         key = (socket, host, port, packet.identifier)
@@ -152,7 +157,7 @@ class Exchange:
             self._discard(DiscardReason.CLOSING, link.client, host)
             return True
         packet = decode(octets, desk.over_tls)
-        if isinstance(packet, DiscardReason):
+        if not isinstance(packet, Packet):
             self._discard(packet, link.client, host)
             return packet not in _CLOSING
         key = (link, host, port, packet.identifier)
@@ -174,7 +179,7 @@ class Exchange:
             self._held.pop(asked).cancel()
             asked.desk.held.give_back(asked.host)
             self._drop(asked, DiscardReason.CONNECTION_CLOSED)
-        for task, asked in self._tasks.items():
+        for asked, task in self._tasks.items():
             if asked.link is link:
                 task.cancel()
         self._notice_idle()
@@ -191,7 +196,7 @@ class Exchange:
         for handle in self._held.values():
             handle.cancel()
         self._held.clear()
-        tasks = tuple(self._tasks)
+        tasks = tuple(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -201,8 +206,8 @@ class Exchange:
     def _begin(self, asked: Asked) -> None:
         """Have a verified packet answered."""
         code = asked.packet.code
-        self._meter.count("requests", client=asked.client, code=code.name.lower())
-        if code is not Code.STATUS_SERVER:
+        self._meter.count("requests", client=asked.client, code=_CODES[code])
+        if code is not _STATUS_SERVER:
             return self._take(asked)
         if not self._is_ready():
             return self._discard(DiscardReason.NOT_READY, asked.client, asked.host)
@@ -215,7 +220,7 @@ class Exchange:
         if isinstance(seen, bytes):
             self._meter.count("repeated", client=asked.client)
             return asked.send(seen)
-        if seen is Seen.IN_FLIGHT:
+        if seen is _IN_FLIGHT:
             return self._discard(DiscardReason.DUPLICATE_IN_FLIGHT, asked.client, asked.host)
         busy = self._busy(asked, seen, _UNPROVEN_SHARE)
         # Whoever goes on with a login of ours may use all there is.
@@ -233,20 +238,31 @@ class Exchange:
 
     def _busy(self, asked: Asked, seen: bytes | Seen, share: float) -> DiscardReason | None:
         """What has no room left of this share, if anything."""
-        if seen is Seen.FULL or not asked.desk.in_flight.is_left(asked.host, share):
+        if seen is _FULL or not asked.desk.in_flight.is_left(asked.host, share):
             return DiscardReason.CLIENT_BUSY
         return DiscardReason.SERVER_BUSY if self._in_flight >= self._limits.in_flight * share else None
 
+    def _spawn(self, asked: Asked) -> None:
+        serving = self._serve(asked)
+        # As far as to its first yield, so that also a task that is cancelled before its turn ends in `_serve`.
+        serving.send(None)
+        self._tasks[asked] = asyncio.get_running_loop().create_task(serving)
+
     async def _serve(self, asked: Asked) -> None:
+        has_begun = False
         try:
+            await _turn()
+            has_begun = True
             reply = await self._answer(asked.request())
         # A cancellation, wherever it came from, must not leave the request in flight for ever;
         # the task ends here in any case.
         except (Exception, asyncio.CancelledError) as error:
             if asked.is_gone:
                 self._drop(asked, DiscardReason.CONNECTION_CLOSED)
-            else:
+            elif has_begun:
                 self._drop(asked, DiscardReason.ANSWER_FAILED, error=type(error).__name__)
+            else:
+                self._drop(asked, DiscardReason.CLOSING)
         else:
             if reply is None:
                 self._drop(asked, DiscardReason.WITHHELD)
@@ -254,6 +270,11 @@ class Exchange:
                 self._hold(asked, self._encode(asked, reply))
             else:
                 self._finish(asked, self._encode(asked, reply))
+        finally:
+            del self._tasks[asked]
+            asked.desk.in_flight.give_back(asked.host)
+            self._in_flight -= 1
+            self._notice_idle()
 
     def _encode(self, asked: Asked, reply: Reply) -> bytes:
         """The reply in octets; an Access-Reject without attributes where it cannot be one as it is."""
@@ -298,7 +319,7 @@ class Exchange:
         return self._send(asked, octets)
 
     def _send(self, asked: Asked, octets: bytes) -> None:
-        self._meter.count("replies", client=asked.client, code=Code(octets[0]).name.lower())
+        self._meter.count("replies", client=asked.client, code=_CODES[octets[0]])
         asked.send(octets)
 
     # --- what is not answered -------------------------------------------------------------------
@@ -333,26 +354,22 @@ class Exchange:
 
     def _count(self, packet: Packet | DiscardReason, client: Client, host: str) -> None:
         """Who sends Message-Authenticator and who does not; under `auto`, who does must from then on."""
-        signed = isinstance(packet, Packet) and packet.volunteered
-        if not signed and (packet.signed if isinstance(packet, Packet) else packet not in _UNSIGNED):
-            return  # it says nothing of what its sender does
+        if isinstance(packet, Packet):
+            signed, says_so = packet.volunteered, packet.volunteered or not packet.signed
+        else:
+            signed, says_so = False, packet in _UNSIGNED
+        if not says_so:  # whether its sender always does or does not
+            return
         first = self._sources.saw(client.nas.name, host, self._clock.wall(), signed=signed)
         if first and client.message_authenticator == "auto":
             self._note(client.nas.name, host)
 
-    def _spawn(self, asked: Asked) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(asked))
-        self._tasks[task] = asked
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        asked = self._tasks.pop(task)
-        asked.desk.in_flight.give_back(asked.host)
-        self._in_flight -= 1
-        if task.cancelled():  # before it had begun: otherwise it would have said so itself
-            self._drop(asked, DiscardReason.CONNECTION_CLOSED if asked.is_gone else DiscardReason.CLOSING)
-        self._notice_idle()
-
     def _notice_idle(self) -> None:
         if self._closing and not self._tasks and not self._held:
             self._idle.set()
+
+
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    """The next turn of the event loop."""
+    yield

@@ -7,44 +7,52 @@ costs it five times as much.  What is left is short and stands here; the tests h
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from radius_mfa.core.messages import Attribute, Code, Reply
 from radius_mfa.wire.clients import Client
 from radius_mfa.wire.walker import (
+    HEAD,
     HEADER,
     LONGEST_PACKET,
     LONGEST_VALUE,
     SIGNATURE,
     DiscardReason,
     Frame,
+    md5,
     message_authenticator,
     walk,
     zeroed,
 )
 
 LONGEST_REPLY = 3000  # octets of a policy's attributes: 4096 less messages and the Proxy-States of others
-_PROMPT = 76  # RFC 2869 §5.10
 _SERVED = {int(code): code for code in (Code.ACCESS_REQUEST, Code.STATUS_SERVER)}
 
-# By which somebody can ask to be let in: also ARAP-Password (RFC 2869 §5.4), Digest-Response
-# (RFC 5090 §3.1) and MS-CHAP's two responses (RFC 2548 §2.1.3, §2.3.2).  What we do not offer is
-# refused with an answer, and so must get past the wire.
-_CREDENTIALS = frozenset({Attribute.USER_PASSWORD, Attribute.CHAP_PASSWORD, Attribute.EAP_MESSAGE, 70, 103})
+# As plain numbers, for `walker` says why.
+_REPLY_MESSAGE = int(Attribute.REPLY_MESSAGE)
+_STATE = int(Attribute.STATE)
+_PROXY_STATE = int(Attribute.PROXY_STATE)
+_EAP_MESSAGE = int(Attribute.EAP_MESSAGE)
+_PROMPT = 76  # RFC 2869 §5.10
+
+# By which somebody can ask to be let in, if not by User-Password: also ARAP-Password (RFC 2869 §5.4),
+# Digest-Response (RFC 5090 §3.1) and MS-CHAP's two responses (RFC 2548 §2.1.3, §2.3.2).  What we do not
+# offer is refused with an answer, and so must get past the wire.
+_CREDENTIALS = frozenset({int(Attribute.CHAP_PASSWORD), _EAP_MESSAGE, 70, 103})
 _MS_CHAP = (b"\x00\x00\x01\x37\x01", b"\x00\x00\x01\x37\x19")
 
 # Looked at here, and no business of anybody behind.
-_NOT_PASSED_ON = frozenset({Attribute.USER_PASSWORD, Attribute.MESSAGE_AUTHENTICATOR})
+_NOT_PASSED_ON = frozenset({int(Attribute.USER_PASSWORD), int(Attribute.MESSAGE_AUTHENTICATOR)})
 
 # Whoever decides on attributes does not decide on these.
-_PLACED_HERE = frozenset({Attribute.STATE, Attribute.PROXY_STATE, Attribute.MESSAGE_AUTHENTICATOR})
+_PLACED_HERE = frozenset({_STATE, _PROXY_STATE, int(Attribute.MESSAGE_AUTHENTICATOR)})
 
 # Message-Authenticator as it goes into its own computation (RFC 3579 §3.2).
 _ZEROED = bytes((Attribute.MESSAGE_AUTHENTICATOR, 2 + SIGNATURE)) + bytes(SIGNATURE)
+_SIGNED = HEADER + len(_ZEROED)  # octets of a reply without anything else
 
 
 class Encoder(Protocol):
@@ -55,29 +63,31 @@ class Encoder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, like `Frame`.
+@dataclass(slots=True)
 class Packet:
     """An Access-Request or Status-Server that may be answered.
 
     `authenticator`: the Request Authenticator.  `attributes`: raw, in packet order, without
-    User-Password and Message-Authenticator.  `password`: what was recovered of User-Password
-    (RFC 2865 §5.2), None where there was none or it was malformed.  `secret`: the one it was made
-    with, and the reply will be.  `signed`: it carries a Message-Authenticator.  `volunteered`: one that
-    no RFC would have demanded, so its sender always does.
+    User-Password and Message-Authenticator; `numbers`: which there are.  `password`: what was recovered
+    of User-Password (RFC 2865 §5.2), None where there was none or it was malformed.  `secret`: the one it
+    was made with, and the reply will be.  `signed`: it carries a Message-Authenticator.  `volunteered`:
+    one that no RFC would have demanded, so its sender always does.
     """
 
     code: Code
     identifier: int
     authenticator: bytes = field(repr=False)
     attributes: tuple[tuple[int, bytes], ...] = field(repr=False)
+    numbers: Set[int] = field(repr=False)
     password: bytes | None = field(repr=False)
     secret: bytes = field(repr=False)
-    signed: bool = False
-    volunteered: bool = False
+    signed: bool
+    volunteered: bool
 
     def has(self, number: int) -> bool:
         """Whether there is an attribute `number`."""
-        return any(each == number for each, _ in self.attributes)
+        return number in self.numbers
 
 
 def decode(octets: bytes, client: Client, *, known_to_sign: bool = False) -> Packet | DiscardReason:
@@ -87,31 +97,32 @@ def decode(octets: bytes, client: Client, *, known_to_sign: bool = False) -> Pac
     matters under `auto` only.
     """
     frame = walk(octets)
-    if isinstance(frame, DiscardReason):
+    if not isinstance(frame, Frame):
         return frame
     code = _SERVED.get(frame.code)
     if code is None:
         return DiscardReason.CODE_NOT_SERVED
-    numbers = frozenset(number for number, _ in frame.attributes)
-    credential = _has_credential(frame, numbers)
-    signed = Attribute.MESSAGE_AUTHENTICATOR in numbers
-    secret: bytes | DiscardReason
+    attributes = tuple([each for each in frame.attributes if each[0] not in _NOT_PASSED_ON])
+    numbers = {number for number, _ in attributes}
+    credential = bool(frame.passwords) or _has_another_credential(attributes, numbers)
+    signed = bool(frame.signed_at)
     if signed:
         secret = _verify(frame, client.secrets)
     else:
         must = client.message_authenticator == "auto" and known_to_sign
         # Without a Message-Authenticator nothing tells one secret from the other.
         secret = _why_not_unsigned(code, client, numbers, credential, must) or client.secrets[0]
-    if isinstance(secret, DiscardReason):
+    if not isinstance(secret, bytes):
         return secret
-    eap = Attribute.EAP_MESSAGE in numbers
-    if eap and numbers & {Attribute.USER_PASSWORD, Attribute.CHAP_PASSWORD}:
+    eap = _EAP_MESSAGE in numbers
+    if eap and (frame.passwords or Attribute.CHAP_PASSWORD in numbers):
         return DiscardReason.EAP_WITH_PASSWORD  # RFC 3579 §3.3
     return Packet(
         code,
         frame.identifier,
         frame.authenticator,
-        tuple(each for each in frame.attributes if each[0] not in _NOT_PASSED_ON),
+        attributes,
+        numbers,
         _password(frame, secret),
         secret,
         signed,
@@ -120,14 +131,15 @@ def decode(octets: bytes, client: Client, *, known_to_sign: bool = False) -> Pac
     )
 
 
-def _has_credential(frame: Frame, numbers: frozenset[int]) -> bool:
-    if numbers & _CREDENTIALS:
+def _has_another_credential(attributes: tuple[tuple[int, bytes], ...], numbers: Set[int]) -> bool:
+    """Another one than User-Password."""
+    if not _CREDENTIALS.isdisjoint(numbers):
         return True
-    return any(n == Attribute.VENDOR_SPECIFIC and v.startswith(_MS_CHAP) for n, v in frame.attributes)
+    return any(n == Attribute.VENDOR_SPECIFIC and v.startswith(_MS_CHAP) for n, v in attributes)
 
 
 def _why_not_unsigned(
-    code: Code, client: Client, numbers: frozenset[int], credential: bool, known_to_sign: bool
+    code: Code, client: Client, numbers: Set[int], credential: bool, known_to_sign: bool
 ) -> DiscardReason | None:
     """What forbids this request to come without a Message-Authenticator, if anything does."""
     if client.message_authenticator == "require":
@@ -147,14 +159,14 @@ def _why_not_unsigned(
 
 def _verify(frame: Frame, secrets: Sequence[bytes]) -> bytes | DiscardReason:
     """The secret that the Message-Authenticator was made with (RFC 3579 §3.2)."""
-    signatures = [v for number, v in frame.attributes if number == Attribute.MESSAGE_AUTHENTICATOR]
-    if len(signatures) > 1:
+    if len(frame.signed_at) > 1:
         return DiscardReason.MESSAGE_AUTHENTICATOR_DUPLICATED
-    if len(signatures[0]) != SIGNATURE:
+    at = frame.signed_at[0]
+    if frame.octets[at - 1] != 2 + SIGNATURE:
         return DiscardReason.MESSAGE_AUTHENTICATOR_MALFORMED
-    octets = zeroed(frame)
+    octets, signature = zeroed(frame), frame.octets[at : at + SIGNATURE]
     for secret in secrets:
-        if hmac.compare_digest(message_authenticator(octets, secret), signatures[0]):
+        if hmac.compare_digest(message_authenticator(octets, secret), signature):
             return secret
     return DiscardReason.MESSAGE_AUTHENTICATOR_WRONG
 
@@ -165,18 +177,17 @@ def _password(frame: Frame, secret: bytes) -> bytes | None:
     None unless there is exactly one (RFC 2865 §5.44) of a possible length.  Padding goes; a NUL
     further in stays.
     """
-    hidden = [value for number, value in frame.attributes if number == Attribute.USER_PASSWORD]
-    if len(hidden) != 1 or not 16 <= len(hidden[0]) <= 128 or len(hidden[0]) % 16:
+    if len(frame.passwords) != 1:
         return None
-    chain = frame.authenticator + hidden[0]
-    pads = b"".join(_md5(secret + chain[at : at + 16]) for at in range(0, len(hidden[0]), 16))
-    plain = int.from_bytes(hidden[0], "big") ^ int.from_bytes(pads, "big")
-    return plain.to_bytes(len(pads), "big").rstrip(b"\x00")
-
-
-def _md5(octets: bytes) -> bytes:
-    # RFC 2865 knows no other digest; hosts that forbid MD5 for security must let us have it here.
-    return hashlib.md5(octets, usedforsecurity=False).digest()
+    hidden = frame.passwords[0]
+    length = len(hidden)
+    if not 16 <= length <= 128 or length % 16:
+        return None
+    pads = md5(secret + frame.authenticator)
+    for at in range(16, length, 16):
+        pads += md5(secret + hidden[at - 16 : at])
+    plain = int.from_bytes(hidden, "big") ^ int.from_bytes(pads, "big")
+    return plain.to_bytes(length, "big").rstrip(b"\x00")
 
 
 # --- replies ------------------------------------------------------------------------------------
@@ -193,19 +204,21 @@ def encode(reply: Reply, packet: Packet, encoder: Encoder) -> bytes | None:
     numbers = {number for number, _ in given}
     if misplaced := numbers & _PLACED_HERE:
         raise ValueError(f"attribute {min(misplaced)} is not a policy's to give")
-    if reply.code is not Code.ACCESS_CHALLENGE:
+    if _PROMPT in numbers and reply.code is not Code.ACCESS_CHALLENGE:
         given = [each for each in given if each[0] != _PROMPT]  # RFC 2869 §5.10
     if reply.state is not None:
-        given.insert(0, (Attribute.STATE, reply.state))
-    # RFC 2865 §5.33: unmodified, in order, behind everything of ours.
-    given += [each for each in packet.attributes if each[0] == Attribute.PROXY_STATE]
-    rest = b"".join(_attribute(number, value) for number, value in given)
-    room = LONGEST_PACKET - HEADER - len(_ZEROED) - len(rest)
+        given.insert(0, (_STATE, reply.state))
+    if _PROXY_STATE in packet.numbers:
+        # RFC 2865 §5.33: unmodified, in order, behind everything of ours.
+        given += [each for each in packet.attributes if each[0] == _PROXY_STATE]
+    rest = b"".join([_attribute(number, value) for number, value in given])
+    room = LONGEST_PACKET - _SIGNED - len(rest)
     if room < 0:
         return None
     # RFC 3579 §2.6.5: beside an EAP-Message, EAP itself says what there is to say.
-    messages = b"" if Attribute.EAP_MESSAGE in numbers else _reply_messages(reply.messages, room)
-    return _seal(reply.code, packet, messages + rest)
+    if reply.messages and _EAP_MESSAGE not in numbers:
+        rest = _reply_messages(reply.messages, room) + rest
+    return _seal(reply.code, packet, rest)
 
 
 def _seal(code: Code, packet: Packet, attributes: bytes) -> bytes:
@@ -213,32 +226,33 @@ def _seal(code: Code, packet: Packet, attributes: bytes) -> bytes:
 
     First, so that nothing an attacker can choose comes before it (BlastRADIUS, CVE-2024-3596).
     """
-    length = HEADER + len(_ZEROED) + len(attributes)
-    head = bytes((code, packet.identifier)) + length.to_bytes(2, "big")
-    sealed = message_authenticator(head + packet.authenticator + _ZEROED + attributes, packet.secret)
+    asked = HEAD.pack(code, packet.identifier, _SIGNED + len(attributes), packet.authenticator)
+    sealed = message_authenticator(asked + _ZEROED + attributes, packet.secret)
     attributes = _ZEROED[:2] + sealed + attributes
-    return head + _md5(head + packet.authenticator + attributes + packet.secret) + attributes
+    return asked[:4] + md5(asked + attributes + packet.secret) + attributes
 
 
 def _reply_messages(messages: Sequence[str], room: int) -> bytes:
     """As many Reply-Messages (RFC 2865 §5.18) as fit into `room` octets, in order."""
     found = b""
-    for piece in (piece for message in messages for piece in split_text(message)):
-        if len(found) + 2 + len(piece) > room:
-            break
-        found += _attribute(Attribute.REPLY_MESSAGE, piece)
+    for message in messages:
+        for piece in split_text(message):
+            if len(found) + 2 + len(piece) > room:
+                return found
+            found += _attribute(_REPLY_MESSAGE, piece)
     return found
 
 
-def split_text(text: str) -> Iterator[bytes]:
+def split_text(text: str) -> list[bytes]:
     """UTF-8 in pieces of 1 to 253 octets, no code point cut (RFC 2865 §5); nothing of an empty text."""
-    octets = text.encode("utf-8", "replace")
-    while octets:
+    octets, pieces = text.encode("utf-8", "replace"), []
+    while len(octets) > LONGEST_VALUE:
         end = LONGEST_VALUE
-        while end < len(octets) and octets[end] & 0xC0 == 0x80:  # RFC 3629 §3: within a code point
+        while octets[end] & 0xC0 == 0x80:  # RFC 3629 §3: within a code point
             end -= 1
-        yield octets[:end]
+        pieces.append(octets[:end])
         octets = octets[end:]
+    return [*pieces, octets] if octets else pieces
 
 
 def _attribute(number: int, value: bytes) -> bytes:

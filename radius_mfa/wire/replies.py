@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from math import inf
 
 from radius_mfa.wire.room import Room
 
@@ -30,7 +31,8 @@ class Seen(Enum):
     FULL = auto()
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, like `walker.Frame`.
+@dataclass(slots=True)
 class _Answered:
     authenticator: bytes = field(repr=False)
     octets: bytes = field(repr=False)
@@ -49,6 +51,7 @@ class Replies:
         self._room = room
         self._in_flight: dict[Key, bytes] = {}
         self._answered: OrderedDict[Key, _Answered] = OrderedDict()  # by time of answer
+        self._oldest = inf  # no answer is older: until its time is over, none of them needs to be looked at
 
     @property
     def is_awaited(self) -> bool:
@@ -60,20 +63,25 @@ class Replies:
 
         `share`: how much of the room a new request may use; one that is remembered needs none.
         """
-        self._forget_before(now - self._lifetime)
-        if self._in_flight.get(key) == authenticator:
-            return Seen.IN_FLIGHT
-        answered = self._answered.get(key)
-        if answered is not None and answered.authenticator == authenticator:
-            return answered.octets
-        # The NAS uses the Identifier for something else, and has given up what was.
-        if self._in_flight.pop(key, None) or self._answered.pop(key, None):
-            self._room.give_back(key[1])
-        if not self._room.is_left(key[1], share):
+        if self._oldest <= now - self._lifetime:
+            self._forget_before(now - self._lifetime)
+        room, host = self._room, key[1]
+        # With another authenticator the NAS uses the Identifier for something else, and has given up what was.
+        if (waiting := self._in_flight.get(key)) is not None:
+            if waiting == authenticator:
+                return Seen.IN_FLIGHT
+            del self._in_flight[key]
+            room.give_back(host)
+        elif (answered := self._answered.get(key)) is not None:
+            if answered.authenticator == authenticator:
+                return answered.octets
+            del self._answered[key]
+            room.give_back(host)
+        if not room.is_left(host, share):
             self._forget_before(now - SHORTEST)
-            if not self._room.is_left(key[1], share):
+            if not room.is_left(host, share):
                 return Seen.FULL
-        self._room.take(key[1])
+        room.take(host)
         self._in_flight[key] = authenticator
         return Seen.NEW
 
@@ -89,9 +97,15 @@ class Replies:
 
     def answer(self, key: Key, octets: bytes, now: float) -> None:
         """Remember what answers the request in flight."""
+        if not self._answered:
+            self._oldest = now
         self._answered[key] = _Answered(self._in_flight.pop(key), octets, now)
 
     def _forget_before(self, then: float) -> None:
-        while self._answered and next(iter(self._answered.values())).at <= then:
-            key, _ = self._answered.popitem(last=False)
+        while self._answered:
+            key, oldest = next(iter(self._answered.items()))
+            self._oldest = oldest.at
+            if oldest.at > then:
+                break
+            del self._answered[key]
             self._room.give_back(key[1])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 
 class Room:
     """Room for `most`.
@@ -15,7 +13,7 @@ class Room:
     def __init__(self, most: int, *, shared: bool) -> None:
         self._most = most
         self._most_of_one = max(most // 2, 1) if shared else most
-        self._of = Counter[str]()
+        self._of: dict[str, int] = {}
         self._taken = 0
 
     def __len__(self) -> int:
@@ -23,15 +21,16 @@ class Room:
 
     def is_left(self, whose: str, share: float = 1.0) -> bool:
         """Whether there is room for one more of theirs, where only a share of it may be used."""
-        return self._taken < self._most * share and self._of[whose] < self._most_of_one * share
+        return self._taken < self._most * share and self._of.get(whose, 0) < self._most_of_one * share
 
     def take(self, whose: str) -> None:
         self._taken += 1
-        self._of[whose] += 1
+        self._of[whose] = self._of.get(whose, 0) + 1
 
     def give_back(self, whose: str) -> None:
         self._taken -= 1
-        if self._of[whose] == 1:
-            del self._of[whose]  # whoever has gone takes no room
+        left = self._of[whose] - 1
+        if left:
+            self._of[whose] = left
         else:
-            self._of[whose] -= 1
+            del self._of[whose]  # whoever has gone takes no room

@@ -44,7 +44,7 @@ class Sources:
 
     def saw(self, client: str, host: str, now: float, *, signed: bool) -> bool:
         """Count an Access-Request, at `now` in wall seconds; whether it is the first signed one of its source."""
-        first = signed and self._learn(client, host)
+        first = signed and host not in self._signers.get(client, ()) and self._learn(client, host)
         tally = self._tallies.get((client, host)) or self._new(client, host, now, signed=signed)
         if tally is not None:
             tally.last_seen = now

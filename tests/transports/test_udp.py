@@ -116,6 +116,40 @@ def test_each_address_asked_is_a_socket_of_its_own_to_duplicates(run: Run) -> No
     run(play)
 
 
+def test_whoever_asks_several_addresses_in_turn_hears_from_each(run: Run) -> None:
+    """What the kernel has said of the datagram before holds for that one alone."""
+
+    async def play() -> None:
+        echo, loop = Echo(), asyncio.get_running_loop()
+        listener = UdpListener(open_udp("0.0.0.0", 0)[0], echo.receive, CountingMeter())
+        with client_of(listener, "127.0.0.1") as one, client_of(listener, "127.0.0.2") as other:
+            for client in (one, other, one, one, other):
+                client.send(b"hello")
+                assert await loop.sock_recv(client, 100) == b"hello"
+        asked = [each for _, _, each in echo.received]
+        assert asked == [asked[0], asked[1], asked[0], asked[0], asked[1]]
+        listener.close()
+
+    run(play)
+
+
+def test_to_duplicates_it_is_one_socket_however_many_readers_it_has(run: Run) -> None:
+    """RFC 5080 §2.2.2: a worker may have to read another's."""
+
+    async def play() -> None:
+        echo = Echo()
+        listeners = [UdpListener(each, echo.receive, CountingMeter()) for each in open_udp("127.0.0.1", 0, 2)]
+        with client_of(listeners[0], "127.0.0.1") as client:
+            for authenticator in (bytes(16), bytes(15) + b"\x01", bytes(3) + b"\x01" + bytes(12)):
+                client.send(bytes(4) + authenticator)
+            await echo.until(3)
+        assert len({asked for _, _, asked in echo.received}) == 1
+        for listener in listeners:
+            listener.close()
+
+    run(play)
+
+
 def test_ipv6_only_means_ipv6_only() -> None:
     with open_udp("::", 0)[0] as six, open_udp("0.0.0.0", six.getsockname()[1])[0] as four:
         assert six.getsockname()[1] == four.getsockname()[1]

@@ -823,6 +823,23 @@ class TestDrain:
 
         run(play)
 
+    def test_whoever_is_cancelled_before_their_turn_gives_everything_back(self) -> None:
+        async def play() -> None:
+            rig, others = Rig(), asyncio.all_tasks()
+            rig.receive(login())
+            for task in asyncio.all_tasks() - others:
+                task.cancel()
+            await turns()
+            assert (rig.decider.requests, rig.sent) == ([], [])
+            assert (rig.exchange.in_flight, len(rig.exchange._desks["vpn"].in_flight)) == (0, 0)
+            assert rig.meter.discarded("closing") == 1
+            rig.receive(login())
+            await turns()
+            assert len(rig.decider.requests) == 1
+            await rig.exchange.drain(0)
+
+        run(play)
+
     def test_it_does_not_wait_longer_than_it_may(self) -> None:
         async def play() -> None:
             rig = Rig(make_client(timeout=1000))

@@ -411,6 +411,7 @@ def test_decodes_what_pyrad_encodes(
     # pyrad groups them by number
     numbers = list(dict.fromkeys(number for number, _ in attributes))
     assert packet.attributes == tuple(sorted(attributes, key=lambda each: numbers.index(each[0])))
+    assert [number for number in range(256) if packet.has(number)] == sorted(numbers)
 
 
 @given(
@@ -420,12 +421,21 @@ def test_decodes_what_pyrad_encodes(
     st.lists(st.text("abcdef", max_size=60), max_size=3),
     st.lists(st.binary(max_size=253), max_size=4),
     _salts,
+    st.binary(min_size=1, max_size=80),
 )
 def test_encodes_octet_for_octet_what_pyrad_does(
-    code: Code, messages: list[str], state: bytes | None, classes: list[str], proxy: list[bytes], salt: bytes
+    code: Code,
+    messages: list[str],
+    state: bytes | None,
+    classes: list[str],
+    proxy: list[bytes],
+    salt: bytes,
+    secret: bytes,
 ) -> None:
-    octets = login(b"sesame", *((33, value) for value in proxy), salt=salt)
-    theirs = AuthPacket(packet=octets, secret=SECRET).CreateReply()
+    octets = login(b"sesame", *((33, value) for value in proxy), salt=salt, sign=secret, secret=secret)
+    packet = decode(octets, make_client(secrets=(secret,)))
+    assert isinstance(packet, Packet)
+    theirs = AuthPacket(packet=octets, secret=secret).CreateReply()
     theirs.code = int(code)
     theirs.pop(33, None)
     values: list[tuple[int, list[bytes]]] = [
@@ -437,7 +447,7 @@ def test_encodes_octet_for_octet_what_pyrad_does(
     for number, octets_of in values:
         theirs[number] = octets_of
     reply = Reply(code, state, tuple(messages), tuple(ReplyAttribute("Class", text) for text in classes))
-    assert encode(reply, decoded(octets), SmallDictionary()) == theirs.ReplyPacket()
+    assert encode(reply, packet, SmallDictionary()) == theirs.ReplyPacket()
 
 
 def must_be_silent(octets: bytes, rule: Rule, known: bool, secret: bytes = SECRET) -> bool:

@@ -171,6 +171,37 @@ def test_room_is_taken_by_what_is_remembered_and_by_nothing_else(
             assert max(Counter(host for _, host, _, _ in remembered).values(), default=0) <= 2
 
 
+@given(_STEPS)
+def test_it_remembers_what_a_table_without_any_order_does(
+    steps: list[tuple[str, str, int, bytes, float]],
+) -> None:
+    """RFC 5080 §2.2.2: until its time is over, and not an instant longer."""
+    replies, now = table(window=20, most=1000), 0.0
+    waiting: dict[Key, bytes] = {}
+    answers: dict[Key, tuple[bytes, float]] = {}
+    for what, host, identifier, authenticator, later in steps:
+        which, now = key(identifier, host=host), now + later
+        answers = {each: (salt, at) for each, (salt, at) in answers.items() if now - at < 20 or what != "ask"}
+        if what == "ask":
+            expected: bytes | Seen = Seen.NEW
+            if waiting.get(which) == authenticator:
+                expected = Seen.IN_FLIGHT
+            elif which in answers and answers[which][0] == authenticator:
+                expected = b"reply"
+            else:
+                answers.pop(which, None)
+                waiting[which] = authenticator
+            assert replies.ask(which, authenticator, now) == expected
+        elif waiting.get(which) == authenticator:
+            del waiting[which]
+            if what == "answer":
+                answers[which] = authenticator, now
+                replies.answer(which, b"reply", now)
+            else:
+                replies.give_up(which, authenticator)
+        assert taken(replies) == len(waiting) + len(answers)
+
+
 def test_a_reply_is_awaited_until_it_is_given_or_given_up() -> None:
     replies = table()
     assert not replies.is_awaited

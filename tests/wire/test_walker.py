@@ -5,11 +5,12 @@ from __future__ import annotations
 import hmac
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from radius_mfa.wire.walker import DiscardReason, Frame, message_authenticator, walk, zeroed
 from tests.wire.support import SALT, SECRET, assemble, request, tlv
+from tests.wire.test_packet import mutated
 
 _LONGEST = assemble(tlv(26, bytes(253)) * 15 + tlv(26, bytes(249)))
 _FILLED = tlv(1, b"a")
@@ -64,7 +65,7 @@ def test_what_is_not_exactly_a_packet_is_discarded(octets: bytes, reason: Discar
     assert walk(octets) is reason
 
 
-@given(st.binary(max_size=300))
+@given(mutated() | st.binary(max_size=300))
 def test_any_octets_are_a_frame_or_a_reason(octets: bytes) -> None:
     found = walk(octets)
     if isinstance(found, Frame):
@@ -75,6 +76,27 @@ def test_any_octets_are_a_frame_or_a_reason(octets: bytes) -> None:
             identifier=found.identifier,
             salt=found.authenticator,
         ) == (found.octets)
+
+
+@given(mutated())
+def test_it_is_noted_where_passwords_and_message_authenticators_are(octets: bytes) -> None:
+    found = walk(octets)
+    if isinstance(found, Frame):
+        assert found.passwords == [value for number, value in found.attributes if number == 2]
+        signatures = [value for number, value in found.attributes if number == 80]
+        assert signatures == [
+            found.octets[at : at + len(v)] for at, v in zip(found.signed_at, signatures, strict=True)
+        ]
+        assert all(found.octets[at - 2] == 80 for at in found.signed_at)
+
+
+@given(st.binary(max_size=200), st.binary(max_size=300))
+@example(b"x" * 64, b"")
+@example(b"x" * 65, b"")
+def test_a_message_authenticator_is_hmac_md5_whatever_the_secret(secret: bytes, octets: bytes) -> None:
+    """RFC 2104 §2: a secret longer than a block of 64 octets is digested first."""
+    expected = hmac.new(secret, octets, "md5").digest()
+    assert [message_authenticator(octets, secret) for _ in range(2)] == [expected] * 2
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
