@@ -23,7 +23,7 @@ from radius_mfa.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from radius_mfa.core.stored import Device
+    from radius_mfa.core.kept import Device
 
 _HEADER = ("name", "device", "station", "until", "trusted at")
 _WIDTHS = (24, 16, 21, 25, 0)

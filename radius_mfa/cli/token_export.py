@@ -17,7 +17,7 @@ from radius_mfa.assembly.backends import Backends, opened
 from radius_mfa.cli.common import is_one_line, refuse
 from radius_mfa.cli.token_file import LONGEST_LABEL, NO, PLAIN, SEALED, YES
 from radius_mfa.config.load import Loaded
-from radius_mfa.core.stored import TokenRecord
+from radius_mfa.core.kept import TokenRecord
 from radius_mfa.factors.totp import base32
 
 _PAGE = 1000  # tokens

@@ -23,9 +23,10 @@ from radius_mfa.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from radius_mfa.core.kept import Device, KnownUser, Proposal, Voucher
     from radius_mfa.core.messages import User
     from radius_mfa.core.store import Store
-    from radius_mfa.core.stored import Device, Facts, KnownUser, Proposal, Token, Voucher
+    from radius_mfa.core.stored import Facts, Token
 
 _AT_ONCE = 1000  # users read at a time
 _HEADER = ("name", "id", "tokens", "recovery", "required", "state", "address")

@@ -13,9 +13,10 @@ know again.  In every later round it sends that State and what the user typed.  
  4. **A State belongs to one client and one User-Name**, is honoured for a time, and is spent by the
     first answer to it (RFC 2865 §5.24 leaves its content to us).  Until something is answered
     nothing is written, but for a code that has to be mailed.
- 5. **A failure is counted before the code is looked at**, in the transaction that spends the
-    State, and taken back if the code was right.  So a thousand answers sent at once gain
-    nothing over one.  An answer that cannot be right is not a guess and is not counted.
+ 5. **A failure is counted in the transaction that spends the State**, before the code is looked at, and taken
+    back if it was right.  A TOTP code is judged within that transaction, and nobody hears of what is not
+    committed.  So a thousand answers sent at once gain nothing over one.  An answer that cannot be right is
+    not a guess and is not counted.
  6. **A code is used up in the transaction that accepts it**: whoever comes second with the same code
     is refused.  A used code, resent by a supplicant, is refused but not counted.
  7. **The identical answer again gets the identical decision** while the NAS may still be asking, at
@@ -46,8 +47,8 @@ from radius_mfa.core.asking import Asking
 from radius_mfa.core.conditions import Situation
 from radius_mfa.core.entries import values_again
 from radius_mfa.core.errors import BackendError, DirectoryError
-from radius_mfa.core.guard import Counters, Guard
-from radius_mfa.core.judgement import Case, End, right, settlement_of
+from radius_mfa.core.guard import Counters, Guard, cleared
+from radius_mfa.core.judgement import Case, End, settlement_of
 from radius_mfa.core.login import Conclusion, Login, conclude
 from radius_mfa.core.mailing import Mailing
 from radius_mfa.core.messages import (
@@ -77,9 +78,6 @@ from radius_mfa.core.stored import (
     Settlement,
 )
 from radius_mfa.core.trust import TrustedDevices
-
-# What an answer may turn out to be without anybody having guessed.
-_NO_GUESS = frozenset({Outcome.CODE_USED, Outcome.SECRET_UNREADABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class Conversation:
         self._trusted = ports.trusted
         self._rules = rules
         self._guard = rules.guard
-        self._asking = Asking(ports.sealer, ports.clock, rules.guard, rules.challenge_lifetime)
+        self._asking = Asking(ports.sealer, ports.clock, rules.guard, rules.challenge_lifetime, ports.mailing)
         self.states = States(ports.sealer, ports.store, ports.clock)
         self._policies = Policies(rules.policies)
 
@@ -308,27 +306,16 @@ class Conversation:
     def _end(self, case: Case, judged: Consumption | NearMiss | Outcome, device: NewDevice | str = "") -> End:
         """How it ends.  `device`: to trust from now on, or why not."""
         if isinstance(judged, Outcome):
-            return self._wrong(case, judged)
+            return self._asking.wrong(case, judged)
         if isinstance(judged, NearMiss):
-            return self._wrong(case, Outcome.CLOCK_WRONG, judged)
-        return right(case, judged, device)
-
-    def _wrong(self, case: Case, wrong: Outcome, near: NearMiss | None = None) -> End:
-        """Another round if there is one; the failure stays counted unless the guess was none."""
-        has_suspended = case.spent.has_suspended
-        given_back = partial(self._guard.given_back, has_suspended=has_suspended)
-        adjust = given_back if wrong in _NO_GUESS else None
-        counters = case.spent.facts.counters
-        counters = adjust(counters) if adjust else counters
-        said = {"minutes": str(max(1, round(abs(near.seconds) / 60)))} if near else {}
-        decision = self._asking.after_wrong(wrong, case.login, counters, **said)
-        notice = None
-        if self._mailing and has_suspended and counters.suspended:
-            notice = self._mailing.suspended(case.spent.facts, case.login.language, case.login.request.nas.name)
-        return End(decision, adjust=adjust, told=near.step if near else None, notice=notice)
+            return self._asking.wrong(case, Outcome.CLOCK_WRONG, judged)
+        trust, refused = (device, "") if isinstance(device, NewDevice) else (None, device)
+        detail = "; ".join(filter(None, (refused, case.wrong_before)))
+        accept = Accept(Outcome.ACCEPTED, case.login.returned)
+        return End(accept, consume=judged, adjust=cleared, trust=trust, detail=detail)
 
     async def _settle_wrong(self, case: Case, wrong: Outcome, deadline: float) -> Conclusion:
-        settled = await self._settle(case, self._wrong(case, wrong), deadline)
+        settled = await self._settle(case, self._asking.wrong(case, wrong), deadline)
         assert settled is not None  # there was no code to be used
         return settled
 

@@ -15,20 +15,12 @@ from typing import Protocol
 from radius_mfa.core import codes
 from radius_mfa.core.addresses import is_below, readable_address
 from radius_mfa.core.answers import CodeAnswer, read_answer
+from radius_mfa.core.kept import NewRecoveryCode, NewToken, Proposal, Voucher
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.ports import Clock, Entropy, Sealer
 from radius_mfa.core.seeds import fingerprint_octets
 from radius_mfa.core.store import LifeStore
-from radius_mfa.core.stored import (
-    Facts,
-    NearMiss,
-    NewRecoveryCode,
-    NewToken,
-    Proposal,
-    Token,
-    TotpStep,
-    Voucher,
-)
+from radius_mfa.core.stored import Facts, NearMiss, Token, TotpStep
 
 SEED_OCTETS = 20  # 160 bits, the length of the hash (RFC 4226 §4, R6)
 ADDRESS, VOUCHER = "address", "voucher"  # the purposes that their codes are sealed for

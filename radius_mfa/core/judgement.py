@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from radius_mfa.core.answers import Answer, CodeAnswer
-from radius_mfa.core.guard import Counters, cleared
+from radius_mfa.core.guard import Counters
 from radius_mfa.core.login import Login
 from radius_mfa.core.messages import Accept, AuditEvent, Challenge, Reject
-from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.record import record
 from radius_mfa.core.stored import Attempt, Consumption, NewDevice, Notice, Reserved, Settlement, TotpStep
 from radius_mfa.core.trust import station_of
@@ -49,14 +48,6 @@ class End:
     trust: NewDevice | None = None
     notice: Notice | None = None
     detail: str = ""
-
-
-def right(case: Case, consume: Consumption, device: NewDevice | str) -> End:
-    """Let in by what the code uses up.  `device`: to trust from now on, or why not."""
-    trust, refused = (device, "") if isinstance(device, NewDevice) else (None, device)
-    detail = "; ".join(filter(None, (refused, case.wrong_before)))
-    accept = Accept(Outcome.ACCEPTED, case.login.returned)
-    return End(accept, consume=consume, adjust=cleared, trust=trust, detail=detail)
 
 
 def settlement_of(case: Case, end: End, decision: bytes, event: AuditEvent) -> Settlement:

@@ -12,24 +12,18 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from radius_mfa.core.guard import Counters
+from radius_mfa.core.kept import Device, KnownUser, NewRecoveryCode, NewToken, Proposal, TokenRecord, Voucher
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
-    Device,
     Facts,
-    KnownUser,
     Mail,
     NewMailCode,
-    NewRecoveryCode,
-    NewToken,
-    Proposal,
     Refusal,
     Reserved,
     Settled,
     Settlement,
-    TokenRecord,
-    Voucher,
 )
 
 Judge = Callable[[Reserved], Settlement]

@@ -6,15 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from radius_mfa.core.stored import (
-    Device,
-    KnownUser,
-    NewRecoveryCode,
-    NewToken,
-    Proposal,
-    TokenRecord,
-    Voucher,
-)
+from radius_mfa.core.kept import Device, KnownUser, NewRecoveryCode, NewToken, Proposal, TokenRecord, Voucher
 from radius_mfa.stores import mail_work as mail
 from radius_mfa.stores.rows import COUNTERS, TOKEN, counters, token
 from radius_mfa.stores.work import Statement, Work, of_many

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from radius_mfa.core.kept import Proposal
 from radius_mfa.core.mailing import DAY
-from radius_mfa.core.stored import Mail, MailCode, MailCodeUse, MailKind, NewMailCode, Notice, Proposal
+from radius_mfa.core.stored import Mail, MailCode, MailCodeUse, MailKind, NewMailCode, Notice
 from radius_mfa.stores.work import Statement, Work
 
 _CODES = Statement("""

@@ -1,4 +1,4 @@
-"""Rows as the values that `core.stored` knows: SQLite has numbers where PostgreSQL has booleans."""
+"""Rows as the values that `core.stored` and `core.kept` know: SQLite has numbers where PostgreSQL has booleans."""
 
 from __future__ import annotations
 

@@ -8,28 +8,22 @@ from functools import partial
 from typing import TypeVar
 
 from radius_mfa.core.guard import Counters
+from radius_mfa.core.kept import Device, KnownUser, NewRecoveryCode, NewToken, Proposal, TokenRecord, Voucher
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.ports import Clock
 from radius_mfa.core.store import Judge, Node, Resealed, SealedRow, SourceTally
 from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
-    Device,
     Facts,
-    KnownUser,
     Mail,
     MailCodeUse,
     NewMailCode,
-    NewRecoveryCode,
-    NewToken,
-    Proposal,
     RecoveryCodeUse,
     Refusal,
     Reserved,
     Settled,
     Settlement,
-    TokenRecord,
-    Voucher,
 )
 from radius_mfa.core.trust import LOOK_BACK
 from radius_mfa.stores import key_work, life_work, login_work, mail_work, source_work

@@ -18,9 +18,9 @@ from radius_mfa.assembly.explaining_changes import without
 from radius_mfa.assembly.explaining_ports import People
 from radius_mfa.assembly.rules import texts_of
 from radius_mfa.core.errors import StoreError
+from radius_mfa.core.kept import NewRecoveryCode
 from radius_mfa.core.messages import Accept, FactorKind, ReplyAttribute, User
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.stored import NewRecoveryCode
 from radius_mfa.wire.matching import sent
 from tests.adapters import NOON, PASSWORD, Fuse, House, fused, house
 from tests.assembly.support import PATIENCE, PHONE, STAFF, described, explained, loaded, nas_in

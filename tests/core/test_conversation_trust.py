@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from radius_mfa.core.errors import StoreError
+from radius_mfa.core.kept import Device
 from radius_mfa.core.messages import Accept, Attribute, FactorKind, Nas, Profile
 from radius_mfa.core.policy import Policy, SecondFactor
 from radius_mfa.core.returns import NOTHING
-from radius_mfa.core.stored import Device
 from tests.adapters import PASSWORD, PERIOD, Fuse, House, Visitor, heard, house
 
 WEEK = 7 * 86400.0

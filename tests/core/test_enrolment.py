@@ -17,8 +17,9 @@ from radius_mfa.core.enrolment import (
     Seed,
 )
 from radius_mfa.core.guard import Counters
+from radius_mfa.core.kept import Proposal
 from radius_mfa.core.messages import FactorKind
-from radius_mfa.core.stored import Facts, MailKind, Proposal, Token, TotpStep
+from radius_mfa.core.stored import Facts, MailKind, Token, TotpStep
 from tests.adapters import MAIL_POLICY, PASSWORD, PERIOD, House, house, interleaved
 
 

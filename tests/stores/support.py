@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import tests
 from radius_mfa.core.guard import Counters, Guard
+from radius_mfa.core.kept import NewToken
 from radius_mfa.core.messages import Accept, AuditEvent, FactorKind
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Clock
@@ -24,7 +25,6 @@ from radius_mfa.core.stored import (
     Attempt,
     Consumption,
     Facts,
-    NewToken,
     Refusal,
     Reserved,
     Settled,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters, Guard, cleared
+from radius_mfa.core.kept import NewToken
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.ports import Clock
 from radius_mfa.core.store import Store
@@ -20,7 +21,6 @@ from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
     Facts,
-    NewToken,
     Refusal,
     Reserved,
     Settled,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from radius_mfa.core.kept import NewRecoveryCode, Proposal, Voucher
 from radius_mfa.core.store import Node, Resealed, SealedRow
-from radius_mfa.core.stored import NewMailCode, NewRecoveryCode, Proposal, Voucher
+from radius_mfa.core.stored import NewMailCode
 from tests.adapters import NOON
 from tests.stores.support import ALICE, BOB, Asked, asked, new_token
 from tests.stores.test_contract import ENGINES

@@ -12,28 +12,23 @@ import pytest
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters, cleared
+from radius_mfa.core.kept import Device, KnownUser, NewRecoveryCode, Proposal, TokenRecord, Voucher
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.stored import (
     Consumption,
-    Device,
     Facts,
-    KnownUser,
     Mail,
     MailCodeUse,
     MailKind,
     NewDevice,
     NewMailCode,
-    NewRecoveryCode,
     Notice,
-    Proposal,
     RecoveryCode,
     RecoveryCodeUse,
     Refusal,
     Reserved,
     Settled,
-    TokenRecord,
     TotpStep,
-    Voucher,
 )
 from tests.adapters import NOON
 from tests.stores.support import ALICE, BOB, Asked, asked, attempt, count, new_token, settlement

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from radius_mfa.core.guard import Counters
-from radius_mfa.core.stored import NewRecoveryCode, Reserved, Settled
+from radius_mfa.core.kept import NewRecoveryCode
+from radius_mfa.core.stored import Reserved, Settled
 from radius_mfa.stores.sqlite import SqliteStore
 from tests.stores.postgresql import new_url
 from tests.stores.schemas import NOTHING, opening

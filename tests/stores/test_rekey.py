@@ -17,9 +17,10 @@ from typing import Any, cast
 import pytest
 
 from radius_mfa.core.errors import KeyFileError
+from radius_mfa.core.kept import NewRecoveryCode, NewToken, Proposal, Voucher
 from radius_mfa.core.seeds import fingerprint_octets
 from radius_mfa.core.store import KeyStore, Node, Resealed, SealedRow, Store
-from radius_mfa.core.stored import NewMailCode, NewRecoveryCode, NewToken, Proposal, Voucher
+from radius_mfa.core.stored import NewMailCode
 from radius_mfa.stores.key_file import Key, KeyFile, create_key_file, editing, read_key_file
 from radius_mfa.stores.key_work import PURPOSES
 from radius_mfa.stores.rekey import KnownKey, Rekeying, add_key, take_over_keys

@@ -17,6 +17,7 @@ import pytest
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters, cleared
+from radius_mfa.core.kept import NewRecoveryCode
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.stored import (
@@ -25,7 +26,6 @@ from radius_mfa.core.stored import (
     MailKind,
     NewDevice,
     NewMailCode,
-    NewRecoveryCode,
     Notice,
     RecoveryCodeUse,
     Reserved,
