@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from radius_mfa.core.messages import User
@@ -41,7 +40,7 @@ class ChainedDirectory:
         for number, directory in enumerate(self._directories):
             found = await directory.find(username, deadline)
             if isinstance(found, User):
-                return replace(found, handle=f"{number}:{found.handle}")
+                return _called(found, f"{number}:{found.handle}")
             if found is not Outcome.UNKNOWN_USER:
                 return found
         return Outcome.UNKNOWN_USER
@@ -49,7 +48,8 @@ class ChainedDirectory:
     async def with_groups(self, user: User, deadline: float) -> User:
         """Ask the directory that has found the user."""
         directory, theirs = self._of(user)
-        return replace(await directory.with_groups(theirs, deadline), handle=user.handle)
+        found = await directory.with_groups(theirs, deadline)
+        return user if found is theirs else _called(found, user.handle)
 
     async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
         """Ask the directory that has found the user."""
@@ -76,4 +76,18 @@ class ChainedDirectory:
     def _of(self, user: User) -> tuple[OpenDirectory, User]:
         """The directory that has found the user, and the user as it knows them."""
         number, _, handle = user.handle.partition(":")
-        return self._directories[int(number)], replace(user, handle=handle)
+        return self._directories[int(number)], _called(user, handle)
+
+
+def _called(user: User, handle: str) -> User:
+    """The user with another handle; `replace` would take three times as long, and it is done all the time."""
+    return User(
+        user.id,
+        user.username,
+        handle,
+        user.name,
+        user.active,
+        user.groups,
+        user.language,
+        user.attributes,
+    )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from radius_mfa.core import usernames
 from radius_mfa.core.errors import ConfigurationError
@@ -55,6 +56,17 @@ class LdapSettings:
     connect_timeout: float = 3.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Reads:
+    """The attributes that are read of an entry, in lower case; `extra`: by the names that were configured."""
+
+    id: str
+    name: str
+    language: str
+    username: str | None
+    extra: Mapping[str, str]
+
+
 class LdapDirectory:
     """The `Directory` port over LDAP servers that hold the same accounts.
 
@@ -68,6 +80,13 @@ class LdapDirectory:
             raise ConfigurationError("bind_dn and bind_password must both be given")
         self._settings = settings
         self._name_attribute = _name_attribute(settings.user_filter)
+        self._reads = _Reads(
+            settings.id_attribute.lower(),
+            settings.name_attribute.lower(),
+            settings.language_attribute.lower(),
+            self._name_attribute and self._name_attribute.lower(),
+            {name: name.lower() for name in settings.extra_attributes},
+        )
         self._groups = Groups(settings.groups, settings.groups_attribute, settings.base_dn)
         self._search, self._search_inactive = self._searches()
         probe = read_entry_request(settings.base_dn.encode(), ["1.1"])
@@ -97,14 +116,14 @@ class LdapDirectory:
         if not user.handle or not password:
             return Password.WRONG
 
-        async def ask(server: LdapServer) -> Password:
-            result = await server.bind(user.handle, password)
+        async def ask(server: LdapServer, until: float) -> Password:
+            result = await server.bind(user.handle, password, until)
             said = verdict(result)
             if said is None:
                 raise unfit(server, "bind as a user", result)
             return said
 
-        return await self._servers.first_answer(ask, deadline)
+        return await self._servers.first_in_time(ask, deadline)
 
     async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         """Nothing: only a bind costs what a bind does, and every refusal leaves after the same delay anyway."""
@@ -122,19 +141,19 @@ class LdapDirectory:
         """Close all connections, and look at no server any more."""
         await self._servers.close()
 
-    async def _one(self, search: Search, name: bytes, deadline: float) -> Entry | Outcome:
+    def _one(self, search: Search, name: bytes, deadline: float) -> Coroutine[Any, Any, Entry | Outcome]:
         """The entry there is; UNKNOWN_USER for none, AMBIGUOUS_USER for several."""
         request = search.request(name)
 
-        async def ask(server: LdapServer) -> Entry | Outcome:
-            answer = await server.search(request)
+        async def ask(server: LdapServer, until: float) -> Entry | Outcome:
+            answer = await server.search(request, until=until)
             if answer.result.code == messages.SIZE_LIMIT_EXCEEDED or len(answer.entries) > 1:
                 return Outcome.AMBIGUOUS_USER  # the limit may be the server's own, and one
             if answer.result.code != messages.SUCCESS:
                 raise unfit(server, f"search below {self._settings.base_dn}", answer.result)
             return answer.entries[0] if answer.entries else Outcome.UNKNOWN_USER
 
-        return await self._servers.first_answer(ask, deadline)
+        return self._servers.first_in_time(ask, deadline)
 
     def _searches(self) -> tuple[Search, Search | None]:
         """For whoever is activated, and for anybody if that is not the same."""
@@ -162,26 +181,28 @@ class LdapDirectory:
             raise ConfigurationError(f"user_filter, active_filter: {error} (RFC 4515)") from error
 
     def _user(self, entry: Entry, typed: str, active: bool) -> User | Outcome:
-        settings = self._settings
-        ids = entry.values(settings.id_attribute)
+        reads = self._reads
+        ids = entry.texts(reads.id)
         if len(ids) != 1 or not 1 <= len(ids[0].encode()) <= _LONGEST_ID or ids[0].startswith(_STATIC):
             return Outcome.USER_ID_UNUSABLE
         return User(
             id=ids[0],
             username=self._spelled(entry, typed),
             handle=entry.dn,
-            name=_first(entry.values(settings.name_attribute)),
+            name=_first(entry.texts(reads.name)),
             active=active,
             groups=self._groups.named_in(entry) if self._groups.are_in_the_entry else frozenset(),
-            language=_first(entry.values(settings.language_attribute)),
-            attributes={name: entry.values(name) for name in settings.extra_attributes},
+            language=_first(entry.texts(reads.language)),
+            attributes={name: entry.texts(lower) for name, lower in reads.extra.items()} if reads.extra else {},
         )
 
     def _spelled(self, entry: Entry, typed: str) -> str:
         """The name as the directory has it; of several the one that was typed."""
-        if self._name_attribute is None:
+        if self._reads.username is None:
             return typed
-        names = entry.values(self._name_attribute)
+        names = entry.texts(self._reads.username)
+        if len(names) == 1:
+            return names[0]
         meant = (name for name in names if usernames.fold(name) == usernames.fold(typed))
         return next(meant, names[0] if names else typed)
 

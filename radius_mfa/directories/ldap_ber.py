@@ -14,11 +14,15 @@ class MalformedError(ValueError):
 
 
 def encoded(tag: int, value: bytes) -> bytes:
-    length = len(value)
+    return head(tag, len(value)) + value
+
+
+def head(tag: int, length: int) -> bytes:
+    """What comes before a value of `length` octets."""
     if length < 0x80:
-        return bytes((tag, length)) + value
+        return bytes((tag, length))
     octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(octets))) + octets + value
+    return bytes((tag, 0x80 | len(octets))) + octets
 
 
 def integer(octets: bytes) -> int:

@@ -1,6 +1,7 @@
 """One connection to an LDAP server: many requests in flight, each with its own number (RFC 4511 §3.1).
 
-It has no time limits of its own: whoever waits puts a deadline round the waiting, and cancelling is safe.
+It has no time limits of its own: whoever asks says until when they wait, or puts a deadline round the waiting,
+and cancelling is safe.
 """
 
 from __future__ import annotations
@@ -8,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, Self, cast
 
 from radius_mfa.core.errors import DirectoryError
 from radius_mfa.directories import ldap_messages as messages
 from radius_mfa.directories.ldap_ber import MalformedError
-from radius_mfa.directories.ldap_messages import Entry, Message, Result
+from radius_mfa.directories.ldap_messages import Entry, Result
+from radius_mfa.directories.ldap_quick import read_usual
 from radius_mfa.directories.ldap_tls import Tls, why
+from radius_mfa.directories.time_limits import TimeLimits
 
 _AS_PART_OF_A_SEARCH = frozenset(
     {messages.SEARCH_ENTRY, messages.SEARCH_REFERENCE, messages.INTERMEDIATE_RESPONSE}
@@ -48,32 +52,43 @@ class _Waiting:
     final: int
     most: int
     answer: asyncio.Future[Answer | None]
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Entry]
     size: int = 0
 
 
 class LdapConnection(asyncio.Protocol):
     """Made by `connect`.  `name`: the server's, for messages.  `heard`: how many messages came so far."""
 
-    def __init__(self, name: str, timeout: float) -> None:
+    def __init__(self, name: str, timeout: float, limits: TimeLimits | None = None) -> None:
         self.name = name
         self.heard = 0
         self._timeout = timeout
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._limits = limits or TimeLimits()
+        self._loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = self._loop.create_future()
         self._transport: asyncio.Transport  # from connection_made on, before anybody else has this object
         self._buffer = bytearray()
         self._left_out = 0  # octets to come of a message that is passed over
         self._waiting: dict[int, _Waiting] = {}
+        self._to_send: list[bytes] = []
         self._last_id = 0
         self._unusable = ""
         self._clear_text_is_over = False
 
     @classmethod
-    async def connect(cls, host: str, port: int, name: str, timeout: float, tls: Tls | None = None) -> Self:
+    async def connect(
+        cls,
+        host: str,
+        port: int,
+        name: str,
+        timeout: float,
+        tls: Tls | None = None,
+        limits: TimeLimits | None = None,
+    ) -> Self:
         """A connection to the server, nobody bound on it yet.  Raises DirectoryError.
 
         `timeout`: seconds in which the server's host must answer, now and whenever something is sent.
-        `tls`: None for clear text.
+        `tls`: None for clear text.  `limits`: None for some of its own.
         """
         loop = asyncio.get_running_loop()
         at_once: dict[str, Any] = {}
@@ -81,7 +96,9 @@ class LdapConnection(asyncio.Protocol):
             at_once = {"ssl": tls.context, "server_hostname": host, "ssl_shutdown_timeout": timeout}
         try:
             async with asyncio.timeout(timeout):
-                _, connection = await loop.create_connection(lambda: cls(name, timeout), host, port, **at_once)
+                _, connection = await loop.create_connection(
+                    lambda: cls(name, timeout, limits), host, port, **at_once
+                )
                 if tls is not None and tls.start:
                     await connection._start_tls(tls.context, host)
         except TimeoutError:
@@ -109,21 +126,23 @@ class LdapConnection(asyncio.Protocol):
         assert transport is not None  # only a transport that cannot write has none
         self._transport = transport
 
-    async def bind(self, dn: str, password: bytes, controls: bytes = b"") -> Result:
+    async def bind(self, dn: str, password: bytes, controls: bytes = b"", until: float | None = None) -> Result:
         """Become `dn`, or, with any other result than SUCCESS, nobody (RFC 4511 §4.2.1).
 
-        Nothing else may be in flight, and after a cancellation nothing be asked here again.
-        Raises ConnectionLostError.
+        Nothing else may be in flight, and after a cancellation or at a TimeoutError nothing be asked here again.
+        Raises ConnectionLostError; TimeoutError at `until`, which is the loop's time.
         """
         request = messages.bind_request(dn, password)
-        return (await self._ask(request, messages.BIND_RESPONSE, controls=controls)).result
+        return (await self._ask(request, messages.BIND_RESPONSE, 0, controls, until)).result
 
-    async def search(self, request: bytes, most: int = messages.MOST_ENTRIES) -> Answer:
+    def search(
+        self, request: bytes, most: int = messages.MOST_ENTRIES, until: float | None = None
+    ) -> Coroutine[Any, Any, Answer]:
         """Run an encoded search; references to other servers are passed over.  Raises ConnectionLostError.
 
-        `most`: entries that are kept.
+        `most`: entries that are kept.  TimeoutError at `until`, which is the loop's time.
         """
-        return await self._ask(request, messages.SEARCH_DONE, most)
+        return self._ask(request, messages.SEARCH_DONE, most, b"", until)
 
     @property
     def usable(self) -> bool:
@@ -148,22 +167,47 @@ class LdapConnection(asyncio.Protocol):
         self._give_up(why)
         self._transport.abort()
 
-    async def _ask(self, request: bytes, final: int, most: int = 0, controls: bytes = b"") -> Answer:
+    async def _ask(
+        self, request: bytes, final: int, most: int = 0, controls: bytes = b"", until: float | None = None
+    ) -> Answer:
         if self._unusable:
             raise ConnectionLostError(f"{self.name}: {self._unusable}")
         number = self._next_id()
-        waiting = _Waiting(final, most, asyncio.get_running_loop().create_future())
-        self._waiting[number] = waiting
-        self._transport.write(messages.message(number, request, controls))
+        answering: asyncio.Future[Answer | None] = self._loop.create_future()
+        self._waiting[number] = _Waiting(final, most, answering, [])
+        self._send(messages.message(number, request, controls))
+        if until is not None:
+            self._limits.begin(answering, until)
         try:
-            answer = await waiting.answer
+            answer = await answering
         finally:
-            self._waiting.pop(number, None)  # if it was cancelled: a late answer is then one to nothing
+            # If it was cancelled, or its time is over: a late answer is then one to nothing.
+            self._waiting.pop(number, None)
+            self._limits.end(answering)
             if self._unusable:
                 self.retire(self._unusable)
         if answer is None:
             raise ConnectionLostError(f"{self.name}: {self._unusable}")
         return answer
+
+    def _send(self, octets: bytes) -> None:
+        """At once, or, where others are in flight, with all else of this turn of the loop.
+
+        To hand something to the kernel costs as much as all that is done to make and to read it.
+        """
+        if self._to_send:
+            self._to_send.append(octets)
+        elif len(self._waiting) > 1:
+            self._to_send.append(octets)
+            self._loop.call_soon(self._send_together)
+        else:
+            self._transport.write(octets)
+
+    def _send_together(self) -> None:
+        octets = b"".join(self._to_send)
+        self._to_send.clear()
+        if not self._transport.is_closing():  # or nobody waits for an answer any more
+            self._transport.write(octets)
 
     def _next_id(self) -> int:
         self._last_id = self._last_id % messages.LAST_ID + 1
@@ -178,29 +222,44 @@ class LdapConnection(asyncio.Protocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._timeout * 1000))
 
     def data_received(self, data: bytes) -> None:
-        left_out = min(self._left_out, len(data))
-        self._left_out -= left_out
-        self._buffer += data[left_out:]
         try:
-            while (size := messages.size_of_first(self._buffer)) is not None:
-                if size > messages.LONGEST:
-                    if not self._passes_over(size):
-                        break
-                    continue
-                if size > len(self._buffer):
-                    break
-                octets = bytes(self._buffer[:size])
-                del self._buffer[:size]
-                self._receive(messages.read(octets), size)
-            if self._clear_text_is_over and self._buffer:
-                # Somebody's in between, meant to be taken for what came over TLS.
-                raise MalformedError("more in clear text than its answer to StartTLS")
+            if not (self._buffer or self._left_out or self._clear_text_is_over):
+                data = self._receive_usual(data)
+            if data:
+                self._receive_any(data)
         except MalformedError as malformed:
             self.abort(f"the server sent {malformed}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._give_up(f"connection lost: {exc}" if exc else "the server closed the connection")
         self.closed.set_result(None)
+
+    def _receive_usual(self, data: bytes) -> bytes:
+        """Receive what is read easily; the rest, most often nothing."""
+        at = 0
+        while at < len(data) and (usual := read_usual(data, at)):
+            number, operation, content, stop = usual
+            self._receive(number, operation, content, stop - at)
+            at = stop
+        return data[at:]
+
+    def _receive_any(self, data: bytes) -> None:
+        left_out = min(self._left_out, len(data))
+        self._left_out -= left_out
+        self._buffer += data[left_out:]
+        while (size := messages.size_of_first(self._buffer)) is not None:
+            if size > messages.LONGEST:
+                if not self._passes_over(size):
+                    break
+                continue
+            if size > len(self._buffer):
+                break
+            octets = bytes(self._buffer[:size])
+            del self._buffer[:size]
+            self._receive(*messages.read(octets), size)
+        if self._clear_text_is_over and self._buffer:
+            # Somebody's in between, meant to be taken for what came over TLS.
+            raise MalformedError("more in clear text than its answer to StartTLS")
 
     def _passes_over(self, size: int) -> bool:
         """Leave out the message at the start of the buffer; False while it cannot be told whose it is."""
@@ -221,26 +280,25 @@ class LdapConnection(asyncio.Protocol):
         if waiting is not None and not waiting.answer.done():
             waiting.answer.set_exception(TooLargeError(f"{self.name}: {why}"))
 
-    def _receive(self, message: Message, size: int) -> None:
+    def _receive(self, number: int, operation: int, content: Result | Entry | None, size: int) -> None:
         if self._clear_text_is_over:
             raise MalformedError("more in clear text than its answer to StartTLS")
         self.heard += 1
-        if message.id == 0 and message.operation == messages.EXTENDED_RESPONSE:
+        if number == 0 and operation == messages.EXTENDED_RESPONSE:
             # Notice of Disconnection, the only unsolicited message there is (RFC 4511 §4.4.1).
-            self.abort(f"the server disconnects: {message.content}")
+            self.abort(f"the server disconnects: {content}")
             return
-        waiting = self._waiting.get(message.id)
+        waiting = self._waiting.get(number)
         if waiting is None or waiting.answer.done():
             return
         waiting.size += size
         if waiting.size > messages.LONGEST_ANSWER:
-            self._fail(message.id, f"an answer of more than {messages.LONGEST_ANSWER} octets")
+            self._fail(number, f"an answer of more than {messages.LONGEST_ANSWER} octets")
             return
-        content = message.content
-        if message.operation == waiting.final and isinstance(content, Result):
+        if operation == waiting.final and isinstance(content, Result):
             self._clear_text_is_over = waiting.final == messages.EXTENDED_RESPONSE
             waiting.answer.set_result(Answer(content, tuple(waiting.entries)))
-        elif waiting.final != messages.SEARCH_DONE or message.operation not in _AS_PART_OF_A_SEARCH:
+        elif waiting.final != messages.SEARCH_DONE or operation not in _AS_PART_OF_A_SEARCH:
             raise MalformedError("an answer to something else")
         elif isinstance(content, Entry) and len(waiting.entries) < waiting.most:
             waiting.entries.append(content)

@@ -61,15 +61,23 @@ class Failover:
 
     async def first_answer(self, ask: Callable[[LdapServer], Awaitable[_T]], deadline: float) -> _T:
         """What the first server says that can.  Raises DirectoryError, in which each says why it could not."""
+
+        async def ask_until(server: LdapServer, until: float) -> _T:
+            async with asyncio.timeout_at(until):
+                return await ask(server)
+
+        return await self.first_in_time(ask_until, deadline)
+
+    async def first_in_time(self, ask: Callable[[LdapServer, float], Awaitable[_T]], deadline: float) -> _T:
+        """The same where `ask` is told when to raise TimeoutError, which costs less than to be stopped then."""
         failures = []
-        order = sorted(self._servers, key=self._down.__contains__)
+        order = sorted(self._servers, key=self._down.__contains__) if self._down else self._servers
         for tried, server in enumerate(order):
             now = self._clock.monotonic()
             share = (deadline - now) / (len(order) - tried)
             answered = server.answered
             try:
-                async with asyncio.timeout_at(now + share):
-                    answer = await ask(server)
+                answer = await ask(server, now + share)
             except TimeoutError:
                 failures.append(f"{server.name}: no answer in time")
                 if share >= _SILENCE and server.answered == answered:
@@ -80,7 +88,8 @@ class Failover:
                 failures.append(str(failure))
                 self._failed(server, str(failure).removeprefix(f"{server.name}: "))
             else:
-                self._answers(server)
+                if self._down:
+                    self._answers(server)
                 self.answered += 1
                 return answer
         raise DirectoryError("; ".join(failures))

@@ -63,6 +63,7 @@ class Groups:
 
     def __init__(self, settings: GroupSettings, attribute: str, base_dn: str) -> None:
         self._attribute = attribute
+        self._part = f"{attribute.lower()};range="
         self._named = settings.by == "attribute"  # by the entries themselves
         self._nested = settings.nested and settings.by != "in_chain"
         self._search = _search(settings, base_dn)
@@ -100,9 +101,11 @@ class Groups:
 
     def _values(self, entry: Entry) -> tuple[str, ...]:
         """Active Directory shows the first 1,500 values, and says so in their name ([MS-ADTS] 3.1.1.3.1.3.3)."""
-        part = f"{self._attribute.lower()};range="
-        if any(name.startswith(part) for name in entry.attributes):
-            raise UnfitAnswerError(f"{entry.dn}: {self._attribute} has only some of its groups; take by: in_chain")
+        for name in entry.attributes:
+            if name.startswith(self._part):
+                raise UnfitAnswerError(
+                    f"{entry.dn}: {self._attribute} has only some of its groups; take by: in_chain"
+                )
         return entry.values(self._attribute)
 
     async def _above(self, server: LdapServer, is_group: bool, dn: str) -> Iterable[str]:

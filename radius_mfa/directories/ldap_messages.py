@@ -3,6 +3,7 @@
 ldap3 takes 200 to 400 µs to encode a search, nearly all of it the same work each time.  So it encodes
 each kind of search once, with holes in it, and a name is put into the holes: octets of an assertion
 value in a filter that has been parsed already, where nothing is left to be escaped (RFC 4515 §3).
+What stands between the holes is the same for all names of one length.
 
 Answers are not read by ldap3's fast decoder: it takes an ENUMERATED of no octets for 0, which is
 *success*, is busy for minutes with an INTEGER of 1 MiB, and reads past the end of what it is in.
@@ -14,6 +15,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ldap3 import DEREF_NEVER, SUBTREE
 from ldap3.core.exceptions import LDAPExceptionError
@@ -22,7 +24,16 @@ from ldap3.operation.search import search_operation
 from ldap3.utils.asn1 import customTagMap, customTypeMap
 from pyasn1.codec.ber.encoder import Encoder
 
-from radius_mfa.directories.ldap_ber import Element, MalformedError, decoded, encoded, integer, span_of, within
+from radius_mfa.directories.ldap_ber import (
+    Element,
+    MalformedError,
+    decoded,
+    encoded,
+    head,
+    integer,
+    span_of,
+    within,
+)
 
 # A large entry has some 100 KiB.  A longer message, which somebody may have put there to be in the way, is
 # passed over: only what asked for it fails.  One that is longer still is no message of a directory.
@@ -34,6 +45,8 @@ LONGEST_ANSWER = 4 * 1024 * 1024
 LAST_ID = 2**31 - 1
 # Entries that a search asks for: two are as ambiguous as a thousand.
 MOST_ENTRIES = 2
+# Of names up to this length what stands around them is kept: a User-Name has 253 octets at most (RFC 2865 §5.1).
+_USUAL_NAME = 256
 
 BIND_RESPONSE, SEARCH_ENTRY, SEARCH_DONE, SEARCH_REFERENCE = 0x61, 0x64, 0x65, 0x73
 EXTENDED_RESPONSE, INTERMEDIATE_RESPONSE = 0x78, 0x79
@@ -92,11 +105,15 @@ class Entry:
 
     def values(self, attribute: str) -> tuple[str, ...]:
         """The values as text, in whatever case the attribute is named; hexadecimal where one is none."""
-        return tuple(map(_text, self.attributes.get(attribute.lower(), ())))
+        return self.texts(attribute.lower())
+
+    def texts(self, attribute: str) -> tuple[str, ...]:
+        """The same for an attribute named in lower case."""
+        values = self.attributes.get(attribute)
+        return tuple(map(_text, values)) if values else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One answer.  `operation`: its tag; `content`: None where nothing in it matters to us."""
 
     id: int
@@ -116,6 +133,7 @@ class Search:
 
     def __init__(self, base: str, filter_: str, attributes: Sequence[str], most: int = MOST_ENTRIES) -> None:
         self.most = most
+        self._around: dict[int, list[bytes]] = {}  # names, by their length
         scope = (SUBTREE, DEREF_NEVER, list(attributes), most, 0, False)
         try:
             self._parts = _cut(_encode(_search_operation(base, filter_, *scope, False, False)))
@@ -124,7 +142,13 @@ class Search:
 
     def request(self, name: bytes) -> bytes:
         """SearchRequest (RFC 4511 §4.5.1), encoded."""
-        return _filled(self._parts, name)
+        size = len(name)
+        around = self._around.get(size)
+        if around is None:
+            around = _around(self._parts, size)
+            if size <= _USUAL_NAME:
+                self._around[size] = around
+        return name.join(around)
 
 
 def has_place(filter_: str, placeholder: str) -> bool:
@@ -139,7 +163,10 @@ def bind_request(dn: str, password: bytes) -> bytes:
     """
     if not dn or not password:
         raise ValueError("a bind wants a name and a password")
-    return encoded(_BIND_REQUEST, _VERSION_3 + encoded(_OCTETS, dn.encode()) + encoded(_SIMPLE, password))
+    name = dn.encode()
+    before, between = _VERSION_3 + head(_OCTETS, len(name)), head(_SIMPLE, len(password))
+    size = len(before) + len(name) + len(between) + len(password)
+    return b"".join((head(_BIND_REQUEST, size), before, name, between, password))
 
 
 def start_tls_request() -> bytes:
@@ -157,7 +184,9 @@ def read_entry_request(dn: bytes, attributes: Sequence[str]) -> bytes:
 def message(number: int, request: bytes, controls: bytes = b"") -> bytes:
     """LDAPMessage (RFC 4511 §4.1.1): a request under its number."""
     octets = number.to_bytes(number.bit_length() // 8 + 1, "big")
-    return encoded(_SEQUENCE, encoded(_INTEGER, octets) + request + controls)
+    named = head(_INTEGER, len(octets)) + octets
+    size = len(named) + len(request) + len(controls)
+    return b"".join((head(_SEQUENCE, size), named, request, controls))
 
 
 def unbind(number: int) -> bytes:
@@ -183,20 +212,29 @@ def _cut(octets: bytes) -> _Parts:
     return tuple(parts)
 
 
-def _filled(parts: _Parts, value: bytes) -> bytes:
-    filled = []
+def _around(parts: _Parts, size: int) -> list[bytes]:
+    """What stands before, between and after the holes when what is put into them has `size` octets."""
+    pieces = [b""]
     for part in parts:
         if part is None:
-            filled.append(value)
+            pieces.append(b"")
         elif isinstance(part, bytes):
-            filled.append(part)
+            pieces[-1] += part
         else:
-            filled.append(encoded(part[0], _filled(part[1], value)))
-    return b"".join(filled)
+            first, *others = _around(part[1], size)
+            length = len(first) + sum(size + len(each) for each in others)
+            pieces[-1] += head(part[0], length) + first
+            pieces += others
+    return pieces
 
 
 # Asks for what a password policy has to say (draft-behera-ldap-password-policy-10 §6.1); not critical.
 POLICY_WANTED = encoded(_CONTROLS, encoded(_SEQUENCE, encoded(_OCTETS, _PASSWORD_POLICY)))
+# And what it has to say where all is well: neither warning nor error (§6.2).
+POLICY_CONTENT = encoded(
+    _CONTROLS,
+    encoded(_SEQUENCE, encoded(_OCTETS, _PASSWORD_POLICY) + encoded(_OCTETS, encoded(_SEQUENCE, b""))),
+)
 
 
 # --- what we receive --------------------------------------------------------------------------------

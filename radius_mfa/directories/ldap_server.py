@@ -1,7 +1,8 @@
 """One LDAP server: a connection that all searches share, and some on which users' passwords are tried.
 
 A bind changes who a connection is (RFC 4513 §4), and nothing else may run beside it, so passwords are
-never tried on the shared one.  Nothing here has a time limit of its own but connecting.
+never tried on the shared one.  Nothing here has a time limit of its own but connecting; `until`, in the loop's
+time, is when whoever asks gets a TimeoutError, None for never.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from radius_mfa.core.errors import DirectoryError
 from radius_mfa.directories.ldap_connection import Answer, ConnectionLostError, LdapConnection
 from radius_mfa.directories.ldap_messages import BUSY, MOST_ENTRIES, POLICY_WANTED, SUCCESS, UNAVAILABLE, Result
 from radius_mfa.directories.ldap_tls import Tls
+from radius_mfa.directories.slots import Slots
+from radius_mfa.directories.time_limits import TimeLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +53,29 @@ class LdapServer:
         self._shared: LdapConnection | None = None
         self._sharing = asyncio.Lock()
         self._idle: list[LdapConnection] = []
-        self._slots = asyncio.Semaphore(limit)
+        self._limits = TimeLimits()
+        self._slots = Slots(limit, self._limits)
         self._closed = False
 
-    async def search(self, request: bytes, most: int = MOST_ENTRIES) -> Answer:
+    async def search(self, request: bytes, most: int = MOST_ENTRIES, until: float | None = None) -> Answer:
         """Run an encoded search as the service; `most` entries are kept.  Raises DirectoryError."""
         try:
-            return await self._search_on(await self._shared_connection(), request, most)
+            return await self._search_on_shared(request, most, until)
         except ConnectionLostError:  # it may have been idle for too long: once more, on a fresh one
-            return await self._search_on(await self._shared_connection(), request, most)
+            return await self._search_on_shared(request, most, until)
 
-    async def bind(self, dn: str, password: bytes) -> Result:
+    async def bind(self, dn: str, password: bytes, until: float | None = None) -> Result:
         """Try a user's password on a connection of its own.  Raises DirectoryError."""
-        async with self._slots:
+        if not self._slots.taken():
+            await self._slots.wait(until)
+        try:
             try:
-                return await self._bind_on(self._idle.pop() if self._idle else await self._connect(), dn, password)
+                connection = self._idle.pop() if self._idle else await self._connect_until(until)
+                return await self._bind_on(connection, dn, password, until)
             except ConnectionLostError:
-                return await self._bind_on(await self._connect(), dn, password)
+                return await self._bind_on(await self._connect_until(until), dn, password, until)
+        finally:
+            self._slots.give()
 
     async def probe(self, request: bytes) -> None:
         """Connect, bind as the service, and have an encoded search answered.  Raises DirectoryError."""
@@ -96,20 +105,23 @@ class LdapServer:
         for connection in list(self._open):
             connection.abort("closed by us")
 
-    async def _search_on(self, connection: LdapConnection, request: bytes, most: int) -> Answer:
+    async def _search_on_shared(self, request: bytes, most: int, until: float | None) -> Answer:
+        connection = self._shared
+        if connection is None or not connection.usable:
+            connection = await self._shared_connection(until)
         heard = connection.heard
         try:
-            answer = await connection.search(request, most)
-        except asyncio.CancelledError:
+            answer = await connection.search(request, most, until)
+        except (asyncio.CancelledError, TimeoutError):
             if connection.heard == heard:  # not a word in all that time: others should not wait here too
                 connection.retire("the server was silent")
             raise
         self.answered += 1
         return answer
 
-    async def _bind_on(self, connection: LdapConnection, dn: str, password: bytes) -> Result:
+    async def _bind_on(self, connection: LdapConnection, dn: str, password: bytes, until: float | None) -> Result:
         try:
-            result = await connection.bind(dn, password, POLICY_WANTED)
+            result = await connection.bind(dn, password, POLICY_WANTED, until)
         except BaseException:
             connection.close()  # the answer may still come, and must not be taken for one to somebody else
             raise
@@ -117,8 +129,9 @@ class LdapServer:
         self._idle.append(connection)
         return result
 
-    async def _shared_connection(self) -> LdapConnection:
-        async with self._sharing:
+    async def _shared_connection(self, until: float | None) -> LdapConnection:
+        """The one that is usable, made by whoever comes first."""
+        async with asyncio.timeout_at(until), self._sharing:
             if self._shared is None or not self._shared.usable:
                 self._shared = await self._connect_as_service()
             return self._shared
@@ -134,11 +147,15 @@ class LdapServer:
             raise
         return connection
 
+    async def _connect_until(self, until: float | None) -> LdapConnection:
+        async with asyncio.timeout_at(until):
+            return await self._connect()
+
     async def _connect(self) -> LdapConnection:
         if self._closed:  # lest a question that was cut off be asked again
             raise DirectoryError(f"{self.name}: closed by us")
         host, port = self._address.host, self._address.port
-        connection = await LdapConnection.connect(host, port, self.name, self._timeout, self._tls)
+        connection = await LdapConnection.connect(host, port, self.name, self._timeout, self._tls, self._limits)
         self._open.add(connection)
         connection.closed.add_done_callback(lambda _: self._open.discard(connection))
         if self._closed:  # while it was being made

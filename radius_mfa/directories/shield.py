@@ -52,9 +52,10 @@ import asyncio
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from radius_mfa.core import usernames
 from radius_mfa.core.errors import DirectoryError
@@ -162,6 +163,7 @@ class ShieldedDirectory:
         self._is_of_nobody = of_nobody
         self._clock = clock
         self._key = entropy.octets(32)
+        self._keyed = _keyed(self._key)
         self._limit = limits.limit or math.inf
         self._within = limits.within
         self._longest_span = max(limits.within, _FIRST_SPAN)
@@ -174,18 +176,19 @@ class ShieldedDirectory:
     def take_over(self, before: ShieldedDirectory) -> None:
         """Remember what `before` did, which stood before the same directory under another configuration."""
         self._key = before._key
+        self._keyed = before._keyed
         self._users = before._users
         if before._nobodies is not None:
             self._nobodies = self._of_nobody()
             self._nobodies.take_over(before._nobodies)
 
-    async def find(self, username: str, deadline: float) -> User | Outcome:
+    def find(self, username: str, deadline: float) -> Coroutine[Any, Any, User | Outcome]:
         """What the directory finds."""
-        return await self._directory.find(username, deadline)
+        return self._directory.find(username, deadline)
 
-    async def with_groups(self, user: User, deadline: float) -> User:
+    def with_groups(self, user: User, deadline: float) -> Coroutine[Any, Any, User]:
         """As the directory has them."""
-        return await self._directory.with_groups(user, deadline)
+        return self._directory.with_groups(user, deadline)
 
     async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         """What the directory does, for as few passwords as of somebody who is there: or the rest would tell."""
@@ -241,8 +244,11 @@ class ShieldedDirectory:
         digest = self._digest(user, password)
         while True:
             now = self._clock.monotonic()
-            self._forget_old(now)
-            record = self._users.get(user.id) or _Record(now)
+            if self._users:
+                self._forget_old(now)
+            record = self._users.get(user.id)
+            if record is None:  # nothing was wrong, and nobody asks
+                return await self._ask(user, password, _Record(now), digest, deadline)
             self._begin_anew(record, now)
             wrong_before = self._known(record, digest, now)
             refused = self._refusal(record, wrong_before, now)
@@ -296,10 +302,8 @@ class ShieldedDirectory:
         finally:
             del record.asking[digest]
             if verdict is Password.RIGHT:
-                if record.wrong or record.known:
-                    self._tell(user.id, self._is_of_nobody, True)
-                record.forgotten = max(record.forgotten, answered_before)
-                record.known.clear()
+                if record.answered:
+                    self._forgive(user.id, record, answered_before)
             elif verdict is Password.WRONG:
                 self._count(user, record, digest)
                 self._tell(user.id, self._is_of_nobody, False)
@@ -307,6 +311,13 @@ class ShieldedDirectory:
                 record.known.pop(digest, None)
             self._keep(user.id, record)
             ended.set_result(verdict)
+
+    def _forgive(self, user_id: str, record: _Record, answered_before: int) -> None:
+        """Forget what was wrong before the right password was asked."""
+        if record.wrong or record.known:
+            self._tell(user_id, self._is_of_nobody, True)
+        record.forgotten = max(record.forgotten, answered_before)
+        record.known.clear()
 
     def _count(self, user: User, record: _Record, digest: bytes) -> None:
         """One more wrong answer, counted from when it came: never earlier than the directory counted it."""
@@ -351,6 +362,11 @@ class ShieldedDirectory:
 
     def _digest(self, user: User, password: bytes) -> bytes:
         """The same for the same password of the same user, in this process."""
-        digest = hashlib.blake2b(key=self._key, digest_size=16)
+        digest = self._keyed.copy()
         digest.update(repr((user.id, password)).encode(errors="surrogatepass"))
         return digest.digest()
+
+
+def _keyed(key: bytes) -> hashlib.blake2b:
+    """A hash under that key, to be copied: the key is worked in once and not for every password."""
+    return hashlib.blake2b(key=key, digest_size=16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import fields, replace
 
 import pytest
 
@@ -48,6 +49,32 @@ def test_a_name_belongs_to_the_first_that_knows_it(slapd: Slapd) -> None:
             assert isinstance(inactive, User)
             assert (inactive.id, inactive.active) == ("static:u3", False)
             await chain.dummy_check("nobody", b"glass", soon())
+
+    asyncio.run(play())
+
+
+def test_all_that_a_directory_knows_of_a_user_comes_out_of_the_chain(slapd: Slapd) -> None:
+    """The user differs from the directory's own by the handle, and in nothing else."""
+
+    async def play() -> None:
+        async with directory(
+            slapd,
+            active_filter="(employeeType=active)",
+            language_attribute="uid",
+            groups_attribute="cn",
+            extra_attributes=("uid",),
+        ) as ldap:
+            chain = ChainedDirectory([StaticDirectory([BREAK_GLASS]), ldap])
+            theirs, user = [await each.find("inactive", soon()) for each in (ldap, chain)]
+            assert isinstance(theirs, User)
+            assert isinstance(user, User)
+            usual = User("", "", "")
+            assert [
+                each.name for each in fields(User) if getattr(theirs, each.name) == getattr(usual, each.name)
+            ] == []
+            assert replace(user, handle=theirs.handle) == theirs
+            assert await chain.with_groups(user, soon()) == user
+            await chain.close()
 
     asyncio.run(play())
 

@@ -34,6 +34,7 @@ from tests.directories.support import (
     peer,
     result,
     silence,
+    soon,
     tlv,
 )
 from tests.peers.slapd import PEOPLE, Slapd, free_port
@@ -118,6 +119,96 @@ def test_a_late_answer_is_nobodys(run: Run) -> None:
             connection.data_received(entry(2, "uid=u2") + result(2, DONE))
             connection.data_received(result(2, DONE))
             assert [each.dn for each in (await waiting).entries] == ["uid=u2"]
+
+    run(play)
+
+
+def test_who_has_waited_long_enough_goes_on_and_the_others_wait(run: Run) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            patient = asyncio.ensure_future(connection.search(BY_NAME.request(b"u1"), until=soon()))
+            await server.until(lambda it: len(it.asked) == 1)
+            with pytest.raises(TimeoutError):
+                await connection.search(BY_NAME.request(b"u2"), until=soon(0.05))
+            await server.until(lambda it: len(it.asked) == 2)
+            connection.data_received(entry(2, "uid=u2") + result(2, DONE) + entry(1, "uid=u1") + result(1, DONE))
+            assert [each.dn for each in (await patient).entries] == ["uid=u1"]
+
+    run(play)
+
+
+def test_an_answer_in_time_is_one_though_its_time_is_over_when_it_is_looked_at(run: Run) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            asking = asyncio.ensure_future(connection.search(BY_NAME.request(b"u1"), until=soon(0.2)))
+            await server.until(lambda it: len(it.asked) == 1)
+            connection.data_received(result(1, DONE))
+            assert await asking == Answer(Result(0))
+            assert await lost(closing(connection)) == "ldap://it: closed by us"
+
+    run(play)
+
+
+async def closing(connection: LdapConnection) -> None:
+    """Ask, and close before the time is over."""
+    asking = asyncio.ensure_future(connection.search(BY_NAME.request(b"u1"), until=soon()))
+    await asyncio.sleep(0)
+    connection.close()
+    await asking
+
+
+def test_what_is_asked_in_one_turn_is_sent_in_its_order_and_none_of_it_is_lost(run: Run) -> None:
+    async def play() -> None:
+        async with peer(always(lambda number: result(number, DONE))) as server, connected(server) as connection:
+            requests = [BY_NAME.request(b"u%d" % number) for number in range(50)]
+            answers = await asyncio.gather(*map(connection.search, requests))
+            assert answers == [Answer(Result(0))] * 50
+            assert [each.number for each in server.asked] == list(range(1, 51))
+            assert all(request in each.octets for request, each in zip(requests, server.asked, strict=True))
+
+    run(play)
+
+
+def test_what_was_not_sent_yet_when_it_closes_is_not_sent(run: Run) -> None:
+    """Nothing comes after an UnbindRequest (RFC 4511 §4.3)."""
+
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            asking = [asyncio.ensure_future(connection.search(BY_NAME.request(b"x"))) for _ in range(3)]
+            await asyncio.sleep(0)
+            connection.close()
+            assert {await lost(each) for each in asking} == {"ldap://it: closed by us"}
+            await server.until(lambda it: it.farewells == 1)
+            assert len(server.asked) == 1
+
+    run(play)
+
+
+@pytest.mark.parametrize("cut", [1, 5, 40])
+def test_messages_in_one_piece_and_the_beginning_of_the_next(run: Run, cut: int) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            asking = [asyncio.ensure_future(connection.search(BY_NAME.request(b"x"))) for _ in range(2)]
+            await server.until(lambda it: len(it.asked) == 2)
+            first, second = (
+                entry(number, f"uid={number}", cn=b"v" * 99) + result(number, DONE) for number in (1, 2)
+            )
+            connection.data_received(first + second[:cut])
+            assert [each.dn for each in (await asking[0]).entries] == ["uid=1"]
+            connection.data_received(second[cut:])
+            assert [each.dn for each in (await asking[1]).entries] == ["uid=2"]
+
+    run(play)
+
+
+def test_rubbish_behind_an_answer_ends_the_connection_and_not_the_answer(run: Run) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            asking = [asyncio.ensure_future(connection.search(BY_NAME.request(b"x"))) for _ in range(2)]
+            await server.until(lambda it: len(it.asked) == 2)
+            connection.data_received(result(1, DONE) + b"rubbish" + result(2, DONE))
+            assert await asking[0] == Answer(Result(0))
+            assert await lost(asking[1]) == "ldap://it: the server sent something that is no LDAP message"
 
     run(play)
 

@@ -10,16 +10,27 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ldap3 import DEREF_NEVER, SUBTREE
 from ldap3.operation import search
-from ldap3.protocol.rfc4511 import LDAPMessage
+from ldap3.protocol.rfc4511 import (
+    AuthenticationChoice,
+    BindRequest,
+    Controls,
+    LDAPMessage,
+    MessageID,
+    ProtocolOp,
+    Simple,
+    Version,
+)
 from ldap3.utils.asn1 import customTagMap, customTypeMap
 from pyasn1.codec.ber import decoder
 from pyasn1.codec.ber.encoder import Encoder
+from pyasn1.type.tag import Tag, tagClassContext, tagFormatConstructed
 
 from radius_mfa.directories.ldap_ber import MalformedError
 from radius_mfa.directories.ldap_messages import (
     HOLE,
     LARGEST,
     LAST_ID,
+    POLICY_WANTED,
     Entry,
     Result,
     Search,
@@ -47,6 +58,8 @@ decode: Callable[..., tuple[Any, bytes]] = decoder.decode
 encode: Callable[[object], bytes] = Encoder(customTagMap, customTypeMap)
 search_operation: Callable[..., object] = search.search_operation
 as_search: Callable[[Any], dict[str, Any]] = search.search_request_to_dict
+
+OF_CONTROLS = Tag(tagClassContext, tagFormatConstructed, 0)  # RFC 4511 §4.1.1
 
 UNHURRIED = settings(deadline=None)  # a machine may be busy with other things
 NUMBERS = st.integers(1, LAST_ID)
@@ -78,6 +91,47 @@ def test_a_search_is_what_ldap3_makes_of_the_escaped_name(name: str) -> None:
     filled = Search("dc=example", written, ["cn", "memberOf"]).request(name.encode())
 
     assert filled == encode(search_operation(*asked, False, False, False))
+
+
+COMPARED = [
+    "(uid={})",
+    "(cn~={})",
+    "(age>={})",
+    "(age<={})",
+    "(mail=a{}*b)",
+    "(mail=*{}*)",
+    "(uid:dn:2.5.13.2:={})",
+]
+COMPARISONS = st.sampled_from([each.format(what) for each in COMPARED for what in (HOLE, "x" * 130, "ü")])
+FILTERS = st.recursive(
+    COMPARISONS | st.just("(objectClass=*)"),
+    lambda inner: st.one_of(
+        inner.map("(!{})".format),
+        st.lists(inner, min_size=1, max_size=4).map(lambda each: f"(&{''.join(each)})"),
+        st.lists(inner, min_size=1, max_size=4).map(lambda each: f"(|{''.join(each)})"),
+    ),
+    max_leaves=8,
+)
+ATTRIBUTES = st.lists(st.from_regex(r"[a-z][a-z0-9-]{0,40}", fullmatch=True), max_size=8)
+
+
+@settings(UNHURRIED, max_examples=60)  # ldap3 takes its time
+@given(
+    FILTERS,
+    st.lists(NAMES.filter(bool), min_size=1, max_size=4),
+    ATTRIBUTES,
+    st.sampled_from(["", "dc=example", "ou=ü," * 50]),
+)
+def test_any_search_for_any_name_is_octet_by_octet_what_ldap3_makes(
+    written: str, names: list[str], attributes: list[str], base: str
+) -> None:
+    """RFC 4511 §4.5.1: also for a second name of the same length, and for names of which nothing is kept."""
+    search_ = Search(base, written, attributes, 7)
+
+    for name in names + [each[::-1] for each in names]:
+        escaped = "".join(f"\\{octet:02x}" for octet in name.encode())
+        asked = (base, written.replace(HOLE, escaped), SUBTREE, DEREF_NEVER, attributes, 7, 0)
+        assert search_.request(name.encode()) == encode(search_operation(*asked, False, False, False))
 
 
 def test_a_search_asks_for_no_more_than_it_needs() -> None:
@@ -118,6 +172,46 @@ def test_a_bind_has_name_and_password_to_the_octet(number: int, dn: str, passwor
     assert bytes(request["authentication"]["simple"]) == password
     assert bytes(request["name"]) == dn.encode()
     assert int(request["version"]) == 3
+
+
+def foreign_message(number: int, kind: str, request: object, controls: bytes) -> bytes:
+    """A message as pyasn1 writes it, by ldap3's description of LDAP."""
+    whole = LDAPMessage()
+    whole["messageID"] = MessageID(number)
+    whole["protocolOp"] = ProtocolOp().setComponentByName(kind, request)
+    if controls:
+        described: Any = Controls()
+        whole["controls"] = decode(controls, asn1Spec=described.subtype(implicitTag=OF_CONTROLS))[0]
+    return encode(whole)
+
+
+@UNHURRIED
+@given(NUMBERS, NAMES.filter(bool), st.binary(min_size=1, max_size=300), st.sampled_from([b"", POLICY_WANTED]))
+@example(127, "n" * 127, b"p" * 128, b"")
+@example(128, "n" * 128, b"p" * 127, POLICY_WANTED)
+@example(32768, "n" * 65536, b"p" * 256, POLICY_WANTED)
+def test_a_bind_is_octet_by_octet_what_ldap3_makes(number: int, dn: str, password: bytes, controls: bytes) -> None:
+    """RFC 4511 §4.1.1, §4.2."""
+    bind = BindRequest()
+    bind["version"] = Version(3)
+    bind["name"] = dn.encode()
+    bind["authentication"] = AuthenticationChoice().setComponentByName("simple", Simple(password))
+
+    written = message(number, bind_request(dn, password), controls)
+
+    assert written == foreign_message(number, "bindRequest", bind, controls)
+
+
+@UNHURRIED
+@given(NUMBERS, NAMES)
+def test_a_search_under_its_number_is_octet_by_octet_what_ldap3_makes(number: int, name: str) -> None:
+    """RFC 4511 §4.1.1."""
+    escaped = "".join(f"\\{octet:02x}" for octet in name.encode())
+    asked = ("dc=example", f"(uid={escaped})", SUBTREE, DEREF_NEVER, ["cn"], 2, 0, False, False, False)
+
+    written = message(number, Search("dc=example", f"(uid={HOLE})", ["cn"]).request(name.encode()))
+
+    assert written == foreign_message(number, "searchRequest", search_operation(*asked), b"")
 
 
 @pytest.mark.parametrize(("dn", "password"), [("", b"secret"), ("uid=alice", b""), ("", b"")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from tests.directories.support import (
     peer,
     result,
     silence,
+    soon,
     welcoming,
 )
 from tests.peers.slapd import Slapd, free_port
@@ -245,6 +247,45 @@ def test_a_silent_shared_connection_is_left_to_those_who_wait_on_it(run: Run) ->
             first_search.set()
             assert (await patient).result.code == SUCCESS
             await it.until(lambda it: it.open == 1)
+
+    run(play)
+
+
+@pytest.mark.parametrize("answered", [0, 1, 2], ids=["the service's bind", "a search", "a password"])
+def test_who_says_until_when_they_wait_gets_a_timeout_then(run: Run, answered: int) -> None:
+    """Whether it is a connection that does not come, an answer, or a password tried before."""
+
+    async def play() -> None:
+        answering = silence if answered == 0 else welcoming(silence)
+        asking: list[asyncio.Future[Any]]
+        async with peer(answering) as it, using(it, limit=1) as server:
+            began = asyncio.get_running_loop().time()
+            until = began + 0.1
+            if answered == 2:
+                asking = [asyncio.ensure_future(server.bind("uid=alice", b"secret", until)) for _ in range(2)]
+            else:
+                asking = [asyncio.ensure_future(server.search(REQUEST, until=until))]
+            ended = await asyncio.gather(*asking, return_exceptions=True)
+            assert [type(each) for each in ended] == [TimeoutError] * len(asking)
+            assert 0.095 < asyncio.get_running_loop().time() - began < 2
+
+    run(play)
+
+
+def test_a_search_that_ends_at_its_time_retires_a_silent_connection_and_a_password_closes_its_own(
+    run: Run,
+) -> None:
+    async def play() -> None:
+        async with peer(welcoming(silence)) as it, using(it) as server:
+            with pytest.raises(TimeoutError):
+                await server.search(REQUEST, until=soon(0.05))
+            with pytest.raises(TimeoutError):
+                await server.bind("uid=alice", b"right", soon(0.05))
+            await it.until(lambda it: it.open == 0)
+            it.answering = answering_both
+            assert (await server.search(REQUEST, until=soon())).result.code == SUCCESS
+            assert (await server.bind("uid=alice", b"secret", soon())).code == SUCCESS
+            assert it.connections == 4
 
     run(play)
 

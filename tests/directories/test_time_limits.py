@@ -1,0 +1,126 @@
+"""One timer for many futures, and places that are waited for no longer than there is time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from radius_mfa.directories.slots import Slots
+from radius_mfa.directories.time_limits import TimeLimits
+from tests.directories.support import Run, soon
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def outcome(limits: TimeLimits, seconds: float) -> float:
+    """How late, in seconds, the end of a limit is that begins now."""
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    until = now() + seconds
+    limits.begin(never, until)
+    with pytest.raises(TimeoutError):
+        await never
+    limits.end(never)
+    return now() - until
+
+
+@pytest.mark.parametrize("seconds", [[0.05, 0.1, 0.15], [0.15, 0.1, 0.05], [0.05, 0.05, -1.0, 0.1]])
+def test_each_limit_is_over_in_its_time(run: Run, seconds: list[float]) -> None:
+    async def play() -> None:
+        limits = TimeLimits()
+        late = await asyncio.gather(*(outcome(limits, each) for each in seconds))
+        assert min(late) > -0.005
+        assert max(late) < 1.5  # of the limit that was over before it began it is one second
+
+    run(play)
+
+
+def test_what_was_answered_or_given_up_has_no_limit(run: Run) -> None:
+    async def play() -> None:
+        loop, limits = asyncio.get_running_loop(), TimeLimits()
+        answered, cancelled, ended = (loop.create_future() for _ in range(3))
+        for each in (answered, cancelled, ended):
+            limits.begin(each, now() + 0.02)
+        answered.set_result("yes")
+        cancelled.cancel()
+        limits.end(ended)
+        await outcome(limits, 0.05)
+        assert (answered.result(), cancelled.cancelled(), ended.done()) == ("yes", True, False)
+
+    run(play)
+
+
+def test_a_limit_begins_anew_after_all_were_over(run: Run) -> None:
+    async def play() -> None:
+        limits = TimeLimits()
+        for _ in range(3):
+            assert -0.005 < await outcome(limits, 0.02) < 1
+
+    run(play)
+
+
+# --- places -----------------------------------------------------------------------------------------
+
+
+async def one_place(slots: Slots, until: float | None = None) -> None:
+    if not slots.taken():
+        await slots.wait(until)
+
+
+def test_who_comes_first_is_first(run: Run) -> None:
+    async def play() -> None:
+        slots, order = Slots(2, TimeLimits()), list[int]()
+
+        async def use(number: int) -> None:
+            await one_place(slots, soon())
+            order.append(number)
+            await asyncio.sleep(0.01)
+            slots.give()
+
+        await asyncio.gather(*(use(number) for number in range(10)))
+        assert order == list(range(10))
+        assert [slots.taken() for _ in range(3)] == [True, True, False]
+
+    run(play)
+
+
+def test_a_place_is_waited_for_until_the_time_is_over(run: Run) -> None:
+    async def play() -> None:
+        slots = Slots(1, TimeLimits())
+        assert slots.taken()
+        patient = asyncio.ensure_future(one_place(slots))
+        with pytest.raises(TimeoutError):
+            await one_place(slots, soon(0.02))
+        assert not patient.done()
+        slots.give()
+        await patient
+        slots.give()
+        assert slots.taken(), "nobody has it"
+
+    run(play)
+
+
+@pytest.mark.parametrize("given_first", [False, True])
+def test_a_place_whose_taker_goes_away_is_the_next_ones(run: Run, given_first: bool) -> None:
+    """Also when it was given to them in the same turn of the loop."""
+
+    async def play() -> None:
+        slots = Slots(1, TimeLimits())
+        assert slots.taken()
+        leaving, next_one = (asyncio.ensure_future(one_place(slots, soon())) for _ in range(2))
+        await asyncio.sleep(0)
+        if given_first:
+            slots.give()
+            leaving.cancel()
+        else:
+            leaving.cancel()
+            slots.give()
+        await next_one
+        assert leaving.cancelled()
+        assert not slots.taken()
+        slots.give()
+        assert [slots.taken(), slots.taken()] == [True, False]
+
+    run(play)
