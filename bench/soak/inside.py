@@ -34,7 +34,7 @@ from radius_mfa.core.enrolment import Seed
 from radius_mfa.core.messages import AccessRequest, Reply
 from radius_mfa.core.stored import MailKind
 from radius_mfa.observe.audit import AuditFile
-from radius_mfa.observe.metrics import Counts
+from radius_mfa.observe.metrics import COUNTED, Counts
 from radius_mfa.service.service import Service
 from radius_mfa.stores.key_file import KeyFile
 from radius_mfa.stores.seal import AeadSealer
@@ -71,6 +71,9 @@ class _Meter(Counts):
         super().__init__()
         self._tally = tally
         self.discarded_by_wire = 0
+
+    def counter(self, name: str) -> Callable[..., None]:
+        return lambda *values: self.count(name, **dict(zip(COUNTED[name][0], values, strict=True)))
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         super().count(name, amount, **labels)

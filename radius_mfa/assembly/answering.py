@@ -220,7 +220,8 @@ class Answering:
             clients = clients_of(configuration)
             listeners = enumerate(configuration.listen)
             contexts = {at: context_of(loaded, at, clients) for at, each in listeners if each.radsec}
-            audit = AuditFile(configuration.audit.file) if configuration.audit.file else AuditLog()
+            soon = asyncio.get_running_loop().call_soon
+            audit = AuditFile(configuration.audit.file, soon) if configuration.audit.file else AuditLog()
             stack.callback(audit.close)
             directory = open_directory(configuration, self.shields)
             stack.push_async_callback(directory.close)

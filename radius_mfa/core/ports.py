@@ -6,6 +6,7 @@ gives up by then with a `BackendError` of its own kind.  Refusals come back as v
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
@@ -38,6 +39,14 @@ class Meter(Protocol):
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None: ...
 
     def observe(self, name: str, seconds: float, **labels: str) -> None: ...
+
+    def counter(self, name: str) -> Callable[..., None]:
+        """`count` of one name, for what happens in every login: takes the labels' values, in their order."""
+        ...
+
+    def timer(self, name: str) -> Callable[..., None]:
+        """`observe` of one name: takes the seconds, then the labels' values."""
+        ...
 
 
 class Sealer(Protocol):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import floor
@@ -15,38 +17,60 @@ import structlog
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.messages import AuditEvent
 
+Soon = Callable[[Callable[[], None]], object]
+
 log = structlog.get_logger()
 
 
 class AuditFile:
-    """Appends events to `path`, each with a single write, so that several processes may share it.
+    """Appends events to `path`, whole lines with a single write, so that several processes may share it.
 
     The file is made readable by its owner and group only.  When a line cannot be written the log
     says so and has the event instead: the login itself is not held up.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, soon: Soon | None = None) -> None:
+        """`soon`: has something done at the end of this turn of the event loop: what is told until then is
+        written together.  None: each event is written at once.
+        """
         try:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as broken:
             raise ConfigurationError(f"audit.file: {path}: {broken.strerror}") from None
         self._path = path
         self._torn = _ends_within_a_line(self._file, path)
+        # Of what else may be at the path a pipe takes a long write in pieces, with others' between.
+        self._soon = soon if stat.S_ISREG(os.fstat(self._file).st_mode) else None
+        self._events: list[AuditEvent] = []
 
     def __call__(self, event: AuditEvent) -> None:
-        record = as_record(event)
-        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+        self._events.append(event)
+        if self._soon is None:
+            self._write()
+        elif len(self._events) == 1:
+            self._soon(self._write)
+
+    def _write(self) -> None:
+        """Write what has been told since the last time."""
+        events, self._events = self._events, []
+        records = list(map(as_record, events))
+        lines = [orjson.dumps(each, option=orjson.OPT_APPEND_NEWLINE) for each in records]
+        octets = b"".join(lines)
         if self._torn:  # half a line is in the file: what follows begins on its own
-            line = b"\n" + line
+            octets = b"\n" + octets
         try:
-            written = os.write(self._file, line)
+            written = os.write(self._file, octets)
         except OSError:
             written = 0
-        if written < len(line):
-            self._torn = self._torn or written > 0
-            log.error("audit_not_written", **record)
-        else:
-            self._torn = False
+        if written:
+            self._torn = octets[written - 1 : written] != b"\n"
+        if written == len(octets):
+            return
+        end = len(octets) - sum(map(len, lines))  # where a line ends, in what was to be written
+        for line, record in zip(lines, records, strict=True):
+            end += len(line)
+            if end > written:
+                log.error("audit_not_written", **record)
 
     def reopen(self) -> None:
         """Go on in the file that is at the path now: the one before was rotated away.  Never raises."""
@@ -55,11 +79,13 @@ class AuditFile:
         except ConfigurationError as broken:
             log.error("audit_not_reopened", error=str(broken), note="goes on in the file it has")
             return
+        self._write()
         self._torn = again._torn or (self._torn and os.path.sameopenfile(again._file, self._file))
         os.dup2(again._file, self._file, inheritable=False)
         again.close()
 
     def close(self) -> None:
+        self._write()
         os.close(self._file)
 
 

@@ -65,6 +65,7 @@ class Service:
         self._audit = audit
         self._clock = clock
         self._meter = meter
+        self._count, self._took = meter.counter("decisions"), meter.timer("decision")
         self._is_ready = is_ready
         self._same_login = SameLogin(clock, entropy, self._is_open)
         self._lines = Seldom(_MOST_LINES)
@@ -105,8 +106,8 @@ class Service:
         if event.outcome in _SAID:
             self._say_what_is_wrong(event)
         client, decision, outcome = event.client, event.decision, event.outcome.value
-        self._meter.count("decisions", client=client, decision=decision, outcome=outcome, factor=event.factor)
-        self._meter.observe("decision", took, client=client)
+        self._count(client, decision, outcome, event.factor)
+        self._took(took, client)
         return self._reply(conclusion.decision, request.nas.profile)
 
     def _say_what_is_wrong(self, event: AuditEvent) -> None:

@@ -30,6 +30,7 @@ from radius_mfa.core.guard import Counters
 from radius_mfa.core.ports import Clock
 from radius_mfa.core.store import Judge
 from radius_mfa.core.stored import AnsweredBefore, Attempt, Refusal, Reserved, Settlement
+from radius_mfa.stores import login_work
 from radius_mfa.stores.postgresql_at_once import accept
 from radius_mfa.stores.postgresql_migrate import look as look_at
 from radius_mfa.stores.postgresql_migrate import migrate
@@ -132,12 +133,20 @@ class PostgresqlStore(SqlStore):
         deadline: float,
         judge: Judge | None = None,
     ) -> Reserved | AnsweredBefore | Refusal | Settlement:
-        if judge is not None:
+        turn = self._turns.setdefault(attempt.user_id, asyncio.Semaphore())
+        if judge is None or turn.locked() or self._closed:
+            return await super().spend(attempt, reserve, deadline, judge)
+        end = asyncio.get_running_loop().time() + deadline - self._clock.monotonic()
+        # Alone with the user in this process until the answer is counted: else guesses that come at once would all
+        # be looked at before the first of them is.
+        async with turn:
             usual = partial(accept, _number(attempt.user_id), attempt, reserve, judge)
             # It may be done again: what it has written once it does not write again.
             if settled := await self._in_time(usual, None, deadline):
                 return settled
-        return await super().spend(attempt, reserve, deadline, judge)
+            work = partial(login_work.spend, attempt, reserve, judge, self._clock.wall())
+            spent, _ = await self._tried(work, attempt.user_id, end, repeatable=True)
+            return spent
 
     async def _in_time(
         self, work: Callable[[], Work[T]], alone: str | None, deadline: float, *, synced: bool = False
@@ -167,7 +176,7 @@ class PostgresqlStore(SqlStore):
             raise self._late("there was none left")
         end = asyncio.get_running_loop().time() + seconds
         if alone is None:
-            return await self._tried(work, None, end, repeatable)
+            return await self._tried(work, None, end, repeatable=repeatable)
         turn = self._turns.setdefault(alone, asyncio.Semaphore())
         if turn.locked():
             try:
@@ -178,11 +187,11 @@ class PostgresqlStore(SqlStore):
         else:
             await turn.acquire()
         try:
-            return await self._tried(work, alone, end, repeatable)
+            return await self._tried(work, alone, end, repeatable=repeatable)
         finally:
             turn.release()
 
-    async def _tried(self, work: Callable[[], Work[T]], alone: str | None, end: float, repeatable: bool) -> T:
+    async def _tried(self, work: Callable[[], Work[T]], alone: str | None, end: float, *, repeatable: bool) -> T:
         """What the work returns, tried until it is done or the time is up."""
         now = asyncio.get_running_loop().time
         why = ""

@@ -7,6 +7,10 @@ case nothing is written, and the answer takes the way of all others: `login_work
 Here too the work is under that lock, as long as the statement lasts.  A statement sees what was committed when it
 began, which is before it has the lock: so the rows are locked as well, whereupon PostgreSQL looks at them again as
 they are (READ COMMITTED), and what was read before must still hold of them.
+
+A code is looked at here before its failure is counted, and accepted only if nothing was counted meanwhile.  So
+whoever calls this lets no other answer of the user begin in this process until it is either accepted or counted:
+guesses at once are one at a time in each process.
 """
 
 from __future__ import annotations
@@ -65,6 +69,8 @@ def accept(
     settlement = judge(Reserved(replace(known, counters=after)))
     step, event = settlement.consume, settlement.event
     if not isinstance(step, TotpStep) or not settlement.adjust or settlement.adjust(after) != Counters():
+        return None
+    if settlement.told or event.decision != "accept":
         return None
     counters = (before.failures, before.since_success, before.locks, before.locked_until, before.suspended)
     spent = (attempt.login, attempt.round, attempt.digest, attempt.expires, settlement.decision)

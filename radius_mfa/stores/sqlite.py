@@ -24,7 +24,6 @@ from radius_mfa.core.ports import Clock
 from radius_mfa.stores.migrate import migrate
 from radius_mfa.stores.sql_store import SqlStore
 from radius_mfa.stores.sqlite_connection import (
-    broken,
     connect,
     is_locked,
     name_of,
@@ -33,7 +32,7 @@ from radius_mfa.stores.sqlite_connection import (
     store_errors,
     transaction,
 )
-from radius_mfa.stores.sqlite_together import FIRST_PAUSE, LONGEST_PAUSE, Together
+from radius_mfa.stores.sqlite_together import LONGEST_PAUSE, Together
 from radius_mfa.stores.work import Work
 
 T = TypeVar("T")
@@ -85,22 +84,7 @@ class SqliteStore(SqlStore):
     ) -> T:
         if synced:
             return await self._by(deadline, self._durably(work, alone))
-        if alone is None:
-            return await self._read(work, deadline)
-        return await self._together.do(work, deadline)
-
-    async def _read(self, work: Callable[[], Work[T]], deadline: float) -> T:
-        """What the work returns, tried again for as long as somebody else holds the lock."""
-        pause = FIRST_PAUSE
-        while (left := deadline - self._clock.monotonic()) > 0:
-            try:
-                return run(self._hot, work())
-            except sqlite3.Error as error:
-                if not is_locked(error):
-                    raise broken(self._name, error) from error
-            await asyncio.sleep(min(pause, left))
-            pause = min(2 * pause, LONGEST_PAUSE)
-        raise StoreError(f"{self._name}: could not be read or written in time")
+        return await self._together.do(work, deadline, writes=alone is not None)
 
     async def _durably(self, work: Callable[[], Work[T]], alone: str | None) -> T:
         return await self._in_thread(partial(_do, self._durable, work, alone))
@@ -147,10 +131,11 @@ class SqliteStore(SqlStore):
 
 def _do(connection: sqlite3.Connection, work: Callable[[], Work[T]], alone: str | None) -> T:
     """Do the work, in a transaction unless it only reads."""
+    cursor = connection.cursor()
     if alone is None:
-        return run(connection, work())
-    with transaction(connection):
-        return run(connection, work())
+        return run(cursor, work())
+    with transaction(cursor):
+        return run(cursor, work())
 
 
 def _prepare(connection: sqlite3.Connection, name: str, synchronous: str) -> None:
@@ -200,7 +185,7 @@ def _sync(connection: sqlite3.Connection) -> None:
             break
         time.sleep(LONGEST_PAUSE)  # another process is at it, and may have begun before
     if busy or copied < frames:
-        with transaction(connection):
+        with transaction(connection.cursor()):
             connection.execute("PRAGMA user_version = 0")  # as it is; written all the same
 
 

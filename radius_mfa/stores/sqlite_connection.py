@@ -68,15 +68,18 @@ def connect(url: str, *, wait: float) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, alone: the write lock is taken at once, so nothing read here can have changed."""
-    connection.execute("BEGIN IMMEDIATE")
+def transaction(cursor: sqlite3.Cursor, *, writes: bool = True) -> Iterator[None]:
+    """All or nothing, alone: the write lock is taken at once, so nothing read here can have changed.
+
+    Where nothing `writes` nobody is waited for, and all is read as it was at one time.
+    """
+    cursor.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
     try:
         yield
-        connection.execute("COMMIT")
+        cursor.execute("COMMIT")
     finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        if cursor.connection.in_transaction:
+            cursor.execute("ROLLBACK")
 
 
 @contextmanager
@@ -98,9 +101,9 @@ def is_locked(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _BUSY
 
 
-def run(connection: sqlite3.Connection, work: Work[T]) -> T:
+def run(cursor: sqlite3.Cursor, work: Work[T]) -> T:
     """Give each statement its rows; a transaction has the only lock there is, so nobody is alone otherwise."""
-    execute, send = connection.execute, work.send
+    execute, send = cursor.execute, work.send
     try:
         statement, parameters = next(work)
         while True:

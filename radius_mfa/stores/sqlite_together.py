@@ -1,4 +1,4 @@
-"""What is written in one turn of the event loop is committed together: commits are what a login costs SQLite most.
+"""What is asked in one turn of the event loop is done together: to begin and to commit is what SQLite costs most.
 
 Each piece of work is as alone as in a transaction of its own: it comes after the one before it, and nobody hears
 of it until all are committed.  Where one fails, all are rolled back and each is done once more by itself, so that
@@ -25,36 +25,37 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.0005, 0.016  # seconds between two tries; a trans
 
 @dataclass(slots=True)
 class _Job:
-    """What makes the work, by when in monotonic seconds, and what comes of it."""
+    """What makes the work, whether it writes, by when in monotonic seconds, and what comes of it."""
 
     work: Callable[[], Work[Any]]
+    writes: bool
     deadline: float
     outcome: asyncio.Future[Any]
 
 
 class Together:
-    """Writes through `connection`, which waits for no lock.  `name`: the store's.
+    """Works through `connection`, which waits for no lock.  `name`: the store's.
 
-    `committed`: told how much was, each time.  Belongs to one event loop.
+    `committed`: told how much was written, each time.  Belongs to one event loop.
     """
 
     def __init__(
         self, connection: sqlite3.Connection, name: str, clock: Clock, committed: Callable[[int], None]
     ) -> None:
-        self._connection = connection
+        self._cursor = connection.cursor()
         self._name = name
         self._clock = clock
         self._committed = committed
         self._jobs: list[_Job] = []  # while there are any, `_turn` is to come
         self._pause = FIRST_PAUSE
 
-    def do(self, work: Callable[[], Work[T]], deadline: float) -> asyncio.Future[T]:
+    def do(self, work: Callable[[], Work[T]], deadline: float, *, writes: bool = True) -> asyncio.Future[T]:
         """What the work returns; StoreError where somebody else holds the lock until the deadline."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
         if not self._jobs:
             loop.call_soon(self._turn)
-        self._jobs.append(_Job(work, deadline, outcome))
+        self._jobs.append(_Job(work, writes, deadline, outcome))
         return outcome
 
     def _turn(self) -> None:
@@ -68,9 +69,10 @@ class Together:
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
         """Commit these, or, where one of them fails, each by itself; later, while somebody else holds the lock."""
+        written = sum([each.writes for each in jobs])
         try:
-            with transaction(self._connection):
-                results = [run(self._connection, each.work()) for each in jobs]
+            with transaction(self._cursor, writes=written > 0):
+                results = [run(self._cursor, each.work()) for each in jobs]
         except Exception as error:
             if isinstance(error, sqlite3.Error) and is_locked(error):
                 self._later(jobs)
@@ -83,7 +85,8 @@ class Together:
             self._pause = FIRST_PAUSE
             for job, result in zip(jobs, results, strict=True):
                 job.outcome.set_result(result)
-            self._committed(len(jobs))
+            if written:
+                self._committed(written)
 
     def _fail(self, jobs: Sequence[_Job], error: Exception) -> None:
         for each in jobs:
@@ -91,6 +94,10 @@ class Together:
                 each.outcome.set_exception(error)
 
     def _later(self, jobs: Sequence[_Job]) -> None:
+        reads = [each for each in jobs if not each.writes]
+        if reads and len(reads) < len(jobs):  # nobody's lock is in their way
+            self._commit(reads)
+            jobs = [each for each in jobs if each.writes]
         if not self._jobs:
             left = min(each.deadline for each in jobs) - self._clock.monotonic()
             asyncio.get_running_loop().call_later(max(min(self._pause, left), 0.0), self._turn)

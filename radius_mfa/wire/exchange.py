@@ -106,6 +106,7 @@ class Exchange:
         self._answer = answer
         self._encoder = encoder
         self._meter = meter
+        self._count_request, self._count_reply = meter.counter("requests"), meter.counter("replies")
         self._clock = clock
         self._log = log
         self._sources = sources
@@ -206,7 +207,7 @@ class Exchange:
     def _begin(self, asked: Asked) -> None:
         """Have a verified packet answered."""
         code = asked.packet.code
-        self._meter.count("requests", client=asked.client, code=_CODES[code])
+        self._count_request(asked.client, _CODES[code])
         if code is not _STATUS_SERVER:
             return self._take(asked)
         if not self._is_ready():
@@ -319,7 +320,7 @@ class Exchange:
         return self._send(asked, octets)
 
     def _send(self, asked: Asked, octets: bytes) -> None:
-        self._meter.count("replies", client=asked.client, code=_CODES[octets[0]])
+        self._count_reply(asked.client, _CODES[octets[0]])
         asked.send(octets)
 
     # --- what is not answered -------------------------------------------------------------------

@@ -23,5 +23,5 @@ def test_a_decision_comes_back_as_it_was(decision: Accept | Reject | Challenge) 
 def test_octets_of_nobody_we_know_are_an_error_and_no_accept() -> None:
     unheard_of = b"\x01" + bytes(8) + b"\x00\x0aunheard_of"
     for octets in (b"", b"{}", b'{"at":0,"outcome":"accepted"}', unheard_of, b"\x01" + bytes(7)):
-        with pytest.raises(ValueError, match="decision|Outcome"):
+        with pytest.raises(ValueError, match=r"decision|Outcome"):
             unpack(octets)

@@ -39,9 +39,9 @@ def test_a_new_file_is_for_its_owner_alone_and_an_old_one_keeps_its_mode(tmp_pat
 
 def test_a_transaction_is_all_or_nothing() -> None:
     with closing(connect("sqlite://", wait=0)) as connection:
-        with transaction(connection):
+        with transaction(connection.cursor()):
             connection.execute("CREATE TABLE number (value INTEGER CHECK (value > 0))")
-        with pytest.raises(sqlite3.IntegrityError), transaction(connection):
+        with pytest.raises(sqlite3.IntegrityError), transaction(connection.cursor()):
             connection.executemany("INSERT INTO number VALUES (?)", [(1,), (0,)])
 
         assert connection.execute("SELECT * FROM number").fetchall() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import Counter
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Literal
 
@@ -13,6 +14,7 @@ from structlog.testing import LogCapture
 from structlog.typing import FilteringBoundLogger
 
 from radius_mfa.core.messages import Nas, Profile
+from radius_mfa.observe.metrics import COUNTED, TIMED
 from radius_mfa.wire.clients import Client
 from radius_mfa.wire.dictionary import Dictionary
 
@@ -40,6 +42,12 @@ class CountingMeter:
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
         self.count(name, **labels)
+
+    def counter(self, name: str) -> Callable[..., None]:
+        return lambda *values: self.count(name, **dict(zip(COUNTED[name][0], values, strict=True)))
+
+    def timer(self, name: str) -> Callable[..., None]:
+        return lambda _, *values: self.count(name, **dict(zip(TIMED[name][0], values, strict=True)))
 
     def total(self, name: str) -> int:
         return sum(number for key, number in self.counts.items() if key[0] == name)
