@@ -114,14 +114,16 @@ class Accounts:
         self.verdicts: dict[str, Password] = {}
         self.asked: list[tuple[str, str]] = []
         self.password = password.encode()
+        self.keeps_groups_apart = True
 
     async def find(self, username: str, deadline: float) -> User | Outcome:
         self.asked.append(("find", username))
-        return self.users.get(username.casefold(), Outcome.UNKNOWN_USER)
+        found = self.users.get(username.casefold(), Outcome.UNKNOWN_USER)
+        return replace(found, lacks_groups=self.keeps_groups_apart) if isinstance(found, User) else found
 
     async def with_groups(self, user: User, deadline: float) -> User:
         self.asked.append(("groups", user.username))
-        return user
+        return replace(user, lacks_groups=False)
 
     async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
         self.asked.append(("check", password.decode()))

@@ -25,6 +25,7 @@ from radius_mfa.directories.shield import ShieldedDirectory, WrongPasswords
 from radius_mfa.factors.mail import MailFactor, MailRules
 from radius_mfa.factors.recovery import RecoveryFactor
 from radius_mfa.factors.totp import TotpFactor
+from radius_mfa.stores.entropy import SystemEntropy
 from radius_mfa.stores.key_file import FollowedKeyFile, read_key_file
 from radius_mfa.stores.migrate import look
 from radius_mfa.stores.seal import AeadSealer, check_proofs, verify_key
@@ -36,12 +37,6 @@ class SystemClock:
 
     wall = staticmethod(time.time)
     monotonic = staticmethod(time.monotonic)
-
-
-class SystemEntropy:
-    """The operating system's randomness."""
-
-    octets = staticmethod(os.urandom)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def new_login_id(now: float, entropy: Entropy) -> bytes:
 @lru_cache(maxsize=4096)
 def client_digest(name: str) -> bytes:
     """What a State says of the client it was issued to."""
-    return hashlib.sha256(b"client\0" + name.encode()).digest()[:12]
+    return hashlib.blake2b(b"client\0" + name.encode(), digest_size=12).digest()
 
 
 def name_digest(user_name: bytes) -> bytes:
@@ -79,7 +79,7 @@ def name_digest(user_name: bytes) -> bytes:
 
     To the octet: a NAS repeats it, and two names that only look alike may be two accounts.
     """
-    return hashlib.sha256(b"name\0" + user_name).digest()[:12]
+    return hashlib.blake2b(b"name\0" + user_name, digest_size=12).digest()
 
 
 def primary_language(tag: str) -> str:

@@ -168,7 +168,8 @@ class Conversation:
             return self._refuse(login, verdict.outcome)
 
         # Only now: groups may take many questions, which nobody is asked for who has merely a name.
-        user = await self._directory.with_groups(user, deadline)
+        if user.lacks_groups:
+            user = await self._directory.with_groups(user, deadline)
         situation = Situation(login.request, user, self._clock.wall(), self._rules.zone)
         policy = self._policies.deciding(situation)
         if policy is None:

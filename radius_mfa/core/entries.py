@@ -16,4 +16,6 @@ async def values_again(login: Login, policy: Policy, directory: Directory, deadl
     user = name if isinstance(name, Outcome) else await directory.find(name, deadline)
     if isinstance(user, Outcome) or user.id != login.user_id or not user.active:
         return Outcome.USER_GONE
-    return policy.reply.known_of(await directory.with_groups(user, deadline))
+    if user.lacks_groups:
+        user = await directory.with_groups(user, deadline)
+    return policy.reply.known_of(user)

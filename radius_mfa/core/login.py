@@ -10,7 +10,6 @@ from radius_mfa.core.answers import Answer, CodeAnswer
 from radius_mfa.core.challenge import Content, primary_language
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import (
-    DIFFERS,
     Accept,
     AccessRequest,
     Attribute,
@@ -159,8 +158,7 @@ class Login:
         said = type(answer).__name__
         if isinstance(answer, CodeAnswer) and guess is not None:
             said = f"{answer.code} {answer.trust}"
-        asked = [value for value in self.request.attributes if value[0] not in DIFFERS]
-        return self.request.nas.name.encode(), repr(asked).encode(), said.encode()
+        return self.request.nas.name.encode(), self.request.said, said.encode()
 
     def message(self, what: Outcome | str, **parameters: str) -> Message:
         """What this user is told of an outcome, or by the text of that key."""

@@ -159,11 +159,20 @@ class AccessRequest:
         """Whether one of those attributes is there."""
         return not numbers.isdisjoint(self._firsts)
 
+    @property
+    def said(self) -> bytes:
+        """What is said of the login: the attributes as in a packet (RFC 2865 §5), without what DIFFERS."""
+        return b"".join(
+            [bytes((number, len(value))) + value for number, value in self.attributes if number not in DIFFERS]
+        )
+
     def vendor(self, vendor: int, number: int) -> tuple[bytes, ...]:
         """Every value of a vendor's attribute, in packet order (RFC 2865 §5.26).
 
         What does not follow the recommended form (1-octet type, 1-octet length) is passed over.
         """
+        if Attribute.VENDOR_SPECIFIC not in self._firsts:
+            return ()
         found = []
         for value in self.all(Attribute.VENDOR_SPECIFIC):
             if int.from_bytes(value[:4], "big") != vendor:
@@ -183,6 +192,7 @@ class User:
     `id`: the directory's own, never reused: the key of everything we store.  `username`: the name
     as the directory spells it.  `groups`: as `policy.fold_group` leaves them.  `attributes`: what
     policies' replies ask for.  `handle`: what the directory needs to check the password (a DN).
+    `lacks_groups`: some may be missing, see `Directory.with_groups`.
     """
 
     id: str
@@ -193,6 +203,7 @@ class User:
     groups: frozenset[str] = frozenset()
     language: str = ""
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lacks_groups: bool = False
 
 
 @record(frozen=True, slots=True)

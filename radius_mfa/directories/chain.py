@@ -90,4 +90,5 @@ def _called(user: User, handle: str) -> User:
         user.groups,
         user.language,
         user.attributes,
+        user.lacks_groups,
     )

@@ -109,7 +109,7 @@ class LdapDirectory:
         if self._groups.are_in_the_entry:
             return user
         groups = await self._servers.first_answer(partial(self._groups.of, user.handle), deadline)
-        return replace(user, groups=groups)
+        return replace(user, groups=groups, lacks_groups=False)
 
     async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
         """Bind as the user's entry."""
@@ -194,6 +194,7 @@ class LdapDirectory:
             groups=self._groups.named_in(entry) if self._groups.are_in_the_entry else frozenset(),
             language=_first(entry.texts(reads.language)),
             attributes={name: entry.texts(lower) for name, lower in reads.extra.items()} if reads.extra else {},
+            lacks_groups=not self._groups.are_in_the_entry,
         )
 
     def _spelled(self, entry: Entry, typed: str) -> str:

@@ -172,6 +172,7 @@ class ShieldedDirectory:
             ShieldedDirectory, _Nobodies(directory), clock, entropy, limits, tell, of_nobody=True
         )
         self._nobodies: ShieldedDirectory | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # kept: to ask which one runs is a system call
 
     def take_over(self, before: ShieldedDirectory) -> None:
         """Remember what `before` did, which stood before the same directory under another configuration."""
@@ -291,7 +292,8 @@ class ShieldedDirectory:
             raise DirectoryError("no time to check the password: others of the same user are still being checked")
 
     async def _ask(self, user: User, password: bytes, record: _Record, digest: bytes, deadline: float) -> Password:
-        ended: _Verdict = asyncio.get_running_loop().create_future()
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        ended: _Verdict = loop.create_future()
         record.asking[digest] = ended
         self._users[user.id] = record
         answered_before = record.answered

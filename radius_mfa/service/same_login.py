@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from radius_mfa.core.messages import DIFFERS, SESSION, AccessRequest, Attribute, Code, Reply
+from radius_mfa.core.messages import SESSION, AccessRequest, Attribute, Code, Reply
 from radius_mfa.core.ports import Clock, Entropy
 from radius_mfa.wire.room import Room
 
@@ -135,6 +135,5 @@ class SameLogin:
     def _digest(self, request: AccessRequest) -> bytes:
         """What makes two requests the same login: all they say but what differs from one sending to the next."""
         digest = self._keyed.copy()
-        said = [value for value in request.attributes if value[0] not in DIFFERS]
-        digest.update(repr((request.nas.name, request.password, said)).encode())
+        digest.update(repr((request.nas.name, request.password)).encode() + request.said)
         return digest.digest()

@@ -61,6 +61,11 @@ class KeyFile:
         return self.primary, *self.accepted
 
     @property
+    def others(self) -> tuple[Key, ...]:
+        """Every key that opens, but for the one that seals."""
+        return self.accepted
+
+    @property
     def ids(self) -> tuple[bytes, ...]:
         """Of all of them, first that of the one that seals."""
         return tuple(key.id for key in self.all)
@@ -171,6 +176,11 @@ class FollowedKeyFile:
     def ids(self) -> tuple[bytes, ...]:
         """Of the keys in the file, first that of the one that seals."""
         return self._keys.ids
+
+    @property
+    def others(self) -> tuple[Key, ...]:
+        """Every key that opens, but for the one that seals."""
+        return self.all[1:] if self._leaving else self._keys.accepted
 
     @property
     def all(self) -> tuple[Key, ...]:

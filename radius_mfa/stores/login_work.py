@@ -117,7 +117,7 @@ def spend(
     if after is None:
         rows = yield _SPENT(attempt.login, attempt.round)
         return _spent_before(attempt, rows, known, now) if rows else (Refusal.BARRED, False)
-    reserved = Reserved(replace(known, counters=after), has_suspended=after.suspended and not before.suspended)
+    reserved = Reserved(known.counting(after), has_suspended=after.suspended and not before.suspended)
     barred = (after.locked_until, after.suspended) != (before.locked_until, before.suspended)
     settlement = judge(reserved) if judge and not barred else None
     decision = settlement.decision if settlement else None

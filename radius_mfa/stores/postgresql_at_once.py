@@ -16,7 +16,6 @@ guesses at once are one at a time in each process.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.store import Judge
@@ -66,7 +65,7 @@ def accept(
     # A lock or a suspension has to be kept before the code is looked at.
     if after is None or (after.locked_until, after.suspended) != (before.locked_until, before.suspended):
         return None
-    settlement = judge(Reserved(replace(known, counters=after)))
+    settlement = judge(Reserved(known.counting(after)))
     step, event = settlement.consume, settlement.event
     if not isinstance(step, TotpStep) or not settlement.adjust or settlement.adjust(after) != Counters():
         return None

@@ -15,7 +15,6 @@ that a sealed value which was moved to another user, row or use does not open.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from radius_mfa.core.errors import KeyFileError
 from radius_mfa.core.store import KeyStore
+from radius_mfa.stores.entropy import octets
 from radius_mfa.stores.key_file import ID, SECRET, FollowedKeyFile, Key, KeyFile
 
 _VERSION = b"\x01"
@@ -72,7 +72,7 @@ class AeadSealer:
         return isinstance(self._keys, FollowedKeyFile) and self._keys.look()
 
     def seal(self, purpose: str, plain: bytes, *bound_to: str) -> bytes:
-        primary, nonce = self._keys.primary, os.urandom(_NONCE)
+        primary, nonce = self._keys.primary, octets(_NONCE)
         seal = self._seals.get((primary.id, primary.secret, purpose)) or self._new_seal(primary, purpose)
         names = _with_names(seal.names, bound_to) if bound_to else seal.names
         return seal.head + nonce + seal.cipher.encrypt(nonce, plain, names)
@@ -94,7 +94,7 @@ class AeadSealer:
         return self._digest(self._keys.primary, purpose, parts)
 
     def other_digests(self, purpose: str, *parts: bytes) -> tuple[bytes, ...]:
-        return tuple([self._digest(key, purpose, parts) for key in self._keys.all[1:]])
+        return tuple([self._digest(key, purpose, parts) for key in self._keys.others])
 
     def _digest(self, key: Key, purpose: str, parts: Iterable[bytes]) -> bytes:
         keyed = self._digests.get((key.secret, purpose))

@@ -46,12 +46,13 @@ class Together:
         self._name = name
         self._clock = clock
         self._committed = committed
+        self._loop: asyncio.AbstractEventLoop | None = None  # kept: to ask which one runs is a system call
         self._jobs: list[_Job] = []  # while there are any, `_turn` is to come
         self._pause = FIRST_PAUSE
 
     def do(self, work: Callable[[], Work[T]], deadline: float, *, writes: bool = True) -> asyncio.Future[T]:
         """What the work returns; StoreError where somebody else holds the lock until the deadline."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
         if not self._jobs:
             loop.call_soon(self._turn)

@@ -124,6 +124,7 @@ class Exchange:
         self._lines = Seldom(_MOST_LOGGED)
         self._lines_of_strangers = Seldom(_MOST_LOGGED_OF_STRANGERS)
         self._closing = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # kept: to ask which one runs is a system call
         self._idle = asyncio.Event()
 
     def receive(self, octets: bytes, source: tuple[str, int], socket: Hashable, send: Send) -> None:
@@ -247,7 +248,8 @@ class Exchange:
         serving = self._serve(asked)
         # As far as to its first yield, so that also a task that is cancelled before its turn ends in `_serve`.
         serving.send(None)
-        self._tasks[asked] = asyncio.get_running_loop().create_task(serving)
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        self._tasks[asked] = loop.create_task(serving)
 
     async def _serve(self, asked: Asked) -> None:
         has_begun = False

@@ -172,6 +172,12 @@ def test_groups_are_asked_for_once_the_password_was_right(it: House) -> None:
     assert it.directory.asked[-1] == ("groups", "alice")
 
 
+def test_groups_that_the_entry_has_named_are_not_asked_for(it: House) -> None:
+    it.directory.keeps_groups_apart = False
+    it.challenged("alice")
+    assert ("groups", "alice") not in it.directory.asked
+
+
 @pytest.mark.parametrize(
     "extra",
     [

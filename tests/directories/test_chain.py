@@ -13,7 +13,7 @@ from radius_mfa.core.errors import DirectoryError
 from radius_mfa.core.messages import User
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Directory, Password
-from radius_mfa.directories.chain import ChainedDirectory
+from radius_mfa.directories.chain import ChainedDirectory, _called
 from radius_mfa.directories.static import StaticDirectory, StaticUser, hash_password
 from tests.directories.support import Address, directory, soon
 from tests.peers.slapd import Slapd, free_port
@@ -71,8 +71,9 @@ def test_all_that_a_directory_knows_of_a_user_comes_out_of_the_chain(slapd: Slap
             usual = User("", "", "")
             assert [
                 each.name for each in fields(User) if getattr(theirs, each.name) == getattr(usual, each.name)
-            ] == []
+            ] == ["lacks_groups"]
             assert replace(user, handle=theirs.handle) == theirs
+            assert _called(replace(theirs, lacks_groups=True), "0:").lacks_groups
             assert await chain.with_groups(user, soon()) == user
             await chain.close()
 
