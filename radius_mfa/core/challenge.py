@@ -116,7 +116,7 @@ def unpack(octets: bytes) -> Content | None:
     """The content of an opened State; None for a kind of content that is not a login's."""
     if len(octets) < _FIXED or octets[0] != _KIND:
         return None
-    texts = _texts(octets[_FIXED:])
+    texts = _texts(octets, _FIXED)
     if texts is None or len(texts) < 3 or len(texts) % 2 == 0:
         return None
     return Content(
@@ -129,7 +129,7 @@ def unpack(octets: bytes) -> Content | None:
         user_id=texts[0],
         policy=texts[1],
         language=texts[2],
-        values=tuple(zip(texts[3::2], texts[4::2], strict=True)),
+        values=tuple(zip(texts[3::2], texts[4::2], strict=True)) if len(texts) > 3 else (),
         mails=octets[25] >> _MAILS & MOST_MAILS,
     )
 
@@ -157,15 +157,14 @@ def _strings(texts: Iterable[str]) -> bytes:
     return bytes(packed)
 
 
-def _texts(octets: bytes) -> list[str] | None:
-    texts, at = [], 0
-    while at < len(octets):
-        end = at + 1 + octets[at]
-        if end > len(octets):
-            return None
-        try:
-            texts.append(octets[at + 1 : end].decode())
-        except UnicodeDecodeError:
-            return None
-        at = end
-    return texts
+def _texts(octets: bytes, at: int) -> list[str] | None:
+    """The texts from there to the end, which they fill exactly; None where they do not."""
+    texts, end = [], len(octets)
+    try:
+        while at < end:
+            begin = at + 1
+            at = begin + octets[at]
+            texts.append(octets[begin:at].decode())
+    except UnicodeDecodeError:
+        return None
+    return texts if at == end else None

@@ -208,33 +208,32 @@ def conclude(login: Login, decision: Decision, now: float, detail: str = "") -> 
     request = login.request
     if decision.outcome is Outcome.METHOD_NOT_OFFERED:
         detail = f"{other_method(request)} came, and only PAP is served: {request.nas.profile.towards_pap}"
-    address = request.first(Attribute.NAS_IP_ADDRESS) or b""
+    address, called = request.first(Attribute.NAS_IP_ADDRESS), request.first(Attribute.CALLED_STATION_ID)
+    named, station = request.first(Attribute.NAS_IDENTIFIER), stations.said_of(request)
     event = AuditEvent(
         now,
         decision.outcome,
         _DECISIONS[type(decision)],
         request.nas.name,
         request.source,
-        user_name=login.typed if login.user_id else masked(login.typed),
-        user_id=login.user_id,
-        username=login.username,
-        login=login.id.hex(),
-        round=login.round,
-        policy=login.policy.name if login.policy else "",
-        factor=login.factor,
-        station=shown(stations.said_of(request)),
-        called_station=shown(request.first(Attribute.CALLED_STATION_ID)),
-        nas_address="{}.{}.{}.{}".format(*address) if len(address) == 4 else "",
-        nas_identifier=shown(request.first(Attribute.NAS_IDENTIFIER)),
+        login.typed if login.user_id else masked(login.typed),
+        login.user_id,
+        login.username,
+        login.id.hex(),
+        login.round,
+        login.policy.name if login.policy else "",
+        login.factor,
+        shown(station) if station else "",
+        shown(called) if called else "",
+        "{}.{}.{}.{}".format(*address) if address and len(address) == 4 else "",
+        shown(named) if named else "",
         detail=detail,
     )
     return Conclusion(decision, event)
 
 
-def shown(octets: bytes | None) -> str:
+def shown(octets: bytes) -> str:
     """Octets that a stranger chose, as text for a log: no control characters, not endless."""
-    if octets is None:
-        return ""
     text = octets[:_LONGEST_SHOWN].decode(errors="replace")
     return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)
 

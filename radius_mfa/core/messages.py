@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from enum import IntEnum, StrEnum
 
 from radius_mfa.core.outcomes import Outcome
@@ -120,7 +120,8 @@ class AccessRequest:
     `attributes` are raw octets by number, in packet order, Vendor-Specific (26) undivided;
     User-Password and Message-Authenticator are not among them.  `password`: what was recovered
     of User-Password, padding removed; None where there was none or it was malformed.  `source`:
-    the sender's address and port as text; `arrived`: monotonic seconds.
+    the sender's address and port as text; `arrived`: monotonic seconds.  `said`: what is said of the login, the
+    attributes as in a packet (RFC 2865 §5) without what DIFFERS; whoever has the packet gives it as `sent`.
     """
 
     nas: Nas
@@ -128,11 +129,17 @@ class AccessRequest:
     password: bytes | None = field(repr=False)
     source: str
     arrived: float
+    sent: InitVar[bytes | None] = None
+    said: bytes = field(init=False, repr=False, compare=False)
     _firsts: dict[int, bytes] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, sent: bytes | None) -> None:
         # Asked a dozen times in a login: the first value of each number.
         object.__setattr__(self, "_firsts", dict(reversed(self.attributes)))
+        if sent is None:
+            said = [bytes((n, len(value))) + value for n, value in self.attributes if n not in DIFFERS]
+            sent = b"".join(said)
+        object.__setattr__(self, "said", sent)
 
     @property
     def is_probe(self) -> bool:
@@ -149,7 +156,7 @@ class AccessRequest:
         """Every value of attribute `number`, in packet order."""
         if number not in self._firsts:
             return ()
-        return tuple(value for each, value in self.attributes if each == number)
+        return tuple([value for each, value in self.attributes if each == number])
 
     def values(self, vendor: int, number: int) -> tuple[bytes, ...]:
         """Every value of an attribute, a vendor's or, with 0, a standard one."""
@@ -158,13 +165,6 @@ class AccessRequest:
     def has_any(self, numbers: frozenset[Attribute]) -> bool:
         """Whether one of those attributes is there."""
         return not numbers.isdisjoint(self._firsts)
-
-    @property
-    def said(self) -> bytes:
-        """What is said of the login: the attributes as in a packet (RFC 2865 §5), without what DIFFERS."""
-        return b"".join(
-            [bytes((number, len(value))) + value for number, value in self.attributes if number not in DIFFERS]
-        )
 
     def vendor(self, vendor: int, number: int) -> tuple[bytes, ...]:
         """Every value of a vendor's attribute, in packet order (RFC 2865 §5.26).

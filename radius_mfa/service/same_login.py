@@ -17,17 +17,17 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from radius_mfa.core.messages import SESSION, AccessRequest, Attribute, Code, Reply
 from radius_mfa.core.ports import Clock, Entropy
+from radius_mfa.core.record import record
 from radius_mfa.wire.room import Room
 
 _MOST = 20_000
 _TOLD_APART_BY = SESSION | {Attribute.STATE}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Answered:
     """A reply that was given.  `until`: monotonic seconds for which the NAS may ask again."""
 

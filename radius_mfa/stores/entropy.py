@@ -7,37 +7,26 @@ out once, and no process has what another has fetched.
 from __future__ import annotations
 
 import os
-from threading import Lock
 
-_PAGE = 4096  # octets
+_PIECE, _PIECES = 16, 256  # octets, and how many are fetched at a time
 
-
-class _Pool:
-    """What was fetched and is not given out yet."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._octets = b""
-        self._at = 0
-        os.register_at_fork(after_in_child=self._drop)
-
-    def octets(self, count: int) -> bytes:
-        with self._lock:
-            end = self._at + count
-            if end > len(self._octets):
-                self._octets = os.urandom(max(_PAGE, count))
-                self._at, end = 0, count
-            given = self._octets[self._at : end]
-            self._at = end
-        return given
-
-    def _drop(self) -> None:
-        """Another process has them: in a child nobody else holds the lock, whoever did when it was made."""
-        self._lock = Lock()
-        self._octets, self._at = b"", 0
+_pieces: list[bytes] = []  # fetched, and not given out yet
 
 
-octets = _Pool().octets
+def octets(count: int) -> bytes:
+    """So many of them.  In whichever thread: no piece is given to two."""
+    if count > _PIECE:
+        return os.urandom(count)
+    try:
+        return _pieces.pop()[:count]
+    except IndexError:
+        fetched = os.urandom(_PIECE * _PIECES)
+        _pieces.extend([fetched[at : at + _PIECE] for at in range(_PIECE, len(fetched), _PIECE)])
+        return fetched[:count]
+
+
+# What a process has fetched is no other's.
+os.register_at_fork(after_in_child=_pieces.clear)
 
 
 class SystemEntropy:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from struct import Struct
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -32,6 +33,7 @@ _VERSION = b"\x01"
 _NONCE, _TAG, _DIGEST = 12, 16, 16  # octets
 _HEAD = len(_VERSION) + ID
 _SHORTEST = _HEAD + _NONCE + _TAG
+_LENGTH = Struct(">I").pack
 _PROOF = "key_check"  # the purpose of what only the right key opens
 
 
@@ -122,7 +124,7 @@ def _with_names(octets: bytes, names: Iterable[str]) -> bytes:
     """The octets and these names, each after its length in four octets."""
     for name in names:
         part = name.encode()
-        octets += len(part).to_bytes(4, "big") + part
+        octets += _LENGTH(len(part)) + part
     return octets
 
 
@@ -130,7 +132,7 @@ def _with_lengths(parts: Iterable[bytes]) -> bytes:
     """The parts, each after its length in four octets."""
     octets = b""
     for part in parts:
-        octets += len(part).to_bytes(4, "big") + part
+        octets += _LENGTH(len(part)) + part
     return octets
 
 

@@ -138,7 +138,3 @@ def test_what_a_stranger_sent_is_shown_on_one_short_line(octets: bytes) -> None:
 
     assert text.isprintable()
     assert len(text) <= 128
-
-
-def test_what_was_not_sent_is_shown_as_nothing() -> None:
-    assert shown(None) == ""
