@@ -32,6 +32,10 @@ know again.  In every later round it sends that State and what the user typed.  
     looked at there.
 11. **A code is mailed only after the right password**, once in a while, and no answer waits for it.  It
     is good at any challenge of its user, so that a gateway that timed out costs nothing.
+
+A login costs some hundred microseconds.  What is written for that alone is small and stands in files of its own,
+held equal by tests to what it stands for: `core.record`, `directories.ldap_quick`, `directories.time_limits`,
+`stores.sqlite_together`, `stores.postgresql_at_once`, `stores.entropy`, `assembly.collector`.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class AccessRequest:
         # Asked a dozen times in a login: the first value of each number.
         object.__setattr__(self, "_firsts", dict(reversed(self.attributes)))
         if sent is None:
-            said = [bytes((n, len(value))) + value for n, value in self.attributes if n not in DIFFERS]
+            said = [bytes((n, 2 + len(value))) + value for n, value in self.attributes if n not in DIFFERS]
             sent = b"".join(said)
         object.__setattr__(self, "said", sent)
 

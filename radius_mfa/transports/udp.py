@@ -51,6 +51,7 @@ class UdpListener:
         self._heed([])
         self.dropped = dropped(sock)
         self._loop = asyncio.get_running_loop()
+        self._unsent: list[tuple[bytes, Ancillary, Destination]] = []
         self._loop.add_reader(sock, self._read)
 
     def pause(self) -> None:
@@ -62,7 +63,8 @@ class UdpListener:
         self._loop.add_reader(self._sock, self._read)
 
     def close(self) -> None:
-        """Receive and send nothing more."""
+        """Send what is to be sent, and receive and send nothing more."""
+        self._send_all()
         self._loop.remove_reader(self._sock)
         self._sock.close()
 
@@ -77,10 +79,18 @@ class UdpListener:
             self._receive(octets, source[:2], self._asked, partial(self._send, source, self._origin))
 
     def _send(self, destination: Destination, origin: Ancillary, octets: bytes) -> None:
-        try:
-            self._sock.sendmsg((octets,), origin, 0, destination)
-        except OSError:  # no room, no route, or closed: the NAS asks again
-            self._meter.count("send_failed", listener=self._name)
+        if not self._unsent:
+            self._loop.call_soon(self._send_all)
+        self._unsent.append((octets, origin, destination))
+
+    def _send_all(self) -> None:
+        """What one turn of the loop has to send, in a row: whoever receives is woken once and not for each."""
+        unsent, self._unsent = self._unsent, []
+        for octets, origin, destination in unsent:
+            try:
+                self._sock.sendmsg((octets,), origin, 0, destination)
+            except OSError:  # no room, no route, or closed: the NAS asks again
+                self._meter.count("send_failed", listener=self._name)
 
     def _heed(self, ancillary: Ancillary) -> None:
         """What the kernel says with a datagram: mostly the same as with the one before."""

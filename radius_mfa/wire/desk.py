@@ -108,4 +108,6 @@ class Asked:
         _, host, port, _ = self.key
         source = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         packet = self.packet
-        return AccessRequest(self.desk.client.nas, packet.attributes, packet.password, source, self.arrived)
+        return AccessRequest(
+            self.desk.client.nas, packet.attributes, packet.password, source, self.arrived, packet.said
+        )

@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from radius_mfa.core.messages import AccessRequest, Attribute, Code, Reply
 from radius_mfa.core.ports import Clock, Meter
-from radius_mfa.wire.clients import Client, Clients
+from radius_mfa.wire.clients import Clients
 from radius_mfa.wire.desk import Asked, Desk, KnownReplies, Limits, Link, Send
 from radius_mfa.wire.packet import Encoder, Packet, decode, encode
 from radius_mfa.wire.replies import Seen
@@ -40,7 +40,7 @@ _UNPROVEN_SHARE = 0.75  # of what is in flight or remembered, for requests witho
 
 _CODES = {int(code): code.name.lower() for code in Code}  # as metrics call them
 # Looked up once, for `walker` says why.
-_STATUS_SERVER, _FULL, _IN_FLIGHT = Code.STATUS_SERVER, Seen.FULL, Seen.IN_FLIGHT
+_STATUS_SERVER, _NEW = Code.STATUS_SERVER, Seen.NEW
 
 # Without a Message-Authenticator, and refused for it.
 _UNSIGNED = frozenset(
@@ -107,14 +107,13 @@ class Exchange:
         self._encoder = encoder
         self._meter = meter
         self._count_request, self._count_reply = meter.counter("requests"), meter.counter("replies")
-        self._clock = clock
+        self._monotonic, self._wall = clock.monotonic, clock.wall
         self._log = log
         self._sources = sources
-        self._note = note
-        self._vouches = vouches
-        self._is_ready = is_ready
-        self._jitter = jitter
+        self._note, self._vouches = note, vouches
+        self._is_ready, self._jitter = is_ready, jitter
         self._limits = limits or Limits()
+        self._most_unproven = self._limits.in_flight * _UNPROVEN_SHARE
         self._desks = {each.nas.name: Desk(each, self._limits, replies) for each in clients}
         replies.clear()
         replies |= {desk.name: desk.replies for desk in self._desks.values()}
@@ -132,7 +131,7 @@ class Exchange:
 
         Called within the running event loop.  Never raises, whatever the octets are.
         """
-        arrived = self._clock.monotonic()
+        arrived = self._monotonic()
         host, port = source
         client = self._clients.find(host)
         if client is None:
@@ -141,9 +140,15 @@ class Exchange:
         if self._closing:
             return self._discard(DiscardReason.CLOSING, name, host)
         packet = decode(octets, client, known_to_sign=self._sources.signs(name, host))
-        self._count(packet, client, host)
         if not isinstance(packet, Packet):
+            if packet in _UNSIGNED:
+                self._sources.saw(name, host, self._wall(), signed=False)
             return self._discard(packet, name, host)
+        # Where it is signed because some RFC demands it, that does not tell whether its sender always does.
+        if packet.volunteered or not packet.signed:
+            first = self._sources.saw(name, host, self._wall(), signed=packet.signed)
+            if first and client.message_authenticator == "auto":  # whoever does must from now on
+                self._note(name, host)
         desk = self._desks[name]
         key = (socket, host, port, packet.identifier)
         return self._begin(Asked(desk, key, packet, arrived, send, desk.replies))
@@ -153,7 +158,7 @@ class Exchange:
 
         Likewise.  The client is one of ours: whoever makes the link sees to that, also after a reload.
         """
-        arrived = self._clock.monotonic()
+        arrived = self._monotonic()
         desk, (host, port) = self._desks[link.client], link.source
         if self._closing:
             self._discard(DiscardReason.CLOSING, link.client, host)
@@ -171,7 +176,7 @@ class Exchange:
 
         Nobody sends twice what is sent over TCP: what there is no room for had better wait where it is.
         """
-        busy = self._in_flight >= self._limits.in_flight * _UNPROVEN_SHARE
+        busy = self._in_flight >= self._most_unproven
         return not busy and self._desks[link.client].in_flight.is_left(link.source[0], _UNPROVEN_SHARE)
 
     def hang_up(self, link: Link) -> None:
@@ -207,49 +212,60 @@ class Exchange:
 
     def _begin(self, asked: Asked) -> None:
         """Have a verified packet answered."""
-        code = asked.packet.code
+        packet = asked.packet
+        code = packet.code
         self._count_request(asked.client, _CODES[code])
-        if code is not _STATUS_SERVER:
-            return self._take(asked)
+        if code is _STATUS_SERVER:
+            return self._say_whether_ready(asked)
+        seen = asked.replies.ask(asked.key, packet.authenticator, asked.arrived, _UNPROVEN_SHARE)
+        if (
+            seen is _NEW
+            and self._in_flight < self._most_unproven
+            and asked.desk.in_flight.takes(asked.host, _UNPROVEN_SHARE)
+        ) or self._takes(asked, seen):
+            self._in_flight += 1
+            serving = self._serve(asked)
+            # As far as to its first yield, so that also a task that is cancelled before its turn ends in `_serve`.
+            serving.send(None)
+            self._tasks[asked] = (self._loop or self._running_loop()).create_task(serving)
+        return None
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        self._loop = asyncio.get_running_loop()
+        return self._loop
+
+    def _say_whether_ready(self, asked: Asked) -> None:
+        """RFC 5997 §4.2: we are there, and nothing else is done."""
         if not self._is_ready():
             return self._discard(DiscardReason.NOT_READY, asked.client, asked.host)
-        # RFC 5997 §4.2: we are there, and nothing else is done.
         return self._send(asked, self._encode(asked, Reply(Code.ACCESS_ACCEPT)))
 
-    def _take(self, asked: Asked) -> None:
-        """Have a verified Access-Request answered, unless it is a duplicate or there is no room."""
-        seen = self._seen(asked, _UNPROVEN_SHARE)
+    def _takes(self, asked: Asked, seen: bytes | Seen) -> bool:
+        """Take room for what `_begin` could not take at once; False: a duplicate, or there is none even so."""
         if isinstance(seen, bytes):
             self._meter.count("repeated", client=asked.client)
-            return asked.send(seen)
-        if seen is _IN_FLIGHT:
-            return self._discard(DiscardReason.DUPLICATE_IN_FLIGHT, asked.client, asked.host)
+            asked.send(seen)
+            return False
+        if seen is Seen.IN_FLIGHT:
+            self._discard(DiscardReason.DUPLICATE_IN_FLIGHT, asked.client, asked.host)
+            return False
         busy = self._busy(asked, seen, _UNPROVEN_SHARE)
         # Whoever goes on with a login of ours may use all there is.
         if busy and asked.packet.has(Attribute.STATE) and self._vouches(asked.request()):
-            seen = self._seen(asked, 1.0) if seen is Seen.FULL else seen
+            if seen is Seen.FULL:
+                seen = asked.replies.ask(asked.key, asked.packet.authenticator, asked.arrived)
             busy = self._busy(asked, seen, 1.0)
         if busy:
-            return self._drop(asked, busy)
+            self._drop(asked, busy)
+            return False
         asked.desk.in_flight.take(asked.host)
-        self._in_flight += 1
-        return self._spawn(asked)
-
-    def _seen(self, asked: Asked, share: float) -> bytes | Seen:
-        return asked.replies.ask(asked.key, asked.packet.authenticator, asked.arrived, share)
+        return True
 
     def _busy(self, asked: Asked, seen: bytes | Seen, share: float) -> DiscardReason | None:
         """What has no room left of this share, if anything."""
-        if seen is _FULL or not asked.desk.in_flight.is_left(asked.host, share):
+        if seen is Seen.FULL or not asked.desk.in_flight.is_left(asked.host, share):
             return DiscardReason.CLIENT_BUSY
         return DiscardReason.SERVER_BUSY if self._in_flight >= self._limits.in_flight * share else None
-
-    def _spawn(self, asked: Asked) -> None:
-        serving = self._serve(asked)
-        # As far as to its first yield, so that also a task that is cancelled before its turn ends in `_serve`.
-        serving.send(None)
-        loop = self._loop = self._loop or asyncio.get_running_loop()
-        self._tasks[asked] = loop.create_task(serving)
 
     async def _serve(self, asked: Asked) -> None:
         has_begun = False
@@ -277,7 +293,8 @@ class Exchange:
             del self._tasks[asked]
             asked.desk.in_flight.give_back(asked.host)
             self._in_flight -= 1
-            self._notice_idle()
+            if self._closing:
+                self._notice_idle()
 
     def _encode(self, asked: Asked, reply: Reply) -> bytes:
         """The reply in octets; an Access-Reject without attributes where it cannot be one as it is."""
@@ -288,7 +305,7 @@ class Exchange:
             octets, error = None, type(broken).__name__
         if octets is None:
             self._meter.count("unencodable", client=asked.client)
-            if self._lines.may_say(("reply_unencodable", asked.client), self._clock.monotonic()):
+            if self._lines.may_say(("reply_unencodable", asked.client), self._monotonic()):
                 self._log.error("reply_unencodable", client=asked.client, error=error)
             octets = encode(Reply(Code.ACCESS_REJECT), asked.packet, self._encoder)
             assert octets is not None  # `encode` says so: nothing in it is longer than the request was
@@ -299,11 +316,10 @@ class Exchange:
     def _hold(self, asked: Asked, octets: bytes) -> None:
         """Finish with `octets` once the delay, counted from arrival, is over."""
         desk = asked.desk
-        if not desk.held.is_left(asked.host) or len(self._held) >= self._limits.held:
+        if len(self._held) >= self._limits.held or not desk.held.takes(asked.host):
             return self._drop(asked, DiscardReason.TOO_MANY_HELD)
         delay = min(_LONGEST_DELAY, desk.client.nas.timeout / 2) * (1 + _JITTER * self._jitter())
-        remaining = asked.arrived + delay - self._clock.monotonic()
-        desk.held.take(asked.host)
+        remaining = asked.arrived + delay - self._monotonic()
         self._held[asked] = asyncio.get_running_loop().call_later(remaining, self._release, asked, octets)
         return None
 
@@ -315,10 +331,8 @@ class Exchange:
 
     def _finish(self, asked: Asked, octets: bytes) -> None:
         """Remember the reply for duplicates and send it."""
-        replies = asked.replies
-        if not replies.awaits(asked.key, asked.packet.authenticator):
+        if not asked.replies.answer(asked.key, asked.packet.authenticator, octets, self._monotonic()):
             return self._discard(DiscardReason.SUPERSEDED, asked.client, asked.host)
-        replies.answer(asked.key, octets, self._clock.monotonic())
         return self._send(asked, octets)
 
     def _send(self, asked: Asked, octets: bytes) -> None:
@@ -338,7 +352,7 @@ class Exchange:
             self._log.warning("discarded", reason=reason.value, client=client, source=host, **details)
 
     def _may_say(self, reason: DiscardReason, client: str, host: str) -> bool:
-        what, now = (reason, host), self._clock.monotonic()
+        what, now = (reason, host), self._monotonic()
         if not client:
             return self._lines_of_strangers.may_say(what, now)
         return self._desks[client].lines.may_say(what, now) and self._lines.may_say(what, now)
@@ -354,18 +368,6 @@ class Exchange:
     def held(self) -> int:
         """Delayed replies that have not left yet."""
         return len(self._held)
-
-    def _count(self, packet: Packet | DiscardReason, client: Client, host: str) -> None:
-        """Who sends Message-Authenticator and who does not; under `auto`, who does must from then on."""
-        if isinstance(packet, Packet):
-            signed, says_so = packet.volunteered, packet.volunteered or not packet.signed
-        else:
-            signed, says_so = False, packet in _UNSIGNED
-        if not says_so:  # whether its sender always does or does not
-            return
-        first = self._sources.saw(client.nas.name, host, self._clock.wall(), signed=signed)
-        if first and client.message_authenticator == "auto":
-            self._note(client.nas.name, host)
 
     def _notice_idle(self) -> None:
         if self._closing and not self._tasks and not self._held:

@@ -7,9 +7,9 @@ costs it five times as much.  What is left is short and stands here; the tests h
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
+from hmac import compare_digest
 from typing import Protocol
 
 from radius_mfa.core.messages import Attribute, Code, Reply
@@ -20,18 +20,21 @@ from radius_mfa.wire.walker import (
     LONGEST_PACKET,
     LONGEST_VALUE,
     SIGNATURE,
+    ZEROS,
     DiscardReason,
     Frame,
     md5,
     message_authenticator,
     walk,
-    zeroed,
 )
 
 LONGEST_REPLY = 3000  # octets of a policy's attributes: 4096 less messages and the Proxy-States of others
 _SERVED = {int(code): code for code in (Code.ACCESS_REQUEST, Code.STATUS_SERVER)}
 
+_ACCESS_REQUEST, _ACCESS_CHALLENGE = Code.ACCESS_REQUEST, Code.ACCESS_CHALLENGE
+
 # As plain numbers, for `walker` says why.
+_CHAP_PASSWORD = int(Attribute.CHAP_PASSWORD)
 _REPLY_MESSAGE = int(Attribute.REPLY_MESSAGE)
 _STATE = int(Attribute.STATE)
 _PROXY_STATE = int(Attribute.PROXY_STATE)
@@ -41,18 +44,26 @@ _PROMPT = 76  # RFC 2869 §5.10
 # By which somebody can ask to be let in, if not by User-Password: also ARAP-Password (RFC 2869 §5.4),
 # Digest-Response (RFC 5090 §3.1) and MS-CHAP's two responses (RFC 2548 §2.1.3, §2.3.2).  What we do not
 # offer is refused with an answer, and so must get past the wire.
-_CREDENTIALS = frozenset({int(Attribute.CHAP_PASSWORD), _EAP_MESSAGE, 70, 103})
+_CREDENTIALS = frozenset({_CHAP_PASSWORD, _EAP_MESSAGE, 70, 103})
 _MS_CHAP = (b"\x00\x00\x01\x37\x01", b"\x00\x00\x01\x37\x19")
 
 # Looked at here, and no business of anybody behind.
 _NOT_PASSED_ON = frozenset({int(Attribute.USER_PASSWORD), int(Attribute.MESSAGE_AUTHENTICATOR)})
 
+# Of a hidden User-Password: blocks as long as a digest, at most 128 octets (RFC 2865 §5.2).
+_HIDDEN_BLOCK = 16
+_HIDDEN_LENGTHS = frozenset(range(_HIDDEN_BLOCK, 128 + 1, _HIDDEN_BLOCK))
+_number = int.from_bytes  # its octets from the most significant one on
+
 # Whoever decides on attributes does not decide on these.
 _PLACED_HERE = frozenset({_STATE, _PROXY_STATE, int(Attribute.MESSAGE_AUTHENTICATOR)})
 
 # Message-Authenticator as it goes into its own computation (RFC 3579 §3.2).
-_ZEROED = bytes((Attribute.MESSAGE_AUTHENTICATOR, 2 + SIGNATURE)) + bytes(SIGNATURE)
+_SIGNATURE_LENGTH = 2 + SIGNATURE
+_SEALED_HEAD = bytes((Attribute.MESSAGE_AUTHENTICATOR, _SIGNATURE_LENGTH))
+_ZEROED = _SEALED_HEAD + ZEROS
 _SIGNED = HEADER + len(_ZEROED)  # octets of a reply without anything else
+_ROOM = LONGEST_PACKET - _SIGNED
 
 
 class Encoder(Protocol):
@@ -72,7 +83,7 @@ class Packet:
     User-Password and Message-Authenticator; `numbers`: which there are.  `password`: what was recovered
     of User-Password (RFC 2865 §5.2), None where there was none or it was malformed.  `secret`: the one it
     was made with, and the reply will be.  `signed`: it carries a Message-Authenticator.  `volunteered`:
-    one that no RFC would have demanded, so its sender always does.
+    one that no RFC would have demanded, so its sender always does.  `said`: as `Frame` has it.
     """
 
     code: Code
@@ -84,6 +95,7 @@ class Packet:
     secret: bytes = field(repr=False)
     signed: bool
     volunteered: bool
+    said: bytes = field(repr=False)
 
     def has(self, number: int) -> bool:
         """Whether there is an attribute `number`."""
@@ -96,38 +108,32 @@ def decode(octets: bytes, client: Client, *, known_to_sign: bool = False) -> Pac
     `known_to_sign`: this source has sent a Message-Authenticator of its own accord before; it
     matters under `auto` only.
     """
-    frame = walk(octets)
+    frame = walk(octets, _NOT_PASSED_ON)
     if not isinstance(frame, Frame):
         return frame
     code = _SERVED.get(frame.code)
     if code is None:
         return DiscardReason.CODE_NOT_SERVED
-    attributes = tuple([each for each in frame.attributes if each[0] not in _NOT_PASSED_ON])
-    numbers = {number for number, _ in attributes}
-    credential = bool(frame.passwords) or _has_another_credential(attributes, numbers)
-    signed = bool(frame.signed_at)
-    if signed:
-        secret = _verify(frame, client.secrets)
+    salt, attributes, passwords = frame.authenticator, frame.attributes, frame.passwords
+    numbers = dict(attributes).keys()
+    eap = _EAP_MESSAGE in numbers
+    credential = True if passwords else _has_another_credential(attributes, numbers)
+    if frame.signed_at:
+        secret = _verify(frame.octets, frame.signed_at, client.secrets)
+        # RFC 3579 §3.2, RFC 5997 §3: EAP and Status-Server must have one, and so prove nothing.
+        signed, volunteered = True, credential and not eap and code is _ACCESS_REQUEST
     else:
-        must = client.message_authenticator == "auto" and known_to_sign
+        must = known_to_sign and client.message_authenticator == "auto"
         # Without a Message-Authenticator nothing tells one secret from the other.
         secret = _why_not_unsigned(code, client, numbers, credential, must) or client.secrets[0]
+        signed, volunteered = False, False
     if not isinstance(secret, bytes):
         return secret
-    eap = _EAP_MESSAGE in numbers
-    if eap and (frame.passwords or Attribute.CHAP_PASSWORD in numbers):
+    if eap and (passwords or _CHAP_PASSWORD in numbers):
         return DiscardReason.EAP_WITH_PASSWORD  # RFC 3579 §3.3
+    password = _password(passwords[0], salt, secret) if len(passwords) == 1 else None
     return Packet(
-        code,
-        frame.identifier,
-        frame.authenticator,
-        attributes,
-        numbers,
-        _password(frame, secret),
-        secret,
-        signed,
-        # RFC 3579 §3.2, RFC 5997 §3: EAP and Status-Server must have one, and so prove nothing.
-        signed and credential and not eap and code is Code.ACCESS_REQUEST,
+        code, frame.identifier, salt, attributes, numbers, password, secret, signed, volunteered, frame.said
     )
 
 
@@ -157,37 +163,34 @@ def _why_not_unsigned(
     return None if credential else DiscardReason.NO_CREDENTIAL
 
 
-def _verify(frame: Frame, secrets: Sequence[bytes]) -> bytes | DiscardReason:
-    """The secret that the Message-Authenticator was made with (RFC 3579 §3.2)."""
-    if len(frame.signed_at) > 1:
+def _verify(octets: bytes, signed_at: Sequence[int], secrets: Sequence[bytes]) -> bytes | DiscardReason:
+    """The secret that the Message-Authenticator was made with, zeros in its place (RFC 3579 §3.2)."""
+    if len(signed_at) > 1:
         return DiscardReason.MESSAGE_AUTHENTICATOR_DUPLICATED
-    at = frame.signed_at[0]
-    if frame.octets[at - 1] != 2 + SIGNATURE:
+    at = signed_at[0]
+    if octets[at - 1] != _SIGNATURE_LENGTH:
         return DiscardReason.MESSAGE_AUTHENTICATOR_MALFORMED
-    octets, signature = zeroed(frame), frame.octets[at : at + SIGNATURE]
+    end = at + SIGNATURE
+    signature, unsigned = octets[at:end], octets[:at] + ZEROS + octets[end:]
     for secret in secrets:
-        if hmac.compare_digest(message_authenticator(octets, secret), signature):
+        if compare_digest(message_authenticator(unsigned, secret), signature):
             return secret
     return DiscardReason.MESSAGE_AUTHENTICATOR_WRONG
 
 
-def _password(frame: Frame, secret: bytes) -> bytes | None:
-    """User-Password as it was before it was hidden (RFC 2865 §5.2).
+def _password(hidden: bytes, authenticator: bytes, secret: bytes) -> bytes | None:
+    """The one User-Password (RFC 2865 §5.44) as it was before it was hidden (RFC 2865 §5.2).
 
-    None unless there is exactly one (RFC 2865 §5.44) of a possible length.  Padding goes; a NUL
-    further in stays.
+    None unless it has a possible length.  Padding goes; a NUL further in stays.
     """
-    if len(frame.passwords) != 1:
-        return None
-    hidden = frame.passwords[0]
     length = len(hidden)
-    if not 16 <= length <= 128 or length % 16:
+    if length not in _HIDDEN_LENGTHS:
         return None
-    pads = md5(secret + frame.authenticator)
-    for at in range(16, length, 16):
-        pads += md5(secret + hidden[at - 16 : at])
-    plain = int.from_bytes(hidden, "big") ^ int.from_bytes(pads, "big")
-    return plain.to_bytes(length, "big").rstrip(b"\x00")
+    pads = md5(secret + authenticator)
+    if length > _HIDDEN_BLOCK:
+        for at in range(_HIDDEN_BLOCK, length, _HIDDEN_BLOCK):
+            pads += md5(secret + hidden[at - _HIDDEN_BLOCK : at])
+    return (_number(hidden) ^ _number(pads)).to_bytes(length, "big").rstrip(b"\x00")
 
 
 # --- replies ------------------------------------------------------------------------------------
@@ -200,25 +203,33 @@ def encode(reply: Reply, packet: Packet, encoder: Encoder) -> bytes | None:
     may be.  A reply without State and attributes always fits: it is no longer than the request
     was.  Raises ValueError where an attribute cannot be put on the wire, and what `encoder` raises.
     """
-    given = [encoder.encode(each.name, each.value) for each in reply.attributes]
-    numbers = {number for number, _ in given}
-    if misplaced := numbers & _PLACED_HERE:
-        raise ValueError(f"attribute {min(misplaced)} is not a policy's to give")
-    if _PROMPT in numbers and reply.code is not Code.ACCESS_CHALLENGE:
-        given = [each for each in given if each[0] != _PROMPT]  # RFC 2869 §5.10
+    rest, has_eap = _given(reply, encoder) if reply.attributes else (b"", False)
     if reply.state is not None:
-        given.insert(0, (_STATE, reply.state))
+        rest = _attribute(_STATE, reply.state) + rest
     if _PROXY_STATE in packet.numbers:
         # RFC 2865 §5.33: unmodified, in order, behind everything of ours.
-        given += [each for each in packet.attributes if each[0] == _PROXY_STATE]
-    rest = b"".join([_attribute(number, value) for number, value in given])
-    room = LONGEST_PACKET - _SIGNED - len(rest)
+        rest += b"".join([_attribute(*each) for each in packet.attributes if each[0] == _PROXY_STATE])
+    room = _ROOM - len(rest)
     if room < 0:
         return None
     # RFC 3579 §2.6.5: beside an EAP-Message, EAP itself says what there is to say.
-    if reply.messages and _EAP_MESSAGE not in numbers:
+    if reply.messages and not has_eap:
         rest = _reply_messages(reply.messages, room) + rest
     return _seal(reply.code, packet, rest)
+
+
+def _given(reply: Reply, encoder: Encoder) -> tuple[bytes, bool]:
+    """The octets of a policy's attributes, and whether there is an EAP-Message."""
+    given, has_eap = b"", False
+    for each in reply.attributes:
+        number, value = encoder.encode(each.name, each.value)
+        if number in _PLACED_HERE:
+            raise ValueError(f"attribute {number} is not a policy's to give")
+        if number == _EAP_MESSAGE:
+            has_eap = True
+        if number != _PROMPT or reply.code is _ACCESS_CHALLENGE:  # RFC 2869 §5.10
+            given += _attribute(number, value)
+    return given, has_eap
 
 
 def _seal(code: Code, packet: Packet, attributes: bytes) -> bytes:
@@ -226,10 +237,11 @@ def _seal(code: Code, packet: Packet, attributes: bytes) -> bytes:
 
     First, so that nothing an attacker can choose comes before it (BlastRADIUS, CVE-2024-3596).
     """
+    secret = packet.secret
     asked = HEAD.pack(code, packet.identifier, _SIGNED + len(attributes), packet.authenticator)
-    sealed = message_authenticator(asked + _ZEROED + attributes, packet.secret)
-    attributes = _ZEROED[:2] + sealed + attributes
-    return asked[:4] + md5(asked + attributes + packet.secret) + attributes
+    sealed = message_authenticator(asked + _ZEROED + attributes, secret)
+    attributes = _SEALED_HEAD + sealed + attributes
+    return asked[:4] + md5(asked + attributes + secret) + attributes
 
 
 def _reply_messages(messages: Sequence[str], room: int) -> bytes:
@@ -256,6 +268,7 @@ def split_text(text: str) -> list[bytes]:
 
 
 def _attribute(number: int, value: bytes) -> bytes:
-    if len(value) > LONGEST_VALUE:
+    length = len(value)
+    if length > LONGEST_VALUE:
         raise ValueError(f"attribute {number} is longer than {LONGEST_VALUE} octets")
-    return bytes((number, 2 + len(value))) + value
+    return bytes((number, 2 + length)) + value

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from math import inf
 
@@ -31,12 +30,10 @@ class Seen(Enum):
     FULL = auto()
 
 
-# Not frozen, like `walker.Frame`.
-@dataclass(slots=True)
-class _Answered:
-    authenticator: bytes = field(repr=False)
-    octets: bytes = field(repr=False)
-    at: float
+_NEW = Seen.NEW  # looked up once, for `walker` says why
+
+_Answered = tuple[bytes, bytes, float]
+"""The Request Authenticator, what answered it, and when."""
 
 
 class Replies:
@@ -65,25 +62,31 @@ class Replies:
         """
         if self._oldest <= now - self._lifetime:
             self._forget_before(now - self._lifetime)
-        room, host = self._room, key[1]
+        if key in self._in_flight or key in self._answered:
+            known = self._again(key, authenticator)
+            if known is not None:
+                return known
+        if not self._room.takes(key[1], share):
+            self._forget_before(now - SHORTEST)
+            if not self._room.takes(key[1], share):
+                return Seen.FULL
+        self._in_flight[key] = authenticator
+        return _NEW
+
+    def _again(self, key: Key, authenticator: bytes) -> bytes | Seen | None:
+        """What is known of this very request; None: there was another under its key, which is forgotten."""
         # With another authenticator the NAS uses the Identifier for something else, and has given up what was.
         if (waiting := self._in_flight.get(key)) is not None:
             if waiting == authenticator:
                 return Seen.IN_FLIGHT
             del self._in_flight[key]
-            room.give_back(host)
-        elif (answered := self._answered.get(key)) is not None:
-            if answered.authenticator == authenticator:
-                return answered.octets
+        else:
+            asked, octets, _ = self._answered[key]
+            if asked == authenticator:
+                return octets
             del self._answered[key]
-            room.give_back(host)
-        if not room.is_left(host, share):
-            self._forget_before(now - SHORTEST)
-            if not room.is_left(host, share):
-                return Seen.FULL
-        room.take(host)
-        self._in_flight[key] = authenticator
-        return Seen.NEW
+        self._room.give_back(key[1])
+        return None
 
     def give_up(self, key: Key, authenticator: bytes) -> None:
         """Let the same request, sent again, be a new one."""
@@ -95,17 +98,20 @@ class Replies:
         """Whether this request is still in flight, and not given up for another with the same key."""
         return self._in_flight.get(key) == authenticator
 
-    def answer(self, key: Key, octets: bytes, now: float) -> None:
-        """Remember what answers the request in flight."""
+    def answer(self, key: Key, authenticator: bytes, octets: bytes, now: float) -> bool:
+        """Remember what answers this request; False where it is not awaited any more."""
+        if self._in_flight.get(key) != authenticator:
+            return False
+        del self._in_flight[key]
         if not self._answered:
             self._oldest = now
-        self._answered[key] = _Answered(self._in_flight.pop(key), octets, now)
+        self._answered[key] = authenticator, octets, now
+        return True
 
     def _forget_before(self, then: float) -> None:
         while self._answered:
-            key, oldest = next(iter(self._answered.items()))
-            self._oldest = oldest.at
-            if oldest.at > then:
+            key, (_, _, self._oldest) = next(iter(self._answered.items()))
+            if self._oldest > then:
                 break
             del self._answered[key]
             self._room.give_back(key[1])

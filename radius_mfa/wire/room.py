@@ -12,8 +12,9 @@ class Room:
 
     def __init__(self, most: int, *, shared: bool) -> None:
         self._most = most
+        self._shared = shared
         self._most_of_one = max(most // 2, 1) if shared else most
-        self._of: dict[str, int] = {}
+        self._of: dict[str, int] = {}  # where it is shared: who has it alone, has what is taken
         self._taken = 0
 
     def __len__(self) -> int:
@@ -23,12 +24,28 @@ class Room:
         """Whether there is room for one more of theirs, where only a share of it may be used."""
         return self._taken < self._most * share and self._of.get(whose, 0) < self._most_of_one * share
 
-    def take(self, whose: str) -> None:
+    def takes(self, whose: str, share: float = 1.0) -> bool:
+        """Take room for one more of theirs, where there is: whether there was."""
+        if self._taken >= self._most * share:
+            return False
+        if self._shared:
+            has = self._of.get(whose, 0)
+            if has >= self._most_of_one * share:
+                return False
+            self._of[whose] = has + 1
         self._taken += 1
-        self._of[whose] = self._of.get(whose, 0) + 1
+        return True
+
+    def take(self, whose: str) -> None:
+        """Take room whether there is or not."""
+        self._taken += 1
+        if self._shared:
+            self._of[whose] = self._of.get(whose, 0) + 1
 
     def give_back(self, whose: str) -> None:
         self._taken -= 1
+        if not self._shared:
+            return
         left = self._of[whose] - 1
         if left:
             self._of[whose] = left

@@ -7,19 +7,21 @@ What is not exactly a packet is a `DiscardReason`: a RADIUS server answers such 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from struct import Struct
 
-from radius_mfa.core.messages import Attribute
+from radius_mfa.core.messages import DIFFERS, Attribute
 
 HEAD = Struct("!BBH16s")  # Code, Identifier, Length, Authenticator (RFC 2865 §3)
 HEADER = HEAD.size
 LONGEST_PACKET = 4096  # RFC 2865 §3
 LONGEST_VALUE = 253  # the Length of an attribute is one octet and counts Type and itself (RFC 2865 §5)
 SIGNATURE = 16  # octets of HMAC-MD5 in a Message-Authenticator (RFC 3579 §3.2)
+ZEROS = bytes(SIGNATURE)  # stand in its place while it is computed
+_BEHIND = bytes(256)  # farther than any attribute goes on behind its packet
 
 # An honest Access-Request has some thirty, and one with the longest EAP-Message under fifty.
 _MOST_ATTRIBUTES = 200
@@ -27,6 +29,9 @@ _MOST_ATTRIBUTES = 200
 # As plain numbers: to look up a member of an enumeration takes longer than what is done with it for each packet.
 _USER_PASSWORD = int(Attribute.USER_PASSWORD)
 _MESSAGE_AUTHENTICATOR = int(Attribute.MESSAGE_AUTHENTICATOR)
+
+# Not a part of what is said of a login; and 0, which is no Type at all.
+_UNSAID = frozenset({0, _USER_PASSWORD, _MESSAGE_AUTHENTICATOR, *map(int, DIFFERS)})
 
 # HMAC (RFC 2104 §2): the key, filled up to a block of the digest, with one pad inside and the other outside.
 _BLOCK = 64
@@ -85,7 +90,8 @@ class Frame:
 
     `octets`: the packet without the padding that may follow it.  `attributes`: numbers and values
     in packet order.  `passwords`: the values of User-Password; `signed_at`: where in `octets` those
-    of Message-Authenticator begin.
+    of Message-Authenticator begin.  `said`: what `AccessRequest.said` is, the octets of all others but those
+    that differ from one sending to the next.
     """
 
     octets: bytes = field(repr=False)
@@ -95,60 +101,84 @@ class Frame:
     attributes: tuple[tuple[int, bytes], ...] = field(repr=False)
     passwords: list[bytes] = field(repr=False)
     signed_at: list[int]
+    said: bytes = field(repr=False)
 
 
-def walk(octets: bytes) -> Frame | DiscardReason:
-    """The frame of one packet, else why there is none."""
-    if len(octets) < HEADER:
+def walk(octets: bytes, set_aside: Set[int] = frozenset()) -> Frame | DiscardReason:
+    """The frame of one packet, else why there is none.
+
+    `set_aside`: User-Password or Message-Authenticator or both, where `attributes` are to be without them.
+    """
+    size = len(octets)
+    if size < HEADER:
         return DiscardReason.SHORTER_THAN_HEADER
     code, identifier, length, authenticator = HEAD.unpack_from(octets)
     if not HEADER <= length <= LONGEST_PACKET:
         return DiscardReason.LENGTH_OUT_OF_RANGE
-    if len(octets) < length:
-        return DiscardReason.SHORTER_THAN_LENGTH
-    octets = octets[:length]  # what follows is padding (RFC 2865 §3)
+    if size != length:
+        if size < length:
+            return DiscardReason.SHORTER_THAN_LENGTH
+        octets = octets[:length]  # what follows is padding (RFC 2865 §3)
+    return _cut(octets, code, identifier, authenticator, set_aside)
+
+
+def _cut(
+    octets: bytes, code: int, identifier: int, authenticator: bytes, set_aside: Set[int]
+) -> Frame | DiscardReason:
+    """What has such a header and Length, at its seams."""
     found: list[tuple[int, bytes]] = []
     passwords: list[bytes] = []
     signed_at: list[int] = []
-    # Type, Length, Value until the packet is filled exactly (RFC 2865 §5).
-    at = HEADER
-    while at < length - 1:
-        number, end = octets[at], at + octets[at + 1]
-        if number == 0 or end < at + 2 or end > length or len(found) == _MOST_ATTRIBUTES:
-            return _what_is_wrong(number, end - at, length - at)
-        value = octets[at + 2 : end]
-        found.append((number, value))
-        if number == _USER_PASSWORD:
-            passwords.append(value)
-        elif number == _MESSAGE_AUTHENTICATOR:
-            signed_at.append(at + 2)
+    said: list[bytes] = []
+    # Type, Length, Value until the packet is filled exactly (RFC 2865 §5).  This loop is most of what a packet
+    # costs: what can be asked once, behind it, is not asked in it.  Zeros end it, for no Length is one.
+    at = unsaid = HEADER
+    padded = octets + _BEHIND
+    for _ in range(_MOST_ATTRIBUTES):
+        value_at = at + 2
+        end = at + padded[at + 1]
+        if end < value_at:
+            break
+        number = padded[at]
+        if number in _UNSAID:
+            said.append(octets[unsaid:at])
+            unsaid = end
+            if number == _USER_PASSWORD:
+                passwords.append(octets[value_at:end])
+            elif number == _MESSAGE_AUTHENTICATOR:
+                signed_at.append(value_at)
+            elif not number:
+                break
+            if number in set_aside:
+                at = end
+                continue
+        found.append((number, octets[value_at:end]))
         at = end
-    if at != length:
+    if at != len(octets):
+        return _what_is_wrong(octets[at:])
+    said.append(octets[unsaid:])
+    return Frame(octets, code, identifier, authenticator, tuple(found), passwords, signed_at, b"".join(said))
+
+
+def _what_is_wrong(rest: bytes) -> DiscardReason:
+    """With the first attribute of what is left of a packet; nothing is, where the one before goes on behind it."""
+    if len(rest) < 2:
         return DiscardReason.ATTRIBUTE_OVERRUN
-    return Frame(octets, code, identifier, authenticator, tuple(found), passwords, signed_at)
-
-
-def _what_is_wrong(number: int, length: int, left: int) -> DiscardReason:
-    """With an attribute of that Type and Length, where there are `left` octets of the packet."""
-    if number == 0:
+    if rest[0] == 0:
         return DiscardReason.ATTRIBUTE_TYPE_ZERO
-    if length < 2:
+    if rest[1] < 2:
         return DiscardReason.ATTRIBUTE_TOO_SHORT
-    return DiscardReason.ATTRIBUTE_OVERRUN if length > left else DiscardReason.TOO_MANY_ATTRIBUTES
-
-
-def zeroed(frame: Frame) -> bytes:
-    """The packet with zeros in place of its Message-Authenticator, as that is computed (RFC 3579 §3.2).
-
-    The frame has exactly one, of the right length.
-    """
-    (at,) = frame.signed_at
-    return frame.octets[:at] + bytes(SIGNATURE) + frame.octets[at + SIGNATURE :]
+    return DiscardReason.ATTRIBUTE_OVERRUN if rest[1] > len(rest) else DiscardReason.TOO_MANY_ATTRIBUTES
 
 
 def message_authenticator(octets: bytes, secret: bytes) -> bytes:
-    """HMAC-MD5 over a zeroed packet, keyed with the shared secret (RFC 3579 §3.2)."""
-    return _signer(secret)(octets)
+    """HMAC-MD5 over a packet with zeros in its place, keyed with the shared secret (RFC 3579 §3.2)."""
+    inner, outer = _pads(secret)
+    inside = inner.copy()
+    inside.update(octets)
+    outside = outer.copy()
+    outside.update(inside.digest())
+    return outside.digest()
 
 
 def md5(octets: bytes) -> bytes:
@@ -157,16 +187,8 @@ def md5(octets: bytes) -> bytes:
 
 
 @lru_cache(maxsize=_SECRETS)
-def _signer(secret: bytes) -> Callable[[bytes], bytes]:
-    """HMAC-MD5 with that key.  The pads are digested once, which `hmac` does again each time: twice the work."""
+def _pads(secret: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """The two pads with that key, digested once, which `hmac` does again each time: twice the work."""
     block = (md5(secret) if len(secret) > _BLOCK else secret).ljust(_BLOCK, b"\0")
-    inner = hashlib.md5(block.translate(_INNER), usedforsecurity=False)
-    outer = hashlib.md5(block.translate(_OUTER), usedforsecurity=False)
-
-    def sign(octets: bytes) -> bytes:
-        inside, outside = inner.copy(), outer.copy()
-        inside.update(octets)
-        outside.update(inside.digest())
-        return outside.digest()
-
-    return sign
+    inner, outer = block.translate(_INNER), block.translate(_OUTER)
+    return hashlib.md5(inner, usedforsecurity=False), hashlib.md5(outer, usedforsecurity=False)

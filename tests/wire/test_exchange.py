@@ -26,6 +26,7 @@ from tests.wire.support import (
     login,
     make_client,
     request,
+    tlv,
 )
 from tests.wire.test_packet import must_be_silent, mutated
 
@@ -158,6 +159,19 @@ class TestAnswered:
             assert (rig.codes, reply[24], reply[18]) == ([11], [b"state"], [b"Code?"])
             assert rig.meter.counts["requests", "vpn", "access_request"] == 1
             assert rig.meter.counts["replies", "vpn", "access_challenge"] == 1
+
+        run(play)
+
+    def test_what_is_said_of_a_login_is_cut_out_of_the_packet(self) -> None:
+        """Without what differs from one sending to the next (RFC 2865 §5.33, RFC 2869 §5.3)."""
+
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(login(b"sesame", (33, b"proxy"), (31, b"station"), (55, bytes(4))))
+            await turns()
+            (asked,) = rig.decider.requests
+            assert asked.said == tlv(1, b"alice") + tlv(31, b"station")
+            await rig.exchange.drain(0)
 
         run(play)
 

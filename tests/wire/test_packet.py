@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pyrad.packet import AuthPacket
 
-from radius_mfa.core.messages import Code, Reply, ReplyAttribute
+from radius_mfa.core.messages import AccessRequest, Code, Reply, ReplyAttribute
 from radius_mfa.wire.packet import Packet, decode, encode, split_text
 from radius_mfa.wire.walker import DiscardReason, Frame, walk
 from tests.wire.support import (
@@ -485,7 +485,7 @@ def must_be_silent(octets: bytes, rule: Rule, known: bool, secret: bytes = SECRE
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
     """A valid packet, or one with a few octets or attributes changed, put in or taken out."""
-    kinds = st.sampled_from([1, 2, 3, 24, 26, 33, 70, 79, 80, 103])
+    kinds = st.sampled_from([1, 2, 3, 24, 26, 33, 55, 70, 79, 80, 103])
     attributes = draw(st.lists(st.tuples(kinds, st.binary(max_size=34)), max_size=6))
     sign = draw(st.sampled_from([SECRET, SECRET, None, RADSEC]))
     code = draw(st.sampled_from([1, 1, 1, 12, 4]))
@@ -504,6 +504,16 @@ def mutated(draw: st.DrawFn) -> bytes:
     if draw(st.booleans()):
         octets[2:4] = len(octets).to_bytes(2, "big")
     return bytes(octets)
+
+
+@given(mutated())
+def test_what_is_said_of_a_login_is_what_its_attributes_say(octets: bytes) -> None:
+    """So that a request which another worker hands over, as attributes, is the same login as the packet."""
+    packet = decode(octets, make_client("off"))
+    if isinstance(packet, Packet):
+        client = make_client().nas
+        given = AccessRequest(client, packet.attributes, packet.password, "192.0.2.1:1024", 0.0)
+        assert packet.said == given.said
 
 
 @given(mutated() | st.binary(max_size=120), st.sampled_from(RULES), st.booleans())

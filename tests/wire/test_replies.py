@@ -29,14 +29,14 @@ def taken(replies: Replies) -> int:
 
 def answered(replies: Replies, which: Key, authenticator: bytes = A, now: float = 0.0) -> None:
     assert replies.ask(which, authenticator, now) is Seen.NEW
-    replies.answer(which, b"reply", now)
+    replies.answer(which, authenticator, b"reply", now)
 
 
 def test_in_flight_is_told_and_answered_gets_the_same_octets() -> None:
     replies = table()
     assert replies.ask(key(), A, 0) is Seen.NEW
     assert replies.ask(key(), A, 1) is Seen.IN_FLIGHT
-    replies.answer(key(), b"reply", 2)
+    replies.answer(key(), A, b"reply", 2)
     assert replies.ask(key(), A, 3) == b"reply"
     assert replies.ask(key(), A, 21.9) == b"reply"
 
@@ -64,6 +64,16 @@ def test_what_was_given_up_is_tried_anew() -> None:
     replies.ask(key(), A, 0)
     replies.give_up(key(), A)
     assert replies.ask(key(), A, 0) is Seen.NEW
+
+
+def test_what_is_not_awaited_any_more_is_not_remembered() -> None:
+    replies = table()
+    replies.ask(key(), A, 0)
+    replies.ask(key(), B, 0)
+    assert not replies.answer(key(), A, b"too late", 0)
+    assert replies.answer(key(), B, b"reply", 0)
+    assert not replies.answer(key(), B, b"again", 0)
+    assert replies.ask(key(), B, 0) == b"reply"
 
 
 def test_giving_up_does_not_touch_who_came_after() -> None:
@@ -116,7 +126,7 @@ def test_where_only_a_share_may_be_used_who_is_remembered_needs_none() -> None:
         assert replies.ask(key(identifier), A, 0, 0.75) is Seen.NEW
     assert replies.ask(key(3), A, 0, 0.75) is Seen.FULL
     assert replies.ask(key(0), A, 0, 0.75) is Seen.IN_FLIGHT
-    replies.answer(key(0), b"reply", 0)
+    replies.answer(key(0), A, b"reply", 0)
     assert replies.ask(key(0), A, 4.9, 0.75) == b"reply"
     assert replies.ask(key(3), A, 4.9) is Seen.NEW
 
@@ -164,7 +174,7 @@ def test_room_is_taken_by_what_is_remembered_and_by_nothing_else(
         elif what == "give up":
             replies.give_up(which, authenticator)
         elif replies.awaits(which, authenticator):
-            replies.answer(which, b"reply", now)
+            replies.answer(which, authenticator, b"reply", now)
         remembered = [*replies._in_flight, *replies._answered]
         assert taken(replies) == len(remembered) == len(set(remembered)) <= 4
         if shared:
@@ -196,7 +206,7 @@ def test_it_remembers_what_a_table_without_any_order_does(
             del waiting[which]
             if what == "answer":
                 answers[which] = authenticator, now
-                replies.answer(which, b"reply", now)
+                replies.answer(which, authenticator, b"reply", now)
             else:
                 replies.give_up(which, authenticator)
         assert taken(replies) == len(waiting) + len(answers)
@@ -207,7 +217,7 @@ def test_a_reply_is_awaited_until_it_is_given_or_given_up() -> None:
     assert not replies.is_awaited
     replies.ask(key(), A, 0)
     assert replies.is_awaited
-    replies.answer(key(), b"reply", 0)
+    replies.answer(key(), A, b"reply", 0)
     assert not replies.is_awaited
     replies.ask(key(2), A, 0)
     assert replies.is_awaited

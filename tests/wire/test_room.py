@@ -15,6 +15,7 @@ def fill(room: Room, whose: str, share: float = 1.0) -> int:
     while room.is_left(whose, share):
         room.take(whose)
         found += 1
+    assert not room.takes(whose, share)
     return found
 
 
@@ -45,9 +46,10 @@ def test_room_for_one_is_room_for_one() -> None:
 def test_what_is_given_back_can_be_taken_again(steps: list[tuple[str, bool]], most: int, shared: bool) -> None:
     room, held = Room(most, shared=shared), {"a": 0, "b": 0, "c": 0}
     for whose, takes in steps:
-        if takes and room.is_left(whose):
-            room.take(whose)
-            held[whose] += 1
+        if takes:
+            left = room.is_left(whose)
+            assert room.takes(whose) is left
+            held[whose] += left
         elif not takes and held[whose]:
             room.give_back(whose)
             held[whose] -= 1

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from radius_mfa.wire.walker import DiscardReason, Frame, message_authenticator, walk, zeroed
+from radius_mfa.wire.walker import DiscardReason, Frame, message_authenticator, walk
 from tests.wire.support import SALT, SECRET, assemble, request, tlv
 from tests.wire.test_packet import mutated
 
 _LONGEST = assemble(tlv(26, bytes(253)) * 15 + tlv(26, bytes(249)))
 _FILLED = tlv(1, b"a")
+
+_attribute = st.tuples(st.sampled_from([1, 2, 24, 33, 55, 80, 255]) | st.integers(1, 255), st.binary(max_size=40))
 
 
 def test_a_packet_is_cut_at_its_seams() -> None:
@@ -58,6 +61,20 @@ def test_the_limits_themselves_are_within(octets: bytes) -> None:
             assemble(b"\x01\x04a") + b"b", DiscardReason.ATTRIBUTE_OVERRUN, id="overrun into the padding"
         ),
         pytest.param(assemble(tlv(9, b"") * 201), DiscardReason.TOO_MANY_ATTRIBUTES, id="201 attributes"),
+        pytest.param(assemble(tlv(9, b"") * 200 + b"\x09"), DiscardReason.ATTRIBUTE_OVERRUN, id="200 and a half"),
+        pytest.param(
+            assemble(tlv(9, b"") * 200 + b"\x09\x03"), DiscardReason.ATTRIBUTE_OVERRUN, id="the 201st overruns"
+        ),
+        pytest.param(
+            assemble(tlv(9, b"") * 200 + b"\x00\x02"), DiscardReason.ATTRIBUTE_TYPE_ZERO, id="the 201st has type 0"
+        ),
+        pytest.param(assemble(b"\x00"), DiscardReason.ATTRIBUTE_OVERRUN, id="half a header of type 0"),
+        pytest.param(assemble(b"\x00\x00"), DiscardReason.ATTRIBUTE_TYPE_ZERO, id="type 0, length 0"),
+        pytest.param(assemble(b"\x00\xff"), DiscardReason.ATTRIBUTE_TYPE_ZERO, id="type 0, overrun"),
+        pytest.param(assemble(_FILLED + b"\x01\xff"), DiscardReason.ATTRIBUTE_OVERRUN, id="overrun by 253"),
+        pytest.param(
+            assemble(b"\x01\x05a") + _FILLED, DiscardReason.ATTRIBUTE_OVERRUN, id="overrun, a good one behind"
+        ),
     ],
 )
 def test_what_is_not_exactly_a_packet_is_discarded(octets: bytes, reason: DiscardReason) -> None:
@@ -90,6 +107,26 @@ def test_it_is_noted_where_passwords_and_message_authenticators_are(octets: byte
         assert all(found.octets[at - 2] == 80 for at in found.signed_at)
 
 
+@given(mutated() | st.lists(_attribute, max_size=20).map(request))
+def test_what_is_said_of_a_login_is_every_other_octet_in_packet_order(octets: bytes) -> None:
+    """Without User-Password, Message-Authenticator, Proxy-State and Event-Timestamp, whoever keeps the rest."""
+    found = walk(octets)
+    if isinstance(found, Frame):
+        said = [tlv(number, value) for number, value in found.attributes if number not in {2, 80, 33, 55}]
+        assert found.said == b"".join(said)
+
+
+@given(mutated() | st.lists(_attribute, max_size=20).map(request), st.frozensets(st.sampled_from([2, 80])))
+def test_what_is_set_aside_is_not_among_the_attributes_and_all_else_is_as_before(
+    octets: bytes, set_aside: frozenset[int]
+) -> None:
+    found = walk(octets)
+    expected: Frame | DiscardReason = found
+    if isinstance(found, Frame):
+        expected = replace(found, attributes=tuple(each for each in found.attributes if each[0] not in set_aside))
+    assert walk(octets, set_aside) == expected
+
+
 @given(st.binary(max_size=200), st.binary(max_size=300))
 @example(b"x" * 64, b"")
 @example(b"x" * 65, b"")
@@ -107,5 +144,5 @@ def test_a_message_authenticator_is_computed_with_zeros_in_its_place(place: int)
     assert isinstance(frame, Frame)
     made = dict(frame.attributes)[80]
     expected = octets.replace(made, bytes(16))
-    assert zeroed(frame) == expected
+    assert octets[: frame.signed_at[0]] + bytes(16) + octets[frame.signed_at[0] + 16 :] == expected
     assert message_authenticator(expected, SECRET) == made == hmac.new(SECRET, expected, "md5").digest()
