@@ -17,8 +17,16 @@ from radius_mfa.core.ports import Clock, Password
 from radius_mfa.directories import ldap_messages as messages
 from radius_mfa.directories.ldap_failover import Failover, unfit
 from radius_mfa.directories.ldap_groups import Groups, GroupSettings
-from radius_mfa.directories.ldap_messages import Entry, Search, read_entry_request
+from radius_mfa.directories.ldap_messages import (
+    MOST_ENTRIES,
+    SIZE_LIMIT_EXCEEDED,
+    SUCCESS,
+    Entry,
+    Search,
+    read_entry_request,
+)
 from radius_mfa.directories.ldap_server import LdapAddress, LdapServer
+from radius_mfa.directories.ldap_text import text_of
 from radius_mfa.directories.ldap_tls import Tls, trust
 from radius_mfa.directories.ldap_verdict import verdict
 
@@ -146,12 +154,15 @@ class LdapDirectory:
         request = search.request(name)
 
         async def ask(server: LdapServer, until: float) -> Entry | Outcome:
-            answer = await server.search(request, until=until)
-            if answer.result.code == messages.SIZE_LIMIT_EXCEEDED or len(answer.entries) > 1:
+            answer = await server.search(request, MOST_ENTRIES, until)
+            code, entries = answer.result.code, answer.entries
+            if code == SUCCESS and len(entries) == 1:
+                return entries[0]
+            if code == SIZE_LIMIT_EXCEEDED or len(entries) > 1:
                 return Outcome.AMBIGUOUS_USER  # the limit may be the server's own, and one
-            if answer.result.code != messages.SUCCESS:
+            if code != SUCCESS:
                 raise unfit(server, f"search below {self._settings.base_dn}", answer.result)
-            return answer.entries[0] if answer.entries else Outcome.UNKNOWN_USER
+            return Outcome.UNKNOWN_USER
 
         return self._servers.first_in_time(ask, deadline)
 
@@ -182,30 +193,25 @@ class LdapDirectory:
 
     def _user(self, entry: Entry, typed: str, active: bool) -> User | Outcome:
         reads = self._reads
-        ids = entry.texts(reads.id)
-        if len(ids) != 1 or not 1 <= len(ids[0].encode()) <= _LONGEST_ID or ids[0].startswith(_STATIC):
+        ids = entry.attributes.get(reads.id, ())
+        if len(ids) != 1:
             return Outcome.USER_ID_UNUSABLE
+        id_ = text_of(ids[0])
+        if not 1 <= len(id_.encode()) <= _LONGEST_ID or id_.startswith(_STATIC):
+            return Outcome.USER_ID_UNUSABLE
+        groups = self._groups
+        spellings = entry.attributes.get(reads.username, ()) if reads.username else ()
         return User(
-            id=ids[0],
-            username=self._spelled(entry, typed),
+            id=id_,
+            username=text_of(spellings[0]) if len(spellings) == 1 else _meant(spellings, typed),
             handle=entry.dn,
-            name=_first(entry.texts(reads.name)),
+            name=entry.first(reads.name),
             active=active,
-            groups=self._groups.named_in(entry) if self._groups.are_in_the_entry else frozenset(),
-            language=_first(entry.texts(reads.language)),
+            groups=groups.named_in(entry) if groups.are_in_the_entry else frozenset(),
+            language=entry.first(reads.language),
             attributes={name: entry.texts(lower) for name, lower in reads.extra.items()} if reads.extra else {},
-            lacks_groups=not self._groups.are_in_the_entry,
+            lacks_groups=not groups.are_in_the_entry,
         )
-
-    def _spelled(self, entry: Entry, typed: str) -> str:
-        """The name as the directory has it; of several the one that was typed."""
-        if self._reads.username is None:
-            return typed
-        names = entry.texts(self._reads.username)
-        if len(names) == 1:
-            return names[0]
-        meant = (name for name in names if usernames.fold(name) == usernames.fold(typed))
-        return next(meant, names[0] if names else typed)
 
 
 def _servers(settings: LdapSettings) -> Iterator[LdapServer]:
@@ -230,5 +236,8 @@ def _name_attribute(user_filter: str) -> str | None:
     return found[1] if found else None
 
 
-def _first(values: tuple[str, ...]) -> str:
-    return values[0] if values else ""
+def _meant(spellings: tuple[bytes, ...], typed: str) -> str:
+    """The name as the directory has it; of several the one that was typed, of none that."""
+    names = list(map(text_of, spellings))
+    meant = (name for name in names if usernames.fold(name) == usernames.fold(typed))
+    return next(meant, names[0] if names else typed)

@@ -11,12 +11,23 @@ import socket
 import ssl
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any, Self, cast
 
 from radius_mfa.core.errors import DirectoryError
+from radius_mfa.core.record import record
 from radius_mfa.directories import ldap_messages as messages
 from radius_mfa.directories.ldap_ber import MalformedError
-from radius_mfa.directories.ldap_messages import Entry, Result
+from radius_mfa.directories.ldap_messages import (
+    BIND_RESPONSE,
+    EXTENDED_RESPONSE,
+    LAST_ID,
+    LONGEST_ANSWER,
+    SEARCH_DONE,
+    Entry,
+    Result,
+    message,
+)
 from radius_mfa.directories.ldap_quick import read_usual
 from radius_mfa.directories.ldap_tls import Tls, why
 from radius_mfa.directories.time_limits import TimeLimits
@@ -34,7 +45,7 @@ class TooLargeError(DirectoryError):
     """An answer that is too large to be kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Answer:
     """How a request ended, and what was found on the way."""
 
@@ -46,18 +57,21 @@ class Answer:
 class _Waiting:
     """A request in flight.  `final`: the operation that answers it; None comes out when there is no answer.
 
-    `most`: entries that are kept; `size`: octets that have come for it.
+    `most`: entries that are kept; `size`: octets that have come for it before its end.
     """
 
     final: int
-    most: int
-    answer: asyncio.Future[Answer | None]
+    answer: asyncio.Future[Result | None]
     entries: list[Entry]
+    most: int
     size: int = 0
 
 
 class LdapConnection(asyncio.Protocol):
-    """Made by `connect`.  `name`: the server's, for messages.  `heard`: how many messages came so far."""
+    """Made by `connect`.  `name`: the server's, for messages.  `heard`: how many messages came so far.
+
+    `usable`: whether anything more may be asked here.
+    """
 
     def __init__(self, name: str, timeout: float, limits: TimeLimits | None = None) -> None:
         self.name = name
@@ -65,14 +79,16 @@ class LdapConnection(asyncio.Protocol):
         self._timeout = timeout
         self._limits = limits or TimeLimits()
         self._loop = asyncio.get_running_loop()
-        self.closed: asyncio.Future[None] = self._loop.create_future()
+        self._new_future = self._loop.create_future
+        self.closed: asyncio.Future[None] = self._new_future()
         self._transport: asyncio.Transport  # from connection_made on, before anybody else has this object
         self._buffer = bytearray()
         self._left_out = 0  # octets to come of a message that is passed over
         self._waiting: dict[int, _Waiting] = {}
         self._to_send: list[bytes] = []
-        self._last_id = 0
-        self._unusable = ""
+        self._next_id = chain.from_iterable(repeat(range(1, LAST_ID + 1))).__next__
+        self.usable = True
+        self._unusable = ""  # why, once it is so
         self._clear_text_is_over = False
 
     @classmethod
@@ -111,7 +127,7 @@ class LdapConnection(asyncio.Protocol):
         """TLS from here on (RFC 4511 §4.14), or no connection: whoever refuses may be somebody in between."""
         loop = asyncio.get_running_loop()
         try:
-            result = (await self._ask(messages.start_tls_request(), messages.EXTENDED_RESPONSE)).result
+            result = await self._ask(messages.start_tls_request(), EXTENDED_RESPONSE, [])
             if result.code != messages.SUCCESS:
                 raise DirectoryError(f"{self.name}: StartTLS was refused: {result}")
             if self._unusable:
@@ -126,31 +142,30 @@ class LdapConnection(asyncio.Protocol):
         assert transport is not None  # only a transport that cannot write has none
         self._transport = transport
 
-    async def bind(self, dn: str, password: bytes, controls: bytes = b"", until: float | None = None) -> Result:
+    def bind(
+        self, dn: str, password: bytes, controls: bytes = b"", until: float | None = None
+    ) -> Coroutine[Any, Any, Result]:
         """Become `dn`, or, with any other result than SUCCESS, nobody (RFC 4511 §4.2.1).
 
         Nothing else may be in flight, and after a cancellation or at a TimeoutError nothing be asked here again.
         Raises ConnectionLostError; TimeoutError at `until`, which is the loop's time.
         """
-        request = messages.bind_request(dn, password)
-        return (await self._ask(request, messages.BIND_RESPONSE, 0, controls, until)).result
+        return self._ask(messages.bind_request(dn, password) + controls, BIND_RESPONSE, [], 0, until)
 
-    def search(
+    async def search(
         self, request: bytes, most: int = messages.MOST_ENTRIES, until: float | None = None
-    ) -> Coroutine[Any, Any, Answer]:
+    ) -> Answer:
         """Run an encoded search; references to other servers are passed over.  Raises ConnectionLostError.
 
         `most`: entries that are kept.  TimeoutError at `until`, which is the loop's time.
         """
-        return self._ask(request, messages.SEARCH_DONE, most, b"", until)
-
-    @property
-    def usable(self) -> bool:
-        """Whether anything more may be asked here."""
-        return not self._unusable
+        entries: list[Entry] = []
+        result = await self._ask(request, SEARCH_DONE, entries, most, until)
+        return Answer(result, tuple(entries))
 
     def retire(self, why: str) -> None:
         """Take nothing more on; close when what is in flight has ended."""
+        self.usable = False
         self._unusable = self._unusable or why
         if not self._waiting:
             self.close()
@@ -168,27 +183,29 @@ class LdapConnection(asyncio.Protocol):
         self._transport.abort()
 
     async def _ask(
-        self, request: bytes, final: int, most: int = 0, controls: bytes = b"", until: float | None = None
-    ) -> Answer:
+        self, request: bytes, final: int, entries: list[Entry], most: int = 0, until: float | None = None
+    ) -> Result:
+        """How it ended; what is found on the way is put to the `entries`, `most` of them."""
         if self._unusable:
             raise ConnectionLostError(f"{self.name}: {self._unusable}")
         number = self._next_id()
-        answering: asyncio.Future[Answer | None] = self._loop.create_future()
-        self._waiting[number] = _Waiting(final, most, answering, [])
-        self._send(messages.message(number, request, controls))
+        answering: asyncio.Future[Result | None] = self._new_future()
+        self._waiting[number] = _Waiting(final, answering, entries, most)
+        self._send(message(number, request))
         if until is not None:
             self._limits.begin(answering, until)
         try:
-            answer = await answering
+            result = await answering
         finally:
             # If it was cancelled, or its time is over: a late answer is then one to nothing.
-            self._waiting.pop(number, None)
-            self._limits.end(answering)
+            del self._waiting[number]
+            if until is not None:
+                self._limits.end(answering)
             if self._unusable:
                 self.retire(self._unusable)
-        if answer is None:
+        if result is None:
             raise ConnectionLostError(f"{self.name}: {self._unusable}")
-        return answer
+        return result
 
     def _send(self, octets: bytes) -> None:
         """At once, or, where others are in flight, with all else of this turn of the loop.
@@ -209,10 +226,6 @@ class LdapConnection(asyncio.Protocol):
         if not self._transport.is_closing():  # or nobody waits for an answer any more
             self._transport.write(octets)
 
-    def _next_id(self) -> int:
-        self._last_id = self._last_id % messages.LAST_ID + 1
-        return self._last_id
-
     # --- what the server sends ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -222,26 +235,24 @@ class LdapConnection(asyncio.Protocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._timeout * 1000))
 
     def data_received(self, data: bytes) -> None:
+        at, end = 0, len(data)
         try:
             if not (self._buffer or self._left_out or self._clear_text_is_over):
-                data = self._receive_usual(data)
-            if data:
-                self._receive_any(data)
+                while at < end:
+                    usual = read_usual(data, at)
+                    if usual is None:
+                        break
+                    number, operation, content, stop = usual
+                    self._take(number, operation, content, stop - at)
+                    at = stop
+            if at < end:
+                self._receive_any(data[at:])
         except MalformedError as malformed:
             self.abort(f"the server sent {malformed}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._give_up(f"connection lost: {exc}" if exc else "the server closed the connection")
         self.closed.set_result(None)
-
-    def _receive_usual(self, data: bytes) -> bytes:
-        """Receive what is read easily; the rest, most often nothing."""
-        at = 0
-        while at < len(data) and (usual := read_usual(data, at)):
-            number, operation, content, stop = usual
-            self._receive(number, operation, content, stop - at)
-            at = stop
-        return data[at:]
 
     def _receive_any(self, data: bytes) -> None:
         left_out = min(self._left_out, len(data))
@@ -283,27 +294,34 @@ class LdapConnection(asyncio.Protocol):
     def _receive(self, number: int, operation: int, content: Result | Entry | None, size: int) -> None:
         if self._clear_text_is_over:
             raise MalformedError("more in clear text than its answer to StartTLS")
-        self.heard += 1
-        if number == 0 and operation == messages.EXTENDED_RESPONSE:
+        if number == 0 and operation == EXTENDED_RESPONSE:
             # Notice of Disconnection, the only unsolicited message there is (RFC 4511 §4.4.1).
+            self.heard += 1
             self.abort(f"the server disconnects: {content}")
-            return
+        else:
+            ended = self._take(number, operation, content, size)
+            self._clear_text_is_over = ended and operation == EXTENDED_RESPONSE
+
+    def _take(self, number: int, operation: int, content: Result | Entry | None, size: int) -> bool:
+        """Take it for part of the answer to what has that number; whether that has an end by it."""
+        self.heard += 1
         waiting = self._waiting.get(number)
         if waiting is None or waiting.answer.done():
-            return
-        waiting.size += size
-        if waiting.size > messages.LONGEST_ANSWER:
-            self._fail(number, f"an answer of more than {messages.LONGEST_ANSWER} octets")
-            return
+            return False
         if operation == waiting.final and isinstance(content, Result):
-            self._clear_text_is_over = waiting.final == messages.EXTENDED_RESPONSE
-            waiting.answer.set_result(Answer(content, tuple(waiting.entries)))
-        elif waiting.final != messages.SEARCH_DONE or operation not in _AS_PART_OF_A_SEARCH:
+            waiting.answer.set_result(content)
+            return True
+        waiting.size += size
+        if waiting.size > LONGEST_ANSWER:
+            self._fail(number, f"an answer of more than {LONGEST_ANSWER} octets")
+        elif waiting.final != SEARCH_DONE or operation not in _AS_PART_OF_A_SEARCH:
             raise MalformedError("an answer to something else")
         elif isinstance(content, Entry) and len(waiting.entries) < waiting.most:
             waiting.entries.append(content)
+        return False
 
     def _give_up(self, why: str) -> None:
+        self.usable = False
         self._unusable = self._unusable or why
         self._buffer.clear()
         for waiting in self._waiting.values():

@@ -52,7 +52,7 @@ class Failover:
         self, servers: Sequence[LdapServer], clock: Clock, probe: bytes, pauses: Sequence[float] = PAUSES
     ) -> None:
         self._servers = tuple(servers)
-        self._clock = clock
+        self._now = clock.monotonic
         self._probe = probe
         self._pauses = tuple(pauses)
         self._down: dict[LdapServer, asyncio.Task[None]] = {}  # and who looks at each
@@ -72,9 +72,11 @@ class Failover:
         """The same where `ask` is told when to raise TimeoutError, which costs less than to be stopped then."""
         failures = []
         order = sorted(self._servers, key=self._down.__contains__) if self._down else self._servers
-        for tried, server in enumerate(order):
-            now = self._clock.monotonic()
-            share = (deadline - now) / (len(order) - tried)
+        left = len(order)
+        for server in order:
+            now = self._now()
+            share = (deadline - now) / left
+            left -= 1
             answered = server.answered
             try:
                 answer = await ask(server, now + share)

@@ -12,9 +12,9 @@ Answers are not read by ldap3's fast decoder: it takes an ENUMERATED of no octet
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from ldap3 import DEREF_NEVER, SUBTREE
@@ -24,6 +24,7 @@ from ldap3.operation.search import search_operation
 from ldap3.utils.asn1 import customTagMap, customTypeMap
 from pyasn1.codec.ber.encoder import Encoder
 
+from radius_mfa.core.record import record
 from radius_mfa.directories.ldap_ber import (
     Element,
     MalformedError,
@@ -34,6 +35,7 @@ from radius_mfa.directories.ldap_ber import (
     span_of,
     within,
 )
+from radius_mfa.directories.ldap_text import text_of
 
 # A large entry has some 100 KiB.  A longer message, which somebody may have put there to be in the way, is
 # passed over: only what asked for it fails.  One that is longer still is no message of a directory.
@@ -66,6 +68,7 @@ _VERSION_3 = b"\x02\x01\x03"
 _CONSTRUCTED = 0x20
 _RESULTS = frozenset({BIND_RESPONSE, SEARCH_DONE, EXTENDED_RESPONSE})
 _LONGEST_TEXT = 120
+_SHORT = 0x80  # below it a length is one octet (X.690 §8.1.3.4)
 
 # Stands for a hole while ldap3 encodes: U+FFFC is in nobody's filter.
 HOLE = "\N{OBJECT REPLACEMENT CHARACTER}"
@@ -96,7 +99,7 @@ class Result:
         return f"{said}: {self.text}" if self.text else said
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Entry:
     """An entry that was found.  `attributes`: values by description in lower case."""
 
@@ -110,7 +113,14 @@ class Entry:
     def texts(self, attribute: str) -> tuple[str, ...]:
         """The same for an attribute named in lower case."""
         values = self.attributes.get(attribute)
-        return tuple(map(_text, values)) if values else ()
+        if not values:
+            return ()
+        return (text_of(values[0]),) if len(values) == 1 else tuple(map(text_of, values))
+
+    def first(self, attribute: str) -> str:
+        """The first of them, empty where there is none."""
+        values = self.attributes.get(attribute)
+        return text_of(values[0]) if values else ""
 
 
 class Message(NamedTuple):
@@ -164,6 +174,9 @@ def bind_request(dn: str, password: bytes) -> bytes:
     if not dn or not password:
         raise ValueError("a bind wants a name and a password")
     name = dn.encode()
+    size = len(name) + len(password)
+    if size < _SHORT - 7:  # so all lengths are of one octet, as nearly always
+        return b"\x60%c\x02\x01\x03\x04%c%b\x80%c%b" % (size + 7, len(name), name, len(password), password)
     before, between = _VERSION_3 + head(_OCTETS, len(name)), head(_SIMPLE, len(password))
     size = len(before) + len(name) + len(between) + len(password)
     return b"".join((head(_BIND_REQUEST, size), before, name, between, password))
@@ -181,12 +194,17 @@ def read_entry_request(dn: bytes, attributes: Sequence[str]) -> bytes:
     return encoded(_SEARCH_REQUEST, encoded(_OCTETS, dn) + _ITSELF + present + encoded(_SEQUENCE, listed))
 
 
-def message(number: int, request: bytes, controls: bytes = b"") -> bytes:
-    """LDAPMessage (RFC 4511 §4.1.1): a request under its number."""
-    octets = number.to_bytes(number.bit_length() // 8 + 1, "big")
-    named = head(_INTEGER, len(octets)) + octets
-    size = len(named) + len(request) + len(controls)
-    return b"".join((head(_SEQUENCE, size), named, request, controls))
+def message(number: int, request: bytes) -> bytes:
+    """LDAPMessage (RFC 4511 §4.1.1): a request, which its controls follow, under its number."""
+    digits = number.bit_length() // 8 + 1
+    return _before_number(digits, len(request)) + number.to_bytes(digits, "big") + request
+
+
+@lru_cache(1024)
+def _before_number(digits: int, size: int) -> bytes:
+    """How a message begins with a number of `digits` octets and `size` more behind it."""
+    number = head(_INTEGER, digits)
+    return head(_SEQUENCE, len(number) + digits + size) + number
 
 
 def unbind(number: int) -> bytes:
@@ -360,22 +378,6 @@ def _value(element: Element) -> bytes:
         case (0x04, bytes(value)):
             return value
     raise MalformedError("a value that is none")
-
-
-def _text(value: bytes) -> str:
-    """A value as text; hexadecimal where it is none, as an objectGUID.
-
-    Ideographic and other spaces are text: names have them.
-    """
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        return value.hex()
-    return text if text.isprintable() or _has_odd_spaces_only(text) else value.hex()
-
-
-def _has_odd_spaces_only(text: str) -> bool:
-    return all(each.isprintable() or unicodedata.category(each) == "Zs" for each in text)
 
 
 def _shown(text: bytes) -> str:

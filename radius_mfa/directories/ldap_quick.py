@@ -9,7 +9,7 @@ Lengths are looked at in place: most are short, and a call for each would cost a
 
 from __future__ import annotations
 
-from radius_mfa.directories.ldap_ber import encoded, within
+from radius_mfa.directories.ldap_ber import MalformedError, encoded, within
 from radius_mfa.directories.ldap_messages import (
     BIND_RESPONSE,
     LONGEST,
@@ -22,81 +22,141 @@ from radius_mfa.directories.ldap_messages import (
 
 _SEQUENCE, _SET, _INTEGER, _OCTETS = 0x30, 0x31, 0x02, 0x04
 _LONG = 0x80  # from here on the octet is the length of a length (X.690 §8.1.3.5)
+_MOST_BEGINNINGS = 1024
 
 Usual = tuple[int, int, Result | Entry, int]
 """A message's number, operation and content, and where it ends."""
 
+_Start = tuple[slice, int, int]
+"""Of a message, counted from its first octet: its number, where the rest begins, and where it ends."""
+
+
+def _start(before: int, digits: int, size: int) -> _Start:
+    """`before`: octets before the number, which has `digits`; `size`: octets in all."""
+    return slice(before, before + digits), before + digits, size
+
+
+# How messages of less than 256 octets begin, up to the number.
+_STARTS = {
+    bytes((_SEQUENCE, size, _INTEGER, digits)): _start(4, digits, 2 + size)
+    for digits in range(1, 5)
+    for size in range(2 + digits, _LONG)
+} | {
+    bytes((_SEQUENCE, 0x81, size, _INTEGER, digits)): _start(5, digits, 3 + size)
+    for digits in range(1, 5)
+    for size in range(2 + digits, 0x100)
+}
 # LDAPResults with neither matchedDN nor diagnosticMessage (RFC 4511 §4.1.9), as all that follows the number.
 _PLAIN_RESULTS = {
     encoded(operation, b"\x0a\x01" + bytes((code,)) + b"\x04\x00\x04\x00") + control: (operation, Result(code))
     for operation, control in ((SEARCH_DONE, b""), (BIND_RESPONSE, b""), (BIND_RESPONSE, POLICY_CONTENT))
     for code in range(0x80)
 }
-_LONGEST_PLAIN = max(map(len, _PLAIN_RESULTS))
+# How attributes with one short value began so far, up to the value: to their name and how long the value is.
+# A server has few names, and values of few lengths; what is in the values is never in here.
+_BEGINNINGS: dict[bytes, tuple[str, int]] = {}
+
+_start_of, _plain_result, _beginning = _STARTS.get, _PLAIN_RESULTS.get, _BEGINNINGS.get
 
 
 def read_usual(octets: bytes, at: int) -> Usual | None:
     """The message that begins at `at`; None where it is not all there, too long, or not what is usual."""
     try:
-        size = octets[at + 1]
-        begin, stop = (at + 2, at + 2 + size) if size < _LONG else within(octets, at, len(octets))
-        operation = begin + 2 + octets[begin + 1]
-        if (
-            octets[at] != _SEQUENCE
-            or stop > len(octets)
-            or stop - at > LONGEST
-            or octets[begin] != _INTEGER
-            or not 1 <= operation - begin - 2 <= 4
-        ):
+        number, operation, size = (
+            _start_of(octets[at : at + 4]) or _start_of(octets[at : at + 5]) or _long_start(octets, at)
+        )
+        stop = at + size
+        message = octets[at:stop]
+        if len(message) != size:
             return None
-        number = int.from_bytes(octets[begin + 2 : operation], "big", signed=True)
-        if octets[operation] == SEARCH_ENTRY:
-            entry = _entry(octets, operation, stop)
-            return None if entry is None else (number, SEARCH_ENTRY, entry, stop)
-        if stop - operation <= _LONGEST_PLAIN:
-            plain = _PLAIN_RESULTS.get(octets[operation:stop])
-            return None if plain is None else (number, plain[0], plain[1], stop)
+        plain = _plain_result(message[operation:])
+        if plain:
+            return int.from_bytes(message[number], "big", signed=True), plain[0], plain[1], stop
+        entry = _entry(message, operation, size)
+        if entry:
+            return int.from_bytes(message[number], "big", signed=True), SEARCH_ENTRY, entry, stop
     except (IndexError, ValueError):  # the octets end before it does, no length, no UTF-8
         pass
     return None
 
 
+def _long_start(octets: bytes, at: int) -> _Start:
+    """The same as `_STARTS` have, of any message that is there; ValueError for what is none, or too long."""
+    begin, stop = within(octets, at, len(octets))
+    digits = octets[begin + 1]
+    if octets[at] != _SEQUENCE or octets[begin] != _INTEGER or not 1 <= digits <= 4 or stop - at > LONGEST:
+        raise MalformedError("a message without number or operation")
+    return _start(begin + 2 - at, digits, stop - at)
+
+
 def _entry(octets: bytes, at: int, stop: int) -> Entry | None:
-    """SearchResultEntry (RFC 4511 §4.5.2), the whole of which goes from `at` to `stop`."""
+    """SearchResultEntry (RFC 4511 §4.5.2), all parts of which end where it does, at `stop`."""
     size = octets[at + 1]
-    at, end = (at + 2, at + 2 + size) if size < _LONG else within(octets, at, stop)
-    size = octets[at + 1]
-    begin, named = (at + 2, at + 2 + size) if size < _LONG else within(octets, at, stop)
+    begin, end = (at + 2, at + 2 + size) if size < _LONG else _span(octets, at)
+    size = octets[begin + 1]
+    name, named = (begin + 2, begin + 2 + size) if size < _LONG else _span(octets, begin)
     size = octets[named + 1]
-    listed, end_of_list = (named + 2, named + 2 + size) if size < _LONG else within(octets, named, stop)
-    if not end_of_list == end == stop or octets[at] != _OCTETS or octets[named] != _SEQUENCE:
+    listed, end_of_list = (named + 2, named + 2 + size) if size < _LONG else _span(octets, named)
+    if (
+        not end_of_list == end == stop
+        or octets[at] != SEARCH_ENTRY
+        or octets[begin] != _OCTETS
+        or octets[named] != _SEQUENCE
+    ):
         return None
     attributes = _attributes(octets, listed, stop)
-    return None if attributes is None else Entry(octets[begin:named].decode(), attributes)
+    return None if attributes is None else Entry(octets[name:named].decode(), attributes)
 
 
 def _attributes(octets: bytes, at: int, stop: int) -> dict[str, tuple[bytes, ...]] | None:
     """PartialAttributeList.  Nothing overruns what it is in: each last one must end where that ends."""
-    attributes = {}
+    attributes: dict[str, tuple[bytes, ...]] = {}
     while at < stop:
-        size = octets[at + 1]
-        begin, end = (at + 2, at + 2 + size) if size < _LONG else within(octets, at, stop)
-        size = octets[begin + 1]
-        named = begin + 2 + size
-        if size >= _LONG or octets[at] != _SEQUENCE or octets[begin] != _OCTETS or octets[named] != _SET:
+        value = at + 8 + octets[at + 3]  # where all lengths are short, and so is there a value
+        usual = _beginning(octets[at:value])
+        if usual:
+            name, size = usual
+            at = value + size
+            attributes[name] = (octets[value:at],)
+            continue
+        attribute = _attribute(octets, at, stop)
+        if attribute is None:
             return None
-        size = octets[named + 1]
-        at, end_of_set = (named + 2, named + 2 + size) if size < _LONG else within(octets, named, stop)
-        if end_of_set != end:
-            return None
-        values = []
-        while at < end:
-            if octets[at] != _OCTETS:
-                return None
-            size = octets[at + 1]
-            value, at = (at + 2, at + 2 + size) if size < _LONG else within(octets, at, stop)
-            values.append(octets[value:at])
-        if at != end:
-            return None
-        attributes[octets[begin + 2 : named].decode().lower()] = tuple(values)
+        name, values, end = attribute
+        attributes[name] = values
+        if len(values) == 1 and end == value + len(values[0]) and len(_BEGINNINGS) < _MOST_BEGINNINGS:
+            _BEGINNINGS[octets[at:value]] = name, end - value
+        at = end
     return attributes if at == stop else None
+
+
+def _attribute(octets: bytes, at: int, stop: int) -> tuple[str, tuple[bytes, ...], int] | None:
+    """PartialAttribute (RFC 4511 §4.1.7): description, values, and where it ends."""
+    size = octets[at + 1]
+    begin, end = (at + 2, at + 2 + size) if size < _LONG else within(octets, at, stop)
+    size = octets[begin + 1]
+    named = begin + 2 + size
+    if size >= _LONG or octets[at] != _SEQUENCE or octets[begin] != _OCTETS or octets[named] != _SET:
+        return None
+    size = octets[named + 1]
+    at, end_of_set = (named + 2, named + 2 + size) if size < _LONG else within(octets, named, stop)
+    if end_of_set != end:
+        return None
+    values = []
+    while at < end:
+        if octets[at] != _OCTETS:
+            return None
+        size = octets[at + 1]
+        value, at = (at + 2, at + 2 + size) if size < _LONG else within(octets, at, stop)
+        values.append(octets[value:at])
+    if at != end:
+        return None
+    return octets[begin + 2 : named].decode().lower(), tuple(values), end
+
+
+def _span(octets: bytes, at: int) -> tuple[int, int]:
+    """Where the value of the element at `at` begins and ends, its length being long: most often one octet more."""
+    if octets[at + 1] == 0x81:
+        begin = at + 3
+        return begin, begin + octets[at + 2]
+    return within(octets, at, len(octets))

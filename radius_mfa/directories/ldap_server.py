@@ -57,23 +57,52 @@ class LdapServer:
         self._slots = Slots(limit, self._limits)
         self._closed = False
 
-    async def search(self, request: bytes, most: int = MOST_ENTRIES, until: float | None = None) -> Answer:
-        """Run an encoded search as the service; `most` entries are kept.  Raises DirectoryError."""
+    async def search(
+        self, request: bytes, most: int = MOST_ENTRIES, until: float | None = None, *, again: bool = True
+    ) -> Answer:
+        """Run an encoded search as the service; `most` entries are kept.  Raises DirectoryError.
+
+        `again`: once more where the connection is lost, on a fresh one: it may have been idle for too long.
+        """
+        connection, heard = self._shared, -1
         try:
-            return await self._search_on_shared(request, most, until)
-        except ConnectionLostError:  # it may have been idle for too long: once more, on a fresh one
-            return await self._search_on_shared(request, most, until)
+            if connection is None or not connection.usable:
+                connection = await self._shared_connection(until)
+            heard = connection.heard
+            answer = await connection.search(request, most, until)
+        except ConnectionLostError:
+            if not again:
+                raise
+            return await self.search(request, most, until, again=False)
+        except (asyncio.CancelledError, TimeoutError):
+            # Not a word in all the time since it was asked: others should not wait here too.
+            if connection is not None and connection.heard == heard:
+                connection.retire("the server was silent")
+            raise
+        self.answered += 1
+        return answer
 
     async def bind(self, dn: str, password: bytes, until: float | None = None) -> Result:
         """Try a user's password on a connection of its own.  Raises DirectoryError."""
         if not self._slots.taken():
             await self._slots.wait(until)
+        lost = False
         try:
-            try:
-                connection = self._idle.pop() if self._idle else await self._connect_until(until)
-                return await self._bind_on(connection, dn, password, until)
-            except ConnectionLostError:
-                return await self._bind_on(await self._connect_until(until), dn, password, until)
+            while True:
+                connection: LdapConnection | None = None
+                try:
+                    connection = self._idle.pop() if self._idle and not lost else await self._connect_until(until)
+                    result = await connection.bind(dn, password, POLICY_WANTED, until)
+                except BaseException as failure:
+                    if connection is not None:
+                        connection.close()  # the answer may still come, and must not be taken for another's
+                    if lost or not isinstance(failure, ConnectionLostError):
+                        raise
+                    lost = True  # it may have been idle for too long: once more, on a fresh one
+                else:
+                    self.answered += 1
+                    self._idle.append(connection)
+                    return result
         finally:
             self._slots.give()
 
@@ -104,30 +133,6 @@ class LdapServer:
             await asyncio.wait([each.closed for each in connections], timeout=self._timeout)
         for connection in list(self._open):
             connection.abort("closed by us")
-
-    async def _search_on_shared(self, request: bytes, most: int, until: float | None) -> Answer:
-        connection = self._shared
-        if connection is None or not connection.usable:
-            connection = await self._shared_connection(until)
-        heard = connection.heard
-        try:
-            answer = await connection.search(request, most, until)
-        except (asyncio.CancelledError, TimeoutError):
-            if connection.heard == heard:  # not a word in all that time: others should not wait here too
-                connection.retire("the server was silent")
-            raise
-        self.answered += 1
-        return answer
-
-    async def _bind_on(self, connection: LdapConnection, dn: str, password: bytes, until: float | None) -> Result:
-        try:
-            result = await connection.bind(dn, password, POLICY_WANTED, until)
-        except BaseException:
-            connection.close()  # the answer may still come, and must not be taken for one to somebody else
-            raise
-        self.answered += 1
-        self._idle.append(connection)
-        return result
 
     async def _shared_connection(self, until: float | None) -> LdapConnection:
         """The one that is usable, made by whoever comes first."""

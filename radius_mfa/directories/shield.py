@@ -65,6 +65,7 @@ from radius_mfa.core.ports import Clock, Entropy, Password
 from radius_mfa.directories.chain import OpenDirectory
 
 _FIRST_SPAN = 60.0  # seconds in which a password found wrong is not asked again
+_BETWEEN_LOOKS = 1.0  # seconds
 _MOST_USERS = 20_000
 _MOST_PASSWORDS = 16  # of one user; the one asked longest ago makes room
 
@@ -171,6 +172,7 @@ class ShieldedDirectory:
         self._of_nobody = partial(
             ShieldedDirectory, _Nobodies(directory), clock, entropy, limits, tell, of_nobody=True
         )
+        self._looks_again = -math.inf  # monotonic seconds
         self._nobodies: ShieldedDirectory | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # kept: to ask which one runs is a system call
 
@@ -245,7 +247,7 @@ class ShieldedDirectory:
         digest = self._digest(user, password)
         while True:
             now = self._clock.monotonic()
-            if self._users:
+            if now >= self._looks_again:
                 self._forget_old(now)
             record = self._users.get(user.id)
             if record is None:  # nothing was wrong, and nobody asks
@@ -292,8 +294,9 @@ class ShieldedDirectory:
             raise DirectoryError("no time to check the password: others of the same user are still being checked")
 
     async def _ask(self, user: User, password: bytes, record: _Record, digest: bytes, deadline: float) -> Password:
-        loop = self._loop = self._loop or asyncio.get_running_loop()
-        ended: _Verdict = loop.create_future()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        ended: _Verdict = self._loop.create_future()
         record.asking[digest] = ended
         self._users[user.id] = record
         answered_before = record.answered
@@ -338,7 +341,7 @@ class ShieldedDirectory:
         """Drop the record if nothing is known any more, or there is no room for somebody new."""
         if record.asking:
             return
-        if (record.wrong or record.known) and (record.remembered or self._room()):
+        if record.answered and (record.wrong or record.known) and (record.remembered or self._room()):
             record.remembered = True
         else:
             del self._users[user_id]
@@ -350,7 +353,8 @@ class ShieldedDirectory:
         return len(self._users) <= _MOST_USERS
 
     def _forget_old(self, now: float) -> None:
-        """Drop those whose last wrong password is asked anew like any other."""
+        """Drop those whose last wrong password is asked anew like any other; nobody has to look all the time."""
+        self._looks_again = now + _BETWEEN_LOOKS
         while self._forget_oldest_if(now - 2 * self._longest_span):
             pass
 

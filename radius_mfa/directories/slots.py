@@ -44,7 +44,8 @@ class Slots:
                 self._queue.remove(turn)
             raise
         finally:
-            self._limits.end(turn)
+            if until is not None:
+                self._limits.end(turn)
 
     def give(self) -> None:
         """Give one back: to who has waited longest, if anybody has."""

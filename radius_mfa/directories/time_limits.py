@@ -19,6 +19,8 @@ class TimeLimits:
     def __init__(self) -> None:
         self._until: dict[asyncio.Future[Any], float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self.end = self._until.__delitem__
+        """There is no limit any more of a future for which one was begun."""
         self._rings = math.inf  # when the timer does: never later than the first limit is over
 
     def begin(self, future: asyncio.Future[Any], until: float) -> None:
@@ -26,10 +28,6 @@ class TimeLimits:
         self._until[future] = until
         if until < self._rings:
             self._ring(until)
-
-    def end(self, future: asyncio.Future[Any]) -> None:
-        """There is no limit any more, if there was one."""
-        self._until.pop(future, None)
 
     def _ring(self, when: float) -> None:
         if self._timer is not None:

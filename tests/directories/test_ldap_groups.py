@@ -11,6 +11,7 @@ import pytest
 
 from radius_mfa.core.errors import ConfigurationError, DirectoryError
 from radius_mfa.core.groups import fold_group
+from radius_mfa.core.messages import User
 from radius_mfa.directories.ldap_groups import GroupSettings
 from tests.directories.support import (
     BIND,
@@ -335,6 +336,23 @@ def test_groups_of_which_only_some_are_shown_are_an_error(run: Run) -> None:
         async with peer(answer) as server, directory(server.address) as under_test:
             with pytest.raises(DirectoryError, match="take by: in_chain"):
                 await under_test.find("alice", soon())
+
+    run(play)
+
+
+@pytest.mark.parametrize("name", ["xmemberOf;range=0-1499", "memberOf;lang-ja", "memberOf;rangefinder"])
+def test_an_attribute_that_is_only_called_alike_hides_no_groups(run: Run, name: str) -> None:
+    async def answer(asked: Asked) -> bytes:
+        if asked.operation == BIND:
+            return result(asked.number, BIND_RESPONSE)
+        alike = {"entryUUID": b"1", name: b"cn=one", "memberOf": b"cn=two"}
+        return entry(asked.number, f"uid=alice,{PEOPLE}", **alike) + result(asked.number, DONE)
+
+    async def play() -> None:
+        async with peer(answer) as server, directory(server.address) as under_test:
+            found = await under_test.find("alice", soon())
+            assert isinstance(found, User)
+            assert found.groups == {"cn=two"}
 
     run(play)
 

@@ -187,6 +187,8 @@ def foreign_message(number: int, kind: str, request: object, controls: bytes) ->
 
 @UNHURRIED
 @given(NUMBERS, NAMES.filter(bool), st.binary(min_size=1, max_size=300), st.sampled_from([b"", POLICY_WANTED]))
+@example(127, "n" * 60, b"p" * 60, b"")
+@example(127, "n" * 60, b"p" * 61, b"")
 @example(127, "n" * 127, b"p" * 128, b"")
 @example(128, "n" * 128, b"p" * 127, POLICY_WANTED)
 @example(32768, "n" * 65536, b"p" * 256, POLICY_WANTED)
@@ -197,7 +199,7 @@ def test_a_bind_is_octet_by_octet_what_ldap3_makes(number: int, dn: str, passwor
     bind["name"] = dn.encode()
     bind["authentication"] = AuthenticationChoice().setComponentByName("simple", Simple(password))
 
-    written = message(number, bind_request(dn, password), controls)
+    written = message(number, bind_request(dn, password) + controls)
 
     assert written == foreign_message(number, "bindRequest", bind, controls)
 
@@ -304,6 +306,18 @@ MALFORMED = {
     "description that is no UTF-8": of_attribute(tlv(0x30, tlv(0x04, b"\xff"), tlv(0x31))),
     "value that is no octets": of_attribute(tlv(0x30, tlv(0x04), tlv(0x31, tlv(0x02)))),
 }
+
+
+def test_the_first_of_the_values_as_text() -> None:
+    found = Entry("uid=alice", {"cn": (b"Alice", b"Al"), "objectguid": (b"\xff\0",), "sn": ()})
+
+    assert [found.first(name) for name in ("cn", "objectguid", "sn", "mail")] == ["Alice", "ff00", "", ""]
+    assert [found.texts(name) for name in ("cn", "objectguid", "sn", "mail")] == [
+        ("Alice", "Al"),
+        ("ff00",),
+        (),
+        (),
+    ]
 
 
 @pytest.mark.parametrize("octets", MALFORMED.values(), ids=MALFORMED.keys())

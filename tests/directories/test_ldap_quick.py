@@ -13,7 +13,7 @@ from pyasn1.codec.ber import decoder
 
 from radius_mfa.directories.ldap_ber import MalformedError
 from radius_mfa.directories.ldap_messages import LAST_ID, LONGEST, Entry, Result, read
-from radius_mfa.directories.ldap_quick import read_usual
+from radius_mfa.directories.ldap_quick import _BEGINNINGS, _MOST_BEGINNINGS, read_usual
 from tests.directories import support
 from tests.directories.support import BIND_RESPONSE, DONE, ENTRY, EXTENDED, REFERENCE, result, tlv
 from tests.directories.test_ldap_messages import MALFORMED
@@ -80,6 +80,7 @@ def test_an_entry_is_read_as_by_others(
     got = quick(before + octets, len(before))
 
     assert got == tuple(read(octets))
+    assert quick(octets) == got, "once it is known how its attributes begin"
     assert got is not None
     assert got[0] == int(foreign["messageID"])
     assert got[2] == Entry(
@@ -102,6 +103,63 @@ def test_a_result_without_words_is_read_as_by_others(
     usual = read_usual(octets + behind, 0)
 
     assert usual == (*read(octets), len(octets)) == (number, operation, Result(code), len(octets))
+
+
+@UNHURRIED
+@given(NUMBERS, st.sampled_from([BIND_RESPONSE, DONE]), st.integers(0, 127), st.binary(max_size=20))
+def test_nor_does_it_matter_how_many_octets_its_length_has(
+    number: int, operation: int, code: int, behind: bytes
+) -> None:
+    """X.690 §8.1.3.5; Active Directory writes four."""
+    octets = result(number, operation, code)
+    for longer in (b"\x81", b"\x82\0", b"\x84\0\0\0"):
+        written = b"\x30" + longer + octets[1:]
+
+        assert read_usual(written + behind, 0) == (*read(written), len(written))
+
+
+def test_any_number_of_kinds_of_attributes_is_read_and_few_are_learned() -> None:
+    kinds = {f"{prefix}{size}": [b"v" * size] for size in range(100) for prefix in "abcdefghijklmn"}
+    octets = [an_entry(minimal, 7, b"uid=alice", {name: values}) for name, values in kinds.items()]
+    learned = dict(_BEGINNINGS)
+    try:
+        for _ in range(2):
+            assert [quick(each) for each in octets] == [tuple(read(each)) for each in octets]
+        assert len(_BEGINNINGS) == _MOST_BEGINNINGS < len(kinds)
+        assert not any(b"vv" in beginning for beginning in _BEGINNINGS), "nothing of a value"
+    finally:
+        _BEGINNINGS.clear()
+        _BEGINNINGS.update(learned)
+
+
+@pytest.mark.parametrize("write", [minimal, four])
+@pytest.mark.parametrize("sizes", [[0], [127], [128], [], [1, 0], [0, 1], [3, 3]])
+def test_what_was_learned_of_one_attribute_is_not_taken_for_another(
+    write: Callable[..., bytes], sizes: list[int]
+) -> None:
+    """The same description with other values, before and after it was learned how one value is written."""
+    several = an_entry(write, 7, b"uid=alice", {"cn": [b"v" * size for size in sizes], "sn": [b"x"]})
+    for _ in range(2):
+        for size in range(130):
+            one = an_entry(minimal, 7, b"uid=alice", {"cn": [b"w" * size], "sn": []})
+            assert quick(one) == tuple(read(one))
+        assert quick(several) == tuple(read(several))
+
+
+@pytest.mark.parametrize("missing", range(1, 12))
+def test_an_attribute_that_is_cut_off_where_all_else_ends_is_not_read(missing: int) -> None:
+    attribute = minimal(0x30, minimal(0x04, b"mail"), minimal(0x31, minimal(0x04, b"alice")))
+    whole, cut = (
+        minimal(0x30, minimal(0x02, b"\x07"), minimal(ENTRY, minimal(0x04, b"uid=alice"), minimal(0x30, listed)))
+        for listed in (attribute, attribute[:-missing])
+    )
+
+    before = quick(cut)
+
+    assert quick(whole) == tuple(read(whole))
+    assert quick(cut) is before is None
+    with pytest.raises(MalformedError):
+        read(cut)
 
 
 def with_policy(number: int, code: int, *said: bytes) -> bytes:
