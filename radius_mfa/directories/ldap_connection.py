@@ -208,17 +208,10 @@ class LdapConnection(asyncio.Protocol):
         return result
 
     def _send(self, octets: bytes) -> None:
-        """At once, or, where others are in flight, with all else of this turn of the loop.
-
-        To hand something to the kernel costs as much as all that is done to make and to read it.
-        """
-        if self._to_send:
-            self._to_send.append(octets)
-        elif len(self._waiting) > 1:
-            self._to_send.append(octets)
+        """With all else of this turn of the loop, at its end: in a row, so that the server is woken once for it."""
+        if not self._to_send:
             self._loop.call_soon(self._send_together)
-        else:
-            self._transport.write(octets)
+        self._to_send.append(octets)
 
     def _send_together(self) -> None:
         octets = b"".join(self._to_send)
