@@ -208,7 +208,7 @@ class LdapConnection(asyncio.Protocol):
         return result
 
     def _send(self, octets: bytes) -> None:
-        """With all else of this turn of the loop, at its end: in a row, so that the server is woken once for it."""
+        """With all else of this turn of the loop, at its end: in a row, so that the server is woken once."""
         if not self._to_send:
             self._loop.call_soon(self._send_together)
         self._to_send.append(octets)

@@ -405,7 +405,7 @@ def test_looks_become_rarer(run: Run, log: Log) -> None:
             looks.clear()
             await first.until(lambda it: len(looks) >= 4)
         for look, after in zip(looks, (0.02, 0.12, 0.32, 0.52), strict=False):
-            assert look - began >= after
+            assert look - began >= after - 0.004  # uvloop's timers go by whole milliseconds
 
     run(play)
 
