@@ -23,7 +23,7 @@ from typing import Any, TypeVar, cast
 
 import pyotp
 
-from radius_mfa.core.conversation import Conversation, Ports, Rules
+from radius_mfa.core.conversation import Conversation, Ports
 from radius_mfa.core.enrolment import ADDRESS, Enrolment, EnrolmentRules, Seed
 from radius_mfa.core.guard import Counters, Guard
 from radius_mfa.core.login import Conclusion
@@ -44,6 +44,7 @@ from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy
 from radius_mfa.core.ports import Factor, Password
 from radius_mfa.core.returns import Returned, Returns, Template
+from radius_mfa.core.rules import Rules
 from radius_mfa.core.store import Store
 from radius_mfa.core.stored import Facts, Mail, MailKind
 from radius_mfa.core.trust import TrustedDevices

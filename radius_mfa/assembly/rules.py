@@ -13,11 +13,11 @@ from radius_mfa.config.load import Loaded, load_usable
 from radius_mfa.config.messages import Messages, read_messages
 from radius_mfa.config.profiles import GATEWAYS, Gateway
 from radius_mfa.core import usernames
-from radius_mfa.core.conversation import Rules
 from radius_mfa.core.enrolment import EnrolmentRules
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.guard import Guard
 from radius_mfa.core.messages import FactorKind, Nas
+from radius_mfa.core.rules import Rules
 from radius_mfa.core.usernames import Naming
 from radius_mfa.data import CONFIG
 from radius_mfa.service.texts import Texts

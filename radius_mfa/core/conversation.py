@@ -35,14 +35,13 @@ know again.  In every later round it sends that State and what the user typed.  
 
 A login costs some hundred microseconds.  What is written for that alone is small and stands in files of its own,
 held equal by tests to what it stands for: `core.record`, `directories.ldap_quick`, `directories.time_limits`,
-`stores.sqlite_together`, `stores.postgresql_at_once`, `stores.entropy`, `assembly.collector`.
+`stores.sqlite_together`, `stores.entropy`, `assembly.collector`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import tzinfo
 from functools import partial
 
 from radius_mfa.core import answers, challenge, decisions, usernames
@@ -51,7 +50,7 @@ from radius_mfa.core.asking import Asking
 from radius_mfa.core.conditions import Situation
 from radius_mfa.core.entries import values_again
 from radius_mfa.core.errors import BackendError, DirectoryError
-from radius_mfa.core.guard import Counters, Guard, cleared
+from radius_mfa.core.guard import Counters, cleared
 from radius_mfa.core.judgement import Case, End, settlement_of
 from radius_mfa.core.login import Conclusion, Login, conclude
 from radius_mfa.core.mailing import Mailing
@@ -67,6 +66,7 @@ from radius_mfa.core.messages import (
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policies, Policy, SecondFactor
 from radius_mfa.core.ports import Clock, Directory, Entropy, Factor, Password, Sealer
+from radius_mfa.core.rules import Rules
 from radius_mfa.core.states import States
 from radius_mfa.core.store import LoginStore
 from radius_mfa.core.stored import (
@@ -96,21 +96,6 @@ class Ports:
     entropy: Entropy
     trusted: TrustedDevices
     mailing: Mailing | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the configuration fixes.  `challenge_lifetime`: seconds a State is good for.
-
-    `zone`: of days and hours.  `discard_when_broken`: no answer where directory or store fail, so that the NAS
-    asks another server.
-    """
-
-    policies: Sequence[Policy]
-    guard: Guard
-    challenge_lifetime: float
-    zone: tzinfo
-    discard_when_broken: bool = False
 
 
 class Conversation:
@@ -268,8 +253,11 @@ class Conversation:
         admission = self._guard.admission(self._clock.wall(), kinds, guess)
         for attempt in login.attempts(answer, guess, self._sealer):
             at_once = guess is FactorKind.TOTP and isinstance(answer, CodeAnswer) and not answer.trust
-            judge = partial(self._judged, login, answer, attempt) if at_once else None
+            mistakes: list[Exception] = []
+            judge = partial(self._judged, login, answer, attempt, mistakes) if at_once else None
             spent = await self._store.spend(attempt, admission, deadline, judge)
+            if mistakes:
+                raise mistakes[0]
             # Decided so long ago that no NAS asks again any more: it stands for another login.
             if not isinstance(spent, AnsweredBefore) or self._given_before(attempt, spent):
                 break
@@ -283,10 +271,20 @@ class Conversation:
             return self._refuse_barred(login, barred, facts.counters)
         return await self._judge_reserved(Case.of(login, answer, attempt, spent), deadline)
 
-    def _judged(self, login: Login, answer: Answer, attempt: Attempt, spent: Reserved) -> Settlement:
-        """What becomes of an answer that waits for nobody; in the store's own transaction, and perhaps again."""
-        case = Case.of(login, answer, attempt, spent)
-        return self._settlement(case, self._end(case, self._look_at(case)))
+    def _judged(
+        self, login: Login, answer: Answer, attempt: Attempt, mistakes: list[Exception], spent: Reserved
+    ) -> Settlement | None:
+        """What becomes of an answer that waits for nobody; in the store's own transaction, and perhaps again.
+
+        `mistakes`: one of ours, which must not undo the failure that is counted.
+        """
+        mistakes.clear()
+        try:
+            case = Case.of(login, answer, attempt, spent)
+            return self._settlement(case, self._end(case, self._look_at(case)))
+        except Exception as mistake:
+            mistakes.append(mistake)
+            return None
 
     async def _judge_reserved(self, case: Case, deadline: float) -> Conclusion:
         """The same of one for which somebody else is asked, or that is not good for so short a time."""

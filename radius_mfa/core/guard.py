@@ -1,7 +1,6 @@
 """How often somebody may guess: pure rules over a user's counters.
 
-A failure is counted *before* the code is looked at, so parallel guesses gain nothing (on PostgreSQL one at a time
-of a user in each process may be looked at first, see `stores.postgresql_at_once`); a right code
+A failure is counted *before* the code is looked at, so parallel guesses gain nothing; a right code
 clears everything, and a used one, resent, gives its failure back.  `failures` fills up to a lock; each
 lock lasts longer than the one before; `since_success` never stops counting until a success and ends in
 a suspension of TOTP, which a code of another factor or unlocking lifts.  A right password alone clears

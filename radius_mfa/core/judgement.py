@@ -15,7 +15,7 @@ from radius_mfa.core.trust import station_of
 
 @record(frozen=True, slots=True)
 class Case:
-    """An answer whose State is spent, under judgement."""
+    """An answer under judgement; its State is spent by now, or in this very transaction."""
 
     login: Login
     answer: Answer

@@ -137,7 +137,8 @@ class AccessRequest:
         # Asked a dozen times in a login: the first value of each number.
         object.__setattr__(self, "_firsts", dict(reversed(self.attributes)))
         if sent is None:
-            said = [bytes((n, 2 + len(value))) + value for n, value in self.attributes if n not in DIFFERS]
+            # Only what came in no packet can be longer than a length says.
+            said = [bytes((n, 2 + len(v) & 0xFF)) + v for n, v in self.attributes if n not in DIFFERS]
             sent = b"".join(said)
         object.__setattr__(self, "said", sent)
 

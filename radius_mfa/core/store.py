@@ -26,8 +26,8 @@ from radius_mfa.core.stored import (
     Settlement,
 )
 
-Judge = Callable[[Reserved], Settlement]
-"""Says how an attempt ends, of what was reserved for it."""
+Judge = Callable[[Reserved], Settlement | None]
+"""Says how an attempt ends, of what was reserved for it; None where it cannot."""
 
 
 class FactsStore(Protocol):

@@ -64,8 +64,8 @@ def looked_up(typed: str, naming: Naming) -> str | Outcome:
     Compatibility forms are made one first (RFC 4518 §2.3): a full-width `＠` parts name and realm too.
     """
     name = normal(typed)
-    if "@" not in name and "\\" not in name:
-        return Outcome.REALM_MISSING if naming.required else name or Outcome.NAME_UNREADABLE
+    if name and "@" not in name and "\\" not in name:
+        return Outcome.REALM_MISSING if naming.required else name
     domain, rest = _parted(name)
     user, at, realm = rest.rpartition("@")
     if not at:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -34,30 +35,35 @@ class AuditFile:
         written together.  None: each event is written at once.
         """
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            # Not to wait: a pipe may have no reader, or no room.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            self._file = os.open(path, flags, 0o640)
         except OSError as broken:
-            raise ConfigurationError(f"audit.file: {path}: {broken.strerror}") from None
+            why = "is a pipe that nobody reads" if broken.errno == errno.ENXIO else broken.strerror
+            raise ConfigurationError(f"audit.file: {path}: {why}") from None
         self._path = path
         self._torn = _ends_within_a_line(self._file, path)
         # Of what else may be at the path a pipe takes a long write in pieces, with others' between.
         self._soon = soon if stat.S_ISREG(os.fstat(self._file).st_mode) else None
-        self._events: list[AuditEvent] = []
+        self._told: list[tuple[dict[str, Any], bytes]] = []  # records and their lines, not yet written
 
     def __call__(self, event: AuditEvent) -> None:
-        self._events.append(event)
+        record = as_record(event)
+        self._told.append((record, orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)))
         if self._soon is None:
             self._write()
-        elif len(self._events) == 1:
+        elif len(self._told) == 1:
             self._soon(self._write)
 
     def _write(self) -> None:
         """Write what has been told since the last time."""
-        events, self._events = self._events, []
-        records = list(map(as_record, events))
-        lines = [orjson.dumps(each, option=orjson.OPT_APPEND_NEWLINE) for each in records]
-        octets = b"".join(lines)
+        told, self._told = self._told, []
+        if not told:  # it was written when the file was closed or opened anew
+            return
+        octets = b"".join([line for _, line in told])
+        begins = 0
         if self._torn:  # half a line is in the file: what follows begins on its own
-            octets = b"\n" + octets
+            octets, begins = b"\n" + octets, 1
         try:
             written = os.write(self._file, octets)
         except OSError:
@@ -66,20 +72,20 @@ class AuditFile:
             self._torn = octets[written - 1 : written] != b"\n"
         if written == len(octets):
             return
-        end = len(octets) - sum(map(len, lines))  # where a line ends, in what was to be written
-        for line, record in zip(lines, records, strict=True):
+        end = begins
+        for record, line in told:
             end += len(line)
             if end > written:
                 log.error("audit_not_written", **record)
 
     def reopen(self) -> None:
         """Go on in the file that is at the path now: the one before was rotated away.  Never raises."""
+        self._write()
         try:
             again = AuditFile(self._path)
         except ConfigurationError as broken:
             log.error("audit_not_reopened", error=str(broken), note="goes on in the file it has")
             return
-        self._write()
         self._torn = again._torn or (self._torn and os.path.sameopenfile(again._file, self._file))
         os.dup2(again._file, self._file, inheritable=False)
         again.close()

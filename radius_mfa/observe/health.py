@@ -61,14 +61,6 @@ class Health:
 
     # --- what logins say ------------------------------------------------------------------------
 
-    def asked(self, part: str) -> None:
-        """Somebody waits for that part."""
-        self._parts[part].asked(self._clock.monotonic())
-
-    def ended(self, part: str) -> None:
-        """Somebody waits no more, for whatever reason."""
-        self._parts[part].waiting -= 1
-
     def answered(self, part: str) -> None:
         """A sign of life: that part has answered somebody as it should."""
         self._parts[part].answered(self._clock.monotonic())

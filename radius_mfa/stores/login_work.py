@@ -1,4 +1,4 @@
-"""What a login does in the store: facts, the two transactions of an answer, and what is looked up beside them."""
+"""What a login does in the store: facts, the transaction or two of an answer, what is looked up beside them."""
 
 from __future__ import annotations
 
@@ -112,20 +112,20 @@ def spend(
 ) -> Work[tuple[Reserved | AnsweredBefore | Refusal | Settlement, bool]]:
     """What becomes of the attempt, and whether a lock or a suspension came of it, now or when it came before."""
     known = yield from facts(attempt.user_id, attempt.guess)
+    # First, so that no code is looked at for a State that is spent: nobody would count it.
+    if rows := (yield _SPENT(attempt.login, attempt.round)):
+        return _spent_before(attempt, rows, known, now)
     before = known.counters
     after = reserve(before)
     if after is None:
-        rows = yield _SPENT(attempt.login, attempt.round)
-        return _spent_before(attempt, rows, known, now) if rows else (Refusal.BARRED, False)
+        return Refusal.BARRED, False
     reserved = Reserved(known.counting(after), has_suspended=after.suspended and not before.suspended)
     barred = (after.locked_until, after.suspended) != (before.locked_until, before.suspended)
     settlement = judge(reserved) if judge and not barred else None
     decision = settlement.decision if settlement else None
     spent = (attempt.login, attempt.round, attempt.user_id, attempt.digest, attempt.expires)
     if not (yield _SPEND(*spent, reserved.has_suspended, decision)):
-        rows = yield _SPENT(attempt.login, attempt.round)
-        # None: just now, under the name of another user, who is not waited for.
-        return _spent_before(attempt, rows, known, now) if rows else (Refusal.SPENT, False)
+        return Refusal.SPENT, False  # just now, under the name of another user, who is not waited for
     if settlement and (yield from _written(settlement, after, now)):
         return settlement, False
     if settlement:  # another login has consumed the code since the facts were read
@@ -142,6 +142,8 @@ def spend(
 def _written(settlement: Settlement, reserved: Counters, now: float) -> Work[bool]:
     """Write the end of an attempt together with its reservation; False, and nothing written, without a code."""
     user_id, event = settlement.attempt.user_id, settlement.event
+    # Who judges at once asks nobody, and settles nothing that has to last.
+    assert (settlement.trust, settlement.notice, settlement.untried) == (None, None, ())
     if settlement.consume and not (yield from _consume(user_id, settlement.consume)):
         return False
     counters = settlement.adjust(reserved) if settlement.adjust else reserved

@@ -19,19 +19,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 from itertools import chain, repeat
 from typing import TypeVar, cast
 from weakref import WeakValueDictionary
 
 from radius_mfa.core.errors import StoreError
-from radius_mfa.core.guard import Counters
 from radius_mfa.core.ports import Clock
-from radius_mfa.core.store import Judge
-from radius_mfa.core.stored import AnsweredBefore, Attempt, Refusal, Reserved, Settlement
-from radius_mfa.stores import login_work
-from radius_mfa.stores.postgresql_at_once import accept
 from radius_mfa.stores.postgresql_migrate import look as look_at
 from radius_mfa.stores.postgresql_migrate import migrate
 from radius_mfa.stores.postgresql_pool import (
@@ -125,28 +119,6 @@ class PostgresqlStore(SqlStore):
             await migrate(connection, place, upgrade=upgrade)
             connections.keep(connection)
         return cls(place, clock, connections)
-
-    async def spend(
-        self,
-        attempt: Attempt,
-        reserve: Callable[[Counters], Counters | None],
-        deadline: float,
-        judge: Judge | None = None,
-    ) -> Reserved | AnsweredBefore | Refusal | Settlement:
-        turn = self._turns.setdefault(attempt.user_id, asyncio.Semaphore())
-        if judge is None or turn.locked() or self._closed:
-            return await super().spend(attempt, reserve, deadline, judge)
-        end = asyncio.get_running_loop().time() + deadline - self._clock.monotonic()
-        # Alone with the user in this process until the answer is counted: else guesses that come at once would all
-        # be looked at before the first of them is.
-        async with turn:
-            usual = partial(accept, _number(attempt.user_id), attempt, reserve, judge)
-            # It may be done again: what it has written once it does not write again.
-            if settled := await self._in_time(usual, None, deadline):
-                return settled
-            work = partial(login_work.spend, attempt, reserve, judge, self._clock.wall())
-            spent, _ = await self._tried(work, attempt.user_id, end, repeatable=True)
-            return spent
 
     async def _in_time(
         self, work: Callable[[], Work[T]], alone: str | None, deadline: float, *, synced: bool = False

@@ -120,6 +120,18 @@ def test_an_answer_that_was_never_reserved_may_be_tried_again() -> None:
         assert login.says(it.code("alice", 1)) == "accept accepted"
 
 
+def test_a_mistake_of_ours_while_a_code_is_looked_at_leaves_the_failure_counted() -> None:
+    with house() as it:
+        it.enrol("alice")
+        login = it.challenged("alice")
+        it.wire(Fuse(0, RuntimeError, "judge"))
+
+        with pytest.raises(RuntimeError, match="judge failed"):
+            login.says(it.code("alice"))
+        assert it.counters("alice").failures == 1
+        assert login.says(it.code("alice", 1)) == "reject state_spent"
+
+
 def test_an_unexpected_exception_is_no_decision_at_all() -> None:
     """`service` refuses then; the core never guesses what a mistake of ours may mean."""
     raised = []

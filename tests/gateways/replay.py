@@ -34,10 +34,10 @@ import yaml
 from radius_mfa.assembly.policies import policies_of
 from radius_mfa.assembly.rules import clients_of
 from radius_mfa.config.load import load
-from radius_mfa.core.conversation import Rules
 from radius_mfa.core.enrolment import Seed
 from radius_mfa.core.guard import Guard
 from radius_mfa.core.messages import AccessRequest, AuditEvent, Nas, Reply
+from radius_mfa.core.rules import Rules
 from radius_mfa.core.trust import station_of
 from radius_mfa.data import CONFIG
 from radius_mfa.service.service import Service

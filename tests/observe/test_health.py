@@ -74,11 +74,11 @@ def test_a_login_that_waits_while_nobody_is_answered_is_a_doubt() -> None:
     clock = FixedClock()
     health = looked(clock)
     clock.advance(5.0)
-    health.asked(DIRECTORY)
+    health.part(DIRECTORY).asked(clock.monotonic())
     assert not health.is_due(DIRECTORY)
     clock.advance(0.4)
-    health.asked(DIRECTORY)  # who comes later makes it no shorter
-    health.ended(DIRECTORY)
+    health.part(DIRECTORY).asked(clock.monotonic())  # who comes later makes it no shorter
+    health.part(DIRECTORY).waiting -= 1
     assert not health.is_due(DIRECTORY)
     clock.advance(0.1)
     assert health.is_due(DIRECTORY)
@@ -86,7 +86,7 @@ def test_a_login_that_waits_while_nobody_is_answered_is_a_doubt() -> None:
     assert not health.is_due(DIRECTORY)
     clock.advance(0.5)
     assert health.is_due(DIRECTORY)
-    health.ended(DIRECTORY)
+    health.part(DIRECTORY).waiting -= 1
     assert not health.is_due(DIRECTORY)
 
 
