@@ -17,6 +17,7 @@ from tests.peers.certificates import Authority
 
 BASE = "dc=example,dc=org"
 PEOPLE = f"ou=people,{BASE}"
+_SERVER, _FILLER = PROGRAMS = ("/usr/sbin/slapd", "/usr/sbin/slapadd")
 _PATIENCE, _GLANCE = 30.0, 0.02  # seconds: until it must have started, and between two looks
 
 _SLAPD = """\
@@ -63,7 +64,7 @@ def slapd(users: int, *, ldaps: bool = False) -> Iterator[Directory]:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         url = f"{'ldaps' if ldaps else 'ldap'}://127.0.0.1:{port}"
-        command = ["/usr/sbin/slapd", "-f", str(configuration), "-h", url, "-d", "0"]
+        command = [_SERVER, "-f", str(configuration), "-h", url, "-d", "0"]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             _until_listening(port, process)
@@ -82,7 +83,7 @@ def _filled(folder: Path, users: int, authority: Authority | None) -> Path:
     configuration.write_text(_SLAPD.format(base=BASE, folder=database, tls=tls))
     with ldif.open("w") as lines:
         lines.writelines(_entries(users))
-    subprocess.run(["/usr/sbin/slapadd", "-q", "-f", configuration, "-l", ldif], check=True)
+    subprocess.run([_FILLER, "-q", "-f", configuration, "-l", ldif], check=True)
     return configuration
 
 

@@ -20,6 +20,7 @@ from bench.rig import SECRET
 from bench.running import Running, running
 
 _PROGRAM = "/usr/sbin/freeradius"
+PROGRAMS = (_PROGRAM, "/usr/lib/freeradius/rlm_ldap.so")  # the module is another package's
 _NAME = "beside"  # -n: its configuration is beside.conf
 
 # As many connections to the directory as slapd has threads, kept; its own number of threads.

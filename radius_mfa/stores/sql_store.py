@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -47,9 +47,9 @@ class SqlStore(ABC):
     _clock: Clock
 
     @abstractmethod
-    async def _in_time(
+    def _in_time(
         self, work: Callable[[], Work[T]], alone: str | None, deadline: float, *, synced: bool = False
-    ) -> T:
+    ) -> Awaitable[T]:
         """Do it by the deadline; `synced`: it has to survive a power cut."""
 
     @abstractmethod

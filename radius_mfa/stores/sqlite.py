@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -79,12 +79,12 @@ class SqliteStore(SqlStore):
             on_error.pop_all()
         return cls(name, clock, hot, durable)
 
-    async def _in_time(
+    def _in_time(
         self, work: Callable[[], Work[T]], alone: str | None, deadline: float, *, synced: bool = False
-    ) -> T:
+    ) -> Awaitable[T]:
         if synced:
-            return await self._by(deadline, self._durably(work, alone))
-        return await self._together.do(work, deadline, writes=alone is not None)
+            return self._by(deadline, self._durably(work, alone))
+        return self._together.do(work, deadline, writes=alone is not None)
 
     async def _durably(self, work: Callable[[], Work[T]], alone: str | None) -> T:
         return await self._in_thread(partial(_do, self._durable, work, alone))

@@ -17,10 +17,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bench.asked import arguments, need, need_writable, write
 from bench.budget import STEPS
 from bench.directory import slapd
 from bench.load import Load, access_request, refuses, verified
-from bench.machine import this_machine
+from bench.machine import is_profiled, this_machine
 from bench.report import REST
 from bench.rig import SECRET, Site, rig
 from bench.stopwatch import Stopwatch, timed
@@ -70,12 +71,107 @@ def test_both_servers_accept_every_login_and_what_is_printed_adds_up(tmp_path: P
     assert sum(int(cost) for _, _, cost in steps) == pytest.approx(int(found[2]), abs=len(steps))
 
 
+@pytest.mark.parametrize("what", [[], ["quick"], ["flat", "quick"], ["workers"], ["policies"]])
+@pytest.mark.parametrize("count", ["--runs", "--logins", "--starts"])
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "²"])
+def test_less_than_one_of_anything_is_refused(
+    what: list[str], count: str, number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        arguments(None, ["workers", "policies"], [*what, count, number])
+
+    *_usage, said = capsys.readouterr().err.splitlines()
+    assert said == f"bench: error: argument {count}: {number!r} is not a whole number above 0"
+    assert ended.value.code == 2
+
+
+def refused(*given: str) -> str:
+    """The one line of a benchmark that has started nothing."""
+    done = subprocess.run([sys.executable, "-m", "bench", *given], capture_output=True, text=True, check=False)
+    (said,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    return said
+
+
+@pytest.mark.parametrize("what", ["quick", "flat", "workers"])
+@pytest.mark.parametrize("option", ["--json", "--plot"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path, what: str, option: str
+) -> None:
+    nowhere = tmp_path / "nowhere" / "figures"
+
+    for file, why in ((nowhere, "No such file or directory"), (tmp_path, "Is a directory")):
+        assert refused(what, option, str(file)) == f"bench: cannot write {option} {file}: {why}"
+
+
+def test_figures_and_drawing_are_not_written_over_each_other(tmp_path: Path) -> None:
+    file, same = tmp_path / "figures", tmp_path / "." / "same"
+    same.symlink_to(file)
+
+    said = refused("quick", "--json", str(file), "--plot", str(same))
+
+    assert said == f"bench: --json and --plot are the same file, {file}"
+
+
+def test_a_file_keeps_its_figures_until_there_are_new_ones(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    file.write_text("old\n")
+    asked = arguments(None, [], ["--json", str(file)])
+
+    need_writable(asked)
+    assert file.read_text() == "old\n"
+    assert write(asked, {"new": 1}, "")
+    assert json.loads(file.read_text()) == {"new": 1}
+
+
+def test_figures_that_cannot_be_written_in_the_end_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = tmp_path / "figures.svg"
+    asked = arguments(None, [], ["--json", "/dev/full", "--plot", str(drawn)])
+
+    assert not write(asked, {"cpu": 374}, "<svg/>")
+
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"cpu": 374}
+    assert said.err == "bench: cannot write --json /dev/full: No space left on device\n"
+    assert drawn.read_text() == "<svg/>"
+
+
+def test_a_server_that_is_not_installed_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = tmp_path / "freeradius"
+
+    with pytest.raises(SystemExit) as ended:
+        need([tmp_path, missing])
+
+    assert capsys.readouterr().err == f"bench: {missing} is missing: make bench installs it\n"
+    assert ended.value.code == 2
+
+
+def test_there_is_no_pair_of_another_name() -> None:
+    assert refused("flat", "--only", "users", "moons").startswith("bench: there is no moons; there is users, ")
+
+
+@pytest.mark.parametrize(
+    ("build", "profiled"),
+    [
+        ({"CONFIG_ARGS": "'--enable-optimizations' '--with-lto'", "PGO_PROF_USE_FLAG": "-fprofile-use"}, True),
+        ({"CONFIG_ARGS": "'--enable-shared'", "PGO_PROF_USE_FLAG": ""}, True),  # Debian's
+        ({"CONFIG_ARGS": "'--enable-shared'", "PGO_PROF_USE_FLAG": "-fprofile-use"}, False),
+        ({}, False),
+    ],
+)
+def test_how_the_interpreter_was_built_is_known(build: dict[str, object], profiled: bool) -> None:
+    assert is_profiled(build) is profiled
+
+
 def test_the_report_does_not_say_where_it_was_made() -> None:
     said = str(this_machine())
 
     assert platform.node() not in said
     assert "/work" not in said.replace("GNU/Linux", "")
     assert re.match(r"\d+ cores of ", said)
+    assert re.search(r", Python [\d.]+ built with(out)? profile-guided optimization$", said)
 
 
 @pytest.mark.parametrize("otherwise", ["--ldaps", "--postgresql"])
