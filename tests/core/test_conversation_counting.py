@@ -196,10 +196,11 @@ def test_a_right_one_among_a_thousand_answers_gains_nothing_unless_it_is_the_fir
     assert it.counters("alice").failures == (place != 0)
 
 
-def test_a_thousand_times_the_identical_right_answer_is_one_login(it: House) -> None:
+@pytest.mark.parametrize("trust", ["", " trust"], ids=["judged where it is reserved", "judged afterwards"])
+def test_a_thousand_times_the_identical_right_answer_is_one_login(it: House, trust: str) -> None:
     login = it.challenged("alice")
     it.interleave()
-    answers = it.ask_at_once([login.request(it.code("alice"))] * 1000)
+    answers = it.ask_at_once([login.request(it.code("alice") + trust)] * 1000)
 
     assert {heard(each) for each in answers} == {"accept accepted"}
     assert [each.event.detail for each in answers].count("the same answer again") == 999

@@ -151,6 +151,16 @@ def test_what_does_not_fit_into_state_is_looked_up_again(it: House) -> None:
     assert it.directory.asked.count(("groups", "alice")) == 2
 
 
+def test_where_the_entry_names_all_groups_nobody_is_asked_for_them_again(it: House) -> None:
+    it.directory.keeps_groups_apart = False
+    knows(it, departmentnumber=(LONG,))
+    login = it.challenged("alice")
+
+    assert login.says(it.code("alice")) == "accept accepted"
+    assert returned(login) == FOR_ALICE | {"Filter-Id": LONG}
+    assert ("groups", "alice") not in it.directory.asked
+
+
 def test_what_a_policy_returns_since_round_one_is_looked_up(it: House) -> None:
     it.reload(policies=[replace(EVERYTHING, reply=always(ReplyAttribute("Class", "old")))])
     login = it.challenged("alice")

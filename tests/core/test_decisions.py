@@ -2,9 +2,11 @@
 
 import pytest
 
-from radius_mfa.core.decisions import pack, unpack
+from radius_mfa.core.decisions import given_before, pack, unpack
 from radius_mfa.core.messages import Accept, Challenge, Message, Reject, ReplyAttribute
 from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.stored import Attempt
+from tests.adapters import NOON, new_sealer
 
 DECISIONS: list[Accept | Reject | Challenge] = [
     Accept(Outcome.ACCEPTED),
@@ -25,3 +27,11 @@ def test_octets_of_nobody_we_know_are_an_error_and_no_accept() -> None:
     for octets in (b"", b"{}", b'{"at":0,"outcome":"accepted"}', unheard_of, b"\x01" + bytes(7)):
         with pytest.raises(ValueError, match=r"decision|Outcome"):
             unpack(octets)
+
+
+def test_a_decision_of_another_release_is_none() -> None:
+    """It is being replaced, and the NAS asks again meanwhile: a State that is spent, then."""
+    attempt, sealer = Attempt(bytes(16), 1, "u-alice", bytes(16), NOON + 300, window=20.0), new_sealer()
+    theirs = sealer.seal("decision", b'{"at":0,"outcome":"accepted","attributes":[]}', *attempt.name)
+
+    assert given_before(theirs, attempt, sealer, NOON) is None

@@ -121,6 +121,7 @@ def test_a_whole_login_over_one_connection(
         accept = log_in(nas, user)
         assert (accept.code, accept.first(CLASS)) == (ACCEPT, b"staff")
         assert accept.attributes[0][0] == MESSAGE_AUTHENTICATOR
+        assert is_served(nas)  # the audit line has followed by then
         assert nas.farewell() == CLOSED
     assert ground.site.outcomes(user.name) == ["challenge challenged", "accept accepted"]
 
