@@ -154,7 +154,7 @@ def test_a_reply_that_was_lost_is_asked_for_again_at_the_other_node(
 @pytest.mark.parametrize("answer", ["right", "wrong", "mail"])
 def test_a_line_in_one_field_again_at_the_other_node_counts_and_mails_once(nodes: Nodes, answer: str) -> None:
     """RFC 5080 §2.2.2: no second failure, no second mail; and no second Access-Accept."""
-    user = nodes.site.staff()  # of whom nobody else has mail
+    user = nodes.site.changeable()  # nobody of `people`, who may have used this code
     nodes.taken.add(user.name)
     if answer == "mail":
         nodes.site.with_address(user, nodes.a.config)
@@ -216,7 +216,7 @@ def test_one_state_raced_at_both_nodes_is_answered_once(nodes: Nodes, user: Acco
 
 
 def test_a_mailed_code_asked_for_at_one_node_is_good_at_the_other_once(nodes: Nodes) -> None:
-    user = nodes.site.staff()  # of whom nobody else has mail
+    user = nodes.site.changeable()  # nobody of `people`, who may have used this code
     nodes.taken.add(user.name)
     nodes.site.with_address(user, nodes.a.config)
     state = nodes.ask(nodes.a, user, user.password).state
