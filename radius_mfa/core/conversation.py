@@ -34,7 +34,7 @@ know again.  In every later round it sends that State and what the user typed.  
     is good at any challenge of its user, so that a gateway that timed out costs nothing.
 
 A login costs some hundred microseconds.  What is written for that alone is small and stands in files of its own,
-held equal by tests to what it stands for: `core.record`, `directories.ldap_quick`, `directories.time_limits`,
+and tests hold it to what it stands for: `core.record`, `directories.ldap_quick`, `directories.time_limits`,
 `stores.sqlite_together`, `stores.entropy`, `assembly.collector`.
 """
 
@@ -182,8 +182,7 @@ class Conversation:
             let_in = None if facts.required else policy.lets_in_unenrolled(self._clock.wall())
             return self._accept_without(login, let_in) if let_in else self._refuse(login, Outcome.UNENROLLED)
         # With a code in the line or without: a VPN that negotiates its keys anew sends the line it was given.
-        trusts = policy.trust_device and not isinstance(answer, MailAsked)
-        if trusts and await self._trusted.knows(login, deadline):
+        if not isinstance(answer, MailAsked) and await self._trusted.knows(login, deadline):
             return self._accept_without(login, Outcome.ACCEPTED_BY_DEVICE)
         barred = self._guard.barred(facts.counters, self._clock.wall(), login.factors)
         if barred:

@@ -21,7 +21,7 @@ from radius_mfa.core.stored import (
     Settled,
     Settlement,
 )
-from radius_mfa.observe.health import DIRECTORY, STORE, Health
+from radius_mfa.observe.health import DIRECTORY, STORE, Health, Part
 from radius_mfa.observe.metrics import Counts
 
 T = TypeVar("T")
@@ -35,36 +35,17 @@ class AskedDirectory(Directory, Protocol):
     def answered(self) -> int: ...
 
 
-class MeteredDirectory:
-    """`core.ports.Directory` with a stopwatch before it.
+class _Metered:
+    """What is common to both: `part` is the one whose calls are timed."""
 
-    Much is said without a server being asked: by the shield, of static accounts, of groups that the entry has
-    named.  None of that tells whether the servers work, so what counts is how many questions they answered.
-    """
-
-    def __init__(self, directory: AskedDirectory, clock: Clock, meter: Counts, health: Health) -> None:
-        self._directory = directory
+    def __init__(self, part: Part, clock: Clock, meter: Counts) -> None:
         self._now = clock.monotonic
-        self._part = health.part(DIRECTORY)
+        self._part = part
         self._took = meter.timer("step")
 
-    # Plain functions: with the stopwatch's there is one coroutine more a call, and not two.
-
-    def find(self, username: str, deadline: float) -> Answer[User | Outcome]:
-        return self._time("directory_find", self._directory.find(username, deadline))
-
-    def with_groups(self, user: User, deadline: float) -> Answer[User]:
-        return self._time("directory_groups", self._directory.with_groups(user, deadline))
-
-    def check_password(self, user: User, password: bytes, deadline: float) -> Answer[Password]:
-        return self._time("directory_password", self._directory.check_password(user, password, deadline))
-
-    def dummy_check(self, username: str, password: bytes, deadline: float) -> Answer[None]:
-        return self._time("directory_nobody", self._directory.dummy_check(username, password, deadline))
-
-    async def _time(self, step: str, work: Awaitable[T]) -> T:
-        """What `work` comes to; a BackendError is the directory's failure."""
-        part, before, began = self._part, self._directory.answered, self._now()
+    async def _time(self, step: str, work: Awaitable[T], has_answered: Callable[[T], bool] | None = None) -> T:
+        """What `work` comes to; a BackendError is the part's failure.  `has_answered`: is it a sign of life."""
+        part, began = self._part, self._now()
         part.asked(began)
         try:
             result = await work
@@ -75,22 +56,50 @@ class MeteredDirectory:
             part.waiting -= 1
             ended = self._now()
             self._took(ended - began, step)
-        if self._directory.answered > before:
+        if has_answered is not None and has_answered(result):
             part.answered(ended)
         return result
 
 
-class MeteredStore:
+class MeteredDirectory(_Metered):
+    """`core.ports.Directory` with a stopwatch before it.
+
+    Much is said without a server being asked: by the shield, of static accounts, of groups that the entry has
+    named.  None of that tells whether the servers work, so what counts is how many questions they answered.
+    """
+
+    def __init__(self, directory: AskedDirectory, clock: Clock, meter: Counts, health: Health) -> None:
+        super().__init__(health.part(DIRECTORY), clock, meter)
+        self._directory = directory
+
+    # Plain functions: with the stopwatch's there is one coroutine more a call, and not two.
+
+    def find(self, username: str, deadline: float) -> Answer[User | Outcome]:
+        return self._ask("directory_find", self._directory.find(username, deadline))
+
+    def with_groups(self, user: User, deadline: float) -> Answer[User]:
+        return self._ask("directory_groups", self._directory.with_groups(user, deadline))
+
+    def check_password(self, user: User, password: bytes, deadline: float) -> Answer[Password]:
+        return self._ask("directory_password", self._directory.check_password(user, password, deadline))
+
+    def dummy_check(self, username: str, password: bytes, deadline: float) -> Answer[None]:
+        return self._ask("directory_nobody", self._directory.dummy_check(username, password, deadline))
+
+    def _ask(self, step: str, work: Awaitable[T]) -> Answer[T]:
+        before = self._directory.answered
+        return self._time(step, work, lambda _: self._directory.answered > before)
+
+
+class MeteredStore(_Metered):
     """`core.store.LoginStore` with a stopwatch before it.
 
     A store that is full, or a standby, can be read all the same: only what was written tells that it works.
     """
 
     def __init__(self, store: LoginStore, clock: Clock, meter: Counts, health: Health) -> None:
+        super().__init__(health.part(STORE), clock, meter)
         self._store = store
-        self._now = clock.monotonic
-        self._part = health.part(STORE)
-        self._took = meter.timer("step")
 
     def facts(self, user_id: str, deadline: float) -> Answer[Facts]:
         return self._time("store_facts", self._store.facts(user_id, deadline))
@@ -132,23 +141,6 @@ class MeteredStore:
     ) -> Answer[int]:
         asked = self._store.others_at(user_id, station, since, now, most, deadline)
         return self._time("store_others_at", asked)
-
-    async def _time(self, step: str, work: Awaitable[T], written: Callable[[T], bool] | None = None) -> T:
-        """What `work` comes to; a BackendError is the store's failure.  `written`: whether something was."""
-        part, began = self._part, self._now()
-        part.asked(began)
-        try:
-            result = await work
-        except BackendError:
-            part.doubted = True
-            raise
-        finally:
-            part.waiting -= 1
-            ended = self._now()
-            self._took(ended - began, step)
-        if written is not None and written(result):
-            part.answered(ended)
-        return result
 
 
 def _is_settlement(found: Reserved | AnsweredBefore | Refusal | Settlement) -> bool:
