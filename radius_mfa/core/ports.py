@@ -38,14 +38,12 @@ class Meter(Protocol):
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None: ...
 
-    def observe(self, name: str, seconds: float, **labels: str) -> None: ...
-
     def counter(self, name: str) -> Callable[..., None]:
         """`count` of one name, for what happens in every login: takes the labels' values, in their order."""
         ...
 
     def timer(self, name: str) -> Callable[..., None]:
-        """`observe` of one name: takes the seconds, then the labels' values."""
+        """Times what goes by one name: takes the seconds, then the labels' values."""
         ...
 
 

@@ -137,9 +137,6 @@ class Counts:
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self._times_of(name, tuple(labels.items())).number += amount
 
-    def observe(self, name: str, seconds: float, **labels: str) -> None:
-        self._duration_of(name, tuple(labels.items())).add(seconds)
-
     def counter(self, name: str) -> Callable[..., None]:
         """`count` once more, for what every login counts: takes the labels' values, in the order of `COUNTED`."""
         known: dict[Values, Times] = {}
@@ -153,7 +150,7 @@ class Counts:
         return count
 
     def timer(self, name: str) -> Callable[..., None]:
-        """`observe` once more: takes the seconds, then the labels' values, in the order of `TIMED`."""
+        """Times what logins wait for: takes the seconds, then the labels' values, in the order of `TIMED`."""
         known: dict[Values, Duration] = {}
 
         def observe(seconds: float, *values: str) -> None:

@@ -124,7 +124,8 @@ def test_several_processes_write_whole_lines(tmp_path: Path) -> None:
     ]
     assert [writer.wait(30) for writer in writers] == [0, 0]
 
-    lines = path.read_text().splitlines()
+    # Who opens it in the middle of another's write takes that for half a line, and begins with an empty one.
+    lines = [line for line in path.read_text().splitlines() if line]
     assert len(lines) == 4000
     assert all(json.loads(line) == RECORD for line in lines)
 

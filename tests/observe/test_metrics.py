@@ -72,13 +72,13 @@ def test_what_is_counted_by_its_values_is_counted_with_the_rest() -> None:
 
 def test_what_is_timed_by_its_values_is_timed_with_the_rest() -> None:
     counts, other = Counts(), Counts()
-    counts.observe("step", 0.3, step="store_spend")
+    counts.timer("step")(0.3, "store_spend")
     step = counts.timer("step")
     assert len(counts.durations) == 1
     for seconds in (0.0001, 0.0005, 0.2, 31.0):
         step(seconds, "store_spend")
         step(seconds, "store_facts")
-        other.observe("step", seconds, step="store_facts")
+        other.timer("step")(seconds, "store_facts")
     at, there = counts.durations["step", (("step", "store_facts"),)], [*other.durations.values()]
 
     assert counts.durations["step", (("step", "store_spend"),)].count == 5
@@ -94,7 +94,7 @@ def test_as_many_values_as_labels_are_counted(values: tuple[str, ...]) -> None:
 def test_durations_are_in_buckets_up_to_their_bounds() -> None:
     counts = Counts()
     for seconds in (0.0001, 0.0005, 0.2, 31.0):
-        counts.observe("step", seconds, step="store_spend")
+        counts.timer("step")(seconds, "store_spend")
     samples, name = shown(counts), "radius_mfa_step_seconds"
 
     def below(bound: str) -> float:
@@ -124,7 +124,7 @@ def test_whoever_fetches_while_it_is_counted_gets_sums_that_fit_each_other() -> 
             counts.count(
                 "decisions", client=f"c{number % 500}", decision="accept", outcome="accepted", factor="totp"
             )
-            counts.observe("step", number % 7 / 10, step=f"s{number % 50}")
+            counts.timer("step")(number % 7 / 10, f"s{number % 50}")
 
     worker = threading.Thread(target=work)
     worker.start()

@@ -40,9 +40,6 @@ class CountingMeter:
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self.counts[name, *(labels[key] for key in sorted(labels))] += amount
 
-    def observe(self, name: str, seconds: float, **labels: str) -> None:
-        self.count(name, **labels)
-
     def counter(self, name: str) -> Callable[..., None]:
         return lambda *values: self.count(name, **dict(zip(COUNTED[name][0], values, strict=True)))
 
