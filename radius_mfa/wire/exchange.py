@@ -39,7 +39,7 @@ _MOST_LOGGED_OF_STRANGERS = 128  # and about sources that are none: both can be 
 _UNPROVEN_SHARE = 0.75  # of what is in flight or remembered, for requests without a good State
 
 _CODES = {int(code): code.name.lower() for code in Code}  # as metrics call them
-# Looked up once, for `walker` says why.
+# Looked up once: see `walker`.
 _STATUS_SERVER, _NEW = Code.STATUS_SERVER, Seen.NEW
 
 # Without a Message-Authenticator, and refused for it.

@@ -33,7 +33,7 @@ _SERVED = {int(code): code for code in (Code.ACCESS_REQUEST, Code.STATUS_SERVER)
 
 _ACCESS_REQUEST, _ACCESS_CHALLENGE = Code.ACCESS_REQUEST, Code.ACCESS_CHALLENGE
 
-# As plain numbers, for `walker` says why.
+# As plain numbers: see `walker`.
 _CHAP_PASSWORD = int(Attribute.CHAP_PASSWORD)
 _REPLY_MESSAGE = int(Attribute.REPLY_MESSAGE)
 _STATE = int(Attribute.STATE)

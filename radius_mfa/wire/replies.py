@@ -30,7 +30,7 @@ class Seen(Enum):
     FULL = auto()
 
 
-_NEW = Seen.NEW  # looked up once, for `walker` says why
+_NEW = Seen.NEW  # looked up once: see `walker`
 
 _Answered = tuple[bytes, bytes, float]
 """The Request Authenticator, what answered it, and when."""
