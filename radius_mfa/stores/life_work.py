@@ -45,6 +45,11 @@ _CONFIRM = Statement("""
         last_step = CASE WHEN last_step < ? THEN ? ELSE last_step END
     WHERE id = ? AND NOT confirmed RETURNING 1""")
 _RESYNC = Statement("UPDATE totp_token SET last_step = ?, drift = ? WHERE id = ? AND last_step < ? RETURNING 1")
+# What a token knows of the last success, before it goes.
+_KEEP_LAST_SUCCESS = Statement("""
+    UPDATE user_counters SET last_success = t.last_used
+    FROM (SELECT max(last_used) AS last_used FROM totp_token WHERE user_id = ?) t
+    WHERE user_id = ? AND t.last_used > coalesce(last_success, 0)""")
 _REMOVE_TOKEN = Statement("DELETE FROM totp_token WHERE user_id = ? AND id = ? RETURNING 1")
 
 _DROP_RECOVERY_CODES = Statement("DELETE FROM recovery_code WHERE user_id = ?")
@@ -95,7 +100,8 @@ _USERS = Statement(f"""
            (SELECT count(*) FROM totp_token t WHERE t.user_id = c.user_id AND t.confirmed),
            coalesce(m.address, ''),
            (SELECT count(*) FROM recovery_code r WHERE r.user_id = c.user_id AND NOT r.used),
-           c.created, c.last_success
+           c.created, c.last_success,
+           (SELECT max(t.last_used) FROM totp_token t WHERE t.user_id = c.user_id)
     FROM user_counters c LEFT JOIN mail_address m ON m.user_id = c.user_id
     WHERE c.user_id > ? ORDER BY c.user_id LIMIT ?""")
 _TOKENS = Statement(f"""
@@ -175,6 +181,7 @@ def resync_token(token_id: str, step: int, drift: int) -> Work[bool]:
 
 def remove_token(user_id: str, token_id: str) -> Work[bool]:
     """Mostly because it was lost, and who knows with what: no device stays trusted."""
+    yield _KEEP_LAST_SUCCESS(user_id, user_id)
     removed = yield _REMOVE_TOKEN(user_id, token_id)
     if removed:
         yield _REVOKE_ALL(user_id)
@@ -268,6 +275,7 @@ def unlock(user_id: str) -> Work[bool]:
 def reset(user_id: str) -> Work[bool]:
     known = yield _UNLOCK(user_id)
     yield _REQUIRE(user_id)
+    yield _KEEP_LAST_SUCCESS(user_id, user_id)
     for statement in _DROP_FACTORS:
         yield statement(user_id)
     yield _EMPTY_DECIDED(b"", user_id)  # nor does an answer from before get its Access-Accept again
@@ -289,9 +297,10 @@ def users(after: str, most: int) -> Work[list[KnownUser]]:
 
 
 def _known(row: Sequence[Any]) -> KnownUser:
-    user_id, username, *counted, required, tokens, address, recovery_left, created, last_success = row
+    user_id, username, *counted, required, tokens, address, recovery_left, created, last_success, last_used = row
     who = (user_id, username, counters(counted), bool(required))
-    return KnownUser(*who, tokens, address, recovery_left, created, last_success)
+    latest = max((time for time in (last_success, last_used) if time is not None), default=None)
+    return KnownUser(*who, tokens, address, recovery_left, created, latest)
 
 
 PURGE_VOUCHERS = Statement("""

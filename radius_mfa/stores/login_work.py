@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters
@@ -26,16 +27,26 @@ from radius_mfa.core.stored import (
 )
 from radius_mfa.stores import mail_work as mail
 from radius_mfa.stores.rows import COUNTERS, TOKEN, counters, steps, token
-from radius_mfa.stores.work import Rows, Statement, Work
+from radius_mfa.stores.work import Chain, Rows, Statement, Work
 
-_FACTS = Statement(f"""
+_KNOWN = f"""
     SELECT c.failures, c.since_success, c.locks, c.locked_until, c.suspended,
            c.username, c.required, m.address,
            (SELECT count(*) FROM recovery_code r WHERE r.user_id = c.user_id AND NOT r.used),
-           {TOKEN}, t.created
+           {TOKEN}, t.created {{more}}
     FROM user_counters c LEFT JOIN mail_address m ON m.user_id = c.user_id
-        LEFT JOIN totp_token t ON t.user_id = c.user_id
-    WHERE c.user_id = ?""")
+        LEFT JOIN totp_token t ON t.user_id = c.user_id {{joined}}
+    WHERE c.user_id = ?"""
+_FACTS = Statement(_KNOWN.format(more="", joined=""))
+# The same, and after it in each row what is known of a State.
+_FACTS_AND_SPENT = Statement(
+    _KNOWN.format(
+        more=", s.digest, s.decision, s.has_suspended",
+        joined="LEFT JOIN spent_state s ON s.login = ? AND s.round = ?",
+    )
+)
+_SPENT_AT = 18  # where that begins in a row
+_FRESH = (None, None, None)  # as it is of a State that was not answered
 _COUNTERS = Statement(f"SELECT {COUNTERS} FROM user_counters WHERE user_id = ?")
 _WRITE_COUNTERS = Statement("""
     INSERT INTO user_counters
@@ -48,20 +59,33 @@ _WRITE_COUNTERS = Statement("""
         last_success = coalesce(excluded.last_success, user_counters.last_success)""")
 
 _SPENT = Statement("SELECT digest, decision, has_suspended FROM spent_state WHERE login = ? AND round = ?")
-_SPEND = Statement("""
+_SPENDING = """
     INSERT INTO spent_state (login, round, user_id, digest, expires, has_suspended, decision)
     VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (login, round) DO NOTHING RETURNING 1""")
+    ON CONFLICT (login, round) DO NOTHING"""
+_SPEND = Statement(f"{_SPENDING} RETURNING 1")
 _DECIDE = Statement("UPDATE spent_state SET decision = ? WHERE login = ? AND round = ?")
-_WRITE_LOGIN = Statement("""
+_LOGGING = """
     INSERT INTO login
-        (time, login, user_id, username, client, station, source, policy, factor, outcome, decision)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""")
+        (time, login, user_id, username, client, station, source, policy, factor, outcome, decision)"""
+_LOGGED = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+_WRITE_LOGIN = Statement(f"{_LOGGING} VALUES ({_LOGGED})")
 
-_TAKE_STEP = Statement("""
-    UPDATE totp_token SET last_step = ?, drift = ?
+_TAKING = """
+    UPDATE totp_token SET last_step = ?, drift = ?, last_used = coalesce(?, last_used)
     WHERE id = ? AND user_id = ? AND last_step < ? AND confirmed
-        AND ',' || told_steps || ',' NOT LIKE ? RETURNING 1""")
+        AND (told_steps = '' OR ',' || told_steps || ',' NOT LIKE ?)"""
+_TAKE_STEP = Statement(f"{_TAKING} RETURNING 1")
+# A State is spent, if it was not; then the step is taken, if it can be; then the login is written.
+_SPEND_AND_TAKE = Chain(
+    (_SPENDING, _TAKING, f"{_LOGGING} VALUES ({_LOGGED})"),
+    postgresql=f"""
+        WITH spent AS ({_SPENDING} RETURNING 1),
+            taken AS ({_TAKING} AND EXISTS (SELECT FROM spent) RETURNING 1),
+            logged AS ({_LOGGING} SELECT {_LOGGED} WHERE EXISTS (SELECT FROM taken) RETURNING 1)
+        SELECT 1 FROM spent UNION ALL SELECT 1 FROM taken UNION ALL SELECT 1 FROM logged""",
+)
+_WHOLE = 3
 _TOLD = Statement("SELECT told_steps FROM totp_token WHERE id = ? AND user_id = ?")
 _TELL = Statement("UPDATE totp_token SET told_steps = ? WHERE id = ? AND user_id = ?")
 # All that can be told of at one time, and more: of these the newest are kept.
@@ -87,8 +111,11 @@ _OTHERS = Statement("""
 def facts(user_id: str, guess: FactorKind | None = None) -> Work[Facts]:
     """What is known of the user, with the recovery codes where one of them is guessed."""
     rows = yield _FACTS(user_id)
-    if not rows:
-        return Facts(user_id, Counters())
+    return (yield from _facts_of(user_id, rows, guess)) if rows else Facts(user_id, Counters())
+
+
+def _facts_of(user_id: str, rows: Rows, guess: FactorKind | None) -> Work[Facts]:
+    """What the rows of _FACTS say, one a token, and what has to be asked for beside them."""
     if len(rows) > 1:
         rows = sorted(rows, key=lambda row: (row[17], row[9]))  # in the order they were added
     # A user without a token is one row of which the token's part is NULL.
@@ -111,10 +138,14 @@ def spend(
     attempt: Attempt, reserve: Callable[[Counters], Counters | None], judge: Judge | None, now: float
 ) -> Work[tuple[Reserved | AnsweredBefore | Refusal | Settlement, bool]]:
     """What becomes of the attempt, and whether a lock or a suspension came of it, now or when it came before."""
-    known = yield from facts(attempt.user_id, attempt.guess)
+    user_id = attempt.user_id
+    if rows := (yield _FACTS_AND_SPENT(attempt.login, attempt.round, user_id)):
+        known, spent = (yield from _facts_of(user_id, rows, attempt.guess)), rows[0][_SPENT_AT:]
+    else:
+        known, spent = Facts(user_id, Counters()), ((yield _SPENT(attempt.login, attempt.round)) or [_FRESH])[0]
     # First, so that no code is looked at for a State that is spent: nobody would count it.
-    if rows := (yield _SPENT(attempt.login, attempt.round)):
-        return _spent_before(attempt, rows, known, now)
+    if spent[0] is not None:
+        return _spent_before(attempt, spent, known, now)
     before = known.counters
     after = reserve(before)
     if after is None:
@@ -122,16 +153,19 @@ def spend(
     reserved = Reserved(known.counting(after), has_suspended=after.suspended and not before.suspended)
     barred = (after.locked_until, after.suspended) != (before.locked_until, before.suspended)
     settlement = judge(reserved) if judge and not barred else None
-    decision = settlement.decision if settlement else None
-    spent = (attempt.login, attempt.round, attempt.user_id, attempt.digest, attempt.expires)
-    if not (yield _SPEND(*spent, reserved.has_suspended, decision)):
+    spending = (attempt.login, attempt.round, user_id, attempt.digest, attempt.expires, reserved.has_suspended)
+    if settlement:
+        done = yield from _spend_at_once(settlement, spending, known, after, now)
+    else:
+        done = len((yield _SPEND(*spending, None)))
+    if not done:
         return Refusal.SPENT, False  # just now, under the name of another user, who is not waited for
-    if settlement and (yield from _written(settlement, after, now)):
+    if settlement and done == _WHOLE:
         return settlement, False
     if settlement:  # another login has consumed the code since the facts were read
         yield _DECIDE(None, attempt.login, attempt.round)
     if after != before:
-        yield from _write_counters(attempt.user_id, after, now)
+        yield from _write_counters(user_id, after, now)
     if attempt.guess is FactorKind.MAIL:
         tried = yield from mail.count_try(attempt.user_id, now)
         codes = yield from mail.codes(attempt.user_id)
@@ -139,20 +173,34 @@ def spend(
     return reserved, barred
 
 
-def _written(settlement: Settlement, reserved: Counters, now: float) -> Work[bool]:
-    """Write the end of an attempt together with its reservation; False, and nothing written, without a code."""
-    user_id, event = settlement.attempt.user_id, settlement.event
+def _spend_at_once(
+    settlement: Settlement, spending: tuple[Any, ...], known: Facts, reserved: Counters, now: float
+) -> Work[int]:
+    """Write the end of an attempt together with its reservation.
+
+    How much was written: nothing, as the State is spent; that it is, and no more, as the code is used; _WHOLE.
+    """
+    user_id, event, step = known.user_id, settlement.event, settlement.consume
     # Who judges at once asks nobody, and settles nothing that has to last.
     assert (settlement.trust, settlement.notice, settlement.untried) == (None, None, ())
-    if settlement.consume and not (yield from _consume(user_id, settlement.consume)):
-        return False
+    if step:
+        assert isinstance(step, TotpStep)
+        taking = (*_taking(user_id, step, _accepted(event)), *_logged(event))
+        done = len((yield _SPEND_AND_TAKE(*spending, settlement.decision, *taking)))
+    else:
+        done = _WHOLE if (yield _SPEND(*spending, settlement.decision)) else 0
+    if done < _WHOLE:
+        return done
+    # Whoever always types it right costs no more: nothing is held against them, and nothing has changed.
     counters = settlement.adjust(reserved) if settlement.adjust else reserved
-    accepted = event.time if event.decision == "accept" else None
-    yield from _write_counters(user_id, counters, now, event.username if settlement.adjust else "", accepted)
+    if counters != known.counters or (settlement.adjust and event.username not in ("", known.username)):
+        yield from _write_counters(user_id, counters, now, event.username if settlement.adjust else "")
     if told := settlement.told:
         yield from _tell(user_id, told)
-    yield from _write_login(event, settlement.station)
-    return True
+    yield from _write_seen(event, settlement.station)
+    if not step:
+        yield _WRITE_LOGIN(*_logged(event))
+    return done
 
 
 def is_spent(login: bytes, round: int) -> Work[bool]:
@@ -161,10 +209,10 @@ def is_spent(login: bytes, round: int) -> Work[bool]:
 
 
 def _spent_before(
-    attempt: Attempt, rows: Rows, known: Facts, now: float
+    attempt: Attempt, spent: Sequence[Any], known: Facts, now: float
 ) -> tuple[Reserved | AnsweredBefore | Refusal, bool]:
     """The same of a State that was spent already."""
-    digest, decision, has_suspended = rows[0]
+    digest, decision, has_suspended = spent
     # Whoever was first may have been cut off before it was on the disk.
     barred = known.counters.suspended or known.counters.locked_until > now
     if not attempt.is_digest(digest):
@@ -183,7 +231,7 @@ def settle(settlement: Settlement, now: float) -> Work[Settled | AnsweredBefore]
     if rows[0][1] is not None:
         return AnsweredBefore(rows[0][1])
     # Before anything is written: a code that is used ends the transaction with nothing in it.
-    if settlement.consume and not (yield from _consume(attempt.user_id, settlement.consume)):
+    if settlement.consume and not (yield from _consume(attempt.user_id, settlement.consume, settlement.event)):
         return Settled.CODE_USED
     if settlement.adjust:
         yield from _adjust(attempt.user_id, settlement.adjust, settlement.event, now)
@@ -196,19 +244,29 @@ def settle(settlement: Settlement, now: float) -> Work[Settled | AnsweredBefore]
     if settlement.notice:
         yield from mail.post_notice(settlement.notice)
     yield _DECIDE(settlement.decision, attempt.login, attempt.round)
-    yield from _write_login(settlement.event, settlement.station)
+    yield from _write_seen(settlement.event, settlement.station)
+    yield _WRITE_LOGIN(*_logged(settlement.event))
     return Settled.DONE
 
 
-def _consume(user_id: str, what: Consumption) -> Work[bool]:
+def _consume(user_id: str, what: Consumption, event: AuditEvent) -> Work[bool]:
     """Whether it was there to be used up, which it is now."""
     match what:
         case MailCodeUse():
             return (yield from mail.use(user_id, what))
         case RecoveryCodeUse(code_id):
             return bool((yield _USE_RECOVERY_CODE(code_id, user_id)))
+    return bool((yield _TAKE_STEP(*_taking(user_id, what, _accepted(event)))))
+
+
+def _taking(user_id: str, what: TotpStep, accepted: float | None) -> tuple[Any, ...]:
     step = what.step
-    return bool((yield _TAKE_STEP(step, what.drift, what.token_id, user_id, step, f"%,{step},%")))
+    return step, what.drift, accepted, what.token_id, user_id, step, f"%,{step},%"
+
+
+def _accepted(event: AuditEvent) -> float | None:
+    """When the user was let in, if they were."""
+    return event.time if event.decision == "accept" else None
 
 
 def _tell(user_id: str, told: TotpStep) -> Work[None]:
@@ -222,7 +280,7 @@ def _adjust(user_id: str, adjust: Callable[[Counters], Counters], event: AuditEv
     rows = yield _COUNTERS(user_id)
     before = counters(rows[0]) if rows else Counters()
     after = adjust(before)
-    accepted = event.time if event.decision == "accept" else None
+    accepted = _accepted(event)
     if after != before or accepted is not None:
         yield from _write_counters(user_id, after, now, event.username, accepted)
 
@@ -236,12 +294,16 @@ def _write_counters(
     yield _WRITE_COUNTERS(user_id, failures, since_success, *lock, username, now, last_success)
 
 
-def _write_login(event: AuditEvent, station: str) -> Work[None]:
-    """The row, and where a station is worth something, that this user is one of those who log in from there."""
+def _write_seen(event: AuditEvent, station: str) -> Work[None]:
+    """Where a station is worth something: that this user is one of those who log in from there."""
     if station and event.decision == "accept":
         yield _SEEN(station, event.user_id, event.time)
+
+
+def _logged(event: AuditEvent) -> tuple[Any, ...]:
+    """The login's row."""
     who = (event.time, event.login, event.user_id, event.username, event.client, event.station, event.source)
-    yield _WRITE_LOGIN(*who, event.policy, event.factor, event.outcome.value, event.decision)
+    return *who, event.policy, event.factor, event.outcome.value, event.decision
 
 
 # --- trusted devices ------------------------------------------------------------------------------

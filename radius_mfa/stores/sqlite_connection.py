@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.stores.ownership import give_to_owner_of_folder
-from radius_mfa.stores.work import Work
+from radius_mfa.stores.work import Chain, Rows, Statement, Work
 
 T = TypeVar("T")
 
@@ -103,11 +103,23 @@ def is_locked(error: sqlite3.Error) -> bool:
 
 def run(cursor: sqlite3.Cursor, work: Work[T]) -> T:
     """Give each statement its rows; a transaction has the only lock there is, so nobody is alone otherwise."""
-    execute, send = cursor.execute, work.send
+    send = work.send
     try:
         statement, parameters = next(work)
         while True:
-            statement, parameters = send(execute(statement.sqlite, parameters).fetchall())
+            statement, parameters = send(rows(cursor, statement, parameters))
     except StopIteration as done:
         result: T = done.value
         return result
+
+
+def rows(cursor: sqlite3.Cursor, statement: Statement | Chain, parameters: tuple[Any, ...]) -> Rows:
+    """Those of the statement, or one for each of the chain's that was done."""
+    if isinstance(statement, Statement):
+        return cursor.execute(statement.sqlite, parameters).fetchall()
+    done = []
+    for text, own in statement.sqlite:
+        if cursor.execute(text, parameters[own]).rowcount < 1:
+            break
+        done.append((1,))
+    return done

@@ -35,6 +35,29 @@ class Statement:
         return self, parameters
 
 
+class Chain:
+    """Statements each of which is done only where the one before it has changed something.
+
+    What comes back is a row for each that was done.  In SQLite they are done one by one; in PostgreSQL
+    `postgresql` does all of them, since each would be a journey.  The parameters stand in the order of the
+    statements.
+    """
+
+    __slots__ = ("postgresql", "sqlite")
+
+    def __init__(self, statements: Sequence[str], *, postgresql: str) -> None:
+        self.sqlite: list[tuple[str, slice]] = []
+        self.postgresql = Statement(postgresql).postgresql
+        taken = 0
+        for text in statements:
+            first, taken = taken, taken + text.count("?")
+            self.sqlite.append((text, slice(first, taken)))
+
+    def __call__(self, *parameters: Any) -> Step:
+        """What a piece of work yields."""
+        return self, parameters
+
+
 def of_many(text: str, columns: int) -> Callable[[int], Statement]:
     """A statement for so many rows at once, by how many: `{rows}` becomes a `(?, …)` of the columns for each."""
     row = f"({', '.join('?' * columns)})"
@@ -46,6 +69,6 @@ def of_many(text: str, columns: int) -> Callable[[int], Statement]:
     return statement
 
 
-Step = tuple[Statement, tuple[Any, ...]]
+Step = tuple[Statement | Chain, tuple[Any, ...]]
 Rows = Sequence[Sequence[Any]]
 Work = Generator[Step, Rows, T]

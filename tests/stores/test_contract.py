@@ -16,7 +16,7 @@ from radius_mfa.core.guard import Counters, Guard, cleared
 from radius_mfa.core.kept import NewToken
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.ports import Clock
-from radius_mfa.core.store import Store
+from radius_mfa.core.store import Judge, Store
 from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
@@ -321,6 +321,62 @@ def test_a_right_code_is_judged_and_settled_in_one_go(it: Asked) -> None:
     assert it.spend(attempt(answer=b"another"), judge=judge) is Refusal.SPENT
     assert it.counters() == Counters()
     assert it.purge(NOON, NOON + 1) == 1  # the login's row
+
+
+def saying(end: Settlement) -> Judge:
+    return lambda _: end
+
+
+def last_success(it: Asked) -> float | None:
+    (user,) = it.run(it.store.users("", 10))
+    return user.last_success
+
+
+def test_the_last_success_is_known_however_somebody_was_let_in(it: Asked) -> None:
+    it.add(new_token())
+    assert last_success(it) is None
+
+    for number, (how, time, known) in enumerate(
+        [
+            ("at once", NOON + 1, NOON + 1),
+            ("without a token", NOON + 2, NOON + 2),
+            ("settled", NOON + 3, NOON + 3),
+            ("refused", NOON + 4, NOON + 3),
+            ("at once", NOON + 5, NOON + 5),
+        ]
+    ):
+        mine = attempt(number)
+        decision = "reject" if how == "refused" else "accept"
+        step = None if how == "without a token" else TotpStep("t1", number + 1, 0)
+        end = settlement(mine, step, cleared, time=time, decision=decision)
+        if how in ("at once", "refused"):
+            assert isinstance(it.spend(mine, judge=saying(end)), Settlement)
+        else:
+            it.spend(mine)
+            assert it.settle(end) is Settled.DONE
+        assert last_success(it) == known
+
+
+@pytest.mark.parametrize("how", ["removed", "reset"])
+def test_the_last_success_is_known_after_the_token_is_gone(it: Asked, how: str) -> None:
+    it.add(new_token())
+    it.spend(attempt(), judge=accepting(attempt()))
+
+    gone = it.store.remove_token(ALICE, "t1") if how == "removed" else it.store.reset(ALICE)
+    assert it.run(gone)
+
+    assert last_success(it) == NOON
+    assert it.facts().tokens == ()
+
+
+def test_who_is_let_in_at_once_has_the_name_that_was_heard_last(it: Asked) -> None:
+    it.add(new_token())
+
+    for number, (heard, known) in enumerate([("alice", "alice"), ("", "alice"), ("alice2", "alice2")]):
+        mine = attempt(number)
+        end = settlement(mine, TotpStep("t1", number + 1, 0), cleared, username=heard)
+        it.spend(mine, judge=saying(end))
+        assert it.facts().username == known
 
 
 def test_a_wrong_code_that_is_judged_at_once_stays_counted(it: Asked) -> None:

@@ -14,6 +14,7 @@ import pytest
 from radius_mfa.core.stored import MailKind, Notice
 from radius_mfa.stores import mail_work
 from radius_mfa.stores.sqlite import SqliteStore
+from radius_mfa.stores.sqlite_connection import rows
 from radius_mfa.stores.work import Step, Work
 from tests.adapters import NOON, FixedClock
 from tests.stores.support import ALICE, asked
@@ -37,8 +38,7 @@ def done(database: sqlite3.Connection, work: Work[T], step: Step | None = None) 
     try:
         step = step or next(work)
         while True:
-            statement, parameters = step
-            step = work.send(database.execute(statement.sqlite, parameters).fetchall())
+            step = work.send(rows(database.cursor(), *step))
     except StopIteration as end:
         result: T = end.value
         return result
@@ -51,8 +51,7 @@ def test_a_mail_that_is_dropped_while_it_is_claimed_is_not_delivered(database: s
         done(database, mail_work.post_notice(notice))
 
     claiming = mail_work.claim(NOON, NOON + 60, 10)
-    statement, parameters = next(claiming)
-    claim = claiming.send(database.execute(statement.sqlite, parameters).fetchall())
+    claim = claiming.send(rows(database.cursor(), *next(claiming)))
     done(database, mail_work.drop("n1"))
 
     assert [mail.id for mail in done(database, claiming, claim)] == ["n2"]

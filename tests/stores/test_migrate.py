@@ -161,7 +161,7 @@ def write(url: str, *rows: tuple[str, dict[str, Any]]) -> None:
     through(url, insert)
 
 
-@pytest.mark.parametrize("newer", ["0005", "0999"])
+@pytest.mark.parametrize("newer", ["0006", "0999"])
 def test_a_store_of_a_newer_version_is_refused_in_one_line(nothing: str, newer: str) -> None:
     with asked(opening(nothing, upgrade=True)):
         pass
@@ -213,6 +213,18 @@ def test_what_a_store_of_the_first_version_holds_is_still_there(nothing: str) ->
         it.run(it.store.set_mail_address("u-alice", "alice", "alice@example.net"))
         assert it.facts("u-alice").mail_address == "alice@example.net"
         assert it.purge(NOON + 1) == 1
+
+
+def test_of_a_store_of_the_fourth_version_it_is_known_who_was_let_in_when(nothing: str) -> None:
+    """There the time was the user's only; with the next code it is the token's."""
+    bring_to(nothing, "0004")
+    write(nothing, counters("alice", last_success=5.0), token("alice"))
+
+    with asked(opening(nothing, upgrade=True)) as it:
+        (alice,) = it.run(it.store.users("", 10))
+        assert alice.last_success == 5.0
+        (kept,) = it.facts("u-alice").tokens
+        assert (kept.id, kept.last_step) == ("t-alice", 58_000_000)
 
 
 def mailed(code: str, user: str) -> list[tuple[str, dict[str, Any]]]:

@@ -411,6 +411,17 @@ def test_a_user_is_written_only_when_there_is_something_to_write(path: Path, it:
     assert query(path, "SELECT * FROM user_counters") == []
 
 
+def test_of_a_user_who_types_it_right_at_once_only_the_token_is_written(path: Path, it: Asked) -> None:
+    it.add(new_token())
+    before = query(path, "SELECT * FROM user_counters")
+    end = settlement(attempt(), TotpStep("t1", 7, 0), cleared, time=NOON + 1)
+
+    it.spend(attempt(), judge=lambda _: end)
+
+    assert query(path, "SELECT * FROM user_counters") == before
+    assert query(path, "SELECT last_step, last_used FROM totp_token") == [{"last_step": 7, "last_used": NOON + 1}]
+
+
 # --- what cannot be opened ----------------------------------------------------------------------
 
 
