@@ -18,7 +18,7 @@ from radius_mfa.cli.common import run as run_on_loop
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`runs` of so many `logins` at each, and each time `pieces` logins taken apart; `starts` of both."""
+    """`runs` of so many `logins` at each, then as often `pieces` logins taken apart; `starts` of both."""
 
     runs: int
     logins: int
@@ -36,7 +36,7 @@ class Scale:
         return self.loads + self.runs * self.pieces + 1
 
 
-FULL = Scale(runs=10, logins=2000, pieces=500, starts=5)
+FULL = Scale(runs=6, logins=4000, pieces=800, starts=5)
 QUICK = Scale(runs=5, logins=600, pieces=125, starts=5)
 
 
@@ -77,18 +77,16 @@ def _both(scale: Scale, *, ldaps: bool, postgresql: bool) -> Iterator[_Both]:
 
 
 async def _runs(both: _Both, scale: Scale) -> Measured:
-    """Ours, FreeRADIUS and the budget in turn, so that all see the same of what else the machine does."""
+    """Ours and FreeRADIUS in turn and nothing between, so that both see the same of what else the machine does."""
     ours, other = both.servers
     at_start = {server.name: (cpu(server.pid), resident(server.pid)) for server in both.servers}
     runs: dict[str, list[Run]] = {ours.name: [], other.name: []}
-    steps: list[dict[str, float]] = []
-    async with workbench(both.it.config) as bench:
-        for server, run in in_turn(both.servers, scale.runs, scale.logins):
-            runs[server.name].append(run)
-            if server is other:
-                first = scale.loads + len(steps) * scale.pieces
-                steps.append(await bench.measure(range(first, first + scale.pieces)))
+    for server, run in in_turn(both.servers, scale.runs, scale.logins):
+        runs[server.name].append(run)
     throughout = {server.name: cpu(server.pid) - at_start[server.name][0] for server in both.servers}
+    parts = range(scale.loads, scale.loads + scale.runs * scale.pieces, scale.pieces)
+    async with workbench(both.it.config) as bench:
+        steps = [await bench.measure(range(first, first + scale.pieces)) for first in parts]
     return Measured(
         names=(ours.name, other.name),
         ready=both.starts,
