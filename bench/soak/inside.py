@@ -12,7 +12,7 @@ import json
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -34,7 +34,7 @@ from radius_mfa.core.enrolment import Seed
 from radius_mfa.core.messages import AccessRequest, Reply
 from radius_mfa.core.stored import MailKind
 from radius_mfa.observe.audit import AuditFile
-from radius_mfa.observe.metrics import COUNTED, Counts
+from radius_mfa.observe.metrics import COUNTED, Counts, Values
 from radius_mfa.service.service import Service
 from radius_mfa.stores.key_file import KeyFile
 from radius_mfa.stores.seal import AeadSealer
@@ -64,6 +64,19 @@ def as_it_is(answer: Answer) -> Answer:
     return answer
 
 
+class _Each(dict[Values, int]):
+    """Tells of each time that something is counted, and counts nothing itself."""
+
+    def __init__(self, tell: Callable[[Values], None]) -> None:
+        self._tell = tell
+
+    def __missing__(self, values: Values) -> int:
+        return 0
+
+    def __setitem__(self, values: Values, times: int) -> None:
+        self._tell(values)
+
+
 class _Meter(Counts):
     """Counts, and tells of what is caught inside and must not happen."""
 
@@ -72,11 +85,12 @@ class _Meter(Counts):
         self._tally = tally
         self.discarded_by_wire = 0
 
-    def counter(self, name: str) -> Callable[..., None]:
-        return lambda *values: self.count(name, **dict(zip(COUNTED[name][0], values, strict=True)))
+    def counter(self, name: str) -> MutableMapping[Values, int]:
+        return _Each(lambda values: self.count(name, **dict(zip(COUNTED[name][0], values, strict=True))))
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         super().count(name, amount, **labels)
+        self.add_up()  # there is nobody who does it once a second
         broken = (
             (name == "discarded" and labels["reason"] == "answer_failed")
             or (name == "decisions" and labels["outcome"] == "internal_error")

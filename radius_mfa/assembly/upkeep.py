@@ -17,6 +17,7 @@ _PURGE_EVERY = 60.0  # seconds
 _CLOCK_MARGIN = 3600.0  # seconds: a clock that jumps must not make a State forgotten while it is good
 KEEP_EVERY = 10.0  # seconds; what a crash loses of the counts
 _WRITE_EVERY = 1.0  # seconds that the counts of a process may be old in the eyes of the one that shows them
+_ADD_UP_EVERY = 1.0  # seconds for which each number of a histogram is kept as it was measured
 _READ_EVERY = 60.0  # seconds until what another node has learnt is known here
 
 
@@ -47,6 +48,13 @@ async def keep_written(write: Callable[[], object]) -> None:
             fails = True
         else:
             fails = False
+
+
+async def keep_added_up(add_up: Callable[[], object], every: float = _ADD_UP_EVERY) -> None:
+    """Add up what was timed, for ever: where nobody asks for the counts, what it took would be kept one by one."""
+    while True:
+        await asyncio.sleep(every)
+        add_up()
 
 
 class SourceKeeper:

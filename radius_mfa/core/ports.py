@@ -6,7 +6,7 @@ gives up by then with a `BackendError` of its own kind.  Refusals come back as v
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 from enum import Enum
 from typing import Protocol
 
@@ -38,12 +38,14 @@ class Meter(Protocol):
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None: ...
 
-    def counter(self, name: str) -> Callable[..., None]:
-        """`count` of one name, for what happens in every login: takes the labels' values, in their order."""
+    # For what happens in every login, by the labels' values in their order.
+
+    def counter(self, name: str) -> MutableMapping[tuple[str, ...], int]:
+        """`count` of one name: `[values] += 1`."""
         ...
 
-    def timer(self, name: str) -> Callable[..., None]:
-        """Times what goes by one name: takes the seconds, then the labels' values."""
+    def timer(self, name: str) -> Mapping[tuple[str, ...], Callable[[float], None]]:
+        """Times what goes by one name: `[values](seconds)`."""
         ...
 
 

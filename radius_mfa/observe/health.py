@@ -26,7 +26,7 @@ class Part:
     """What is known of one part.  Times in monotonic seconds.
 
     `good`: the last sign of life.  `looked`: when the last look began.  `doubted`: a login has failed since
-    `good`.  `waiting`: calls that have not ended; `since`: when they began to wait for a sign of life.
+    `good`.  `waiting`: calls that have not ended; `since`: when somebody began to wait while nobody did.
     """
 
     works: bool
@@ -36,16 +36,9 @@ class Part:
     waiting: int = 0
     since: float = 0.0
 
-    def asked(self, now: float) -> None:
-        """Somebody waits for it; they take themselves off `waiting` when they do so no more."""
-        if not self.waiting:
-            self.since = now
-        self.waiting += 1
-
     def answered(self, now: float) -> None:
         """A sign of life."""
-        self.works, self.doubted = True, False
-        self.good = self.since = now
+        self.works, self.doubted, self.good = True, False, now
 
 
 class Health:
@@ -83,7 +76,7 @@ class Health:
         it, now = self._parts[part], self._clock.monotonic()
         if now - it.looked < _AGAIN:
             return False
-        if it.doubted or not it.works or (it.waiting and now - it.since >= _SILENCE):
+        if it.doubted or not it.works or (it.waiting and now - max(it.since, it.good) >= _SILENCE):
             return True
         return now - max(it.good, it.looked) >= _AT_REST
 

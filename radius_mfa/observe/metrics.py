@@ -1,8 +1,8 @@
 """The counts: what happened how often, how long it took, and what is so at the moment.
 
-Counting is a dictionary and a number; whatever Prometheus wants more is done when it asks, which it
-does in a thread of its own.  So there a dictionary is copied before it is walked, which takes one step of
-the interpreter, and a histogram is added up from its buckets, so that its sums fit each other.
+Counting is a dictionary and a number, timing a list and a number; whatever Prometheus wants more is done when it
+asks, which it does in a thread of its own.  So there a dictionary is copied before it is walked, which takes one
+step of the interpreter, and a histogram is added up from its buckets, so that its sums fit each other.
 
 Several processes are shown as one.  Each exports its counts about once a second to where the one that Prometheus
 asks can read them (`Together`), and whoever takes its place begins with what it has left: so no sum goes back.
@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import operator
 import os
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
@@ -31,10 +29,9 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 
-PREFIX = "radius_mfa_"
+from radius_mfa.observe.durations import BUCKETS, Duration, Durations
 
-# Upper bounds in seconds: from a look into the store to a NAS's whole patience.
-BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+PREFIX = "radius_mfa_"
 
 # Every name that is counted, with its labels and what it is about: docs/metrics.md has the same.
 COUNTED = {
@@ -91,80 +88,70 @@ Watch = Callable[[], Mapping[Values, float]]
 """What is so now: a number for the values of the labels, in order."""
 
 
-class Duration:
-    """How often in each bucket, the last for what is longer than all, and how many seconds in all."""
+class Tally(dict[Values, int]):
+    """How often what goes by one name has happened, by the values of its labels."""
 
-    __slots__ = ("buckets", "seconds")
+    def __init__(self, name: str) -> None:
+        self._name = name
 
-    def __init__(self) -> None:
-        self.buckets = [0] * (len(BUCKETS) + 1)
-        self.seconds = 0.0
-
-    def add(self, seconds: float) -> None:
-        self.buckets[bisect_left(BUCKETS, seconds)] += 1
-        self.seconds += seconds
-
-    def add_all(self, buckets: Iterable[int], seconds: float) -> None:
-        """Those of another, with as many buckets."""
-        self.buckets = [*map(operator.add, self.buckets, buckets)]
-        self.seconds += seconds
-
-    @property
-    def count(self) -> int:
-        return sum(self.buckets)
+    def __missing__(self, values: Values) -> int:
+        """From now on shown, if as 0; under plain texts, whatever kind of text comes first."""
+        self[_texts(COUNTED[self._name][0], [str(each) for each in values])] = 0
+        return 0
 
 
-@dataclass(slots=True)
-class Times:
-    """How often something has happened."""
+class _Timers(dict[Values, Callable[[float], None]]):
+    """What takes the seconds of one name, by the values of its labels."""
 
-    number: int = 0
+    def __init__(self, name: str, durations: Durations[tuple[str, Labels]]) -> None:
+        self._name, self._durations = name, durations
+
+    def __missing__(self, values: Values) -> Callable[[float], None]:
+        return self.setdefault(values, self._durations.list_of((self._name, _labels(TIMED, self._name, values))))
 
 
 class Counts:
     """Counts in memory; `core.ports.Meter`, and a collector for prometheus-client."""
 
     def __init__(self) -> None:
-        self._times: dict[tuple[str, Labels], Times] = {}
-        self.durations: dict[tuple[str, Labels], Duration] = {}
+        self._tallies: dict[str, Tally] = {}
+        self._durations: Durations[tuple[str, Labels]] = Durations()
         self._watched: dict[str, Watch] = {}
 
     @property
     def counted(self) -> Counter[tuple[str, Labels]]:
         """How often what was counted has happened so far, by name and labels."""
-        return Counter({key: times.number for key, times in dict(self._times).items()})
+        counted: Counter[tuple[str, Labels]] = Counter()
+        for name, tally in dict(self._tallies).items():
+            counted.update({(name, _labels(COUNTED, name, values)): n for values, n in dict(tally).items()})
+        return counted
+
+    @property
+    def durations(self) -> dict[tuple[str, Labels], Duration]:
+        """How long what was timed has taken so far, by name and labels."""
+        return self._durations.add_up()
+
+    def add_up(self) -> None:
+        """To be done now and then while logins are timed, whether anybody wants to know or not: `Durations`."""
+        self._durations.add_up()
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
-        self._times_of(name, tuple(labels.items())).number += amount
+        self._tally_of(name)[_values(COUNTED, name, labels)] += amount
 
-    def counter(self, name: str) -> Callable[..., None]:
-        """`count` once more, for what every login counts: takes the labels' values, in the order of `COUNTED`."""
-        known: dict[Values, Times] = {}
+    def counter(self, name: str) -> MutableMapping[Values, int]:
+        """`count` once more, for what every login counts: `[values] += 1`, in the order of `COUNTED`."""
+        return self._tally_of(name)
 
-        def count(*values: str) -> None:
-            times = known.get(values) or known.setdefault(
-                values, self._times_of(name, _labels(COUNTED, name, values))
-            )
-            times.number += 1
-
-        return count
-
-    def timer(self, name: str) -> Callable[..., None]:
-        """Times what logins wait for: takes the seconds, then the labels' values, in the order of `TIMED`."""
-        known: dict[Values, Duration] = {}
-
-        def observe(seconds: float, *values: str) -> None:
-            duration = known.get(values) or known.setdefault(
-                values, self._duration_of(name, _labels(TIMED, name, values))
-            )
-            duration.buckets[bisect_left(BUCKETS, seconds)] += 1  # `Duration.add`, without the call
-            duration.seconds += seconds
-
-        return observe
+    def timer(self, name: str) -> Mapping[Values, Callable[[float], None]]:
+        """Times what logins wait for: `[values](seconds)`, in the order of `TIMED`."""
+        return _Timers(name, self._durations)
 
     def expect(self, name: str, **labels: str) -> None:
         """Show it as 0 until it happens: the first time is to be seen as a change."""
-        (self._duration_of if name in TIMED else self._times_of)(name, tuple(labels.items()))
+        if name in TIMED:
+            self._durations.add((name, _labels(TIMED, name, _values(TIMED, name, labels))), Duration())
+        else:
+            self.count(name, 0, **labels)
 
     def watch(self, name: str, look: Watch) -> None:
         """Have `look` asked for the numbers of `name` whenever somebody wants to know."""
@@ -185,9 +172,8 @@ class Counts:
         numbers = Numbers()
         for (name, labels), times in self.counted.items():
             numbers.count(name, _values(COUNTED, name, labels), times)
-        for (name, labels), duration in dict(self.durations).items():
-            values = _values(TIMED, name, labels)
-            numbers.duration(name, values).add_all(tuple(duration.buckets), duration.seconds)
+        for (name, labels), duration in self.durations.items():
+            numbers.add_duration(name, _values(TIMED, name, labels), duration)
         numbers.watched = {name: dict(look()) for name, look in dict(self._watched).items()}
         return numbers.families()
 
@@ -197,7 +183,7 @@ class Counts:
         JSON: when (monotonic seconds, which the processes of a machine share), what was counted, the durations,
         what is watched.  As it lies here, so that it takes little of the event loop; the reader puts it in order.
         """
-        durations = [(key, each.buckets, each.seconds) for key, each in dict(self.durations).items()]
+        durations = [(key, each.buckets, each.seconds) for key, each in self.durations.items()]
         watched = {name: [*look().items()] for name, look in dict(self._watched).items()}
         return orjson.dumps((monotonic(), [*self.counted.items()], durations, watched))
 
@@ -210,22 +196,16 @@ class Counts:
         if before is None:
             return False
         for name, counted in before.counted.items():
+            tally = self._tally_of(name)
             for values, times in counted.items():
-                self._times_of(name, _labels(COUNTED, name, values)).number += times
+                tally[values] += times
         for name, durations in before.durations.items():
             for values, duration in durations.items():
-                self._duration_of(name, _labels(TIMED, name, values)).add_all(duration.buckets, duration.seconds)
+                self._durations.add((name, _labels(TIMED, name, values)), duration)
         return True
 
-    def _times_of(self, name: str, labels: Labels) -> Times:
-        """From now on shown, if as 0."""
-        key = (name, labels)
-        return self._times.get(key) or self._times.setdefault(key, Times())
-
-    def _duration_of(self, name: str, labels: Labels) -> Duration:
-        """From now on shown, if as 0."""
-        key = (name, labels)
-        return self.durations.get(key) or self.durations.setdefault(key, Duration())
+    def _tally_of(self, name: str) -> Tally:
+        return self._tallies.get(name) or self._tallies.setdefault(name, Tally(name))
 
 
 class Together:
@@ -296,7 +276,8 @@ class Numbers:
             for (name, labels), buckets, seconds in durations:
                 values = _known(TIMED, name, labels)
                 if values is not None and len(buckets) == len(BUCKETS) + 1:
-                    numbers.duration(name, values).add_all(map(_natural, buckets), _believable(seconds))
+                    duration = Duration([*map(_natural, buckets)], _believable(seconds))
+                    numbers.add_duration(name, values, duration)
             for name, looked in watched.items():
                 if name in WATCHED:
                     numbers.watched[name] = {_texts(WATCHED[name][0], each): float(now) for each, now in looked}
@@ -308,8 +289,10 @@ class Numbers:
         counted = self.counted.setdefault(name, {})
         counted[values] = counted.get(values, 0) + times
 
-    def duration(self, name: str, values: Values) -> Duration:
-        return self.durations.setdefault(name, {}).setdefault(values, Duration())
+    def add_duration(self, name: str, values: Values, duration: Duration) -> None:
+        durations = self.durations.setdefault(name, {})
+        before = durations.get(values)
+        durations[values] = before.plus(duration.buckets, duration.seconds) if before else duration
 
     def add(self, other: Numbers, *, watched: bool) -> None:
         """Those of another process; what it watches by its rule, or not at all."""
@@ -318,7 +301,7 @@ class Numbers:
                 self.count(name, values, times)
         for name, durations in other.durations.items():
             for values, duration in durations.items():
-                self.duration(name, values).add_all(duration.buckets, duration.seconds)
+                self.add_duration(name, values, duration)
         for name, looked in other.watched.items() if watched else ():
             rule, here = WATCHED[name][2], self.watched.setdefault(name, {})
             for values, number in looked.items():
@@ -350,7 +333,7 @@ def _cumulated(duration: Duration) -> list[tuple[str, float]]:
     return [*zip(bounds, map(float, accumulate(duration.buckets)), strict=True)]
 
 
-def _values(table: Table, name: str, labels: Labels) -> Values:
+def _values(table: Table, name: str, labels: Labels | Mapping[str, str]) -> Values:
     given = dict(labels)
     return tuple([given[label] for label in table[name][0]])
 

@@ -65,7 +65,7 @@ class Service:
         self._audit = audit
         self._clock = clock
         self._meter = meter
-        self._count, self._took = meter.counter("decisions"), meter.timer("decision")
+        self._decisions, self._took = meter.counter("decisions"), meter.timer("decision")
         self._is_ready = is_ready
         self._same_login = SameLogin(clock, entropy, self._is_open)
         self._lines = Seldom(_MOST_LINES)
@@ -105,9 +105,8 @@ class Service:
         self._audit(event)
         if event.outcome in _SAID:
             self._say_what_is_wrong(event)
-        client, decision, outcome = event.client, event.decision, event.outcome.value
-        self._count(client, decision, outcome, event.factor)
-        self._took(took, client)
+        self._decisions[event.client, event.decision, event.outcome, event.factor] += 1
+        self._took[event.client,](took)
         return self._reply(conclusion.decision, request.nas.profile)
 
     def _say_what_is_wrong(self, event: AuditEvent) -> None:

@@ -106,7 +106,7 @@ class Exchange:
         self._answer = answer
         self._encoder = encoder
         self._meter = meter
-        self._count_request, self._count_reply = meter.counter("requests"), meter.counter("replies")
+        self._requests, self._given = meter.counter("requests"), meter.counter("replies")
         self._monotonic, self._wall = clock.monotonic, clock.wall
         self._log = log
         self._sources = sources
@@ -214,7 +214,7 @@ class Exchange:
         """Have a verified packet answered."""
         packet = asked.packet
         code = packet.code
-        self._count_request(asked.client, _CODES[code])
+        self._requests[asked.client, _CODES[code]] += 1
         if code is _STATUS_SERVER:
             return self._say_whether_ready(asked)
         seen = asked.replies.ask(asked.key, packet.authenticator, asked.arrived, _UNPROVEN_SHARE)
@@ -336,7 +336,7 @@ class Exchange:
         return self._send(asked, octets)
 
     def _send(self, asked: Asked, octets: bytes) -> None:
-        self._count_reply(asked.client, _CODES[octets[0]])
+        self._given[asked.client, _CODES[octets[0]]] += 1
         asked.send(octets)
 
     # --- what is not answered -------------------------------------------------------------------

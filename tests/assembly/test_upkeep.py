@@ -12,7 +12,7 @@ import pytest
 import structlog.testing
 
 from radius_mfa.assembly import upkeep
-from radius_mfa.assembly.upkeep import SourceKeeper
+from radius_mfa.assembly.upkeep import SourceKeeper, keep_added_up
 from radius_mfa.core.errors import StoreError
 from radius_mfa.stores.sqlite import SqliteStore
 from radius_mfa.wire.sources import Sources
@@ -168,3 +168,20 @@ def test_who_signs_is_known_from_the_start(rig: Rig) -> None:
     again = Sources()
     rig.run(SourceKeeper(again, rig.store, rig.clock).read())
     assert again.signs("vpn", HOST)
+
+
+def test_what_was_timed_is_added_up_again_and_again() -> None:
+    async def play() -> None:
+        times, thrice = 0, asyncio.Event()
+
+        def add_up() -> None:
+            nonlocal times
+            times += 1
+            if times == 3:
+                thrice.set()
+
+        adding = asyncio.create_task(keep_added_up(add_up, every=0.001))
+        await asyncio.wait_for(thrice.wait(), 20)
+        adding.cancel()
+
+    asyncio.run(play())

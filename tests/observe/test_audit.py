@@ -6,6 +6,7 @@ import select
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,6 +144,37 @@ def test_what_cannot_be_written_goes_to_the_log_and_holds_nothing_up() -> None:
     audit.close()
 
     assert logged == [{"event": "audit_not_written", "log_level": "error", **RECORD}]
+
+
+def test_what_one_turn_tells_is_written_together_and_in_order(tmp_path: Path) -> None:
+    later: list[Callable[[], None]] = []
+    audit = AuditFile(tmp_path / "audit.jsonl", later.append)
+    events = [replace(EVENT, user_name=name) for name in ("alice", "bob", "carol")]
+    for event in events:
+        audit(event)
+    assert (len(later), (tmp_path / "audit.jsonl").read_bytes()) == (1, b"")
+    later.pop()()
+    audit(EVENT)
+    assert len(later) == 1, "and the next turn's once more"
+    audit.close()
+    later.pop()()
+
+    lines = (tmp_path / "audit.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [as_record(event) for event in (*events, EVENT)]
+
+
+def test_an_event_that_is_no_json_goes_to_the_log_and_takes_no_other_with_it(tmp_path: Path) -> None:
+    later: list[Callable[[], None]] = []
+    audit = AuditFile(tmp_path / "audit.jsonl", later.append)
+    odd = replace(EVENT, detail="half a character: \ud83d")
+    for event in (EVENT, odd, EVENT):
+        audit(event)
+    with structlog.testing.capture_logs() as logged:
+        audit.close()
+
+    lines = (tmp_path / "audit.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [RECORD, RECORD]
+    assert logged == [{"event": "audit_not_written", "log_level": "error", **as_record(odd)}]
 
 
 def test_half_a_line_counts_as_none_and_spoils_no_other(tmp_path: Path) -> None:

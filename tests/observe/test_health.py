@@ -70,26 +70,6 @@ def test_what_fails_all_the_time_is_looked_at_once_a_second() -> None:
     assert health.is_due(DIRECTORY)
 
 
-def test_a_login_that_waits_while_nobody_is_answered_is_a_doubt() -> None:
-    clock = FixedClock()
-    health = looked(clock)
-    clock.advance(5.0)
-    health.part(DIRECTORY).asked(clock.monotonic())
-    assert not health.is_due(DIRECTORY)
-    clock.advance(0.4)
-    health.part(DIRECTORY).asked(clock.monotonic())  # who comes later makes it no shorter
-    health.part(DIRECTORY).waiting -= 1
-    assert not health.is_due(DIRECTORY)
-    clock.advance(0.1)
-    assert health.is_due(DIRECTORY)
-    health.answered(DIRECTORY)  # somebody else is
-    assert not health.is_due(DIRECTORY)
-    clock.advance(0.5)
-    assert health.is_due(DIRECTORY)
-    health.part(DIRECTORY).waiting -= 1
-    assert not health.is_due(DIRECTORY)
-
-
 def test_at_rest_somebody_looks_every_ten_seconds() -> None:
     clock = FixedClock()
     health = looked(clock)

@@ -28,6 +28,8 @@ class Servers:
         self.answered = 0
         self.answers = 0
         self.broken = False
+        self.open = asyncio.Event()  # who asks for groups waits until then
+        self.open.set()
         self._clock = clock
         self._takes = takes
 
@@ -43,6 +45,7 @@ class Servers:
         return user_named(username)
 
     async def with_groups(self, user: User, deadline: float) -> User:
+        await self.open.wait()
         await self._asked()
         return user
 
@@ -63,6 +66,19 @@ class Watched:
         self.servers = Servers(self.clock, takes)
         asked: AskedDirectory = self.servers
         self.directory = MeteredDirectory(asked, self.clock, self.counts, self.health)
+
+    async def waiting(self) -> asyncio.Task[User]:
+        """Somebody who asks for groups, and is not answered."""
+        task = asyncio.create_task(self.directory.with_groups(user_named("alice"), 9.0))
+        self.servers.open.clear()
+        await asyncio.sleep(0)
+        return task
+
+    @staticmethod
+    async def gives_up(task: asyncio.Task[User]) -> None:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
 
 def steps(counts: Counts) -> dict[str, tuple[int, float]]:
@@ -132,6 +148,36 @@ def test_who_waits_for_the_directory_is_known_until_they_do_no_more() -> None:
 
     asyncio.run(play())
     assert steps(at.counts) == {"directory_find": (1, 0.5)}
+
+
+def test_who_waits_while_nobody_is_answered_is_a_doubt_however_many_come_and_go() -> None:
+    at = Watched()
+
+    async def play() -> None:
+        at.health.look_begins(DIRECTORY)
+        at.health.said(DIRECTORY, works=True)
+        at.clock.advance(5.0)
+        first = await at.waiting()
+        assert not at.health.is_due(DIRECTORY)
+        at.clock.advance(0.4)
+        second = await at.waiting()  # who comes later makes it no shorter
+        await at.gives_up(first)
+        assert not at.health.is_due(DIRECTORY)
+        at.clock.advance(0.1)
+        assert at.health.is_due(DIRECTORY)
+        at.servers.answers = 1
+        await at.directory.find("bob", 9.0)  # somebody else is answered
+        assert not at.health.is_due(DIRECTORY)
+        at.clock.advance(0.5)
+        assert at.health.is_due(DIRECTORY)
+        await at.gives_up(second)
+        assert not at.health.is_due(DIRECTORY)
+        at.clock.advance(0.5)
+        third = await at.waiting()  # anew
+        assert not at.health.is_due(DIRECTORY)
+        await at.gives_up(third)
+
+    asyncio.run(play())
 
 
 # --- the store ----------------------------------------------------------------------------------

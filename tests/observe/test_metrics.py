@@ -17,8 +17,10 @@ from prometheus_client.registry import Collector
 
 import radius_mfa
 from bench.rig import cpu
+from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Meter
-from radius_mfa.observe.metrics import BUCKETS, COUNTED, TIMED, WATCHED, Counts
+from radius_mfa.observe.durations import BUCKETS
+from radius_mfa.observe.metrics import COUNTED, TIMED, WATCHED, Counts
 
 PACKAGE = Path(radius_mfa.__file__).parent
 
@@ -60,8 +62,8 @@ def test_what_is_counted_by_its_values_is_counted_with_the_rest() -> None:
     assert not counts.counted, "nothing is shown before it has happened"
     counts.count("repeated", 3, client="vpn")
     for client in ("vpn", "wifi", "vpn"):
-        repeated(client)
-        requests(client, "access_request")
+        repeated[client,] += 1
+        requests[client, "access_request"] += 1
     counts.count("requests", code="access_request", client="vpn")
 
     assert counts.total("repeated") == 6
@@ -72,29 +74,42 @@ def test_what_is_counted_by_its_values_is_counted_with_the_rest() -> None:
 
 def test_what_is_timed_by_its_values_is_timed_with_the_rest() -> None:
     counts, other = Counts(), Counts()
-    counts.timer("step")(0.3, "store_spend")
+    counts.timer("step")["store_spend",](0.3)
     step = counts.timer("step")
     assert len(counts.durations) == 1
     for seconds in (0.0001, 0.0005, 0.2, 31.0):
-        step(seconds, "store_spend")
-        step(seconds, "store_facts")
-        other.timer("step")(seconds, "store_facts")
+        step["store_spend",](seconds)
+        step["store_facts",](seconds)
+        other.timer("step")["store_facts",](seconds)
     at, there = counts.durations["step", (("step", "store_facts"),)], [*other.durations.values()]
 
     assert counts.durations["step", (("step", "store_spend"),)].count == 5
     assert [(at.buckets, at.seconds)] == [(each.buckets, each.seconds) for each in there]
 
 
+def test_whatever_kind_of_text_is_counted_first_a_series_has_plain_ones() -> None:
+    counts = Counts()
+    decisions = counts.counter("decisions")
+    for outcome in (Outcome.CODE_WRONG, "code_wrong", Outcome.CODE_WRONG):
+        decisions["vpn", "reject", outcome, "totp"] += 1
+    ((_, given),) = counts.counted
+    assert counts.total("decisions") == 3
+    assert [type(value) for _, value in given] == [str] * 4
+    assert dict(given)["outcome"] == "code_wrong"
+
+
 @pytest.mark.parametrize("values", [(), ("vpn", "access_request", "more")])
 def test_as_many_values_as_labels_are_counted(values: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="not as many as there are labels"):
+        Counts().counter("requests")[values] += 1
     with pytest.raises(ValueError, match="zip"):
-        Counts().counter("requests")(*values)
+        Counts().timer("step")[values]
 
 
 def test_durations_are_in_buckets_up_to_their_bounds() -> None:
     counts = Counts()
     for seconds in (0.0001, 0.0005, 0.2, 31.0):
-        counts.timer("step")(seconds, "store_spend")
+        counts.timer("step")["store_spend",](seconds)
     samples, name = shown(counts), "radius_mfa_step_seconds"
 
     def below(bound: str) -> float:
@@ -124,7 +139,7 @@ def test_whoever_fetches_while_it_is_counted_gets_sums_that_fit_each_other() -> 
             counts.count(
                 "decisions", client=f"c{number % 500}", decision="accept", outcome="accepted", factor="totp"
             )
-            counts.timer("step")(number % 7 / 10, f"s{number % 50}")
+            counts.timer("step")[f"s{number % 50}",](number % 7 / 10)
 
     worker = threading.Thread(target=work)
     worker.start()

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radius_mfa.observe.metrics import BUCKETS, COUNTED, TIMED, WATCHED, Counts, Together, Watch
+from radius_mfa.observe.durations import BUCKETS
+from radius_mfa.observe.metrics import COUNTED, TIMED, WATCHED, Counts, Together, Watch
 from radius_mfa.observe.slate import Slate
 from tests.observe.test_metrics import labels, shown
 
@@ -88,7 +89,7 @@ def test_labels_in_another_order_are_of_the_same_series() -> None:
 def test_durations_are_added_up_bucket_by_bucket() -> None:
     first, second = Counts(), Counts()
     for counts, seconds in ((first, 0.0001), (first, 31.0), (second, 0.0002), (second, 0.2)):
-        counts.timer("step")(seconds, "store_spend")
+        counts.timer("step")["store_spend",](seconds)
     samples, name = shown(together(first, second)), "radius_mfa_step_seconds"
     below = [samples[f"{name}_bucket", labels(step="store_spend", le=at)] for at in ("0.0005", "0.25", "+Inf")]
 
@@ -135,7 +136,7 @@ def test_of_a_process_that_says_nothing_any_more_only_what_it_has_counted_is_sho
     for counts, name in ((own, "background"), (other, "worker 1")):
         counts.watch_process(name)
         counts.count("repeated", client="vpn")
-        counts.timer("step")(1.0, "store_spend")
+        counts.timer("step")["store_spend",](1.0)
     other.watch("in_flight", lambda: {(): 5})
     last = other.export()
     samples = shown(Together(own, lambda: [a_minute_old(last)]))
@@ -185,10 +186,10 @@ def test_what_another_release_counts_is_left_out_and_the_rest_is_not() -> None:
 def test_a_successor_goes_on_from_what_was_counted_and_took_time() -> None:
     before, after = Counts(), Counts()
     before.count("discarded", 3, reason="closing", client="vpn")
-    before.timer("step")(0.2, "store_spend")
+    before.timer("step")["store_spend",](0.2)
     before.watch("held", lambda: {(): 9})
     after.expect("discarded", client="vpn", reason="closing")
-    after.timer("step")(31.0, "store_spend")
+    after.timer("step")["store_spend",](31.0)
     assert after.begin_with(before.export())
     after.count("discarded", client="vpn", reason="closing")
     samples, step = shown(after), labels(step="store_spend")
@@ -207,7 +208,7 @@ def everything(counts: Counts, number: int) -> None:
         counts.count(name, number, **dict.fromkeys(names, 'a "\\\n山田'))
     for name, (names, _) in TIMED.items():
         for seconds in BUCKETS:
-            counts.timer(name)(seconds, *[""] * len(names))
+            counts.timer(name)[("",) * len(names)](seconds)
     for name, (names, *_) in WATCHED.items():
         counts.watch(name, always({names: number}))
 
@@ -264,7 +265,7 @@ class Site:
 
     def count(self, process: int) -> None:
         self.counts[process].count("repeated", client="vpn")
-        self.counts[process].timer("step")(0.1, "store_spend")
+        self.counts[process].timer("step")["store_spend",](0.1)
 
     def write(self, process: int) -> None:
         self.slates[process].write(self.counts[process].export())
@@ -343,7 +344,7 @@ begun = counts.begin_with(slate.read() or b"")
 os.write(1, b"1" if begun else b"0")
 while True:
     counts.count("repeated", client="vpn")
-    counts.timer("step")(0.1, "store_spend")
+    counts.timer("step")["store_spend",](0.1)
     slate.write(counts.export())
     os.write(1, b".")
 """

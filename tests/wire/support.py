@@ -31,6 +31,29 @@ def numbers(dictionary: Dictionary, name: str) -> tuple[int, int]:
     return found.vendor, found.number
 
 
+class EachCounted(dict[tuple[str, ...], int]):
+    """Tells of each time that something is counted, and counts nothing itself."""
+
+    def __init__(self, tell: Callable[[tuple[str, ...]], None]) -> None:
+        self._tell = tell
+
+    def __missing__(self, values: tuple[str, ...]) -> int:
+        return 0
+
+    def __setitem__(self, values: tuple[str, ...], times: int) -> None:
+        self._tell(values)
+
+
+class EachTimed(dict[tuple[str, ...], Callable[[float], None]]):
+    """Tells of each time that something is timed."""
+
+    def __init__(self, tell: Callable[[tuple[str, ...]], None]) -> None:
+        self._tell = tell
+
+    def __missing__(self, values: tuple[str, ...]) -> Callable[[float], None]:
+        return lambda _: self._tell(values)
+
+
 class CountingMeter:
     """Counts by name and labels."""
 
@@ -40,11 +63,11 @@ class CountingMeter:
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self.counts[name, *(labels[key] for key in sorted(labels))] += amount
 
-    def counter(self, name: str) -> Callable[..., None]:
-        return lambda *values: self.count(name, **dict(zip(COUNTED[name][0], values, strict=True)))
+    def counter(self, name: str) -> EachCounted:
+        return EachCounted(lambda values: self.count(name, **dict(zip(COUNTED[name][0], values, strict=True))))
 
-    def timer(self, name: str) -> Callable[..., None]:
-        return lambda _, *values: self.count(name, **dict(zip(TIMED[name][0], values, strict=True)))
+    def timer(self, name: str) -> EachTimed:
+        return EachTimed(lambda values: self.count(name, **dict(zip(TIMED[name][0], values, strict=True))))
 
     def total(self, name: str) -> int:
         return sum(number for key, number in self.counts.items() if key[0] == name)
