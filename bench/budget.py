@@ -24,7 +24,7 @@ from radius_mfa.assembly.backends import Backends, opened
 from radius_mfa.assembly.rules import clients_of, load, rules_of
 from radius_mfa.config.messages import load_messages
 from radius_mfa.core.conversation import Conversation, Ports
-from radius_mfa.core.messages import AccessRequest, Code, Reply
+from radius_mfa.core.messages import Code, Reply
 from radius_mfa.core.rules import Rules
 from radius_mfa.data import CONFIG
 from radius_mfa.observe.audit import AuditFile
@@ -66,7 +66,6 @@ class _Asked:
 
     key: Key
     packet: Packet
-    request: AccessRequest
 
 
 class Workbench:
@@ -82,7 +81,9 @@ class Workbench:
         audit: AuditFile,
     ) -> None:
         self._clock = backends.clock
-        self._clients = clients
+        client = clients.find(_HOST)
+        assert client is not None
+        self._found = {_HOST: client}  # as the exchange remembers it
         self._dictionary = dictionary
         self._watch = watch = Stopwatch()
         ports = Ports(
@@ -124,7 +125,7 @@ class Workbench:
         with self._watch.step("wire"):
             asked = [self._read(octets, port, remembered) for port, octets in enumerate(packets)]
         with self._watch.step(meanwhile):
-            replies = await _each(self._answer, [each.request for each in asked])
+            replies = await _each(self._answer, [each.packet.request for each in asked])
         given = [reply for reply in replies if reply is not None and reply.code is expected]
         if len(given) != len(packets):
             raise RuntimeError(f"{len(packets) - len(given)} packets were not answered by {expected.name}")
@@ -135,18 +136,13 @@ class Workbench:
 
     def _read(self, octets: bytes, port: int, remembered: Replies) -> _Asked:
         """What the wire does with a packet before anybody is asked."""
-        arrived = self._clock.monotonic()
-        client = self._clients.find(_HOST)
-        assert client is not None
-        packet = decode(octets, client)
+        client = self._found[_HOST]
+        packet = decode(octets, client, (_HOST, port), self._clock.monotonic(), Packet)
         assert isinstance(packet, Packet)
         key = (None, _HOST, port, packet.identifier)
-        seen = remembered.ask(key, packet.authenticator, arrived)
+        seen = remembered.ask(key, packet.authenticator, packet.request.arrived)
         assert seen is Seen.NEW
-        source = f"{_HOST}:{port}"
-        attributes, password = packet.attributes, packet.password
-        request = AccessRequest(client.nas, attributes, password, source, arrived, packet.said)
-        return _Asked(key, packet, request)
+        return _Asked(key, packet)
 
     def _write(self, asked: _Asked, reply: Reply, remembered: Replies) -> None:
         """And with its reply."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from radius_mfa.core.outcomes import Outcome
@@ -113,15 +113,17 @@ class Nas:
         return self.timeout * (self.retries + 1)
 
 
-@record(frozen=True, slots=True)
+# Not by `record`, whose `__init__` would call another one: there is one of these for each packet.
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class AccessRequest:
-    """One Access-Request, verified and decoded as far as the wire goes.
+    """One Access-Request, verified and decoded as far as the wire goes; nothing of it changes any more.
 
     `attributes` are raw octets by number, in packet order, Vendor-Specific (26) undivided;
     User-Password and Message-Authenticator are not among them.  `password`: what was recovered
     of User-Password, padding removed; None where there was none or it was malformed.  `source`:
     the sender's address and port as text; `arrived`: monotonic seconds.  `said`: what is said of the login, the
-    attributes as in a packet (RFC 2865 §5) without what DIFFERS; whoever has the packet gives it as `sent`.
+    attributes as in a packet (RFC 2865 §5) without what DIFFERS.  `first`: called with the number of an attribute,
+    the first value of it, or None.
     """
 
     nas: Nas
@@ -129,18 +131,28 @@ class AccessRequest:
     password: bytes | None = field(repr=False)
     source: str
     arrived: float
-    sent: InitVar[bytes | None] = None
     said: bytes = field(init=False, repr=False, compare=False)
+    first: Callable[[int], bytes | None] = field(init=False, repr=False, compare=False)
     _firsts: dict[int, bytes] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self, sent: bytes | None) -> None:
-        # Asked a dozen times in a login: the first value of each number.
-        object.__setattr__(self, "_firsts", dict(reversed(self.attributes)))
-        if sent is None:
-            # Only what came in no packet can be longer than a length says.
-            said = [bytes((n, 2 + len(v) & 0xFF)) + v for n, v in self.attributes if n not in DIFFERS]
-            sent = b"".join(said)
-        object.__setattr__(self, "said", sent)
+    def __init__(
+        self,
+        nas: Nas,
+        attributes: tuple[tuple[int, bytes], ...],
+        password: bytes | None,
+        source: str,
+        arrived: float,
+        packet: tuple[bytes, dict[int, bytes]] | None = None,
+    ) -> None:
+        """`packet`: whoever has one gives `said`, and the first value of each number."""
+        self.nas = nas
+        self.attributes = attributes
+        self.password = password
+        self.source = source
+        self.arrived = arrived
+        self.said, self._firsts = packet or _from_packet(attributes)
+        # Asked a dozen times in a login, and so asked of the dictionary itself.
+        self.first = self._firsts.get
 
     @property
     def is_probe(self) -> bool:
@@ -149,14 +161,12 @@ class AccessRequest:
         name = read(self.first(Attribute.USER_NAME)) if probe_users else None
         return name is not None and fold(name) in probe_users
 
-    def first(self, number: int) -> bytes | None:
-        """The first value of attribute `number`, or None."""
-        return self._firsts.get(number)
-
     def all(self, number: int) -> tuple[bytes, ...]:
         """Every value of attribute `number`, in packet order."""
         if number not in self._firsts:
             return ()
+        if len(self._firsts) == len(self.attributes):  # none came twice
+            return (self._firsts[number],)
         return tuple([value for each, value in self.attributes if each == number])
 
     def values(self, vendor: int, number: int) -> tuple[bytes, ...]:
@@ -184,6 +194,12 @@ class AccessRequest:
                     found.append(value[at + 2 : at + value[at + 1]])
                 at += value[at + 1]
         return tuple(found)
+
+
+def _from_packet(attributes: tuple[tuple[int, bytes], ...]) -> tuple[bytes, dict[int, bytes]]:
+    """What the wire gives with these; only what came in no packet can be longer than a length says."""
+    said = [bytes((n, 2 + len(v) & 0xFF)) + v for n, v in attributes if n not in DIFFERS]
+    return b"".join(said), dict(reversed(attributes))
 
 
 @record(frozen=True, slots=True)

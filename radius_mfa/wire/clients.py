@@ -19,7 +19,6 @@ from radius_mfa.core.messages import Nas
 Network = IPv4Network | IPv6Network
 
 _MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4 addresses, written as IPv6 (RFC 4291 §2.5.5.2)
-_MOST_FOUND = 65_536  # addresses that need not be looked at again; then they are forgotten, all at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +73,12 @@ class Clients:
                     raise ConfigurationError(f"clients {names} have the same address")
         self._ipv4 = sorted(tables[32].items())
         self._ipv6 = sorted(tables[128].items())
-        self._found: dict[str, Client] = {}  # of clients alone: strangers can make up as many as they like
 
     def __iter__(self) -> Iterator[Client]:
         return iter(self._clients)
 
     def find(self, address: str) -> Client | None:
         """The client with the longest prefix around `address` (as a socket spells it), or None."""
-        client = self._found.get(address)
-        if client is None:
-            client = self._look_up(address)
-            if client is not None:
-                if len(self._found) >= _MOST_FOUND:
-                    self._found.clear()
-                self._found[address] = client
-        return client
-
-    def _look_up(self, address: str) -> Client | None:
         tables, number = self._ipv4, _number(address, socket.AF_INET)
         if number is None:
             tables, number = self._ipv6, _number(address.partition("%")[0], socket.AF_INET6)

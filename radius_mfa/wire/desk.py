@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from radius_mfa.core.messages import AccessRequest
 from radius_mfa.wire.clients import Client
 from radius_mfa.wire.packet import Packet
 from radius_mfa.wire.replies import LONGEST, Key, Replies
@@ -74,40 +73,26 @@ class Link:
         self.closed = False
 
 
-class Asked:
+class Asked(Packet):
     """A request that is being answered.  `link`: the connection it came on, None for a datagram."""
 
-    __slots__ = ("arrived", "client", "desk", "host", "key", "link", "packet", "replies", "send")
+    __slots__ = ("desk", "key", "link", "replies", "send")
 
-    def __init__(
-        self,
-        desk: Desk,
-        key: Key,
-        packet: Packet,
-        arrived: float,
-        send: Send,
-        replies: Replies,
-        link: Link | None = None,
-    ) -> None:
-        self.desk = desk
-        self.key = key
-        self.packet = packet
-        self.arrived = arrived
-        self.send = send
-        self.replies = replies
-        self.link = link
-        self.client = desk.name[0]
-        self.host = key[1]
+    desk: Desk
+    key: Key
+    send: Send
+    replies: Replies
+    link: Link | None
+
+    @property
+    def client(self) -> str:
+        return self.request.nas.name
+
+    @property
+    def host(self) -> str:
+        return self.key[1]
 
     @property
     def is_gone(self) -> bool:
         """Whether nobody waits for the reply: the connection has ended."""
         return self.link is not None and self.link.closed
-
-    def request(self) -> AccessRequest:
-        _, host, port, _ = self.key
-        source = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        packet = self.packet
-        return AccessRequest(
-            self.desk.client.nas, packet.attributes, packet.password, source, self.arrived, packet.said
-        )

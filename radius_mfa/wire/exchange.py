@@ -17,8 +17,8 @@ from radius_mfa.core.messages import AccessRequest, Attribute, Code, Reply
 from radius_mfa.core.ports import Clock, Meter
 from radius_mfa.wire.clients import Clients
 from radius_mfa.wire.desk import Asked, Desk, KnownReplies, Limits, Link, Send
-from radius_mfa.wire.packet import Encoder, Packet, decode, encode
-from radius_mfa.wire.replies import Seen
+from radius_mfa.wire.packet import Encoder, decode, encode
+from radius_mfa.wire.replies import Key, Replies, Seen
 from radius_mfa.wire.seldom import Seldom
 from radius_mfa.wire.sources import Sources
 from radius_mfa.wire.walker import DiscardReason
@@ -36,11 +36,12 @@ _LONGEST_DELAY = 1.0  # seconds
 _JITTER = 0.1  # of the delay, at most: when a refusal comes shall not tell what was refused
 _MOST_LOGGED = 1024  # lines in a minute about clients,
 _MOST_LOGGED_OF_STRANGERS = 128  # and about sources that are none: both can be made up
+_MOST_FOUND = 65_536  # addresses that need not be looked at again; then they are forgotten, all at once
 _UNPROVEN_SHARE = 0.75  # of what is in flight or remembered, for requests without a good State
 
 _CODES = {int(code): code.name.lower() for code in Code}  # as metrics call them
 # Looked up once: see `walker`.
-_STATUS_SERVER, _NEW = Code.STATUS_SERVER, Seen.NEW
+_STATUS_SERVER, _NEW = int(Code.STATUS_SERVER), Seen.NEW
 
 # Without a Message-Authenticator, and refused for it.
 _UNSIGNED = frozenset(
@@ -109,7 +110,7 @@ class Exchange:
         self._requests, self._given = meter.counter("requests"), meter.counter("replies")
         self._monotonic, self._wall = clock.monotonic, clock.wall
         self._log = log
-        self._sources = sources
+        self._sources, self._signs = sources, sources.signs
         self._note, self._vouches = note, vouches
         self._is_ready, self._jitter = is_ready, jitter
         self._limits = limits or Limits()
@@ -117,7 +118,7 @@ class Exchange:
         self._desks = {each.nas.name: Desk(each, self._limits, replies) for each in clients}
         replies.clear()
         replies |= {desk.name: desk.replies for desk in self._desks.values()}
-        self._in_flight = 0
+        self._found: dict[str, Desk] = {}  # of clients alone: strangers can make up as many as they like
         self._held: dict[Asked, asyncio.TimerHandle] = {}
         self._tasks: dict[Asked, asyncio.Task[None]] = {}
         self._lines = Seldom(_MOST_LOGGED)
@@ -131,44 +132,48 @@ class Exchange:
 
         Called within the running event loop.  Never raises, whatever the octets are.
         """
-        arrived = self._monotonic()
         host, port = source
-        client = self._clients.find(host)
-        if client is None:
+        desk = self._found.get(host) or self._find(host)
+        if desk is None:
             return self._discard(DiscardReason.UNKNOWN_SOURCE, "", host)
-        name = client.nas.name
+        client, name = desk.client, desk.name[0]
         if self._closing:
             return self._discard(DiscardReason.CLOSING, name, host)
-        packet = decode(octets, client, known_to_sign=self._sources.signs(name, host))
-        if not isinstance(packet, Packet):
-            if packet in _UNSIGNED:
+        asked = decode(octets, client, source, self._monotonic(), Asked, self._signs)
+        if not isinstance(asked, Asked):
+            if asked in _UNSIGNED:
                 self._sources.saw(name, host, self._wall(), signed=False)
-            return self._discard(packet, name, host)
-        # Where it is signed because some RFC demands it, that does not tell whether its sender always does.
-        if packet.volunteered or not packet.signed:
-            first = self._sources.saw(name, host, self._wall(), signed=packet.signed)
+            return self._discard(asked, name, host)
+        if asked.signs is not None:
+            first = self._sources.saw(name, host, self._wall(), signed=asked.signs)
             if first and client.message_authenticator == "auto":  # whoever does must from now on
                 self._note(name, host)
-        desk = self._desks[name]
-        key = (socket, host, port, packet.identifier)
-        return self._begin(Asked(desk, key, packet, arrived, send, desk.replies))
+        return self._begin(asked, desk, (socket, host, port, asked.identifier), send, desk.replies, None)
+
+    def _find(self, host: str) -> Desk | None:
+        """The desk of the client at an address that is not remembered; it is from now on, if there is one."""
+        client = self._clients.find(host)
+        if client is None:
+            return None
+        if len(self._found) >= _MOST_FOUND:
+            self._found.clear()
+        desk = self._found[host] = self._desks[client.nas.name]
+        return desk
 
     def receive_over(self, link: Link, octets: bytes) -> bool:
         """One packet of a connection; False: after such a one the connection has to be closed.
 
         Likewise.  The client is one of ours: whoever makes the link sees to that, also after a reload.
         """
-        arrived = self._monotonic()
         desk, (host, port) = self._desks[link.client], link.source
         if self._closing:
             self._discard(DiscardReason.CLOSING, link.client, host)
             return True
-        packet = decode(octets, desk.over_tls)
-        if not isinstance(packet, Packet):
-            self._discard(packet, link.client, host)
-            return packet not in _CLOSING
-        key = (link, host, port, packet.identifier)
-        self._begin(Asked(desk, key, packet, arrived, link.send, link.replies, link))
+        asked = decode(octets, desk.over_tls, link.source, self._monotonic(), Asked)
+        if not isinstance(asked, Asked):
+            self._discard(asked, link.client, host)
+            return asked not in _CLOSING
+        self._begin(asked, desk, (link, host, port, asked.identifier), link.send, link.replies, link)
         return True
 
     def has_room_for(self, link: Link) -> bool:
@@ -176,7 +181,7 @@ class Exchange:
 
         Nobody sends twice what is sent over TCP: what there is no room for had better wait where it is.
         """
-        busy = self._in_flight >= self._most_unproven
+        busy = len(self._tasks) >= self._most_unproven
         return not busy and self._desks[link.client].in_flight.is_left(link.source[0], _UNPROVEN_SHARE)
 
     def hang_up(self, link: Link) -> None:
@@ -199,7 +204,7 @@ class Exchange:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
         except TimeoutError:
-            self._log.warning("drain_cut_short", in_flight=self._in_flight, held=len(self._held))
+            self._log.warning("drain_cut_short", in_flight=len(self._tasks), held=len(self._held))
         for handle in self._held.values():
             handle.cancel()
         self._held.clear()
@@ -210,20 +215,24 @@ class Exchange:
 
     # --- a request ------------------------------------------------------------------------------
 
-    def _begin(self, asked: Asked) -> None:
+    def _begin(self, asked: Asked, desk: Desk, key: Key, send: Send, replies: Replies, link: Link | None) -> None:
         """Have a verified packet answered."""
-        packet = asked.packet
-        code = packet.code
-        self._requests[asked.client, _CODES[code]] += 1
-        if code is _STATUS_SERVER:
+        asked.desk = desk
+        asked.key = key
+        asked.send = send
+        asked.replies = replies
+        asked.link = link
+        request = asked.request
+        code = asked.code
+        self._requests[request.nas.name, _CODES[code]] += 1
+        if code == _STATUS_SERVER:
             return self._say_whether_ready(asked)
-        seen = asked.replies.ask(asked.key, packet.authenticator, asked.arrived, _UNPROVEN_SHARE)
+        seen = replies.ask(key, asked.authenticator, request.arrived, _UNPROVEN_SHARE)
         if (
             seen is _NEW
-            and self._in_flight < self._most_unproven
-            and asked.desk.in_flight.takes(asked.host, _UNPROVEN_SHARE)
+            and len(self._tasks) < self._most_unproven
+            and desk.in_flight.takes(key[1], _UNPROVEN_SHARE)
         ) or self._takes(asked, seen):
-            self._in_flight += 1
             serving = self._serve(asked)
             # As far as to its first yield, so that also a task that is cancelled before its turn ends in `_serve`.
             serving.send(None)
@@ -238,7 +247,9 @@ class Exchange:
         """RFC 5997 §4.2: we are there, and nothing else is done."""
         if not self._is_ready():
             return self._discard(DiscardReason.NOT_READY, asked.client, asked.host)
-        return self._send(asked, self._encode(asked, Reply(Code.ACCESS_ACCEPT)))
+        octets = self._encode(asked, Reply(Code.ACCESS_ACCEPT))
+        self._given[asked.client, _CODES[octets[0]]] += 1
+        return asked.send(octets)
 
     def _takes(self, asked: Asked, seen: bytes | Seen) -> bool:
         """Take room for what `_begin` could not take at once; False: a duplicate, or there is none even so."""
@@ -251,9 +262,9 @@ class Exchange:
             return False
         busy = self._busy(asked, seen, _UNPROVEN_SHARE)
         # Whoever goes on with a login of ours may use all there is.
-        if busy and asked.packet.has(Attribute.STATE) and self._vouches(asked.request()):
+        if busy and asked.request.first(Attribute.STATE) is not None and self._vouches(asked.request):
             if seen is Seen.FULL:
-                seen = asked.replies.ask(asked.key, asked.packet.authenticator, asked.arrived)
+                seen = asked.replies.ask(asked.key, asked.authenticator, asked.request.arrived)
             busy = self._busy(asked, seen, 1.0)
         if busy:
             self._drop(asked, busy)
@@ -265,14 +276,14 @@ class Exchange:
         """What has no room left of this share, if anything."""
         if seen is Seen.FULL or not asked.desk.in_flight.is_left(asked.host, share):
             return DiscardReason.CLIENT_BUSY
-        return DiscardReason.SERVER_BUSY if self._in_flight >= self._limits.in_flight * share else None
+        return DiscardReason.SERVER_BUSY if len(self._tasks) >= self._limits.in_flight * share else None
 
     async def _serve(self, asked: Asked) -> None:
         has_begun = False
         try:
             await _turn()
             has_begun = True
-            reply = await self._answer(asked.request())
+            reply = await self._answer(asked.request)
         # A cancellation, wherever it came from, must not leave the request in flight for ever;
         # the task ends here in any case.
         except (Exception, asyncio.CancelledError) as error:
@@ -292,23 +303,24 @@ class Exchange:
         finally:
             del self._tasks[asked]
             asked.desk.in_flight.give_back(asked.host)
-            self._in_flight -= 1
             if self._closing:
                 self._notice_idle()
 
     def _encode(self, asked: Asked, reply: Reply) -> bytes:
         """The reply in octets; an Access-Reject without attributes where it cannot be one as it is."""
         try:
-            octets = encode(reply, asked.packet, self._encoder)
-            error = "ReplyTooLong"
+            octets = encode(reply, asked, self._encoder)
         except Exception as broken:
-            octets, error = None, type(broken).__name__
-        if octets is None:
-            self._meter.count("unencodable", client=asked.client)
-            if self._lines.may_say(("reply_unencodable", asked.client), self._monotonic()):
-                self._log.error("reply_unencodable", client=asked.client, error=error)
-            octets = encode(Reply(Code.ACCESS_REJECT), asked.packet, self._encoder)
-            assert octets is not None  # `encode` says so: nothing in it is longer than the request was
+            error = type(broken).__name__
+        else:
+            if octets is not None:
+                return octets
+            error = "ReplyTooLong"
+        self._meter.count("unencodable", client=asked.client)
+        if self._lines.may_say(("reply_unencodable", asked.client), self._monotonic()):
+            self._log.error("reply_unencodable", client=asked.client, error=error)
+        octets = encode(Reply(Code.ACCESS_REJECT), asked, self._encoder)
+        assert octets is not None  # `encode` says so: nothing in it is longer than the request was
         return octets
 
     # --- its reply ------------------------------------------------------------------------------
@@ -319,7 +331,7 @@ class Exchange:
         if len(self._held) >= self._limits.held or not desk.held.takes(asked.host):
             return self._drop(asked, DiscardReason.TOO_MANY_HELD)
         delay = min(_LONGEST_DELAY, desk.client.nas.timeout / 2) * (1 + _JITTER * self._jitter())
-        remaining = asked.arrived + delay - self._monotonic()
+        remaining = asked.request.arrived + delay - self._monotonic()
         self._held[asked] = asyncio.get_running_loop().call_later(remaining, self._release, asked, octets)
         return None
 
@@ -331,19 +343,16 @@ class Exchange:
 
     def _finish(self, asked: Asked, octets: bytes) -> None:
         """Remember the reply for duplicates and send it."""
-        if not asked.replies.answer(asked.key, asked.packet.authenticator, octets, self._monotonic()):
+        if not asked.replies.answer(asked.key, asked.authenticator, octets, self._monotonic()):
             return self._discard(DiscardReason.SUPERSEDED, asked.client, asked.host)
-        return self._send(asked, octets)
-
-    def _send(self, asked: Asked, octets: bytes) -> None:
-        self._given[asked.client, _CODES[octets[0]]] += 1
-        asked.send(octets)
+        self._given[asked.request.nas.name, _CODES[octets[0]]] += 1
+        return asked.send(octets)
 
     # --- what is not answered -------------------------------------------------------------------
 
     def _drop(self, asked: Asked, reason: DiscardReason, **details: str) -> None:
         """Leave a request unanswered; the same one, sent again, is tried anew."""
-        asked.replies.give_up(asked.key, asked.packet.authenticator)
+        asked.replies.give_up(asked.key, asked.authenticator)
         self._discard(reason, asked.client, asked.host, **details)
 
     def _discard(self, reason: DiscardReason, client: str, host: str, **details: str) -> None:
@@ -362,7 +371,7 @@ class Exchange:
     @property
     def in_flight(self) -> int:
         """Requests that are being decided."""
-        return self._in_flight
+        return len(self._tasks)
 
     @property
     def held(self) -> int:

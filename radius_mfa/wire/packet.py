@@ -7,12 +7,11 @@ costs it five times as much.  What is left is short and stands here; the tests h
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
 from hmac import compare_digest
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from radius_mfa.core.messages import Attribute, Code, Reply
+from radius_mfa.core.messages import AccessRequest, Attribute, Code, Reply
 from radius_mfa.wire.clients import Client
 from radius_mfa.wire.walker import (
     HEAD,
@@ -21,19 +20,19 @@ from radius_mfa.wire.walker import (
     LONGEST_VALUE,
     SIGNATURE,
     ZEROS,
+    Attributes,
     DiscardReason,
-    Frame,
+    cut,
     md5,
     message_authenticator,
-    walk,
 )
 
 LONGEST_REPLY = 3000  # octets of a policy's attributes: 4096 less messages and the Proxy-States of others
-_SERVED = {int(code): code for code in (Code.ACCESS_REQUEST, Code.STATUS_SERVER)}
-
-_ACCESS_REQUEST, _ACCESS_CHALLENGE = Code.ACCESS_REQUEST, Code.ACCESS_CHALLENGE
 
 # As plain numbers: see `walker`.
+_ACCESS_REQUEST, _STATUS_SERVER = int(Code.ACCESS_REQUEST), int(Code.STATUS_SERVER)
+_SERVED = frozenset({_ACCESS_REQUEST, _STATUS_SERVER})
+_ACCESS_CHALLENGE = Code.ACCESS_CHALLENGE
 _CHAP_PASSWORD = int(Attribute.CHAP_PASSWORD)
 _REPLY_MESSAGE = int(Attribute.REPLY_MESSAGE)
 _STATE = int(Attribute.STATE)
@@ -46,9 +45,6 @@ _PROMPT = 76  # RFC 2869 §5.10
 # offer is refused with an answer, and so must get past the wire.
 _CREDENTIALS = frozenset({_CHAP_PASSWORD, _EAP_MESSAGE, 70, 103})
 _MS_CHAP = (b"\x00\x00\x01\x37\x01", b"\x00\x00\x01\x37\x19")
-
-# Looked at here, and no business of anybody behind.
-_NOT_PASSED_ON = frozenset({int(Attribute.USER_PASSWORD), int(Attribute.MESSAGE_AUTHENTICATOR)})
 
 # Of a hidden User-Password: blocks as long as a digest, at most 128 octets (RFC 2865 §5.2).
 _HIDDEN_BLOCK = 16
@@ -74,70 +70,69 @@ class Encoder(Protocol):
         ...
 
 
-# Not frozen, like `Frame`.
-@dataclass(slots=True)
 class Packet:
     """An Access-Request or Status-Server that may be answered.
 
-    `authenticator`: the Request Authenticator.  `attributes`: raw, in packet order, without
-    User-Password and Message-Authenticator; `numbers`: which there are.  `password`: what was recovered
-    of User-Password (RFC 2865 §5.2), None where there was none or it was malformed.  `secret`: the one it
-    was made with, and the reply will be.  `signed`: it carries a Message-Authenticator.  `volunteered`:
-    one that no RFC would have demanded, so its sender always does.  `said`: as `Frame` has it.
+    `authenticator`: the Request Authenticator.  `secret`: the one it was made with, and the reply will be.
+    `signs`: whether its sender is one that always sends Message-Authenticator; None: some RFC demands it of this
+    request, whoever sends it.  `request`: what is to be decided on.
     """
 
-    code: Code
+    # Whoever takes it further keeps what belongs to it in a subclass: one thing for each packet, and not two.
+    __slots__ = ("authenticator", "code", "identifier", "request", "secret", "signs")
+
+    code: int
     identifier: int
-    authenticator: bytes = field(repr=False)
-    attributes: tuple[tuple[int, bytes], ...] = field(repr=False)
-    numbers: Set[int] = field(repr=False)
-    password: bytes | None = field(repr=False)
-    secret: bytes = field(repr=False)
-    signed: bool
-    volunteered: bool
-    said: bytes = field(repr=False)
-
-    def has(self, number: int) -> bool:
-        """Whether there is an attribute `number`."""
-        return number in self.numbers
+    authenticator: bytes
+    secret: bytes
+    signs: bool | None
+    request: AccessRequest
 
 
-def decode(octets: bytes, client: Client, *, known_to_sign: bool = False) -> Packet | DiscardReason:
-    """The request in `octets`, verified, or why they are met with silence.
+P = TypeVar("P", bound=Packet)
 
-    `known_to_sign`: this source has sent a Message-Authenticator of its own accord before; it
-    matters under `auto` only.
+Signs = Callable[[str, str], bool] | None
+"""Whether a client's source has sent a Message-Authenticator of its own accord before; it matters under `auto`."""
+
+
+def decode(
+    octets: bytes, client: Client, source: tuple[str, int], arrived: float, made: type[P], known: Signs = None
+) -> P | DiscardReason:
+    """The request in `octets`, verified, as one `made` of it; or why they are met with silence.
+
+    `source`: address and port; `arrived`: monotonic seconds; `known`: to sign.
     """
-    frame = walk(octets, _NOT_PASSED_ON)
-    if not isinstance(frame, Frame):
-        return frame
-    code = _SERVED.get(frame.code)
-    if code is None:
+    found = cut(octets)
+    if isinstance(found, DiscardReason):
+        return found
+    octets, code, identifier, salt, (attributes, firsts, passwords, signed_at, said) = found
+    if code not in _SERVED:
         return DiscardReason.CODE_NOT_SERVED
-    salt, attributes, passwords = frame.authenticator, frame.attributes, frame.passwords
-    numbers = dict(attributes).keys()
-    eap = _EAP_MESSAGE in numbers
-    credential = True if passwords else _has_another_credential(attributes, numbers)
-    if frame.signed_at:
-        secret = _verify(frame.octets, frame.signed_at, client.secrets)
+    eap = _EAP_MESSAGE in firsts
+    credential = True if passwords else _has_another_credential(attributes, firsts)
+    if signed_at:
+        secret = _verify(octets, signed_at, client.secrets)
         # RFC 3579 §3.2, RFC 5997 §3: EAP and Status-Server must have one, and so prove nothing.
-        signed, volunteered = True, credential and not eap and code is _ACCESS_REQUEST
+        signs = True if credential and not eap and code == _ACCESS_REQUEST else None
     else:
-        must = known_to_sign and client.message_authenticator == "auto"
         # Without a Message-Authenticator nothing tells one secret from the other.
-        secret = _why_not_unsigned(code, client, numbers, credential, must) or client.secrets[0]
-        signed, volunteered = False, False
+        secret = _why_not_unsigned(code, client, firsts, credential, source[0], known) or client.secrets[0]
+        signs = False
     if not isinstance(secret, bytes):
         return secret
-    if eap and (passwords or _CHAP_PASSWORD in numbers):
+    if eap and (passwords or _CHAP_PASSWORD in firsts):
         return DiscardReason.EAP_WITH_PASSWORD  # RFC 3579 §3.3
     password = _password(passwords[0], salt, secret) if len(passwords) == 1 else None
-    return Packet(
-        code, frame.identifier, salt, attributes, numbers, password, secret, signed, volunteered, frame.said
-    )
+    packet = made()
+    packet.code, packet.identifier, packet.authenticator = code, identifier, salt
+    packet.secret, packet.signs = secret, signs
+    host, port = source
+    text = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    packet.request = AccessRequest(client.nas, attributes, password, text, arrived, (said, firsts))
+    return packet
 
 
-def _has_another_credential(attributes: tuple[tuple[int, bytes], ...], numbers: Set[int]) -> bool:
+def _has_another_credential(attributes: Attributes, numbers: Collection[int]) -> bool:
     """Another one than User-Password."""
     if not _CREDENTIALS.isdisjoint(numbers):
         return True
@@ -145,16 +140,21 @@ def _has_another_credential(attributes: tuple[tuple[int, bytes], ...], numbers: 
 
 
 def _why_not_unsigned(
-    code: Code, client: Client, numbers: Set[int], credential: bool, known_to_sign: bool
+    code: int,
+    client: Client,
+    numbers: Collection[int],
+    credential: bool,
+    host: str,
+    known: Signs,
 ) -> DiscardReason | None:
     """What forbids this request to come without a Message-Authenticator, if anything does."""
     if client.message_authenticator == "require":
         return DiscardReason.MESSAGE_AUTHENTICATOR_REQUIRED
-    if code is Code.STATUS_SERVER:  # RFC 5997 §3
+    if code == _STATUS_SERVER:  # RFC 5997 §3
         return DiscardReason.STATUS_SERVER_UNSIGNED
     if Attribute.EAP_MESSAGE in numbers:  # RFC 3579 §3.2
         return DiscardReason.EAP_UNSIGNED
-    if known_to_sign:
+    if client.message_authenticator == "auto" and known and known(client.nas.name, host):
         return DiscardReason.MESSAGE_AUTHENTICATOR_DOWNGRADED
     if client.message_authenticator == "optional":  # RFC 6614 §3.4: TLS has verified every octet
         return None if credential else DiscardReason.NO_CREDENTIAL
@@ -186,10 +186,10 @@ def _password(hidden: bytes, authenticator: bytes, secret: bytes) -> bytes | Non
     length = len(hidden)
     if length not in _HIDDEN_LENGTHS:
         return None
-    pads = md5(secret + authenticator)
+    pads = md5(secret + authenticator).digest()
     if length > _HIDDEN_BLOCK:
         for at in range(_HIDDEN_BLOCK, length, _HIDDEN_BLOCK):
-            pads += md5(secret + hidden[at - _HIDDEN_BLOCK : at])
+            pads += md5(secret + hidden[at - _HIDDEN_BLOCK : at]).digest()
     return (_number(hidden) ^ _number(pads)).to_bytes(length, "big").rstrip(b"\x00")
 
 
@@ -206,9 +206,9 @@ def encode(reply: Reply, packet: Packet, encoder: Encoder) -> bytes | None:
     rest, has_eap = _given(reply, encoder) if reply.attributes else (b"", False)
     if reply.state is not None:
         rest = _attribute(_STATE, reply.state) + rest
-    if _PROXY_STATE in packet.numbers:
+    if packet.request.first(_PROXY_STATE) is not None:
         # RFC 2865 §5.33: unmodified, in order, behind everything of ours.
-        rest += b"".join([_attribute(*each) for each in packet.attributes if each[0] == _PROXY_STATE])
+        rest += b"".join([_attribute(_PROXY_STATE, each) for each in packet.request.all(_PROXY_STATE)])
     room = _ROOM - len(rest)
     if room < 0:
         return None
@@ -239,9 +239,8 @@ def _seal(code: Code, packet: Packet, attributes: bytes) -> bytes:
     """
     secret = packet.secret
     asked = HEAD.pack(code, packet.identifier, _SIGNED + len(attributes), packet.authenticator)
-    sealed = message_authenticator(asked + _ZEROED + attributes, secret)
-    attributes = _SEALED_HEAD + sealed + attributes
-    return asked[:4] + md5(asked + attributes + secret) + attributes
+    attributes = _SEALED_HEAD + message_authenticator(asked + _ZEROED + attributes, secret) + attributes
+    return asked[:4] + md5(asked + attributes + secret).digest() + attributes
 
 
 def _reply_messages(messages: Sequence[str], room: int) -> bytes:

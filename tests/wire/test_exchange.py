@@ -228,6 +228,27 @@ class TestSilence:
 
         run(play)
 
+    def test_addresses_of_clients_are_remembered_within_bounds(self) -> None:
+        """Whatever a client's network allows its hosts, or a stranger, to make up."""
+
+        async def play() -> None:
+            there = make_client(name="wifi", networks=("192.0.2.0/24",))
+            rig = Rig(make_client(networks=("2001:db8::/64",)), there)
+            found = rig.exchange._found
+            for number in range(70_000):
+                rig.receive(b"?", (f"2001:db8::{number & 0xFFFF:x}:{number >> 16:x}", 1))
+                assert len(found) <= 65_536
+            assert rig.meter.discarded("shorter_than_header") == 70_000
+            before = len(found)
+            for number in range(100):
+                rig.receive(b"?", (f"198.51.100.{number}", 1))
+            assert len(found) == before
+            for _ in range(2):
+                rig.receive(b"?", ("192.0.2.1", 1))
+            assert rig.meter.discarded("shorter_than_header", "wifi") == 2
+
+        run(play)
+
     def test_only_the_source_address_chooses_the_secret(self) -> None:
         """RFC 2865 §3: neither NAS-IP-Address nor NAS-Identifier does."""
 

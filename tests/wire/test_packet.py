@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pyrad.packet import AuthPacket
 
 from radius_mfa.core.messages import AccessRequest, Code, Reply, ReplyAttribute
+from radius_mfa.wire.clients import Client
 from radius_mfa.wire.packet import Packet, decode, encode, split_text
 from radius_mfa.wire.walker import DiscardReason, Frame, walk
 from tests.wire.support import (
@@ -40,8 +41,14 @@ PROXY = (33, b"proxy")
 NEW_SECRET = b"the secret that comes next"
 
 
+def read(octets: bytes, client: Client, *, known_to_sign: bool = False) -> Packet | DiscardReason:
+    """What becomes of a datagram from 192.0.2.1:1024."""
+    signers = {(client.nas.name, "192.0.2.1")} if known_to_sign else set()
+    return decode(octets, client, ("192.0.2.1", 1024), 7.5, Packet, lambda name, host: (name, host) in signers)
+
+
 def decoded(octets: bytes, rule: Rule = "auto", *, known_to_sign: bool = False) -> Packet:
-    packet = decode(octets, make_client(rule), known_to_sign=known_to_sign)
+    packet = read(octets, make_client(rule), known_to_sign=known_to_sign)
     assert isinstance(packet, Packet), packet
     return packet
 
@@ -52,7 +59,7 @@ def encoded(reply: Reply, packet: Packet) -> Attributes:
     assert octets is not None
     assert len(octets) <= 4096
     asked = AuthPacket(id=packet.identifier, secret=packet.secret, authenticator=packet.authenticator)
-    asked[33] = [value for number, value in packet.attributes if number == 33]
+    asked[33] = list(packet.request.all(33))
     assert asked.VerifyReply(AuthPacket(packet=octets, secret=packet.secret), enforce_ma=True)
     frame = walk(octets)
     assert isinstance(frame, Frame)
@@ -68,11 +75,11 @@ class TestDiscarded:
     def test_a_code_we_do_not_serve(self, code: int) -> None:
         """RFC 2865 §3: an unknown Code is silently discarded; accounting and CoA are not offered."""
         octets = request([ALICE, PASSWORD], code=code)
-        assert decode(octets, make_client()) is DiscardReason.CODE_NOT_SERVED
+        assert read(octets, make_client()) is DiscardReason.CODE_NOT_SERVED
 
     def test_what_is_not_exactly_a_packet(self) -> None:
         """RFC 2865 §3; tests/wire/test_walker.py has them all."""
-        assert decode(login()[:-1], make_client()) is DiscardReason.SHORTER_THAN_LENGTH
+        assert read(login()[:-1], make_client()) is DiscardReason.SHORTER_THAN_LENGTH
 
     @pytest.mark.parametrize("rule", RULES)
     @pytest.mark.parametrize(
@@ -119,7 +126,7 @@ class TestDiscarded:
     )
     def test_whatever_the_clients_rule(self, octets: bytes, reason: DiscardReason, rule: Rule) -> None:
         """RFC 3579 §3.2, §3.3: a Message-Authenticator that is there is verified."""
-        assert decode(octets, make_client(rule)) is reason
+        assert read(octets, make_client(rule)) is reason
 
     @pytest.mark.parametrize("rule", ["auto", "off"])
     @pytest.mark.parametrize(
@@ -150,7 +157,7 @@ class TestDiscarded:
         ],
     )
     def test_without_a_message_authenticator(self, octets: bytes, reason: DiscardReason, rule: Rule) -> None:
-        assert decode(octets, make_client(rule)) is reason
+        assert read(octets, make_client(rule)) is reason
 
 
 class TestBlastRadius:
@@ -159,45 +166,46 @@ class TestBlastRadius:
     @pytest.mark.parametrize("known_to_sign", [False, True])
     @pytest.mark.parametrize("octets", [login(sign=None), request([ALICE, EAP, PROXY], sign=None)])
     def test_require_is_tested_before_anything_else(self, octets: bytes, known_to_sign: bool) -> None:
-        found = decode(octets, make_client("require"), known_to_sign=known_to_sign)
+        found = read(octets, make_client("require"), known_to_sign=known_to_sign)
         assert found is DiscardReason.MESSAGE_AUTHENTICATOR_REQUIRED
 
     @pytest.mark.parametrize("rule", RULES)
     def test_with_one_every_rule_is_content(self, rule: Rule) -> None:
-        assert decoded(login(b"sesame", PROXY), rule).password == b"sesame"
+        assert decoded(login(b"sesame", PROXY), rule).request.password == b"sesame"
 
     def test_auto_takes_who_never_sent_one(self) -> None:
-        assert decoded(login(sign=None), "auto").password == b"sesame"
+        assert decoded(login(sign=None), "auto").request.password == b"sesame"
 
     def test_auto_refuses_who_once_did(self) -> None:
-        found = decode(login(sign=None), make_client("auto"), known_to_sign=True)
+        found = read(login(sign=None), make_client("auto"), known_to_sign=True)
         assert found is DiscardReason.MESSAGE_AUTHENTICATOR_DOWNGRADED
 
     def test_off_never_asks(self) -> None:
-        assert decoded(login(sign=None), "off", known_to_sign=True).password == b"sesame"
+        assert decoded(login(sign=None), "off", known_to_sign=True).request.password == b"sesame"
 
     @pytest.mark.parametrize(
-        ("octets", "volunteered"),
+        ("octets", "signs"),
         [
             (login(), True),
             (request([ALICE, CHAP]), True),
             (login(sign=None), False),
-            (request([ALICE, EAP]), False),
-            (request([], code=12), False),
-            (request([ALICE]), False),
+            (request([ALICE, EAP]), None),
+            (request([], code=12), None),
+            (request([ALICE]), None),
         ],
         ids=["PAP", "CHAP", "none", "EAP", "Status-Server", "no credential"],
     )
-    def test_only_one_that_no_rfc_demands_proves_anything(self, octets: bytes, volunteered: bool) -> None:
+    def test_only_one_that_no_rfc_demands_proves_anything(self, octets: bytes, signs: bool | None) -> None:
         """RFC 3579 §3.2, RFC 5997 §3: the others must have it, whoever sends them."""
-        assert decoded(octets, "off").volunteered is volunteered
+        assert decoded(octets, "off").signs is signs
 
 
 class TestOverTls:
     """RFC 6614 §2.3: every octet is verified by TLS, whose secrets take the place of `radsec`."""
 
     def over_tls(self, octets: bytes) -> Packet | DiscardReason:
-        return decode(octets, make_client("optional", secrets=(RADSEC,)), known_to_sign=True)
+        client = make_client("optional", secrets=(RADSEC,))
+        return decode(octets, client, ("192.0.2.1", 1024), 7.5, Packet)
 
     @pytest.mark.parametrize("sign", [RADSEC, None])
     @pytest.mark.parametrize("extra", [(), (PROXY,)])
@@ -206,7 +214,8 @@ class TestOverTls:
     ) -> None:
         packet = self.over_tls(login_over_tls(b"sesame", *extra, sign=sign))
         assert isinstance(packet, Packet)
-        assert (packet.password, packet.secret, packet.signed) == (b"sesame", RADSEC, sign is not None)
+        assert (packet.request.password, packet.secret) == (b"sesame", RADSEC)
+        assert packet.signs is (sign is not None)
         encoded(Reply(Code.ACCESS_ACCEPT), packet)
 
     @pytest.mark.parametrize(
@@ -234,12 +243,12 @@ class TestNotDiscarded:
     @pytest.mark.parametrize("place", [0, 1, 2])
     def test_message_authenticator_may_be_anywhere_in_a_request(self, place: int) -> None:
         """RFC 3579 §3.2."""
-        assert decoded(request([ALICE, PASSWORD], sign_at=place), "require").attributes == (ALICE,)
+        assert decoded(request([ALICE, PASSWORD], sign_at=place), "require").request.attributes == (ALICE,)
 
     def test_unknown_and_ill_typed_attributes_are_passed_on(self) -> None:
         """RFC 6929 §2.8: they are ignored one by one, by whoever reads them."""
         odd = ((250, b"?"), (4, b"not four"), (26, b"\x00"), (1, b""))
-        assert decoded(login(b"x", *odd)).attributes == (ALICE, *odd)
+        assert decoded(login(b"x", *odd)).request.attributes == (ALICE, *odd)
 
     @pytest.mark.parametrize(
         "credential",
@@ -254,11 +263,11 @@ class TestNotDiscarded:
     )
     def test_a_method_not_offered_is_refused_further_in(self, credential: tuple[int, bytes]) -> None:
         """RFC 2865 §2: Access-Reject, and so not silence."""
-        assert decoded(request([ALICE, credential], sign=None)).attributes == (ALICE, credential)
+        assert decoded(request([ALICE, credential], sign=None)).request.attributes == (ALICE, credential)
 
     def test_padding_is_not_signed(self) -> None:
         """RFC 2865 §3."""
-        assert decoded(login() + b"padding", "require").password == b"sesame"
+        assert decoded(login() + b"padding", "require").request.password == b"sesame"
 
 
 class TestPassword:
@@ -271,19 +280,19 @@ class TestPassword:
     @example(b"trailing space ")
     @example(b"x" * 128)
     def test_is_recovered_as_octets(self, password: bytes) -> None:
-        assert decoded(login(password)).password == password.rstrip(b"\x00")
+        assert decoded(login(password)).request.password == password.rstrip(b"\x00")
 
     @pytest.mark.parametrize("length", [0, 1, 15, 17, 120, 144, 240])
     def test_of_an_impossible_length_is_none(self, length: int) -> None:
         """... and the request is refused, not discarded."""
-        assert decoded(request([ALICE, (2, bytes(length))])).password is None
+        assert decoded(request([ALICE, (2, bytes(length))])).request.password is None
 
     def test_twice_is_none(self) -> None:
         """RFC 2865 §5.44: at most one."""
-        assert decoded(request([ALICE, PASSWORD, PASSWORD])).password is None
+        assert decoded(request([ALICE, PASSWORD, PASSWORD])).request.password is None
 
     def test_absent_is_none(self) -> None:
-        assert decoded(request([ALICE, CHAP])).password is None
+        assert decoded(request([ALICE, CHAP])).request.password is None
 
 
 class TestSecrets:
@@ -292,13 +301,13 @@ class TestSecrets:
     @pytest.mark.parametrize("secret", [SECRET, NEW_SECRET])
     def test_the_one_that_verifies_is_used_for_password_and_reply(self, secret: bytes) -> None:
         octets = request([ALICE, (2, hide(b"sesame", secret))], sign=secret)
-        packet = decode(octets, make_client(secrets=(SECRET, NEW_SECRET)))
+        packet = read(octets, make_client(secrets=(SECRET, NEW_SECRET)))
         assert isinstance(packet, Packet)
-        assert (packet.secret, packet.password) == (secret, b"sesame")
+        assert (packet.secret, packet.request.password) == (secret, b"sesame")
         encoded(Reply(Code.ACCESS_ACCEPT), packet)
 
     def test_without_a_message_authenticator_it_is_the_first(self) -> None:
-        packet = decode(login(sign=None), make_client(secrets=(SECRET, NEW_SECRET)))
+        packet = read(login(sign=None), make_client(secrets=(SECRET, NEW_SECRET)))
         assert isinstance(packet, Packet)
         assert packet.secret == SECRET
 
@@ -321,7 +330,7 @@ class TestEncode:
     def test_status_server_is_answered_likewise(self) -> None:
         """RFC 5997 §3."""
         packet = decoded(request([(33, b"p")], code=12))
-        assert packet.code is Code.STATUS_SERVER
+        assert packet.code == Code.STATUS_SERVER
         assert encoded(Reply(Code.ACCESS_ACCEPT), packet) == [(33, b"p")]
 
     def test_reply_messages_keep_their_order_and_empty_ones_are_left_out(self) -> None:
@@ -404,14 +413,17 @@ def test_decodes_what_pyrad_encodes(
     theirs[2] = [theirs.PwCrypt(password)]
     for number, value in attributes:
         theirs.setdefault(number, []).append(value)
-    packet = decode(theirs.RequestPacket(), make_client("require", secrets=(secret,)))
+    packet = read(theirs.RequestPacket(), make_client("require", secrets=(secret,)))
     assert isinstance(packet, Packet)
     assert (packet.identifier, packet.authenticator) == (identifier, salt)
-    assert packet.password == password.encode().rstrip(b"\x00")
+    assert packet.request.password == password.encode().rstrip(b"\x00")
     # pyrad groups them by number
     numbers = list(dict.fromkeys(number for number, _ in attributes))
-    assert packet.attributes == tuple(sorted(attributes, key=lambda each: numbers.index(each[0])))
-    assert [number for number in range(256) if packet.has(number)] == sorted(numbers)
+    assert packet.request.attributes == tuple(sorted(attributes, key=lambda each: numbers.index(each[0])))
+    for number in range(256):
+        values = tuple(value for each, value in attributes if each == number)
+        assert packet.request.all(number) == values
+        assert packet.request.first(number) == (values[0] if values else None)
 
 
 @given(
@@ -433,7 +445,7 @@ def test_encodes_octet_for_octet_what_pyrad_does(
     secret: bytes,
 ) -> None:
     octets = login(b"sesame", *((33, value) for value in proxy), salt=salt, sign=secret, secret=secret)
-    packet = decode(octets, make_client(secrets=(secret,)))
+    packet = read(octets, make_client(secrets=(secret,)))
     assert isinstance(packet, Packet)
     theirs = AuthPacket(packet=octets, secret=secret).CreateReply()
     theirs.code = int(code)
@@ -509,16 +521,16 @@ def mutated(draw: st.DrawFn) -> bytes:
 @given(mutated())
 def test_what_is_said_of_a_login_is_what_its_attributes_say(octets: bytes) -> None:
     """So that a request which another worker hands over, as attributes, is the same login as the packet."""
-    packet = decode(octets, make_client("off"))
+    packet = read(octets, make_client("off"))
     if isinstance(packet, Packet):
         client = make_client().nas
-        given = AccessRequest(client, packet.attributes, packet.password, "192.0.2.1:1024", 0.0)
-        assert packet.said == given.said
+        given = AccessRequest(client, packet.request.attributes, packet.request.password, "192.0.2.1:1024", 0.0)
+        assert packet.request.said == given.said
 
 
 @given(mutated() | st.binary(max_size=120), st.sampled_from(RULES), st.booleans())
 def test_what_must_be_discarded_is_and_nothing_else(octets: bytes, rule: Rule, known: bool) -> None:
-    found = decode(octets, make_client(rule), known_to_sign=known)
+    found = read(octets, make_client(rule), known_to_sign=known)
     assert isinstance(found, DiscardReason) == must_be_silent(octets, rule, known)
 
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radius_mfa.core.messages import Code, Reply
-from radius_mfa.wire.packet import Packet, decode, encode
+from radius_mfa.wire.packet import Packet, encode
 from radius_mfa.wire.request import ReplyRefusal, ServerReply, access_request, read_reply
 from tests.wire.support import SALT, SECRET, SmallDictionary, make_client, tlv
+from tests.wire.test_packet import read
 
 
 def asked(password: bytes = b"sesame", state: bytes | None = None) -> bytes:
@@ -43,16 +44,16 @@ def test_the_server_reads_what_was_asked(password: bytes, state: bytes) -> None:
     """RFC 2865 §5.2 and RFC 3579 §3.2, Message-Authenticator first."""
     octets = asked(password, state)
     assert octets[20:22] == b"\x50\x12"
-    packet = decode(octets, make_client("require"))
+    packet = read(octets, make_client("require"))
     assert isinstance(packet, Packet)
-    assert packet.password == password
-    assert packet.attributes == ((1, b"alice"), (32, b"test"), (24, state))
+    assert packet.request.password == password
+    assert packet.request.attributes == ((1, b"alice"), (32, b"test"), (24, state))
 
 
 def test_there_is_a_state_only_in_round_two() -> None:
-    packet = decode(asked(), make_client())
+    packet = read(asked(), make_client())
     assert isinstance(packet, Packet)
-    assert not packet.has(24)
+    assert packet.request.first(24) is None
 
 
 def test_a_password_of_129_octets_is_an_error() -> None:
@@ -62,7 +63,7 @@ def test_a_password_of_129_octets_is_an_error() -> None:
 
 
 def test_the_servers_reply_is_read() -> None:
-    packet = decode(asked(), make_client())
+    packet = read(asked(), make_client())
     assert isinstance(packet, Packet)
     octets = encode(Reply(Code.ACCESS_CHALLENGE, b"state", ("Code?",)), packet, SmallDictionary())
     assert octets is not None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from radius_mfa.wire.walker import DiscardReason, Frame, message_authenticator, walk
+from radius_mfa.wire.walker import DiscardReason, Frame, cut, message_authenticator, walk
 from tests.wire.support import SALT, SECRET, assemble, request, tlv
 from tests.wire.test_packet import mutated
 
@@ -22,7 +21,7 @@ _attribute = st.tuples(st.sampled_from([1, 2, 24, 33, 55, 80, 255]) | st.integer
 def test_a_packet_is_cut_at_its_seams() -> None:
     frame = walk(assemble(tlv(1, b"alice") + tlv(33, b"") + tlv(1, b"b"), code=1, identifier=9))
     assert isinstance(frame, Frame)
-    assert (frame.code, frame.identifier, frame.authenticator) == (1, 9, SALT)
+    assert (frame.code, frame.identifier) == (1, 9)
     assert frame.attributes == ((1, b"alice"), (33, b""), (1, b"b"))
 
 
@@ -91,40 +90,51 @@ def test_any_octets_are_a_frame_or_a_reason(octets: bytes) -> None:
             b"".join(tlv(number, value) for number, value in found.attributes),
             code=found.code,
             identifier=found.identifier,
-            salt=found.authenticator,
+            salt=found.octets[4:20],
         ) == (found.octets)
 
 
-@given(mutated())
+_PACKETS = mutated() | st.lists(_attribute, max_size=20).map(request)
+
+
+@given(_PACKETS)
+def test_whatever_is_cut_is_cut_as_whoever_walks_it_finds_it(octets: bytes) -> None:
+    frame, pieces = walk(octets), cut(octets)
+    if isinstance(frame, DiscardReason):
+        assert pieces is frame
+        return
+    assert not isinstance(pieces, DiscardReason)
+    packet, code, identifier, authenticator, (attributes, firsts, *_) = pieces
+    assert (packet, code, identifier, authenticator) == (
+        frame.octets,
+        frame.code,
+        frame.identifier,
+        frame.octets[4:20],
+    )
+    assert attributes == tuple(each for each in frame.attributes if each[0] not in {2, 80})
+    assert firsts == dict(reversed(attributes))
+
+
+@given(_PACKETS)
+@example(request([(1, b"alice"), (2, b""), (2, b"x" * 16), (80, b"")]))
 def test_it_is_noted_where_passwords_and_message_authenticators_are(octets: bytes) -> None:
-    found = walk(octets)
-    if isinstance(found, Frame):
-        assert found.passwords == [value for number, value in found.attributes if number == 2]
-        signatures = [value for number, value in found.attributes if number == 80]
-        assert signatures == [
-            found.octets[at : at + len(v)] for at, v in zip(found.signed_at, signatures, strict=True)
-        ]
-        assert all(found.octets[at - 2] == 80 for at in found.signed_at)
+    frame, pieces = walk(octets), cut(octets)
+    if isinstance(frame, Frame) and not isinstance(pieces, DiscardReason):
+        passwords, signed_at = pieces[4][2:4]
+        assert passwords == [value for number, value in frame.attributes if number == 2]
+        signatures = [value for number, value in frame.attributes if number == 80]
+        assert signatures == [frame.octets[at : at + len(v)] for at, v in zip(signed_at, signatures, strict=True)]
+        assert all(frame.octets[at - 2] == 80 for at in signed_at)
 
 
-@given(mutated() | st.lists(_attribute, max_size=20).map(request))
+@given(_PACKETS)
 def test_what_is_said_of_a_login_is_every_other_octet_in_packet_order(octets: bytes) -> None:
     """Without User-Password, Message-Authenticator, Proxy-State and Event-Timestamp, whoever keeps the rest."""
-    found = walk(octets)
-    if isinstance(found, Frame):
-        said = [tlv(number, value) for number, value in found.attributes if number not in {2, 80, 33, 55}]
-        assert found.said == b"".join(said)
-
-
-@given(mutated() | st.lists(_attribute, max_size=20).map(request), st.frozensets(st.sampled_from([2, 80])))
-def test_what_is_set_aside_is_not_among_the_attributes_and_all_else_is_as_before(
-    octets: bytes, set_aside: frozenset[int]
-) -> None:
-    found = walk(octets)
-    expected: Frame | DiscardReason = found
-    if isinstance(found, Frame):
-        expected = replace(found, attributes=tuple(each for each in found.attributes if each[0] not in set_aside))
-    assert walk(octets, set_aside) == expected
+    frame, pieces = walk(octets), cut(octets)
+    if isinstance(frame, Frame):
+        said = [tlv(number, value) for number, value in frame.attributes if number not in {2, 80, 33, 55}]
+        assert not isinstance(pieces, DiscardReason)
+        assert pieces[4][-1] == b"".join(said)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=300))
@@ -140,9 +150,10 @@ def test_a_message_authenticator_is_hmac_md5_whatever_the_secret(secret: bytes, 
 def test_a_message_authenticator_is_computed_with_zeros_in_its_place(place: int) -> None:
     """RFC 3579 §3.2: anywhere in a request."""
     octets = request([(1, b"alice"), (80 - 1, b"x")], sign_at=place)
-    frame = walk(octets)
+    frame, pieces = walk(octets), cut(octets)
     assert isinstance(frame, Frame)
-    made = dict(frame.attributes)[80]
+    assert not isinstance(pieces, DiscardReason)
+    made, (at,) = dict(frame.attributes)[80], pieces[4][3]
     expected = octets.replace(made, bytes(16))
-    assert octets[: frame.signed_at[0]] + bytes(16) + octets[frame.signed_at[0] + 16 :] == expected
+    assert octets[:at] + bytes(16) + octets[at + 16 :] == expected
     assert message_authenticator(expected, SECRET) == made == hmac.new(SECRET, expected, "md5").digest()
