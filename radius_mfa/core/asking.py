@@ -33,18 +33,19 @@ class Asking:
 
     def challenge(self, login: Login, outcome: Outcome, **said: str) -> Challenge:
         """A Challenge for `login.round`, its State sealed."""
+        request = login.request
         content = challenge.Content(
-            login=login.id,
-            expires=self.clock.wall() + self.lifetime,
-            round=login.round,
-            factors=login.factors,
-            client=challenge.client_digest(login.request.nas.name),
-            name=challenge.name_digest(login.request.first(Attribute.USER_NAME) or b""),
-            user_id=login.user_id,
-            policy=login.policy.name if login.policy else "",
-            language=login.language,
-            values=login.values,
-            mails=login.mails,
+            login.id,
+            self.clock.wall() + self.lifetime,
+            login.round,
+            login.factors,
+            challenge.client_digest(request.nas.name),
+            challenge.name_digest(request.first(Attribute.USER_NAME) or b""),
+            login.user_id,
+            login.policy.name if login.policy else "",
+            login.language,
+            login.values,
+            login.mails,
         )
         state = self.sealer.seal("state", challenge.pack(content))
         return Challenge(outcome, state, login.message(outcome, **said))

@@ -24,6 +24,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from struct import Struct
 
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
@@ -32,10 +33,10 @@ from radius_mfa.core.record import record
 
 LONGEST = 253 - 33
 _KIND = 1
-_FIXED = 50
+_FIXED = Struct(">B16s6s3B12s12s")  # the table above until the user id
+_NAME = hashlib.blake2b(b"name\0", digest_size=12)
 _LANGUAGE = re.compile(r"\s*([A-Za-z]{2,8})(?![A-Za-z])")
 _MAILS, MOST_MAILS = 1, 3  # where the flags have their number, and the largest
-_KIND_OCTET = bytes((_KIND,))
 _KINDS = tuple(FactorKind)
 _ALL_BITS = (1 << len(_KINDS)) - 1
 _FACTORS = [frozenset(kind for bit, kind in enumerate(_KINDS) if bits >> bit & 1) for bits in range(_ALL_BITS + 1)]
@@ -79,7 +80,9 @@ def name_digest(user_name: bytes) -> bytes:
 
     To the octet: a NAS repeats it, and two names that only look alike may be two accounts.
     """
-    return hashlib.blake2b(b"name\0" + user_name, digest_size=12).digest()
+    digest = _NAME.copy()
+    digest.update(user_name)
+    return digest.digest()
 
 
 def primary_language(tag: str) -> str:
@@ -90,19 +93,20 @@ def primary_language(tag: str) -> str:
 
 def pack(content: Content) -> bytes:
     """The octets of a State before it is sealed, at most `LONGEST`; values that do not fit are left out."""
-    names = _strings((content.user_id, content.policy, content.language))
-    return b"".join(
-        (
-            _KIND_OCTET,
-            content.login,
-            round(content.expires * 1000).to_bytes(6, "big"),
-            bytes((content.round, _BITS[content.factors], content.mails << _MAILS)),
-            content.client,
-            content.name,
-            names,
-            _packed(content.values, LONGEST - _FIXED - len(names)) if content.values else b"",
-        )
+    fixed = _FIXED.pack(
+        _KIND,
+        content.login,
+        round(content.expires * 1000).to_bytes(6, "big"),
+        content.round,
+        _BITS[content.factors],
+        content.mails << _MAILS,
+        content.client,
+        content.name,
     )
+    user_id, policy, language = content.user_id.encode(), content.policy.encode(), content.language.encode()
+    lengths = len(user_id), len(policy), len(language)
+    packed = b"%b%c%b%c%b%c%b" % (fixed, lengths[0], user_id, lengths[1], policy, lengths[2], language)
+    return packed + _packed(content.values, LONGEST - len(packed)) if content.values else packed
 
 
 def _packed(values: tuple[tuple[str, str], ...], room: int) -> bytes:
@@ -114,23 +118,25 @@ def _packed(values: tuple[tuple[str, str], ...], room: int) -> bytes:
 
 def unpack(octets: bytes) -> Content | None:
     """The content of an opened State; None for a kind of content that is not a login's."""
-    if len(octets) < _FIXED or octets[0] != _KIND:
+    if len(octets) < _FIXED.size or octets[0] != _KIND:
         return None
-    texts = _texts(octets, _FIXED)
+    _, login, expires, round_, factors, flags, client, name = _FIXED.unpack_from(octets)
+    texts = _texts(octets, _FIXED.size)
     if texts is None or len(texts) < 3 or len(texts) % 2 == 0:
         return None
+    user_id, policy, language, *values = texts
     return Content(
-        login=octets[1:17],
-        expires=int.from_bytes(octets[17:23], "big") / 1000,
-        round=octets[23],
-        factors=_FACTORS[octets[24] & _ALL_BITS],
-        client=octets[26:38],
-        name=octets[38:50],
-        user_id=texts[0],
-        policy=texts[1],
-        language=texts[2],
-        values=tuple(zip(texts[3::2], texts[4::2], strict=True)) if len(texts) > 3 else (),
-        mails=octets[25] >> _MAILS & MOST_MAILS,
+        login,
+        int.from_bytes(expires, "big") / 1000,
+        round_,
+        _FACTORS[factors & _ALL_BITS],
+        client,
+        name,
+        user_id,
+        policy,
+        language,
+        tuple(zip(values[::2], values[1::2], strict=True)) if values else (),
+        flags >> _MAILS & MOST_MAILS,
     )
 
 

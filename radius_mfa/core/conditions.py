@@ -10,12 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import ClassVar, Protocol
 
 from radius_mfa.core import usernames
 from radius_mfa.core.messages import AccessRequest, Attribute, User
+from radius_mfa.core.record import once, record
 from radius_mfa.core.stations import device_of
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -23,7 +23,7 @@ _WHOLE_MAC = 12  # digits
 _MOST_SHOWN = 10  # names of one condition, or groups of a user: there may be hundreds
 
 
-@dataclass(frozen=True)
+@record(frozen=True, slots=False)
 class Situation:
     """What a policy is asked about.  `now`: seconds since 1970, read in `zone` where days and hours matter.
 
@@ -35,22 +35,22 @@ class Situation:
     now: float
     zone: tzinfo
 
-    @cached_property
+    @once
     def local(self) -> datetime:
         return datetime.fromtimestamp(self.now, self.zone)
 
-    @cached_property
+    @once
     def username(self) -> str:
         """As the directory spells it, folded."""
         return usernames.fold(self.user.username)
 
-    @cached_property
+    @once
     def realm(self) -> str:
         """The realm that the name was typed with, folded, as far as it is to be believed; "" for none."""
         typed = usernames.read(self.request.first(Attribute.USER_NAME))
         return usernames.realm_of(typed, self.request.nas.naming) if typed else ""
 
-    @cached_property
+    @once
     def device(self) -> IPv4Address | IPv6Address | str | None:
         return device_of(self.request)
 
@@ -61,7 +61,7 @@ class Situation:
             found = self._values[vendor, number] = self.request.values(vendor, number)
         return found
 
-    @cached_property
+    @once
     def _values(self) -> dict[tuple[int, int], tuple[bytes, ...]]:
         return {}
 

@@ -50,9 +50,9 @@ from radius_mfa.core.asking import Asking
 from radius_mfa.core.conditions import Situation
 from radius_mfa.core.entries import values_again
 from radius_mfa.core.errors import BackendError, DirectoryError
-from radius_mfa.core.guard import Counters, cleared
+from radius_mfa.core.guard import ALONE, Counters, cleared
 from radius_mfa.core.judgement import Case, End, settlement_of
-from radius_mfa.core.login import Conclusion, Login, conclude
+from radius_mfa.core.login import Conclusion, Login, event_of
 from radius_mfa.core.mailing import Mailing
 from radius_mfa.core.messages import (
     Accept,
@@ -82,6 +82,9 @@ from radius_mfa.core.stored import (
     Settlement,
 )
 from radius_mfa.core.trust import TrustedDevices
+
+# Where nothing but a mailed code can be waited for: a list on paper asks for nothing.
+_BY_MAIL_ALONE = (ALONE[FactorKind.MAIL], frozenset({FactorKind.MAIL, FactorKind.RECOVERY_CODES}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,24 +121,25 @@ class Conversation:
 
     async def answer(self, request: AccessRequest, deadline: float) -> Conclusion:
         """The decision on one Access-Request, by `deadline` (monotonic seconds)."""
-        login = Login.of(request, challenge.new_login_id(self._clock.wall(), self._entropy))
-        states = request.all(Attribute.STATE)
+        login, state = Login.of(request), request.first(Attribute.STATE)
         try:
-            if not states:
+            if state is None:
                 return await self._round_one(login, deadline)
-            if len(states) > 1:  # at most one (RFC 2865 §5.44)
-                return self._refuse(login, Outcome.STATE_UNREADABLE)
-            return await self._later_round(login, states[0], deadline)
+            return await self._later_round(login, state, deadline)
         except BackendError as broken:
             return self._broken(login, broken)
+
+    def _begins(self, login: Login) -> None:
+        """It goes on with none that was before."""
+        login.id = challenge.new_login_id(self._clock.wall(), self._entropy)
 
     # --- round one: a name and a password ---------------------------------------------------------
 
     async def _round_one(self, login: Login, deadline: float) -> Conclusion:
+        self._begins(login)
         text = login.text
         if isinstance(text, Outcome):
             return self._refuse(login, text)
-
         name = usernames.looked_up(login.typed, login.request.nas.naming)
         if isinstance(name, Outcome):
             return self._refuse(login, name)
@@ -175,14 +179,16 @@ class Conversation:
             return self._accept_without(login, Outcome.ACCEPTED_BY_PASSWORD)
 
         facts = await self._store.facts(login.user_id, deadline)
-        expires = self._clock.wall() + self._rules.challenge_lifetime
-        login.factors, login.round, login.expires = self._usable(facts) & policy.factors, 1, expires
+        now = self._clock.wall()
+        login.factors, login.round = self._usable(facts, policy.factors), 1
+        login.expires = now + self._rules.challenge_lifetime
         if not login.factors:
             # Whoever has held any factor is enrolled, even where this policy takes another.
-            let_in = None if facts.required else policy.lets_in_unenrolled(self._clock.wall())
+            let_in = None if facts.required else policy.lets_in_unenrolled(now)
             return self._accept_without(login, let_in) if let_in else self._refuse(login, Outcome.UNENROLLED)
         # With a code in the line or without: a VPN that negotiates its keys anew sends the line it was given.
-        if not isinstance(answer, MailAsked) and await self._trusted.knows(login, deadline):
+        may_trust = policy.trust_device and not isinstance(answer, MailAsked)
+        if may_trust and await self._trusted.knows(login, deadline):
             return self._accept_without(login, Outcome.ACCEPTED_BY_DEVICE)
         barred = self._guard.barred(facts.counters, self._clock.wall(), login.factors)
         if barred:
@@ -190,7 +196,7 @@ class Conversation:
         login.factors = self._guard.open(facts.counters, login.factors)
 
         typed = answer.kind if isinstance(answer, CodeAnswer) else None
-        if login.factors - {FactorKind.RECOVERY_CODES} == {FactorKind.MAIL} and typed not in login.factors:
+        if login.factors in _BY_MAIL_ALONE and typed not in login.factors:
             # Nothing else can be waited for.
             return await self._ask_by_mail(login, facts, deadline)
         if not login.asks_in_one_field:
@@ -207,28 +213,9 @@ class Conversation:
     # --- later rounds: a State and an answer --------------------------------------------------------
 
     async def _later_round(self, login: Login, state: bytes, deadline: float) -> Conclusion:
-        content = self.states.read(state)
-        if content is None:
-            return self._refuse(login, Outcome.STATE_UNREADABLE)
-
-        refused = self.states.refusal(content, login.request)
-        if refused and refused is not Outcome.STATE_EXPIRED:
-            return self._refuse(login, refused)  # nobody stands behind the name that came with it
-        login.resumed(content)
-        if refused:
-            return self._refuse(login, refused)
-        policy = self._policies.named(content.policy)
-        if policy is None:
-            return self._refuse(login, Outcome.POLICY_GONE)
-
-        login.under(policy)
-        try:
-            return await self._answered(login, policy, state, deadline)
-        except BackendError as broken:  # here, where it is known whose login it is
-            return self._broken(login, broken)
-
-    async def _answered(self, login: Login, policy: Policy, state: bytes, deadline: float) -> Conclusion:
-        """A State that may be honoured has come back with an answer."""
+        policy = self._resumed(login)
+        if isinstance(policy, Outcome):
+            return self._refuse(login, policy)
         text = login.text
         if isinstance(text, Outcome):
             return self._refuse(login, text)
@@ -243,12 +230,25 @@ class Conversation:
             return self._refuse(login, Outcome.REPLY_UNUSABLE, login.cannot_return)
         return await self._judge(login, answers.read_answer(text), deadline)
 
+    def _resumed(self, login: Login) -> Policy | Outcome:
+        """Go on with the login that its State is of: its policy, or why the State may not be honoured."""
+        content, refused = self.states.of(login.request)
+        if content is None or (refused and refused is not Outcome.STATE_EXPIRED):
+            self._begins(login)
+            return refused or Outcome.STATE_UNREADABLE  # nobody stands behind the name that came with it
+        login.resumed(content)
+        policy = self._policies.named(content.policy)
+        if refused or policy is None:
+            return refused or Outcome.POLICY_GONE
+        login.under(policy)
+        return policy
+
     # --- the answer ---------------------------------------------------------------------------------
 
     async def _judge(self, login: Login, answer: Answer, deadline: float) -> Conclusion:
         """Spend the State, look at the answer, write down what became of it: at once if nobody else is asked."""
         guess = answer.kind if isinstance(answer, CodeAnswer) and answer.kind in login.factors else None
-        kinds = login.factors if guess is None else frozenset({guess})
+        kinds = login.factors if guess is None else ALONE[guess]
         admission = self._guard.admission(self._clock.wall(), kinds, guess)
         for attempt in login.attempts(answer, guess, self._sealer):
             at_once = guess is FactorKind.TOTP and isinstance(answer, CodeAnswer) and not answer.trust
@@ -280,7 +280,8 @@ class Conversation:
         mistakes.clear()
         try:
             case = Case.of(login, answer, attempt, spent)
-            return self._settlement(case, self._end(case, self._look_at(case)))
+            end = self._end(case, self._look_at(case))
+            return settlement_of(case, end, self._clock.wall(), self._sealer)
         except Exception as mistake:
             mistakes.append(mistake)
             return None
@@ -288,7 +289,7 @@ class Conversation:
     async def _judge_reserved(self, case: Case, deadline: float) -> Conclusion:
         """The same of one for which somebody else is asked, or that is not good for so short a time."""
         login, answer = case.login, case.answer
-        if isinstance(answer, MailAsked) and FactorKind.MAIL in login.factors & self._usable(case.spent.facts):
+        if isinstance(answer, MailAsked) and FactorKind.MAIL in self._usable(case.spent.facts, login.factors):
             return await self._settle_mail(case, deadline)
         judged = self._look_at(case)
         device: NewDevice | str = ""
@@ -311,10 +312,10 @@ class Conversation:
             return self._asking.wrong(case, judged)
         if isinstance(judged, NearMiss):
             return self._asking.wrong(case, Outcome.CLOCK_WRONG, judged)
-        trust, refused = (device, "") if isinstance(device, NewDevice) else (None, device)
-        detail = "; ".join(filter(None, (refused, case.wrong_before)))
-        accept = Accept(Outcome.ACCEPTED, case.login.returned)
-        return End(accept, consume=judged, adjust=cleared, trust=trust, detail=detail)
+        accept, detail = Accept(Outcome.ACCEPTED, case.login.returned), case.wrong_before
+        if isinstance(device, NewDevice):
+            return End(accept, judged, cleared, trust=device, detail=detail)
+        return End(accept, judged, cleared, detail="; ".join(filter(None, (device, detail))) if device else detail)
 
     async def _settle_wrong(self, case: Case, wrong: Outcome, deadline: float) -> Conclusion:
         settled = await self._settle(case, self._asking.wrong(case, wrong), deadline)
@@ -339,7 +340,7 @@ class Conversation:
 
     async def _settle(self, case: Case, end: End, deadline: float) -> Conclusion | None:
         """Write the end down; None, and nothing written, where another login consumed the code first."""
-        settlement = self._settlement(case, end)
+        settlement = settlement_of(case, end, self._clock.wall(), self._sealer)
         settled = await self._store.settle(settlement, deadline)
         if isinstance(settled, AnsweredBefore):
             return self._repeat(case.login, case.attempt, settled)
@@ -347,13 +348,10 @@ class Conversation:
             self._mailing.mailer.wake()
         return None if settled is Settled.CODE_USED else Conclusion(settlement.given, settlement.event)
 
-    def _settlement(self, case: Case, end: End) -> Settlement:
-        event = self._conclude(case.login, end.decision, end.detail).event
-        sealed = decisions.seal(end.decision, event.time, case.attempt, self._sealer)
-        return settlement_of(case, end, sealed, event)
-
-    def _usable(self, facts: Facts) -> frozenset[FactorKind]:
-        return frozenset(kind for kind, factor in self._factors.items() if factor.usable(facts))
+    def _usable(self, facts: Facts, allowed: frozenset[FactorKind]) -> frozenset[FactorKind]:
+        return frozenset(
+            [kind for kind, factor in self._factors.items() if kind in allowed and factor.usable(facts)]
+        )
 
     # --- how a round ends ---------------------------------------------------------------------------
 
@@ -388,4 +386,4 @@ class Conversation:
         return self._conclude(login, Reject(outcome, login.message(told)), str(broken))
 
     def _conclude(self, login: Login, decision: Decision, detail: str = "") -> Conclusion:
-        return conclude(login, decision, self._clock.wall(), detail)
+        return Conclusion(decision, event_of(login, decision, self._clock.wall(), detail))

@@ -16,6 +16,7 @@ from radius_mfa.core.stored import Attempt
 _PURPOSE = "decision"
 _ACCEPT, _REJECT, _CHALLENGE = 1, 2, 3
 _HEAD = Struct(">Bd")
+_LENGTH = Struct(">H").pack
 
 
 def seal(decision: Accept | Reject | Challenge, now: float, attempt: Attempt, sealer: Sealer) -> bytes:
@@ -41,20 +42,23 @@ def pack(decision: Accept | Reject | Challenge, now: float) -> bytes:
 
     The number of its kind, the time, and texts, each with its length before it.
     """
+    texts: list[str] = [decision.outcome]
     if isinstance(decision, Accept):
-        kind, texts = _ACCEPT, [text for each in decision.attributes for text in (each.name, each.value)]
+        kind = _ACCEPT
+        for each in decision.attributes:
+            texts += (each.name, each.value)
     else:
         message = decision.message
         kind = _REJECT
-        texts = [message.key, message.language, *(text for pair in message.parameters for text in pair)]
+        texts += (message.key, message.language, *(text for pair in message.parameters for text in pair))
         if isinstance(decision, Challenge):
             kind = _CHALLENGE
             texts.append(decision.state.hex())
-    packed = [_HEAD.pack(kind, now)]
-    for text in (decision.outcome, *texts):
-        octets = text.encode()
-        packed += (len(octets).to_bytes(2, "big"), octets)
-    return b"".join(packed)
+    octets = _HEAD.pack(kind, now)
+    for text in texts:
+        part = text.encode()
+        octets += _LENGTH(len(part)) + part
+    return octets
 
 
 def unpack(octets: bytes) -> tuple[Decision, float]:

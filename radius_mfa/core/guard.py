@@ -15,6 +15,8 @@ from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.record import record
 
+ALONE = {kind: frozenset({kind}) for kind in FactorKind}  # each factor by itself
+
 
 @record(frozen=True, slots=True)
 class Counters:
@@ -65,7 +67,7 @@ class Guard:
         None when no code of this kind may be tried at all.  The failure that fills a counter is itself still
         judged; the next is not.
         """
-        if self.barred(counters, now, frozenset({kind})):
+        if self.barred(counters, now, ALONE[kind]):
             return None
         # A full counter here has served its lock: it starts anew, `locks` and `since_success` do not.
         failures = (0 if counters.failures >= self.failures else counters.failures) + 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from radius_mfa.core import decisions
 from radius_mfa.core.answers import Answer, CodeAnswer
 from radius_mfa.core.guard import Counters
-from radius_mfa.core.login import Login
-from radius_mfa.core.messages import Accept, AuditEvent, Challenge, Reject
+from radius_mfa.core.login import Login, event_of
+from radius_mfa.core.messages import Accept, Challenge, Reject
+from radius_mfa.core.ports import Sealer
 from radius_mfa.core.record import record
 from radius_mfa.core.stored import Attempt, Consumption, NewDevice, Notice, Reserved, Settlement, TotpStep
 from radius_mfa.core.trust import station_of
@@ -27,7 +29,7 @@ class Case:
         """Now it is known of the login what it is judged as, and whose it is."""
         login.username = login.username or spent.facts.username
         if isinstance(answer, CodeAnswer):
-            login.factor = answer.kind.value
+            login.factor = str(answer.kind)
         return cls(login, answer, attempt, spent)
 
     @property
@@ -50,18 +52,18 @@ class End:
     detail: str = ""
 
 
-def settlement_of(case: Case, end: End, decision: bytes, event: AuditEvent) -> Settlement:
-    """What is to be written; `decision` as it is kept."""
+def settlement_of(case: Case, end: End, now: float, sealer: Sealer) -> Settlement:
+    """What is to be written of an end that was decided at `now`, wall seconds."""
     return Settlement(
-        attempt=case.attempt,
-        given=end.decision,
-        decision=decision,
-        event=event,
-        consume=end.consume,
-        adjust=end.adjust,
-        untried=case.spent.tried if end.adjust else (),
-        told=end.told,
-        trust=end.trust,
-        notice=end.notice,
-        station=station_of(case.login.request) or "",
+        case.attempt,
+        end.decision,
+        decisions.seal(end.decision, now, case.attempt, sealer),
+        event_of(case.login, end.decision, now, end.detail),
+        end.consume,
+        end.adjust,
+        case.spent.tried if end.adjust else (),
+        end.told,
+        end.trust,
+        end.notice,
+        station_of(case.login.request) or "",
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from radius_mfa.core import answers, stations, usernames
 from radius_mfa.core.answers import Answer, CodeAnswer
@@ -31,6 +31,7 @@ from radius_mfa.core.returns import Values
 from radius_mfa.core.stored import Attempt
 
 _MICROSOFT, _MS_CHAP_RESPONSE, _MS_CHAP2_RESPONSE = 311, 1, 25
+_NAS = (Attribute.CALLED_STATION_ID, Attribute.NAS_IP_ADDRESS, Attribute.NAS_IDENTIFIER)
 _LONGEST_SHOWN = 128
 # Texts that are put otherwise where a code may come by mail as well, by mail only, or from a list on paper.
 _OR_MAIL, _BY_MAIL, _RECOVERY = "_or_mail", "_mail", "_recovery"
@@ -54,7 +55,7 @@ _DECISIONS = {Accept: "accept", Reject: "reject", Challenge: "challenge", Discar
 class Login:
     """One login as far as it is known: it grows as more is learnt of it.
 
-    `id`: 16 octets, the same in every round.  `typed`: the User-Name that was typed, empty when
+    `id`: 16 octets, the same in every round, or none yet.  `typed`: the User-Name that was typed, empty when
     unreadable.  `user_id` is empty until the directory, or a State, has said who it is.
     `values`: what is known of the user's entry for the sake of `returned`, what an Access-Accept returns;
     `cannot_return`: why it cannot, for staff.
@@ -63,8 +64,8 @@ class Login:
     """
 
     request: AccessRequest
-    id: bytes
     typed: str
+    id: bytes = b""
     round: int = 0
     mails: int = 0
     user_id: str = ""
@@ -79,9 +80,9 @@ class Login:
     factor: str = ""
 
     @classmethod
-    def of(cls, request: AccessRequest, login_id: bytes) -> Login:
+    def of(cls, request: AccessRequest, login_id: bytes = b"") -> Login:
         """A login of which only the request is known."""
-        return cls(request, login_id, usernames.read(request.first(Attribute.USER_NAME)) or "")
+        return cls(request, usernames.read(request.first(Attribute.USER_NAME)) or "", login_id)
 
     def about(self, user: User) -> None:
         """The directory has said who it is."""
@@ -134,7 +135,7 @@ class Login:
         """Whether a wrong answer now ends the login.  Asking for a mail is no wrong answer."""
         return self.asks_in_one_field or self.round - self.mails >= self.request.nas.profile.rounds
 
-    def attempts(self, answer: Answer, guess: FactorKind | None, sealer: Sealer) -> Iterator[Attempt]:
+    def attempts(self, answer: Answer, guess: FactorKind | None, sealer: Sealer) -> tuple[Attempt, ...]:
         """What `answer` spends, and a digest that tells it from any other to the same State.
 
         In one-field mode the line stands for the State; then, should that have been spent long ago, this login.
@@ -146,8 +147,8 @@ class Login:
         own = Attempt(self.id, self.round, self.user_id, digest, self.expires + window, window, guess, others)
         # A State may come all the same, from before a reload: then it is that which is spent.
         if self.asks_in_one_field and self.request.first(Attribute.STATE) is None:
-            yield replace(own, login=sealer.digest("one line", self.user_id.encode(), *parts))
-        yield own
+            return replace(own, login=sealer.digest("one line", self.user_id.encode(), *parts)), own
+        return (own,)
 
     def _said(self, answer: Answer, guess: FactorKind | None) -> tuple[bytes, bytes, bytes]:
         """All that the request and its answer say, but for what differs from one sending to the next.
@@ -155,17 +156,18 @@ class Login:
         Of what is no code only the form: it may be a password, and nothing derived from a password leaves
         this process.
         """
-        said = type(answer).__name__
         if isinstance(answer, CodeAnswer) and guess is not None:
             said = f"{answer.code} {answer.trust}"
+        else:
+            said = type(answer).__name__
         return self.request.nas.name.encode(), self.request.said, said.encode()
 
     def message(self, what: Outcome | str, **parameters: str) -> Message:
         """What this user is told of an outcome, or by the text of that key."""
-        key = told_to_user(what) if isinstance(what, Outcome) else what
+        key = _text_of(what, self.factor, self.factors)
         # Words in the user's own language would tell that there is such a user.
         language = "" if key == REFUSED else self.language
-        return Message(key + self._otherwise(key), language, tuple(parameters.items()))
+        return Message(key, language, tuple(parameters.items()) if parameters else ())
 
     def how_to_type(self) -> Message:
         """What a user is told who has typed a password and no code into the one field."""
@@ -178,19 +180,6 @@ class Login:
             return self.message(barred)
         return self.message(barred, minutes=str(max(1, round((counters.locked_until - now) / 60))))
 
-    def _otherwise(self, key: str) -> str:
-        """What is added to the key of a text because of the factors that may answer."""
-        allowed = PUT_OTHERWISE.get(key, ())
-        recovery = FactorKind.RECOVERY_CODES
-        typed_or_only = self.factor == recovery or self.factors == {recovery}
-        if _RECOVERY in allowed and recovery in self.factors and typed_or_only:
-            return _RECOVERY
-        if FactorKind.MAIL not in self.factors:
-            return ""
-        by_mail = self.factor == FactorKind.MAIL or FactorKind.TOTP not in self.factors
-        suffix = _BY_MAIL if by_mail else _OR_MAIL
-        return suffix if suffix in allowed else ""
-
 
 @record(frozen=True, slots=True)
 class Conclusion:
@@ -200,17 +189,38 @@ class Conclusion:
     event: AuditEvent
 
 
-def conclude(login: Login, decision: Decision, now: float, detail: str = "") -> Conclusion:
-    """The decision with the audit event that goes with it.
+@lru_cache(maxsize=4096, typed=True)  # a key is no outcome, though it may be spelt like one
+def _text_of(what: Outcome | str, factor: str, factors: frozenset[FactorKind]) -> str:
+    """The key of the text for an outcome, or of that key, as it is put for the factors that may answer."""
+    key = told_to_user(what) if isinstance(what, Outcome) else what
+    return key + _otherwise(key, factor, factors)
+
+
+def _otherwise(key: str, factor: str, factors: frozenset[FactorKind]) -> str:
+    """What is added to the key of a text because of the factors that may answer."""
+    allowed = PUT_OTHERWISE.get(key, ())
+    recovery = FactorKind.RECOVERY_CODES
+    typed_or_only = factor == recovery or factors == {recovery}
+    if _RECOVERY in allowed and recovery in factors and typed_or_only:
+        return _RECOVERY
+    if FactorKind.MAIL not in factors:
+        return ""
+    by_mail = factor == FactorKind.MAIL or FactorKind.TOTP not in factors
+    suffix = _BY_MAIL if by_mail else _OR_MAIL
+    return suffix if suffix in allowed else ""
+
+
+def event_of(login: Login, decision: Decision, now: float, detail: str = "") -> AuditEvent:
+    """The audit event that goes with a decision.
 
     A name that no directory entry has stood behind is masked: people type passwords there.
     """
     request = login.request
     if decision.outcome is Outcome.METHOD_NOT_OFFERED:
         detail = f"{other_method(request)} came, and only PAP is served: {request.nas.profile.towards_pap}"
-    address, called = request.first(Attribute.NAS_IP_ADDRESS), request.first(Attribute.CALLED_STATION_ID)
-    named, station = request.first(Attribute.NAS_IDENTIFIER), stations.said_of(request)
-    event = AuditEvent(
+    called, address, named = _said_of_nas(*request.firsts(*_NAS))
+    station = stations.said_of(request)
+    return AuditEvent(
         now,
         decision.outcome,
         _DECISIONS[type(decision)],
@@ -224,12 +234,19 @@ def conclude(login: Login, decision: Decision, now: float, detail: str = "") -> 
         login.policy.name if login.policy else "",
         login.factor,
         shown(station) if station else "",
-        shown(called) if called else "",
-        "{}.{}.{}.{}".format(*address) if address and len(address) == 4 else "",
-        shown(named) if named else "",
-        detail=detail,
+        called,
+        address,
+        named,
+        0.0,
+        detail,
     )
-    return Conclusion(decision, event)
+
+
+@lru_cache(maxsize=1024)  # of most it is the same in all their requests
+def _said_of_nas(called: bytes | None, address: bytes | None, named: bytes | None) -> tuple[str, str, str]:
+    """What a NAS says of itself (`_NAS`), as the event has it; empty where it does not."""
+    dotted = "{}.{}.{}.{}".format(*address) if address and len(address) == 4 else ""
+    return shown(called or b""), dotted, shown(named or b"")
 
 
 def shown(octets: bytes) -> str:

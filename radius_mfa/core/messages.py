@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
@@ -94,8 +94,9 @@ class Profile:
 class Nas:
     """A client of ours (RFC 2865 §1.2: the NAS), by its name in the YAML; its secret stays in `wire`.
 
-    `timeout` is the NAS's own, in seconds, and `retries` what it sends after the first try.  `naming`:
-    how its users write their names.  `probe_users`: names, folded, with which it only asks whether we are there.
+    `timeout` is the NAS's own, in seconds, and `retries` what it sends after the first try; `window`: seconds
+    from the first packet until it gives up.  `naming`: how its users write their names.  `probe_users`: names,
+    folded, with which it only asks whether we are there.
     """
 
     name: str
@@ -106,11 +107,10 @@ class Nas:
     station: str = "none"
     naming: Naming = KEPT
     probe_users: frozenset[str] = frozenset()
+    window: float = field(init=False, repr=False, compare=False)
 
-    @property
-    def window(self) -> float:
-        """Seconds from the first packet until the NAS gives up."""
-        return self.timeout * (self.retries + 1)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "window", self.timeout * (self.retries + 1))
 
 
 # Not by `record`, whose `__init__` would call another one: there is one of these for each packet.
@@ -161,12 +161,17 @@ class AccessRequest:
         name = read(self.first(Attribute.USER_NAME)) if probe_users else None
         return name is not None and fold(name) in probe_users
 
+    def firsts(self, *numbers: int) -> Iterator[bytes | None]:
+        """The first value of each of them, or None."""
+        return map(self.first, numbers)
+
     def all(self, number: int) -> tuple[bytes, ...]:
         """Every value of attribute `number`, in packet order."""
-        if number not in self._firsts:
+        firsts = self._firsts
+        if number not in firsts:
             return ()
-        if len(self._firsts) == len(self.attributes):  # none came twice
-            return (self._firsts[number],)
+        if len(firsts) == len(self.attributes):  # none is there twice
+            return (firsts[number],)
         return tuple([value for each, value in self.attributes if each == number])
 
     def values(self, vendor: int, number: int) -> tuple[bytes, ...]:

@@ -9,16 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
+from typing import Any
 
 from radius_mfa.core import usernames
 from radius_mfa.core.conditions import (
+    All,
+    AnyOf,
+    AttributeIs,
     ClientGroupIs,
     ClientIs,
     Condition,
     GroupIs,
-    OneOf,
     RealmIs,
     Situation,
+    StationIs,
     UserIs,
     first,
 )
@@ -89,52 +95,99 @@ def evaluate(policies: Iterable[Policy], situation: Situation) -> Evaluation:
     return Evaluation(None, tuple(trace))
 
 
+_Filed = dict[Any, list[int]]
+_Leads = list[tuple[_Filed, Any]]
+_NO_ADDRESS = 0  # a MAC, where an address has its version
+
+
 @dataclass(slots=True)
 class _OfClient:
     """The policies that may match at a client, by their places in the list.
 
-    Each stands once: with the users, the groups or the realms that it names, or with the rest.
+    Each is filed under all that leads to one of its conditions, which does not hold without any of it; or it
+    stands with the rest.  `by_station`: under how a MAC or an address begins; `beginnings`: what of, and how much.
+    `by_attribute`: under vendor and number, whatever the value.
     """
 
-    by_user: dict[str, list[int]] = field(default_factory=dict)
-    by_group: dict[str, list[int]] = field(default_factory=dict)
-    by_realm: dict[str, list[int]] = field(default_factory=dict)
+    by_user: _Filed = field(default_factory=dict)
+    by_group: _Filed = field(default_factory=dict)
+    by_realm: _Filed = field(default_factory=dict)
+    by_station: _Filed = field(default_factory=dict)
+    beginnings: set[tuple[int, int]] = field(default_factory=set)
+    by_attribute: _Filed = field(default_factory=dict)
     rest: list[int] = field(default_factory=list)
 
     def file(self, place: int, policy: Policy) -> None:
-        """Where it is found by what it asks of the user."""
-        for condition in policy.conditions:
-            filed = self._where(condition)
-            if filed is not None and isinstance(condition, OneOf):
-                for name in condition.names:
-                    filed.setdefault(name, []).append(place)
-                return
-        self.rest.append(place)
+        """Where it is found by what it asks for."""
+        leads = self._leads_to_all(policy.conditions)
+        if leads is None:
+            self.rest.append(place)
+            return
+        for filed, key in leads:
+            filed.setdefault(key, []).append(place)
+            if filed is self.by_station:
+                self.beginnings.add(key[:2])
 
-    def _where(self, condition: Condition) -> dict[str, list[int]] | None:
+    def _leads_to_all(self, conditions: Iterable[Condition]) -> _Leads | None:
+        """What leads to one of them; an attribute only where nothing else does: it may be in every request."""
+        found = [leads for each in conditions if (leads := self._leads(each)) is not None]
+        return min(found, key=lambda leads: any(filed is self.by_attribute for filed, _ in leads), default=None)
+
+    def _leads(self, condition: Condition) -> _Leads | None:
         match condition:
-            case UserIs():
-                return self.by_user
-            case GroupIs():
-                return self.by_group
+            case UserIs(names):
+                return [(self.by_user, name) for name in names]
+            case GroupIs(names):
+                return [(self.by_group, name) for name in names]
             case RealmIs(names) if usernames.ANY not in names:
-                return self.by_realm
+                return [(self.by_realm, name) for name in names]
+            case StationIs(networks, macs):
+                addresses = [_beginning(each.network_address, each.prefixlen) for each in networks]
+                return [
+                    (self.by_station, key) for key in [*addresses, *(_beginning(mac, len(mac)) for mac in macs)]
+                ]
+            case AttributeIs():
+                return [(self.by_attribute, (condition.vendor, condition.number))]
+            case All(conditions):
+                return self._leads_to_all(conditions)
+            case AnyOf(conditions):
+                found = [leads for each in conditions if (leads := self._leads(each)) is not None]
+                return [*chain(*found)] if len(found) == len(conditions) else None
         return None
 
     def places(self, situation: Situation) -> list[int]:
-        """Of those that its user may match, in order."""
+        """Of those that what is known of the login leads to, in order."""
         found = [*self.by_user.get(situation.username, ())] if self.by_user else []
         found += self.by_realm.get(situation.realm, ()) if self.by_realm else ()
         for group in self.by_group.keys() & situation.user.groups:
             found += self.by_group[group]
+        if self.by_station and (device := situation.device) is not None:
+            for what, length in self.beginnings:
+                if what == _kind_of(device):
+                    found += self.by_station.get(_beginning(device, length), ())
+        for attribute, places in self.by_attribute.items():
+            if situation.values(*attribute):
+                found += places
         return sorted({*self.rest, *found}) if found else self.rest
+
+
+def _kind_of(device: IPv4Address | IPv6Address | str) -> int:
+    return _NO_ADDRESS if isinstance(device, str) else device.version
+
+
+def _beginning(device: IPv4Address | IPv6Address | str, length: int) -> tuple[int, int, str | int]:
+    """The first so many digits of a MAC, or bits of an address, and what they are of."""
+    if isinstance(device, str):
+        return _NO_ADDRESS, length, device[:length]
+    return device.version, length, int(device) >> (device.max_prefixlen - length)
 
 
 class Policies:
     """The policies of a configuration, found without looking at all of them.
 
-    What a policy asks of the client is looked at once a client, and of what it asks of users, groups or realms the
-    first such condition leads to it: a login costs what those cost that are about its user.
+    What a policy asks of the client is looked at once a client.  Of what else it asks for one condition leads to
+    it: the first on users, groups, realms or stations, or else on an attribute that has to be there.  A login
+    costs what those cost that are about it.
     """
 
     def __init__(self, policies: Sequence[Policy]) -> None:

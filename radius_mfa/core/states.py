@@ -24,16 +24,18 @@ class States:
         opened = self.sealer.open("state", state)
         return challenge.unpack(opened) if opened is not None else None
 
-    def refusal(self, content: challenge.Content, request: AccessRequest) -> Outcome | None:
-        """Why the State may not be honoured in this request, None where it may."""
+    def of(self, request: AccessRequest) -> tuple[challenge.Content | None, Outcome | None]:
+        """What its State holds, None where it was not sealed by us; and why it may not be honoured, if so."""
+        states = request.all(Attribute.STATE)
+        content = self.read(states[0]) if len(states) == 1 else None  # at most one (RFC 2865 §5.44)
+        if content is None:
+            return None, Outcome.STATE_UNREADABLE
         user_name = request.first(Attribute.USER_NAME) or b""
-        return challenge.refusal(content, request.nas.name, user_name, self.clock.wall())
+        return content, challenge.refusal(content, request.nas.name, user_name, self.clock.wall())
 
     def vouch_for(self, request: AccessRequest) -> bool:
         """Whether the request has a State that its client and user may still answer; nobody is asked."""
-        states = request.all(Attribute.STATE)
-        content = self.read(states[0]) if len(states) == 1 else None
-        return content is not None and self.refusal(content, request) is None
+        return self.of(request)[1] is None
 
     async def is_open(self, state: bytes, deadline: float) -> bool:
         """Whether a State of ours was answered nowhere yet.  Raises StoreError."""

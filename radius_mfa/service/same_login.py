@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from itertools import takewhile
 
 from radius_mfa.core.messages import SESSION, AccessRequest, Attribute, Code, Reply
 from radius_mfa.core.ports import Clock, Entropy
@@ -24,7 +24,13 @@ from radius_mfa.core.record import record
 from radius_mfa.wire.room import Room
 
 _MOST = 20_000
+_LOOK_EVERY = 1.0  # seconds until old ones are looked for again: an emptied front is slow to get over
 _TOLD_APART_BY = SESSION | {Attribute.STATE}
+
+# What makes two requests the same login: the client, the password, and all that is said but for what differs
+# from one sending to the next.
+_Said = tuple[str, bytes | None, bytes]
+Decide = Callable[[AccessRequest], Awaitable[Reply | None]]
 
 
 @record(frozen=True, slots=True)
@@ -42,7 +48,8 @@ class SameLogin:
     At most `_MOST` of them, half of that of one client.
 
     The key of the table is a digest under a key made at start: it holds a password, and nothing
-    derived from one leaves this process.  Beyond the bound the newest is not remembered.
+    derived from one leaves this process.  Beyond the bound the newest is not remembered.  While a request is
+    being decided it is known by what it says itself.
     """
 
     def __init__(self, clock: Clock, entropy: Entropy, is_open: Callable[[bytes], Awaitable[bool]]) -> None:
@@ -51,52 +58,63 @@ class SameLogin:
         self._is_open = is_open
         self._keyed = hashlib.blake2b(key=entropy.octets(32), digest_size=16)
         # None as long as nobody has joined.
-        self._running: dict[bytes, asyncio.Future[Reply | None] | None] = {}
-        self._answered: OrderedDict[bytes, _Answered] = OrderedDict()
+        self._running: dict[_Said, asyncio.Future[Reply | None] | None] = {}
+        self._answered: dict[bytes, _Answered] = {}
+        self._looked = clock.monotonic()  # for what is old
         self._by_state: dict[bytes, bytes] = {}
         self._room = Room(_MOST, shared=True)
 
-    async def once(self, request: AccessRequest, decide: Callable[[], Awaitable[Reply | None]]) -> Reply | None:
+    async def once(self, request: AccessRequest, decide: Decide) -> Reply | None:
         """The reply to `request`; `decide` makes it unless the same login has it, or is getting it, already."""
         if not request.has_any(_TOLD_APART_BY):
-            return await decide()
-        key = self._digest(request)
-        if key in self._running:
-            return await self._join(key)
-        self._running[key] = None
+            return await decide(request)
+        said = request.nas.name, request.password, request.said
+        if said in self._running:
+            return await self._join(said)
+        self._running[said] = None
         reply = None
         try:
-            reply = self._known(request, key)
+            state = request.first(Attribute.STATE)
+            if state is not None:
+                self._is_answered(state)
+                reply = await decide(request)
+                return reply
+            key = self._digest(said)
+            reply = self._known(key)
             if reply is None or not await self._is_good(reply, key):
                 reply = None
-                reply = await decide()
+                reply = await decide(request)
                 self._remember(request, key, reply)
         finally:
-            joined = self._running.pop(key)
+            joined = self._running.pop(said)
             if joined is not None:
                 joined.set_result(reply)
         return reply
 
-    async def _join(self, key: bytes) -> Reply | None:
+    async def _join(self, said: _Said) -> Reply | None:
         """What the one that is being decided comes to."""
-        outcome = self._running[key]
+        outcome = self._running[said]
         if outcome is None:
-            outcome = self._running[key] = asyncio.get_running_loop().create_future()
+            outcome = self._running[said] = asyncio.get_running_loop().create_future()
         return await asyncio.shield(outcome)
 
-    def _known(self, request: AccessRequest, key: bytes) -> Reply | None:
-        state = request.first(Attribute.STATE)
-        if state is not None:
-            # Answered: whoever begins anew from here is another login.
-            if (answered := self._by_state.get(state)) is not None:
-                self._forget(answered)
-            return None
-        self._forget_old()
+    def _is_answered(self, state: bytes) -> None:
+        """Whoever begins anew from here is another login."""
+        if (answered := self._by_state.get(state)) is not None:
+            self._forget(answered)
+
+    def _known(self, key: bytes) -> Reply | None:
+        now = self._clock.monotonic()
+        if now - self._looked >= _LOOK_EVERY:
+            self._looked = now
+            self._forget_old(now)
         known = self._answered.get(key)
-        if known is not None and known.until <= self._clock.monotonic():  # stood behind a slower NAS's
+        if known is None:
+            return None
+        if known.until <= now:  # not looked for since, or behind a slower NAS's
             self._forget(key)
             return None
-        return known.reply if known is not None else None
+        return known.reply
 
     async def _is_good(self, reply: Reply, key: bytes) -> bool:
         """Whether it is still to be given; forgotten if not."""
@@ -112,28 +130,24 @@ class SameLogin:
         self._room.give_back(known.client)
 
     def _remember(self, request: AccessRequest, key: bytes, reply: Reply | None) -> None:
-        client = request.nas.name
-        if reply is None or request.first(Attribute.STATE) is not None or not self._room.is_left(client):
-            return
+        nas = request.nas
         # In one-field mode the first reply is the last as well.
-        if reply.code is not Code.ACCESS_CHALLENGE and request.nas.profile.suffix is None:
+        if reply is None or (reply.code is not Code.ACCESS_CHALLENGE and nas.profile.suffix is None):
             return
-        self._room.take(client)
-        self._answered[key] = _Answered(reply, request.arrived + request.nas.window, client)
+        if not self._room.takes(nas.name):
+            return
+        self._answered[key] = _Answered(reply, request.arrived + nas.window, nas.name)
         if reply.state is not None:
             self._by_state[reply.state] = key
 
-    def _forget_old(self) -> None:
-        """Drop what no NAS asks for any more, oldest first: a plain dictionary grows slow at an emptied front."""
-        now = self._clock.monotonic()
-        while self._answered:
-            key, oldest = next(iter(self._answered.items()))
-            if oldest.until > now:
-                break
+    def _forget_old(self, now: float) -> None:
+        """Drop what no NAS asks for any more, oldest first."""
+        for key in [*takewhile(lambda key: self._answered[key].until <= now, self._answered)]:
             self._forget(key)
 
-    def _digest(self, request: AccessRequest) -> bytes:
-        """What makes two requests the same login: all they say but what differs from one sending to the next."""
+    def _digest(self, said: _Said) -> bytes:
+        """Of what makes two requests the same login."""
+        client, password, rest = said
         digest = self._keyed.copy()
-        digest.update(repr((request.nas.name, request.password)).encode() + request.said)
+        digest.update(repr((client, password)).encode() + rest)
         return digest.digest()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
 from radius_mfa.core.conversation import Conversation
 from radius_mfa.core.errors import BackendError, place_of
-from radius_mfa.core.login import Conclusion, Login, conclude
+from radius_mfa.core.login import Conclusion, Login, event_of
 from radius_mfa.core.messages import (
     Accept,
     AccessRequest,
     AuditEvent,
-    Challenge,
     Code,
     Decision,
     Discard,
@@ -28,8 +28,8 @@ from radius_mfa.service.same_login import SameLogin
 from radius_mfa.service.texts import Texts
 from radius_mfa.wire.seldom import Seldom
 
-# What is kept of the NAS's window for the way back.
-_RESERVE = 0.1
+# What is ours of the NAS's window; the rest is for the way back.
+_OURS = 0.9
 _LOOK = 1.0  # seconds that may go into finding out whether a challenge is still open
 _MOST_LINES = 1024  # of the log, in a minute
 # What an administrator has to know soon, and nobody reads in the audit file while all logins fail.
@@ -39,6 +39,12 @@ _SAID = {
     Outcome.METHOD_NOT_OFFERED: "",
     Outcome.SECRET_UNREADABLE: "what is stored opens under no key of the key file",
     Outcome.PASSWORD_UNREADABLE: "no text anybody typed: the shared secret is probably wrong (RFC 2865 §5.2)",
+}
+# Whether the NAS is to show what is typed (RFC 2869 §5.10), where the profile has an opinion.
+_PROMPTS = {
+    None: (),
+    True: (ReplyAttribute("Prompt", "Echo"),),
+    False: (ReplyAttribute("Prompt", "No-Echo"),),
 }
 # An Access-Challenge that leaves at once: nobody has guessed.
 _AT_ONCE = frozenset({Outcome.CHALLENGED, Outcome.MAIL_SENT})
@@ -70,17 +76,17 @@ class Service:
         self._same_login = SameLogin(clock, entropy, self._is_open)
         self._lines = Seldom(_MOST_LINES)
 
-    async def answer(self, request: AccessRequest) -> Reply | None:
-        """What to send back, None for nothing."""
-        if request.is_probe:
+    def answer(self, request: AccessRequest) -> Coroutine[Any, Any, Reply | None]:
+        """What to send back, None for nothing.  A plain function: each coroutine on the way costs every login."""
+        if request.nas.probe_users and request.is_probe:
             return self._say_we_are_there(request)
-        return await self._same_login.once(request, lambda: self._decide(request))
+        return self._same_login.once(request, self._decide)
 
     def vouches(self, request: AccessRequest) -> bool:
         """Whether the request goes on with a login of ours: under overload those come first."""
         return self._conversation.states.vouch_for(request)
 
-    def _say_we_are_there(self, request: AccessRequest) -> Reply | None:
+    async def _say_we_are_there(self, request: AccessRequest) -> Reply | None:
         """A refusal at once, which is an answer: no directory is asked, and nothing is written."""
         ready = self._is_ready()
         self._meter.count("probes", client=request.nas.name, answered="yes" if ready else "no")
@@ -94,14 +100,14 @@ class Service:
             return False
 
     async def _decide(self, request: AccessRequest) -> Reply | None:
-        deadline = request.arrived + request.nas.window * (1 - _RESERVE)
+        deadline = request.arrived + request.nas.window * _OURS
         try:
             conclusion = await self._conversation.answer(request, deadline)
         except Exception as broken:  # a mistake of ours must end in a refusal and in the log
             conclusion = self._internal_error(request, broken)
         event = conclusion.event
         took = self._clock.monotonic() - request.arrived
-        event.duration = round(took, 6)
+        event.duration = round(took * 1e6) / 1e6  # to the microsecond, and not by way of text
         self._audit(event)
         if event.outcome in _SAID:
             self._say_what_is_wrong(event)
@@ -119,26 +125,16 @@ class Service:
         log.error("internal_error", error=type(broken).__name__, where=place_of(broken))
         login = Login.of(request, bytes(16))  # asking for more may be what is broken
         decision = Reject(Outcome.INTERNAL_ERROR, login.message(Outcome.INTERNAL_ERROR))
-        return conclude(login, decision, self._clock.wall(), type(broken).__name__)
+        return Conclusion(decision, event_of(login, decision, self._clock.wall(), type(broken).__name__))
 
     def _reply(self, decision: Decision, profile: Profile) -> Reply | None:
         """The decision in words.  Refusals and second tries are delayed: guessing takes its time."""
-        match decision:
-            case Accept(attributes=attributes):
-                return Reply(Code.ACCESS_ACCEPT, attributes=attributes)
-            case Challenge(outcome, state, message):
-                words = (self._texts.words(message, profile.name),)
-                delayed = outcome not in _AT_ONCE
-                return Reply(Code.ACCESS_CHALLENGE, state, words, _prompt(profile), delayed)
-            case Reject(message=message):
-                words = (self._texts.words(message, profile.name),)
-                return Reply(Code.ACCESS_REJECT, messages=words, delayed=True)
-            case Discard():
-                return None
-
-
-def _prompt(profile: Profile) -> tuple[ReplyAttribute, ...]:
-    """Whether the NAS is to show what is typed (RFC 2869 §5.10), where the profile has an opinion."""
-    if profile.shows_answer is None:
-        return ()
-    return (ReplyAttribute("Prompt", "Echo" if profile.shows_answer else "No-Echo"),)
+        if isinstance(decision, Accept):
+            return Reply(Code.ACCESS_ACCEPT, attributes=decision.attributes)
+        if isinstance(decision, Discard):
+            return None
+        words = (self._texts.words(decision.message, profile.name),)
+        if isinstance(decision, Reject):
+            return Reply(Code.ACCESS_REJECT, messages=words, delayed=True)
+        prompt, delayed = _PROMPTS[profile.shows_answer], decision.outcome not in _AT_ONCE
+        return Reply(Code.ACCESS_CHALLENGE, decision.state, words, prompt, delayed)

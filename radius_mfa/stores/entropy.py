@@ -7,8 +7,10 @@ out once, and no process has what another has fetched.
 from __future__ import annotations
 
 import os
+from struct import Struct
 
 _PIECE, _PIECES = 16, 256  # octets, and how many are fetched at a time
+_CUT = Struct(f"{_PIECE}s" * _PIECES)
 
 _pieces: list[bytes] = []  # fetched, and not given out yet
 
@@ -20,9 +22,9 @@ def octets(count: int) -> bytes:
     try:
         return _pieces.pop()[:count]
     except IndexError:
-        fetched = os.urandom(_PIECE * _PIECES)
-        _pieces.extend([fetched[at : at + _PIECE] for at in range(_PIECE, len(fetched), _PIECE)])
-        return fetched[:count]
+        fetched: tuple[bytes, ...] = _CUT.unpack(os.urandom(_CUT.size))
+        _pieces.extend(fetched[1:])
+        return fetched[0][:count]
 
 
 # What a process has fetched is no other's.

@@ -11,12 +11,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from radius_mfa.core.errors import KeyFileError
 from radius_mfa.core.ports import Clock
 from radius_mfa.stores.ownership import give_to_owner_of_folder
+
+if TYPE_CHECKING:
+    from hashlib import blake2b
+
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 ID, SECRET = 4, 32  # octets
 LOOK_EVERY = 1.0  # seconds until the file is looked at again
@@ -30,12 +36,25 @@ _HEADER = """\
 log = structlog.get_logger()
 
 
+class Seal(NamedTuple):
+    """What is sealed for one purpose begins with `head`; `names` begin what is authenticated beside it."""
+
+    head: bytes
+    names: bytes
+    cipher: AESGCM
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: `id` of 4 octets, which everything sealed under it names, and `secret` of 32."""
+    """One key: `id` of 4 octets, which everything sealed under it names, and `secret` of 32.
+
+    `seals`, `digests`: what was derived from it so far, by purpose (`stores.seal`); it goes when the key does.
+    """
 
     id: bytes
     secret: bytes = field(repr=False)
+    seals: dict[str, Seal] = field(default_factory=dict, init=False, repr=False, compare=False)
+    digests: dict[str, blake2b] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def new(cls) -> Key:

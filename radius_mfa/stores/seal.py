@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from struct import Struct
-from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -27,27 +26,20 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from radius_mfa.core.errors import KeyFileError
 from radius_mfa.core.store import KeyStore
 from radius_mfa.stores.entropy import octets
-from radius_mfa.stores.key_file import ID, SECRET, FollowedKeyFile, Key, KeyFile
+from radius_mfa.stores.key_file import ID, SECRET, FollowedKeyFile, Key, KeyFile, Seal
 
 _VERSION = b"\x01"
 _NONCE, _TAG, _DIGEST = 12, 16, 16  # octets
 _HEAD = len(_VERSION) + ID
 _SHORTEST = _HEAD + _NONCE + _TAG
+_KEY_ID, _NONCE_OF, _REST = slice(len(_VERSION), _HEAD), slice(_HEAD, _HEAD + _NONCE), slice(_HEAD + _NONCE, None)
 _LENGTH = Struct(">I").pack
 _PROOF = "key_check"  # the purpose of what only the right key opens
 
 
 def key_id_of(sealed: bytes) -> bytes:
     """The id of the key that it was sealed under."""
-    return sealed[1 : 1 + ID]
-
-
-class _Seal(NamedTuple):
-    """What is sealed for one purpose begins with `head`; `names` begin what is authenticated beside it."""
-
-    head: bytes
-    names: bytes
-    cipher: AESGCM
+    return sealed[_KEY_ID]
 
 
 class AeadSealer:
@@ -55,9 +47,6 @@ class AeadSealer:
 
     def __init__(self, keys: KeyFile | FollowedKeyFile) -> None:
         self._keys = keys
-        # What is made of a key for a purpose; by the secret too, for another may come to go by that id.
-        self._seals: dict[tuple[bytes, bytes, str], _Seal] = {}
-        self._digests: dict[tuple[bytes, str], hashlib.blake2b] = {}
 
     @property
     def primary_id(self) -> bytes:
@@ -75,43 +64,46 @@ class AeadSealer:
 
     def seal(self, purpose: str, plain: bytes, *bound_to: str) -> bytes:
         primary, nonce = self._keys.primary, octets(_NONCE)
-        seal = self._seals.get((primary.id, primary.secret, purpose)) or self._new_seal(primary, purpose)
-        names = _with_names(seal.names, bound_to) if bound_to else seal.names
-        return seal.head + nonce + seal.cipher.encrypt(nonce, plain, names)
+        head, names, cipher = primary.seals.get(purpose) or _new_seal(primary, purpose)
+        return head + nonce + cipher.encrypt(nonce, plain, _with_names(names, bound_to) if bound_to else names)
 
     def open(self, purpose: str, sealed: bytes, *bound_to: str) -> bytes | None:
-        if len(sealed) < _SHORTEST or sealed[: len(_VERSION)] != _VERSION:
+        if len(sealed) < _SHORTEST or not sealed.startswith(_VERSION):
             return None
-        key = self._keys.find(key_id_of(sealed))
+        key = self._keys.find(sealed[_KEY_ID])
         if key is None:
             return None
-        seal = self._seals.get((key.id, key.secret, purpose)) or self._new_seal(key, purpose)
-        names = _with_names(seal.names, bound_to) if bound_to else seal.names
+        _, names, cipher = key.seals.get(purpose) or _new_seal(key, purpose)
+        if bound_to:
+            names = _with_names(names, bound_to)
         try:
-            return seal.cipher.decrypt(sealed[_HEAD : _HEAD + _NONCE], sealed[_HEAD + _NONCE :], names)
+            return cipher.decrypt(sealed[_NONCE_OF], sealed[_REST], names)
         except InvalidTag:
             return None
 
     def digest(self, purpose: str, *parts: bytes) -> bytes:
-        return self._digest(self._keys.primary, purpose, parts)
+        return _digest(self._keys.primary, purpose, parts)
 
     def other_digests(self, purpose: str, *parts: bytes) -> tuple[bytes, ...]:
-        return tuple([self._digest(key, purpose, parts) for key in self._keys.others])
+        others = self._keys.others
+        return tuple([_digest(key, purpose, parts) for key in others]) if others else ()
 
-    def _digest(self, key: Key, purpose: str, parts: Iterable[bytes]) -> bytes:
-        keyed = self._digests.get((key.secret, purpose))
-        if keyed is None:
-            derived = _derived(key, "digest", purpose)
-            keyed = self._digests[key.secret, purpose] = hashlib.blake2b(key=derived, digest_size=_DIGEST)
-        digest = keyed.copy()
-        digest.update(_with_lengths(parts))
-        return digest.digest()
 
-    def _new_seal(self, key: Key, purpose: str) -> _Seal:
-        head = _VERSION + key.id
-        seal = _Seal(head, _with_lengths([head, purpose.encode()]), AESGCM(_derived(key, "seal", purpose)))
-        self._seals[key.id, key.secret, purpose] = seal
-        return seal
+def _new_seal(key: Key, purpose: str) -> Seal:
+    head = _VERSION + key.id
+    seal = Seal(head, _with_lengths([head, purpose.encode()]), AESGCM(_derived(key, "seal", purpose)))
+    key.seals[purpose] = seal
+    return seal
+
+
+def _digest(key: Key, purpose: str, parts: Iterable[bytes]) -> bytes:
+    keyed = key.digests.get(purpose)
+    if keyed is None:
+        derived = _derived(key, "digest", purpose)
+        keyed = key.digests[purpose] = hashlib.blake2b(key=derived, digest_size=_DIGEST)
+    digest = keyed.copy()
+    digest.update(_with_lengths(parts))
+    return digest.digest()
 
 
 def _derived(key: Key, use: str, purpose: str) -> bytes:

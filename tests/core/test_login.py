@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radius_mfa.core.challenge import Content
-from radius_mfa.core.login import Login, conclude, masked, shown
+from radius_mfa.core.login import Login, event_of, masked, shown
 from radius_mfa.core.messages import (
     Accept,
     Challenge,
@@ -37,7 +37,7 @@ REFUSED = Reject(Outcome.UNKNOWN_USER, Message("refused"))
     ],
 )
 def test_every_decision_has_its_word(decision: Decision, called: str) -> None:
-    event = conclude(LOGIN, decision, NOON).event
+    event = event_of(LOGIN, decision, NOON)
 
     assert (event.decision, event.outcome) == (called, decision.outcome)
 
@@ -46,7 +46,7 @@ def test_a_request_is_reported_by_what_it_says_of_itself() -> None:
     request = access_request(
         extra=((4, bytes((192, 0, 2, 7))), (32, b"gw-1"), (30, "校内".encode())), station=b"aa\nbb", source="s"
     )
-    event = conclude(Login.of(request, bytes(16)), REFUSED, NOON, "why").event
+    event = event_of(Login.of(request, bytes(16)), REFUSED, NOON, "why")
 
     assert (event.nas_address, event.nas_identifier, event.called_station) == ("192.0.2.7", "gw-1", "校内")
     assert (event.station, event.source, event.detail, event.login) == ("aa\ufffdbb", "s", "why", "00" * 16)
@@ -56,10 +56,10 @@ def test_a_request_is_reported_by_what_it_says_of_itself() -> None:
 def test_the_station_is_what_the_profiles_own_attribute_says() -> None:
     nas = Nas("pa", Profile("globalprotect", station=(25461, 7)))
     source_ip = (26, (25461).to_bytes(4, "big") + bytes((7, 9)) + b"192.0.2")
-    event = conclude(Login.of(access_request(nas, station=b"x", extra=(source_ip,)), bytes(16)), REFUSED, NOON)
-    usual = conclude(Login.of(access_request(nas, station=b"x"), bytes(16)), REFUSED, NOON)
+    event = event_of(Login.of(access_request(nas, station=b"x", extra=(source_ip,)), bytes(16)), REFUSED, NOON)
+    usual = event_of(Login.of(access_request(nas, station=b"x"), bytes(16)), REFUSED, NOON)
 
-    assert (event.event.station, usual.event.station) == ("192.0.2", "x")
+    assert (event.station, usual.station) == ("192.0.2", "x")
 
 
 def microsoft(number: int) -> tuple[int, bytes]:
@@ -82,7 +82,7 @@ def test_a_method_that_is_not_offered_is_named_with_what_to_change(
 ) -> None:
     nas = Nas("asa", Profile("anyconnect", towards_pap="on the ASA, do this"))
     login = Login.of(access_request(nas, password=None, extra=attributes), bytes(16))
-    event = conclude(login, Reject(Outcome.METHOD_NOT_OFFERED, Message("refused")), NOON).event
+    event = event_of(login, Reject(Outcome.METHOD_NOT_OFFERED, Message("refused")), NOON)
 
     assert login.text is Outcome.METHOD_NOT_OFFERED
     assert event.detail == f"{method} came, and only PAP is served: on the ASA, do this"
@@ -100,16 +100,16 @@ def test_an_address_that_is_none_is_left_out(octets: bytes) -> None:
     """RFC 2865 §5.4: four octets."""
     request = access_request(extra=((4, octets),))
 
-    assert conclude(Login.of(request, bytes(16)), REFUSED, NOON).event.nas_address == ""
+    assert event_of(Login.of(request, bytes(16)), REFUSED, NOON).nas_address == ""
 
 
 def test_a_name_is_masked_until_somebody_stands_behind_it() -> None:
     found = Login.of(access_request(), bytes(16))
     found.about(User("u-alice", "Alice", "dn"))
 
-    assert conclude(LOGIN, REFUSED, NOON).event.user_name == "a…(5)"
-    assert conclude(found, REFUSED, NOON).event.user_name == "alice"
-    assert conclude(found, REFUSED, NOON).event.username == "Alice"
+    assert event_of(LOGIN, REFUSED, NOON).user_name == "a…(5)"
+    assert event_of(found, REFUSED, NOON).user_name == "alice"
+    assert event_of(found, REFUSED, NOON).username == "Alice"
 
 
 def test_what_a_policy_no_longer_takes_may_not_answer() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radius_mfa.core.conditions import (
+    DAYS,
+    All,
     AnyOf,
+    AttributeIs,
     ClientGroupIs,
     ClientIs,
     Condition,
@@ -20,6 +24,7 @@ from radius_mfa.core.conditions import (
     NoneOf,
     RealmIs,
     Situation,
+    StationIs,
     UserIs,
 )
 from radius_mfa.core.messages import Nas, Profile, User
@@ -33,8 +38,14 @@ ALICE = User("u-alice", "Alice", "uid=alice", groups=frozenset({STAFF, "cn=all"}
 NOON = datetime(2026, 10, 14, 12, 0, tzinfo=UTC).timestamp()  # a Wednesday
 
 
-def situation(nas: Nas = NAS, user: User = ALICE, typed: str = "alice") -> Situation:
-    return Situation(access_request(nas, typed), user, NOON, ZoneInfo("UTC"))
+def situation(
+    nas: Nas = NAS,
+    user: User = ALICE,
+    typed: str = "alice",
+    station: bytes | None = None,
+    said: Iterable[tuple[int, bytes]] = (),
+) -> Situation:
+    return Situation(access_request(nas, typed, station=station, extra=said), user, NOON, ZoneInfo("UTC"))
 
 
 def names(*each: str) -> frozenset[str]:
@@ -93,6 +104,20 @@ class TestUnenrolled:
 
 CLIENTS, CLIENT_GROUPS, USERS, GROUPS = ("vpn", "wifi"), ("edge", "lab"), ("alice", "bob", "eve"), ("a", "b", "c")
 REALMS = ("example.org", "other.org", "*")
+NETWORKS = [
+    ip_network(each) for each in ("10.0.0.0/8", "10.1.2.3", "10.1.2.2/31", "0.0.0.0/0", "2001:db8::/32", "::/0")
+]
+MACS = ("02", "020000000001", "03")
+STATIONS = (
+    None,
+    b"10.1.2.3",
+    b"::ffff:10.1.2.2",
+    b"192.0.2.1",
+    b"2001:db8::1",
+    b"02-00-00-00-00-01",
+    b"0300.0000.0001",
+)
+PORTS = st.tuples(st.sampled_from([5, 61]), st.sampled_from([b"\0\0\0\1", b"\0\0\0\5"]))
 
 
 def some(each: Iterable[str], least: int = 1) -> st.SearchStrategy[frozenset[str]]:
@@ -106,9 +131,12 @@ CONDITION: st.SearchStrategy[Condition] = st.recursive(
         some(USERS).map(UserIs),
         some(GROUPS).map(GroupIs),
         some(REALMS).map(RealmIs),
+        st.builds(StationIs, st.lists(st.sampled_from(NETWORKS), max_size=2).map(tuple), some(MACS, 0).map(tuple)),
+        PORTS.map(lambda said: AttributeIs("NAS-Port", 0, said[0], (said[1].__eq__,), (), repr)),
     ),
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=2).map(lambda each: AnyOf(tuple(each))),
+        st.lists(inner, min_size=1, max_size=2).map(lambda each: All(tuple(each))),
         st.lists(inner, min_size=1, max_size=2).map(lambda each: NoneOf(tuple(each))),
     ),
     max_leaves=3,
@@ -118,14 +146,16 @@ POLICIES = st.lists(st.lists(CONDITION, max_size=3), max_size=8).map(
 )
 NAMES = st.sampled_from([*USERS, "Alice", "ＢＯＢ", "nobody"])
 SITUATIONS = st.builds(
-    lambda client, client_groups, user, groups, typed: situation(
-        Nas(client, Profile("generic"), groups=client_groups), User("u", user, "dn", groups=groups), typed
+    lambda client, client_groups, user, groups, *said: situation(
+        Nas(client, Profile("generic"), groups=client_groups), User("u", user, "dn", groups=groups), *said
     ),
     st.sampled_from(CLIENTS),
     some(CLIENT_GROUPS, 0),
     NAMES,
     some(GROUPS, 0),
     st.sampled_from(["alice", "alice@example.org", "alice@Other.org", "alice@none.org"]),
+    st.sampled_from(STATIONS),
+    st.lists(PORTS, max_size=2),
 )
 
 
@@ -138,6 +168,28 @@ class TestPolicies:
 
         for each in situations:
             assert found.deciding(each) is evaluate(policies, each).policy
+
+    def test_of_many_only_those_are_looked_at_that_something_leads_to(self) -> None:
+        """Whatever they ask for; an attribute that is there all the same leads to none that asks for more."""
+        looked_at: list[str] = []
+
+        class Told(DaysAre):
+            def holds(self, situation: Situation) -> bool:
+                looked_at.append(DAYS[min(self.days)])
+                return True
+
+        port = AttributeIs("NAS-Port", 0, 5, (b"1".__eq__,), (), repr)
+        monday, sunday = Told(frozenset({0})), Told(frozenset({6}))
+        policies = [
+            Policy("a", (AnyOf((StationIs((ip_network("10.0.0.0/8"),), ("02",)), All((port,)))), monday)),
+            Policy("b", (port, AnyOf((UserIs(names("eve")), RealmIs(names("other.org")))), monday)),
+            Policy("c", (sunday,)),
+        ]
+        found = Policies(policies)
+
+        assert found.deciding(situation(station=b"192.0.2.1")) is policies[2]
+        assert looked_at == ["sun"]
+        assert found.deciding(situation(station=b"10.1.2.3")) is policies[0]
 
     def test_of_a_condition_on_nobody_are_never_found(self) -> None:
         for condition in (UserIs(frozenset()), GroupIs(frozenset()), ClientIs(frozenset())):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mypy import api
 
-from radius_mfa.core.record import record
+from radius_mfa.core.record import once, record
 
 TEXTS = st.text(max_size=2)
 
@@ -54,6 +54,30 @@ def test_a_record_is_a_dataclass_with_slots() -> None:
     assert repr(code) == "Code(id='c1', used=False)"
     assert replace(code, used=True) == Code("c1", b"sealed", True)
     assert not hasattr(code, "__dict__")
+
+
+@record(frozen=True, slots=False)
+class Text:
+    """Something is to be worked out of it."""
+
+    octets: bytes
+    read: list[bytes] = field(default_factory=list, compare=False)
+
+    @once
+    def text(self) -> str:
+        self.read.append(self.octets)
+        return self.octets.decode()
+
+
+def test_what_is_worked_out_once_is_of_one_record_and_makes_no_other_of_it() -> None:
+    one, other = Text(b"one"), Text(b"other")
+
+    assert [one.text, other.text, one.text, one.text] == ["one", "other", "one", "one"]
+    assert (one.read, other.read) == ([b"one"], [b"other"])
+    assert one == Text(b"one")
+    assert hash(one) == hash(Text(b"one"))
+    with pytest.raises(UnicodeDecodeError):
+        assert Text(b"\xff").text
 
 
 def test_one_that_is_to_be_changed_is_no_record() -> None:

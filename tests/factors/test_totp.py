@@ -1,5 +1,6 @@
 """TOTP codes and seeds, against the RFC's own values and pyotp's reading."""
 
+import hashlib
 import hmac
 import sys
 from dataclasses import replace
@@ -244,7 +245,7 @@ def computed(tokens: Facts, typed: str, window: int = 1) -> int:
     factor, digests = TotpFactor(SEALER, window), list[str]()
 
     def note(frame: FrameType, event: str, called: object) -> None:
-        if event == "c_call" and getattr(called, "__name__", "") == "hmac_digest":
+        if event == "c_call" and called is hashlib.sha1:
             digests.append(event)
 
     sys.setprofile(note)
@@ -252,7 +253,7 @@ def computed(tokens: Facts, typed: str, window: int = 1) -> int:
         factor.judge(tokens, typed, NOON)
     finally:
         sys.setprofile(None)
-    return len(digests)
+    return len(digests) // 2  # the inner and the outer one (RFC 2104 §2)
 
 
 def test_a_wrong_code_costs_the_same_whatever_it_is_and_a_right_one_no_more_than_it_takes() -> None:

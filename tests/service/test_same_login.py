@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from radius_mfa.core.messages import AccessRequest, Code, Nas, Profile, Reply
 from radius_mfa.service import same_login
-from radius_mfa.service.same_login import SameLogin
+from radius_mfa.service.same_login import Decide, SameLogin
 from tests.adapters import COMMA, VPN, WIFI, FixedClock, SeededEntropy, access_request
 
 SLOW = Nas("slow", Profile("generic"), timeout=60.0)
@@ -34,14 +33,12 @@ class Desk:
         await asyncio.sleep(0)
         return state not in self.spent
 
-    async def decide(self) -> Reply | None:
+    async def decide(self, _: AccessRequest) -> Reply | None:
         await asyncio.sleep(0)
         self.decided += 1
         return self._reply or Reply(Code.ACCESS_CHALLENGE, b"state %d" % self.decided)
 
-    def ask(
-        self, *requests: AccessRequest, decide: Callable[[], Awaitable[Reply | None]] | None = None
-    ) -> list[Reply | None]:
+    def ask(self, *requests: AccessRequest, decide: Decide | None = None) -> list[Reply | None]:
         async def at_once() -> list[Reply | None]:
             once = self.same_login.once
             return await asyncio.gather(*(once(each, decide or self.decide) for each in requests))
@@ -189,7 +186,7 @@ def test_answers_with_one_state_at_once_join_only_if_identical() -> None:
 def test_who_joined_a_login_that_broke_gets_nothing_and_may_ask_again() -> None:
     desk = Desk()
 
-    async def breaks() -> Reply | None:
+    async def breaks(_: AccessRequest) -> Reply | None:
         await asyncio.sleep(0)
         raise RuntimeError("broken")
 
@@ -210,7 +207,7 @@ def test_who_gives_up_waiting_does_not_take_the_others_along() -> None:
     async def story() -> Reply | None:
         go_on = asyncio.Event()
 
-        async def decide() -> Reply | None:
+        async def decide(_: AccessRequest) -> Reply | None:
             await go_on.wait()
             return ACCEPT
 
