@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from radius_mfa.core import usernames
 from radius_mfa.core.errors import ConfigurationError
@@ -15,6 +15,7 @@ from radius_mfa.core.messages import User
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Clock, Password
 from radius_mfa.directories import ldap_messages as messages
+from radius_mfa.directories.ldap_connection import Answer
 from radius_mfa.directories.ldap_failover import Failover, unfit
 from radius_mfa.directories.ldap_groups import Groups, GroupSettings
 from radius_mfa.directories.ldap_messages import (
@@ -22,6 +23,7 @@ from radius_mfa.directories.ldap_messages import (
     SIZE_LIMIT_EXCEEDED,
     SUCCESS,
     Entry,
+    Result,
     Search,
     read_entry_request,
 )
@@ -30,7 +32,10 @@ from radius_mfa.directories.ldap_text import text_of
 from radius_mfa.directories.ldap_tls import Tls, trust
 from radius_mfa.directories.ldap_verdict import verdict
 
+_T = TypeVar("_T")
+
 _PLACEHOLDER = "{username}"
+_NO_ATTRIBUTE = "NONE"  # no entry has it: descriptions are kept in lower case
 _LONGEST_ID = 64  # octets: an id goes into the State, which has few
 _STATIC = "static:"  # begins the ids of the static directory, and nobody else's
 
@@ -64,17 +69,6 @@ class LdapSettings:
     connect_timeout: float = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Reads:
-    """The attributes that are read of an entry, in lower case; `extra`: by the names that were configured."""
-
-    id: str
-    name: str
-    language: str
-    username: str | None
-    extra: Mapping[str, str]
-
-
 class LdapDirectory:
     """The `Directory` port over LDAP servers that hold the same accounts.
 
@@ -88,29 +82,26 @@ class LdapDirectory:
             raise ConfigurationError("bind_dn and bind_password must both be given")
         self._settings = settings
         self._name_attribute = _name_attribute(settings.user_filter)
-        self._reads = _Reads(
+        # What is read of an entry, in lower case: as in `_user`.
+        self._names = (
             settings.id_attribute.lower(),
             settings.name_attribute.lower(),
             settings.language_attribute.lower(),
-            self._name_attribute and self._name_attribute.lower(),
-            {name: name.lower() for name in settings.extra_attributes},
+            self._name_attribute.lower() if self._name_attribute else _NO_ATTRIBUTE,
         )
+        self._extra = {name: name.lower() for name in settings.extra_attributes}
         self._groups = Groups(settings.groups, settings.groups_attribute, settings.base_dn)
         self._search, self._search_inactive = self._searches()
         probe = read_entry_request(settings.base_dn.encode(), ["1.1"])
         self._servers = Failover(list(_servers(settings)), clock, probe)
 
-    async def find(self, username: str, deadline: float) -> User | Outcome:
+    def find(self, username: str, deadline: float) -> Coroutine[Any, Any, User | Outcome]:
         """The one entry of that name.  One search; a second where nobody activated was found."""
-        name = username.encode(errors="surrogatepass")
-        if not name:
-            return Outcome.UNKNOWN_USER
-        found = await self._one(self._search, name, deadline)
-        active = True
-        if found is Outcome.UNKNOWN_USER and self._search_inactive is not None:
-            found = await self._one(self._search_inactive, name, deadline)
-            active = False
-        return found if isinstance(found, Outcome) else self._user(found, username, active)
+        if not username:
+            return _answer(Outcome.UNKNOWN_USER)
+        if self._search_inactive is None:
+            return self._one(self._search, username, True, deadline)
+        return self._one_of_two(self._search_inactive, username, deadline)
 
     async def with_groups(self, user: User, deadline: float) -> User:
         """The user with the groups that their entry does not name."""
@@ -119,19 +110,14 @@ class LdapDirectory:
         groups = await self._servers.first_answer(partial(self._groups.of, user.handle), deadline)
         return replace(user, groups=groups, lacks_groups=False)
 
-    async def check_password(self, user: User, password: bytes, deadline: float) -> Password:
+    def check_password(self, user: User, password: bytes, deadline: float) -> Coroutine[Any, Any, Password]:
         """Bind as the user's entry."""
-        if not user.handle or not password:
-            return Password.WRONG
-
-        async def ask(server: LdapServer, until: float) -> Password:
-            result = await server.bind(user.handle, password, until)
-            said = verdict(result)
-            if said is None:
-                raise unfit(server, "bind as a user", result)
-            return said
-
-        return await self._servers.first_in_time(ask, deadline)
+        dn = user.handle
+        if not dn or not password:
+            return _answer(Password.WRONG)
+        return self._servers.first_in_time(
+            lambda server, until: server.bind(dn, password, until), _password, deadline
+        )
 
     async def dummy_check(self, username: str, password: bytes, deadline: float) -> None:
         """Nothing: only a bind costs what a bind does, and every refusal leaves after the same delay anyway."""
@@ -149,22 +135,30 @@ class LdapDirectory:
         """Close all connections, and look at no server any more."""
         await self._servers.close()
 
-    def _one(self, search: Search, name: bytes, deadline: float) -> Coroutine[Any, Any, Entry | Outcome]:
-        """The entry there is; UNKNOWN_USER for none, AMBIGUOUS_USER for several."""
-        request = search.request(name)
+    async def _one(self, search: Search, username: str, active: bool, deadline: float) -> User | Outcome:
+        """The user whose entry there is; UNKNOWN_USER for none, AMBIGUOUS_USER for several."""
+        request = search.request(username.encode(errors="surrogatepass"))
+        found = await self._servers.first_in_time(
+            lambda server, until: server.search(request, MOST_ENTRIES, until), self._entry, deadline
+        )
+        return found if isinstance(found, Outcome) else self._user(found, username, active)
 
-        async def ask(server: LdapServer, until: float) -> Entry | Outcome:
-            answer = await server.search(request, MOST_ENTRIES, until)
-            code, entries = answer.result.code, answer.entries
-            if code == SUCCESS and len(entries) == 1:
-                return entries[0]
-            if code == SIZE_LIMIT_EXCEEDED or len(entries) > 1:
-                return Outcome.AMBIGUOUS_USER  # the limit may be the server's own, and one
-            if code != SUCCESS:
-                raise unfit(server, f"search below {self._settings.base_dn}", answer.result)
-            return Outcome.UNKNOWN_USER
+    def _entry(self, server: LdapServer, answer: Answer) -> Entry | Outcome:
+        code, entries = answer.result.code, answer.entries
+        if code == SUCCESS and len(entries) == 1:
+            return entries[0]
+        if code == SIZE_LIMIT_EXCEEDED or len(entries) > 1:
+            return Outcome.AMBIGUOUS_USER  # the limit may be the server's own, and one
+        if code != SUCCESS:
+            raise unfit(server, f"search below {self._settings.base_dn}", answer.result)
+        return Outcome.UNKNOWN_USER
 
-        return self._servers.first_in_time(ask, deadline)
+    async def _one_of_two(self, inactive: Search, username: str, deadline: float) -> User | Outcome:
+        """The user who is activated; where that is nobody, whoever has the name."""
+        found = await self._one(self._search, username, True, deadline)
+        if found is Outcome.UNKNOWN_USER:
+            found = await self._one(inactive, username, False, deadline)
+        return found
 
     def _searches(self) -> tuple[Search, Search | None]:
         """For whoever is activated, and for anybody if that is not the same."""
@@ -192,26 +186,39 @@ class LdapDirectory:
             raise ConfigurationError(f"user_filter, active_filter: {error} (RFC 4515)") from error
 
     def _user(self, entry: Entry, typed: str, active: bool) -> User | Outcome:
-        reads = self._reads
-        ids = entry.attributes.get(reads.id, ())
-        if len(ids) != 1:
+        ids, names, languages, spellings = map(entry.attributes.get, self._names)
+        if ids is None or len(ids) != 1:
             return Outcome.USER_ID_UNUSABLE
         id_ = text_of(ids[0])
         if not 1 <= len(id_.encode()) <= _LONGEST_ID or id_.startswith(_STATIC):
             return Outcome.USER_ID_UNUSABLE
         groups = self._groups
-        spellings = entry.attributes.get(reads.username, ()) if reads.username else ()
+        are_in_the_entry = groups.are_in_the_entry
+        extra = self._extra
         return User(
-            id=id_,
-            username=text_of(spellings[0]) if len(spellings) == 1 else _meant(spellings, typed),
-            handle=entry.dn,
-            name=entry.first(reads.name),
-            active=active,
-            groups=groups.named_in(entry) if groups.are_in_the_entry else frozenset(),
-            language=entry.first(reads.language),
-            attributes={name: entry.texts(lower) for name, lower in reads.extra.items()} if reads.extra else {},
-            lacks_groups=not groups.are_in_the_entry,
+            id_,
+            text_of(spellings[0]) if spellings and len(spellings) == 1 else _meant(spellings or (), typed),
+            entry.dn,
+            text_of(names[0]) if names else "",
+            active,
+            groups.named_in(entry) if are_in_the_entry else frozenset(),
+            text_of(languages[0]) if languages else "",
+            {name: entry.texts(lower) for name, lower in extra.items()} if extra else {},
+            not are_in_the_entry,
         )
+
+
+async def _answer(answer: _T) -> _T:
+    """For which nobody is asked."""
+    return answer
+
+
+def _password(server: LdapServer, result: Result) -> Password:
+    """What the answer to a bind as a user says of their password."""
+    said = verdict(result)
+    if said is None:
+        raise unfit(server, "bind as a user", result)
+    return said
 
 
 def _servers(settings: LdapSettings) -> Iterator[LdapServer]:

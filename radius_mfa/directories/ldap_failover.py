@@ -22,6 +22,7 @@ from radius_mfa.directories.ldap_connection import TooLargeError
 from radius_mfa.directories.ldap_messages import BUSY, UNAVAILABLE, Result
 from radius_mfa.directories.ldap_server import LdapServer
 
+_A = TypeVar("_A")
 _T = TypeVar("_T")
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before one look after another, the last one repeats
@@ -66,20 +67,26 @@ class Failover:
             async with asyncio.timeout_at(until):
                 return await ask(server)
 
-        return await self.first_in_time(ask_until, deadline)
+        return await self.first_in_time(ask_until, _as_it_is, deadline)
 
-    async def first_in_time(self, ask: Callable[[LdapServer, float], Awaitable[_T]], deadline: float) -> _T:
-        """The same where `ask` is told when to raise TimeoutError, which costs less than to be stopped then."""
+    async def first_in_time(
+        self,
+        ask: Callable[[LdapServer, float], Awaitable[_A]],
+        judge: Callable[[LdapServer, _A], _T],
+        deadline: float,
+    ) -> _T:
+        """The same where `ask` is told when to raise TimeoutError, which costs less than to be stopped then.
+
+        `judge`: what comes of a server's answer; it raises DirectoryError for one of no use.
+        """
         failures = []
-        order = sorted(self._servers, key=self._down.__contains__) if self._down else self._servers
-        left = len(order)
-        for server in order:
+        left = len(self._servers)
+        for server in sorted(self._servers, key=self._down.__contains__) if self._down else self._servers:
             now = self._now()
             share = (deadline - now) / left
-            left -= 1
             answered = server.answered
             try:
-                answer = await ask(server, now + share)
+                answer = judge(server, await ask(server, now + share))
             except TimeoutError:
                 failures.append(f"{server.name}: no answer in time")
                 if share >= _SILENCE and server.answered == answered:
@@ -94,6 +101,7 @@ class Failover:
                     self._answers(server)
                 self.answered += 1
                 return answer
+            left -= 1
         raise DirectoryError("; ".join(failures))
 
     def up(self) -> Mapping[str, bool]:
@@ -133,3 +141,7 @@ class Failover:
             except (DirectoryError, TimeoutError):
                 continue
             self._answers(server)  # which ends this task as well
+
+
+def _as_it_is(_: LdapServer, answer: _T) -> _T:
+    return answer

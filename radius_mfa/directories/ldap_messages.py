@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from struct import Struct
 from typing import NamedTuple
 
 from ldap3 import DEREF_NEVER, SUBTREE
@@ -65,6 +66,8 @@ _ITSELF = b"\x0a\x01\x00\x0a\x01\x00\x02\x01\x00\x02\x01\x00\x01\x01\x00"
 _START_TLS_NAME = b"1.3.6.1.4.1.1466.20037"
 _PASSWORD_POLICY = b"1.3.6.1.4.1.42.2.27.8.5.1"
 _VERSION_3 = b"\x02\x01\x03"
+_bind_begin = Struct(">BBHBBB3sBB").pack  # of a message with a bind, up to the name
+_SIMPLE_HEADS = tuple(head(_SIMPLE, size) for size in range(0x80))
 _CONSTRUCTED = 0x20
 _RESULTS = frozenset({BIND_RESPONSE, SEARCH_DONE, EXTENDED_RESPONSE})
 _LONGEST_TEXT = 120
@@ -117,11 +120,6 @@ class Entry:
             return ()
         return (text_of(values[0]),) if len(values) == 1 else tuple(map(text_of, values))
 
-    def first(self, attribute: str) -> str:
-        """The first of them, empty where there is none."""
-        values = self.attributes.get(attribute)
-        return text_of(values[0]) if values else ""
-
 
 class Message(NamedTuple):
     """One answer.  `operation`: its tag; `content`: None where nothing in it matters to us."""
@@ -166,20 +164,22 @@ def has_place(filter_: str, placeholder: str) -> bool:
     return placeholder in filter_ and not re.search(rf"\([^()=]*{re.escape(placeholder)}", filter_)
 
 
-def bind_request(dn: str, password: bytes) -> bytes:
-    """BindRequest with simple authentication (RFC 4511 §4.2), encoded.
+def bind_message(number: int, dn: str, password: bytes, controls: bytes = b"") -> bytes:
+    """A message with BindRequest and simple authentication (RFC 4511 §4.2), encoded; `controls` as they follow it.
 
     An empty name or password would ask to be nobody, and that succeeds (RFC 4513 §5.1): ValueError.
     """
     if not dn or not password:
         raise ValueError("a bind wants a name and a password")
     name = dn.encode()
-    size = len(name) + len(password)
-    if size < _SHORT - 7:  # so all lengths are of one octet, as nearly always
-        return b"\x60%c\x02\x01\x03\x04%c%b\x80%c%b" % (size + 7, len(name), name, len(password), password)
-    before, between = _VERSION_3 + head(_OCTETS, len(name)), head(_SIMPLE, len(password))
-    size = len(before) + len(name) + len(between) + len(password)
-    return b"".join((head(_BIND_REQUEST, size), before, name, between, password))
+    named, size = len(name), len(password)
+    request = named + size + 7
+    whole = request + 5 + len(controls)
+    if whole < _SHORT and number < _SHORT:  # so number and lengths are of one octet each, as nearly always
+        begin = _bind_begin(_SEQUENCE, whole, 0x0201, number, _BIND_REQUEST, request, _VERSION_3, _OCTETS, named)
+        return begin + name + _SIMPLE_HEADS[size] + password + controls
+    bind = b"".join((_VERSION_3, head(_OCTETS, named), name, head(_SIMPLE, size), password))
+    return message(number, encoded(_BIND_REQUEST, bind) + controls)
 
 
 def start_tls_request() -> bytes:

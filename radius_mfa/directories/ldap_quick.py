@@ -9,18 +9,22 @@ Lengths are looked at in place: most are short, and a call for each would cost a
 
 from __future__ import annotations
 
-from radius_mfa.directories.ldap_ber import MalformedError, encoded, within
+from functools import lru_cache
+
+from radius_mfa.directories.ldap_ber import MalformedError, encoded, head, span_of, within
 from radius_mfa.directories.ldap_messages import (
     BIND_RESPONSE,
     LONGEST,
     POLICY_CONTENT,
     SEARCH_DONE,
     SEARCH_ENTRY,
+    SUCCESS,
     Entry,
     Result,
 )
 
 _SEQUENCE, _SET, _INTEGER, _OCTETS = 0x30, 0x31, 0x02, 0x04
+_TWO_OCTETS = b"\x82"  # has the length that follows
 _LONG = 0x80  # from here on the octet is the length of a length (X.690 §8.1.3.5)
 _MOST_BEGINNINGS = 1024
 
@@ -29,6 +33,13 @@ Usual = tuple[int, int, Result | Entry, int]
 
 _Start = tuple[slice, int, int]
 """Of a message, counted from its first octet: its number, where the rest begins, and where it ends."""
+
+_FoundStart = tuple[slice, int, bytes, int, bytes]
+"""Of a message with an entry, written with as few octets as can be.
+
+Where its number is, and where that ends; the entry's tag and length and the tag of its name, as they must be; how
+many octets it has in all; and how the success behind it begins, up to its number.
+"""
 
 
 def _start(before: int, digits: int, size: int) -> _Start:
@@ -56,7 +67,93 @@ _PLAIN_RESULTS = {
 # A server has few names, and values of few lengths; what is in the values is never in here.
 _BEGINNINGS: dict[bytes, tuple[str, int]] = {}
 
+
+_SUCCEEDED = b"\x0a\x01" + bytes((SUCCESS,)) + b"\x04\x00\x04\x00"
+_SUCCESS = encoded(SEARCH_DONE, _SUCCEEDED)
+# The responses to binds numbered so that say nothing but success (RFC 4511 §4.2.2); none is numbered 0.
+BIND_SUCCESSES = tuple(
+    encoded(_SEQUENCE, encoded(_INTEGER, bytes((number,))) + encoded(BIND_RESPONSE, _SUCCEEDED)) if number else b""
+    for number in range(0x80)
+)
+
+
+def _head_filling(tag: int, size: int) -> bytes | None:
+    """The head of an element that has `size` octets with it, its length in as few as can be; None for none."""
+    for own in (2, 3, 4):
+        written = head(tag, max(size - own, 0))
+        if len(written) == own <= size:
+            return written
+    return None
+
+
+@lru_cache(4096)
+def _list_head(size: int) -> bytes | None:
+    """The head of a list that has `size` octets with it."""
+    return _head_filling(_SEQUENCE, size)
+
+
+@lru_cache(1024)
+def _found_start(begin: bytes) -> _FoundStart | None:
+    """Of a message that begins with these six octets; None where they are not its head and its number's."""
+    span = span_of(begin, 0)
+    if span is None or len(begin) < span[0] + 2 or begin[0] != _SEQUENCE or begin[span[0]] != _INTEGER:
+        return None
+    size, operation = span[1], span[0] + 2 + begin[span[0] + 1]
+    entry = _head_filling(SEARCH_ENTRY, size - operation)
+    if entry is None or not span[0] + 3 <= operation <= span[0] + 6 or size > LONGEST:
+        return None
+    number = slice(span[0] + 2, operation)
+    success = head(_SEQUENCE, number.stop - number.start + 2 + len(_SUCCESS)) + begin[span[0] : span[0] + 2]
+    return number, operation, entry + bytes((_OCTETS,)), size, success
+
+
+# How messages of 128 to 255 octets begin, as most entries do, up to their number.
+_FOUND_STARTS = {
+    bytes((_SEQUENCE, 0x81, size, _INTEGER, digits)): _found_start(
+        bytes((_SEQUENCE, 0x81, size, _INTEGER, digits))
+    )
+    for digits in range(1, 5)
+    for size in range(_LONG, 0x100)
+}
+
 _start_of, _plain_result, _beginning = _STARTS.get, _PLAIN_RESULTS.get, _BEGINNINGS.get
+_found_start_of = _FOUND_STARTS.get
+
+
+def read_found(octets: bytes, at: int) -> tuple[int, Entry, int] | None:
+    """One entry whose message begins at `at`, and right behind it that the search has succeeded.
+
+    The number that both have, the entry, and where that ends; None for anything else, and for what is written
+    with more octets than it needs.
+    """
+    start = _found_start_of(octets[at : at + 5])
+    if start is None:
+        if octets[at + 1 : at + 2] != _TWO_OCTETS:
+            return None
+        start = _found_start(octets[at : at + 6])
+        if start is None:
+            return None
+    digits, operation, entry, size, success = start
+    stop = at + size
+    message = octets[at:stop]
+    number = message[digits]
+    success = success + number + _SUCCESS
+    if not message.startswith(entry, operation) or not octets.startswith(success, stop):
+        return None
+    name = operation + len(entry) + 1
+    length = message[name - 1]
+    named = name + length
+    listed = _list_head(size - named)
+    if length >= _LONG or listed is None or not message.startswith(listed, named):
+        return None
+    try:
+        attributes = _attributes(message, named + len(listed), size)
+        if attributes is None:
+            return None
+        found = Entry(message[name:named].decode(), attributes)
+    except (IndexError, ValueError):  # as in `read_usual`
+        return None
+    return int.from_bytes(number, "big", signed=True), found, stop + len(success)
 
 
 def read_usual(octets: bytes, at: int) -> Usual | None:

@@ -15,7 +15,6 @@ from radius_mfa.directories.ldap_connection import Answer, ConnectionLostError, 
 from radius_mfa.directories.ldap_messages import BUSY, MOST_ENTRIES, POLICY_WANTED, SUCCESS, UNAVAILABLE, Result
 from radius_mfa.directories.ldap_tls import Tls
 from radius_mfa.directories.slots import Slots
-from radius_mfa.directories.time_limits import TimeLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,7 @@ class LdapServer:
         self._shared: LdapConnection | None = None
         self._sharing = asyncio.Lock()
         self._idle: list[LdapConnection] = []
-        self._limits = TimeLimits()
-        self._slots = Slots(limit, self._limits)
+        self._slots = Slots(limit)
         self._closed = False
 
     async def search(
@@ -75,9 +73,11 @@ class LdapServer:
                 raise
             return await self.search(request, most, until, again=False)
         except (asyncio.CancelledError, TimeoutError):
-            # Not a word in all the time since it was asked: others should not wait here too.
-            if connection is not None and connection.heard == heard:
-                connection.retire("the server was silent")
+            if connection is not None:
+                connection.given_up()
+                # Not a word in all the time since it was asked: others should not wait here too.
+                if connection.heard == heard:
+                    connection.retire("the server was silent")
             raise
         self.answered += 1
         return answer
@@ -160,7 +160,7 @@ class LdapServer:
         if self._closed:  # lest a question that was cut off be asked again
             raise DirectoryError(f"{self.name}: closed by us")
         host, port = self._address.host, self._address.port
-        connection = await LdapConnection.connect(host, port, self.name, self._timeout, self._tls, self._limits)
+        connection = await LdapConnection.connect(host, port, self.name, self._timeout, self._tls)
         self._open.add(connection)
         connection.closed.add_done_callback(lambda _: self._open.discard(connection))
         if self._closed:  # while it was being made

@@ -43,7 +43,8 @@ The table is bounded.  When it is full of users whose count runs, nothing is rem
 has no shield then.  But only users whom the directory has found get in, each with a wrong password:
 whoever wants to fill it must know `_MOST_USERS` names and guess at all of them within one span.
 
-Passwords are kept as digests under a key made at start; nothing derived from one leaves this process.
+What is kept of a password once it was wrong is a digest under a key made at start; nothing derived from one
+leaves this process.
 """
 
 from __future__ import annotations
@@ -99,14 +100,15 @@ class _Record:
 
     `last`: monotonic seconds of the last wrong answer, before the first one of the first question.
     `answered`: wrong answers so far; `forgotten`: how many of them count no longer.  `asking`: guesses
-    at the directory now; None for one that got no verdict.  `known`: the one asked longest ago first.
+    at the directory now, each with what those wait for who want its verdict, None where nobody does; no
+    verdict comes out as None.  `known`: by their digests, the one asked longest ago first.
     `remembered`: it has its place in the table, full or not.
     """
 
     last: float
     answered: int = 0
     forgotten: int = 0
-    asking: dict[bytes, _Verdict] = field(default_factory=dict, repr=False)
+    asking: dict[bytes, _Verdict | None] = field(default_factory=dict, repr=False)
     known: dict[bytes, _Wrong] = field(default_factory=dict, repr=False)
     remembered: bool = False
 
@@ -174,7 +176,6 @@ class ShieldedDirectory:
         )
         self._looks_again = -math.inf  # monotonic seconds
         self._nobodies: ShieldedDirectory | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None  # kept: to ask which one runs is a system call
 
     def take_over(self, before: ShieldedDirectory) -> None:
         """Remember what `before` did, which stood before the same directory under another configuration."""
@@ -244,24 +245,43 @@ class ShieldedDirectory:
         """
         if not password:
             return await self._directory.check_password(user, password, deadline)  # which asks nobody
+        now = self._clock.monotonic()
+        if now >= self._looks_again:
+            self._forget_old(now)
+        record = self._users.get(user.id)
+        if record is None:  # nothing was wrong, and nobody asks
+            record = self._users[user.id] = _Record(now)
+        else:  # which takes a coroutine more
+            admitted = await self._admitted(user, password, deadline)
+            if isinstance(admitted, Password):
+                return admitted
+            record = admitted
+        record.asking[password] = None
+        answered_before = record.answered
+        verdict = None
+        try:
+            verdict = await self._directory.check_password(user, password, deadline)
+            return verdict
+        finally:
+            self._decided(user, password, record, verdict, answered_before)
+
+    async def _admitted(self, user: User, password: bytes, deadline: float) -> Password | _Record:
+        """What is said without asking; the user's record where the directory is to be asked, now."""
         digest = self._digest(user, password)
         while True:
             now = self._clock.monotonic()
-            if now >= self._looks_again:
-                self._forget_old(now)
-            record = self._users.get(user.id)
-            if record is None:  # nothing was wrong, and nobody asks
-                return await self._ask(user, password, _Record(now), digest, deadline)
+            record = self._users.setdefault(user.id, _Record(now))
             self._begin_anew(record, now)
             wrong_before = self._known(record, digest, now)
             refused = self._refusal(record, wrong_before, now)
             if refused is not None:
                 return refused
-            same = record.asking.get(digest)
-            if same is None and record.wrong + len(record.asking) < self._limit_for(wrong_before):
-                return await self._ask(user, password, record, digest, deadline)
-            await self._first_of([same] if same else list(record.asking.values()), deadline - now)
-            verdict = same.result() if same else None
+            asked = password in record.asking
+            if not asked and record.wrong + len(record.asking) < self._limit_for(wrong_before):
+                return record
+            verdicts = [_verdict_of(record, each) for each in ([password] if asked else record.asking)]
+            await self._first_of(verdicts, deadline - now)
+            verdict = verdicts[0].result() if asked else None
             if verdict is not None:
                 return verdict
 
@@ -293,28 +313,21 @@ class ShieldedDirectory:
         if not ended:
             raise DirectoryError("no time to check the password: others of the same user are still being checked")
 
-    async def _ask(self, user: User, password: bytes, record: _Record, digest: bytes, deadline: float) -> Password:
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        ended: _Verdict = self._loop.create_future()
-        record.asking[digest] = ended
-        self._users[user.id] = record
-        answered_before = record.answered
-        verdict = None
-        try:
-            verdict = await self._directory.check_password(user, password, deadline)
-            return verdict
-        finally:
-            del record.asking[digest]
-            if verdict is Password.RIGHT:
-                if record.answered:
-                    self._forgive(user.id, record, answered_before)
-            elif verdict is Password.WRONG:
-                self._count(user, record, digest)
-                self._tell(user.id, self._is_of_nobody, False)
-            elif verdict in _RIGHT_BUT:
-                record.known.pop(digest, None)
-            self._keep(user.id, record)
+    def _decided(
+        self, user: User, password: bytes, record: _Record, verdict: Password | None, answered_before: int
+    ) -> None:
+        """What the directory has said of a password, None for nothing; and who waits for it hears the same."""
+        ended = record.asking.pop(password)
+        if verdict is Password.RIGHT:
+            if record.answered:
+                self._forgive(user.id, record, answered_before)
+        elif verdict is Password.WRONG:
+            self._count(user, record, self._digest(user, password))
+            self._tell(user.id, self._is_of_nobody, False)
+        elif verdict in _RIGHT_BUT:
+            record.known.pop(self._digest(user, password), None)
+        self._keep(user.id, record)
+        if ended is not None:
             ended.set_result(verdict)
 
     def _forgive(self, user_id: str, record: _Record, answered_before: int) -> None:
@@ -371,6 +384,14 @@ class ShieldedDirectory:
         digest = self._keyed.copy()
         digest.update(repr((user.id, password)).encode(errors="surrogatepass"))
         return digest.digest()
+
+
+def _verdict_of(record: _Record, password: bytes) -> _Verdict:
+    """Of a guess at the directory now: to be waited for."""
+    verdict = record.asking[password]
+    if verdict is None:
+        verdict = record.asking[password] = asyncio.get_running_loop().create_future()
+    return verdict
 
 
 def _keyed(key: bytes) -> hashlib.blake2b:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 
 from radius_mfa.directories.time_limits import TimeLimits
 
@@ -14,10 +14,10 @@ class Slots:
     As `asyncio.Semaphore` within `asyncio.timeout`, for what either of them costs alone.
     """
 
-    def __init__(self, count: int, limits: TimeLimits) -> None:
+    def __init__(self, count: int) -> None:
         self._free = count  # none while somebody waits
-        self._limits = limits
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._queue: OrderedDict[asyncio.Future[None], float | None] = OrderedDict()  # and until when
+        self._limits = TimeLimits(self._queue.items)
 
     def taken(self) -> bool:
         """Take one that is free; whether there was one."""
@@ -32,25 +32,21 @@ class Slots:
         Raises TimeoutError at `until`, which is the loop's time.
         """
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
-        if until is not None:
-            self._limits.begin(turn, until)
+        self._queue[turn] = until
+        if until is not None and until < self._limits.rings:
+            self._limits.ring(until)
         try:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self.give()  # it came just as whoever waited was told to stop
-            elif turn in self._queue:
-                self._queue.remove(turn)
+            self._queue.pop(turn, None)
             raise
-        finally:
-            if until is not None:
-                self._limits.end(turn)
 
     def give(self) -> None:
         """Give one back: to who has waited longest, if anybody has."""
         while self._queue:
-            turn = self._queue.popleft()
+            turn, _ = self._queue.popitem(last=False)
             if not turn.done():
                 turn.set_result(None)
                 return

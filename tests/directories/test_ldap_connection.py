@@ -107,6 +107,89 @@ def test_an_answer_octet_by_octet(run: Run) -> None:
     run(play)
 
 
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_all_entries_count_whether_they_come_with_the_end_or_before_it(
+    run: Run, count: int, together: bool
+) -> None:
+    """Another entry may be there however the octets are cut: one of several is not the one."""
+
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            waiting = asyncio.ensure_future(connection.search(BY_NAME.request(b"u1")))
+            await server.until(lambda it: len(it.asked) == 1)
+            pieces = [entry(1, f"uid=u{number}", cn=b"v" * 130) for number in range(count)]
+            last = pieces.pop() if pieces else b""
+            for piece in (
+                [b"".join((*pieces, last, result(1, DONE)))] if together else [*pieces, last + result(1, DONE)]
+            ):
+                connection.data_received(piece)
+            assert len((await waiting).entries) == min(count, 2)
+
+    run(play)
+
+
+@pytest.mark.parametrize("code", [0, 49])
+@pytest.mark.parametrize("piece", [1, 5, 13, 14, 15, 100])
+def test_the_answer_to_a_bind_in_whatever_pieces_it_comes(run: Run, code: int, piece: int) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            for number in (1, 2):
+                waiting = connection.bind("uid=alice", b"secret")
+                octets = result(number, BIND_RESPONSE, code) + result(70000, BIND_RESPONSE)
+                for at in range(0, len(octets), piece):
+                    connection.data_received(octets[at : at + piece])
+                assert await waiting == Result(code)
+            assert connection.usable
+
+    run(play)
+
+
+def test_a_success_that_comes_twice_is_not_the_next_passwords(run: Run) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            first = connection.bind("uid=alice", b"right")
+            for _ in range(2):
+                connection.data_received(result(1, BIND_RESPONSE))
+            second = connection.bind("uid=alice", b"wrong")
+            connection.data_received(result(1, BIND_RESPONSE))
+            assert not second.done()
+            connection.data_received(result(2, BIND_RESPONSE, 49))
+            assert [await first, await second] == [Result(0), Result(49)]
+
+    run(play)
+
+
+def test_a_success_that_comes_after_it_was_given_up_is_nobodys(run: Run) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            for forgotten in (False, True):
+                asking = connection.bind("uid=alice", b"right")
+                asking.cancel()
+                if forgotten:
+                    connection.given_up()
+                connection.data_received(result(1 + forgotten, BIND_RESPONSE))
+                assert asking.cancelled()
+            assert connection.usable
+
+    run(play)
+
+
+def test_a_retired_connection_closes_when_the_last_who_waits_gives_up(run: Run) -> None:
+    async def play() -> None:
+        async with peer(silence) as server, connected(server) as connection:
+            asking = [connection.search(BY_NAME.request(b"u1")) for _ in range(3)]
+            connection.retire("enough")
+            for each in (asking[1], asking[0], asking[2]):
+                assert not connection.closed.done()
+                each.cancel()
+                connection.given_up()
+            await connection.closed
+            await server.until(lambda it: it.open == 0)
+
+    run(play)
+
+
 def test_a_late_answer_is_nobodys(run: Run) -> None:
     async def play() -> None:
         async with peer(silence) as server, connected(server) as connection:
@@ -175,7 +258,6 @@ def test_what_was_not_sent_yet_when_it_closes_is_not_sent(run: Run) -> None:
     async def play() -> None:
         async with peer(silence) as server, connected(server) as connection:
             asking = [asyncio.ensure_future(connection.search(BY_NAME.request(b"x"))) for _ in range(3)]
-            await asyncio.sleep(0)
             connection.close()
             assert {await lost(each) for each in asking} == {"ldap://it: closed by us"}
             await server.until(lambda it: it.farewells == 1)

@@ -13,7 +13,13 @@ from pyasn1.codec.ber import decoder
 
 from radius_mfa.directories.ldap_ber import MalformedError
 from radius_mfa.directories.ldap_messages import LAST_ID, LONGEST, Entry, Result, read
-from radius_mfa.directories.ldap_quick import _BEGINNINGS, _MOST_BEGINNINGS, read_usual
+from radius_mfa.directories.ldap_quick import (
+    _BEGINNINGS,
+    _MOST_BEGINNINGS,
+    BIND_SUCCESSES,
+    read_found,
+    read_usual,
+)
 from tests.directories import support
 from tests.directories.support import BIND_RESPONSE, DONE, ENTRY, EXTENDED, REFERENCE, result, tlv
 from tests.directories.test_ldap_messages import MALFORMED
@@ -122,6 +128,7 @@ def test_any_number_of_kinds_of_attributes_is_read_and_few_are_learned() -> None
     kinds = {f"{prefix}{size}": [b"v" * size] for size in range(100) for prefix in "abcdefghijklmn"}
     octets = [an_entry(minimal, 7, b"uid=alice", {name: values}) for name, values in kinds.items()]
     learned = dict(_BEGINNINGS)
+    _BEGINNINGS.clear()
     try:
         for _ in range(2):
             assert [quick(each) for each in octets] == [tuple(read(each)) for each in octets]
@@ -265,11 +272,7 @@ def test_no_octet_can_be_changed_so_that_something_else_is_read(answer: bytes) -
         octets[at] = before
 
 
-@settings(UNHURRIED, max_examples=500)
-@given(st.sampled_from(ANSWERS), st.data())
-def test_of_a_mutated_answer_nothing_is_read_that_the_general_reader_does_not_read(
-    answer: bytes, data: st.DataObject
-) -> None:
+def mutated(answer: bytes, data: st.DataObject) -> bytes:
     octets = bytearray(answer)
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(octets) - 1))
@@ -282,7 +285,15 @@ def test_of_a_mutated_answer_nothing_is_read_that_the_general_reader_does_not_re
                 del octets[at]
             case "insert":
                 octets.insert(at, data.draw(st.integers(0, 255)))
-    assert agrees_with_the_general_reader(bytes(octets))
+    return bytes(octets)
+
+
+@settings(UNHURRIED, max_examples=500)
+@given(st.sampled_from(ANSWERS), st.data())
+def test_of_a_mutated_answer_nothing_is_read_that_the_general_reader_does_not_read(
+    answer: bytes, data: st.DataObject
+) -> None:
+    assert agrees_with_the_general_reader(mutated(answer, data))
 
 
 @UNHURRIED
@@ -295,3 +306,91 @@ def test_no_octets_are_read_as_what_they_are_not(content: bytes) -> None:
     except MalformedError:
         general = None
     assert got in (None, general)
+
+
+# --- an entry and its end --------------------------------------------------------------------------
+
+
+def general(octets: bytes, at: int = 0) -> tuple[int, object, int] | None:
+    """What two messages from `at` on are, if that is one entry and that there is no other, for the same search."""
+    usual = read_usual(octets, at)
+    ended = usual and read_usual(octets, usual[3])
+    if not usual or not ended or usual[1] != ENTRY or ended[:3] != (usual[0], DONE, Result(0)):
+        return None
+    return usual[0], usual[2], ended[3]
+
+
+SIZES = st.sampled_from([0, 1, 9, 60, 100, 127, 128, 200, 255, 256, 1000, 65400, 65536])
+
+
+@UNHURRIED
+@given(NUMBERS, NAMES, ATTRIBUTES, SIZES, st.binary(max_size=20), st.binary(max_size=20))
+def test_an_entry_with_its_end_is_what_the_two_are_one_by_one(
+    number: int, dn: str, attributes: dict[str, list[bytes]], size: int, before: bytes, behind: bytes
+) -> None:
+    entry = an_entry(minimal, number, dn.encode(), {**attributes, "filled": [b"v" * size]})
+    octets = entry + result(number, DONE)
+
+    got = read_found(before + octets + behind, len(before))
+
+    assert got in (None, general(before + octets + behind, len(before)))
+    assert (got is not None) == (0x80 <= int(entry[1]) <= 0x82 and len(dn.encode()) < 0x80)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        result(7, DONE),
+        result(7, DONE, 4),
+        result(8, DONE),
+        result(7, BIND_RESPONSE),
+        an_entry(minimal, 7, b"uid=bob", {}) + result(7, DONE),
+        b"",
+    ],
+)
+def test_an_entry_without_its_end_behind_it_is_read_alone(octets: bytes) -> None:
+    entry = an_entry(minimal, 7, b"uid=alice", {"cn": [b"v" * 120]})
+
+    got = read_found(entry + octets, 0)
+
+    assert got == general(entry + octets)
+    assert (got is not None) == (octets == result(7, DONE))
+
+
+FOUND = [
+    an_entry(minimal, number, b"uid=alice", {"cn": [b"v" * size], "memberOf": [b"cn=a", b"", b"g" * 90]})
+    + result(number, DONE)
+    for number, size in ((7, 9), (70000, 90), (300, 300))
+]
+
+
+@pytest.mark.parametrize("answer", FOUND)
+def test_no_octet_of_an_entry_with_its_end_can_be_changed_so_that_something_else_is_read(answer: bytes) -> None:
+    octets = bytearray(answer)
+    for at, before in enumerate(answer):
+        for octet in range(256):
+            octets[at] = octet
+            assert read_found(bytes(octets), 0) in (None, general(bytes(octets))), (at, octet)
+        octets[at] = before
+    assert read_found(answer, 0) is not None
+
+
+@pytest.mark.parametrize("answer", FOUND)
+def test_an_entry_with_its_end_is_not_read_while_some_of_it_is_missing(answer: bytes) -> None:
+    assert [read_found(answer[:count], 0) for count in range(len(answer))] == [None] * len(answer)
+
+
+@settings(UNHURRIED, max_examples=500)
+@given(st.sampled_from(FOUND), st.data())
+def test_of_a_mutated_entry_with_its_end_nothing_is_read_that_the_two_are_not(
+    answer: bytes, data: st.DataObject
+) -> None:
+    octets = mutated(answer, data)
+
+    assert read_found(octets, 0) in (None, general(octets))
+
+
+def test_the_success_of_a_bind_is_known_by_its_number() -> None:
+    """RFC 4511 §4.2.2; a number is of a request, and 0 of none (§4.1.1.1)."""
+    assert BIND_SUCCESSES[0] == b""
+    assert BIND_SUCCESSES[1:] == tuple(result(number, BIND_RESPONSE) for number in range(1, 128))

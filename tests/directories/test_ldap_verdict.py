@@ -217,7 +217,7 @@ def test_a_mutated_policy_never_makes_a_right_password_of_another(data: st.DataO
 
 def test_a_bind_asks_for_it_and_does_not_insist() -> None:
     """§6.1: a control without a value; criticality is left out, which is FALSE (RFC 4511 §4.1.11)."""
-    request = messages.message(1, messages.bind_request("cn=a", b"pw") + messages.POLICY_WANTED)
+    request = messages.bind_message(1, "cn=a", b"pw", messages.POLICY_WANTED)
 
     assert request.endswith(tlv(0xA0, tlv(0x30, tlv(0x04, POLICY_NAME))))
 

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from radius_mfa.directories.slots import Slots
-from radius_mfa.directories.time_limits import TimeLimits
 from tests.directories.support import Run, soon
 
 
@@ -18,7 +17,7 @@ async def one_place(slots: Slots, until: float | None = None) -> None:
 
 def test_who_comes_first_is_first(run: Run) -> None:
     async def play() -> None:
-        slots, order = Slots(2, TimeLimits()), list[int]()
+        slots, order = Slots(2), list[int]()
 
         async def use(number: int) -> None:
             await one_place(slots, soon())
@@ -35,7 +34,7 @@ def test_who_comes_first_is_first(run: Run) -> None:
 
 def test_a_place_is_waited_for_until_the_time_is_over(run: Run) -> None:
     async def play() -> None:
-        slots = Slots(1, TimeLimits())
+        slots = Slots(1)
         assert slots.taken()
         patient = asyncio.ensure_future(one_place(slots))
         with pytest.raises(TimeoutError):
@@ -54,7 +53,7 @@ def test_a_place_whose_taker_goes_away_is_the_next_ones(run: Run, given_first: b
     """Also when it was given to them in the same turn of the loop."""
 
     async def play() -> None:
-        slots = Slots(1, TimeLimits())
+        slots = Slots(1)
         assert slots.taken()
         leaving, next_one = (asyncio.ensure_future(one_place(slots, soon())) for _ in range(2))
         await asyncio.sleep(0)

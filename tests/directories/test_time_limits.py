@@ -14,22 +14,34 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def outcome(limits: TimeLimits, seconds: float) -> float:
-    """How late, in seconds, the end of a limit is that begins now."""
-    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    until = now() + seconds
-    limits.begin(never, until)
-    with pytest.raises(TimeoutError):
-        await never
-    limits.end(never)
-    return now() - until
+class Limited:
+    """Futures under limits, as whoever waits for them keeps them."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[asyncio.Future[str], float | None] = {}
+        self.limits = TimeLimits(self.waiting.items)
+
+    def begin(self, future: asyncio.Future[str], until: float) -> None:
+        self.waiting[future] = until
+        if until < self.limits.rings:
+            self.limits.ring(until)
+
+    async def outcome(self, seconds: float) -> float:
+        """How late, in seconds, the end of a limit is that begins now."""
+        never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        until = now() + seconds
+        self.begin(never, until)
+        with pytest.raises(TimeoutError):
+            await never
+        del self.waiting[never]
+        return now() - until
 
 
 @pytest.mark.parametrize("seconds", [[0.05, 0.1, 0.15], [0.15, 0.1, 0.05], [0.05, 0.05, -1.0, 0.1]])
 def test_each_limit_is_over_in_its_time(run: Run, seconds: list[float]) -> None:
     async def play() -> None:
-        limits = TimeLimits()
-        late = await asyncio.gather(*(outcome(limits, each) for each in seconds))
+        limited = Limited()
+        late = await asyncio.gather(*(limited.outcome(each) for each in seconds))
         assert min(late) > -0.005
         assert max(late) < 1.5  # of the limit that was over before it began it is one second
 
@@ -38,23 +50,25 @@ def test_each_limit_is_over_in_its_time(run: Run, seconds: list[float]) -> None:
 
 def test_what_was_answered_or_given_up_has_no_limit(run: Run) -> None:
     async def play() -> None:
-        loop, limits = asyncio.get_running_loop(), TimeLimits()
+        loop, limited = asyncio.get_running_loop(), Limited()
         answered, cancelled, ended = (loop.create_future() for _ in range(3))
         for each in (answered, cancelled, ended):
-            limits.begin(each, now() + 0.02)
+            limited.begin(each, now() + 0.02)
+        limited.waiting[without := loop.create_future()] = None
         answered.set_result("yes")
         cancelled.cancel()
-        limits.end(ended)
-        await outcome(limits, 0.05)
+        del limited.waiting[ended]
+        await limited.outcome(0.05)
         assert (answered.result(), cancelled.cancelled(), ended.done()) == ("yes", True, False)
+        assert not without.done()
 
     run(play)
 
 
 def test_a_limit_begins_anew_after_all_were_over(run: Run) -> None:
     async def play() -> None:
-        limits = TimeLimits()
+        limited = Limited()
         for _ in range(3):
-            assert -0.005 < await outcome(limits, 0.02) < 1
+            assert -0.005 < await limited.outcome(0.02) < 1
 
     run(play)
