@@ -190,7 +190,7 @@ class Answering:
 
     def listener_on(self, sock: socket) -> UdpListener:
         """Reads that socket, which may be another worker's."""
-        return UdpListener(sock, self._receive, self._footing.meter)
+        return UdpListener(sock, self._receive, self._footing.meter, lambda: self._working.exchange.in_flight)
 
     def _receive(self, octets: bytes, source: tuple[str, int], socket: object, send: Send) -> None:
         self._working.exchange.receive(octets, source, socket, send)

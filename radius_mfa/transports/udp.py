@@ -24,6 +24,9 @@ _LONGEST_DATAGRAM = 4096
 
 # Datagrams read at a wake-up: enough to be worth it, few enough that others have their turn.
 _BATCH = 32
+# Turns of the loop that a datagram waits while others are being answered: what those have begun goes on first, and
+# more comes meanwhile, which costs less in a row.  At 32 at once a tenth; more turns gain nothing.
+_TURNS = 4
 
 _IN_PKTINFO = struct.Struct("=I4s4s")  # interface, local address, header's destination
 _IN6_PKTINFO = struct.Struct("=16sI")  # header's destination, interface
@@ -39,12 +42,16 @@ Destination = tuple[str, int] | tuple[str, int, int, int]
 class UdpListener:
     """Reads a socket of `transports.sockets`, which is its own from now on, in the running event loop.
 
-    `dropped`: datagrams the kernel had no room for, as far as it has said.
+    `in_flight`: how many requests are being answered.  `dropped`: datagrams the kernel had no room for, as far
+    as it has said.
     """
 
-    def __init__(self, sock: socket.socket, receive: Receive, meter: Meter) -> None:
+    def __init__(
+        self, sock: socket.socket, receive: Receive, meter: Meter, in_flight: Callable[[], int] = lambda: 0
+    ) -> None:
         self._sock = sock
         self._receive = receive
+        self._in_flight = in_flight
         self._meter = meter
         self.address: tuple[str, int] = sock.getsockname()[:2]
         self._name = ":".join(map(str, self.address))
@@ -52,21 +59,40 @@ class UdpListener:
         self.dropped = dropped(sock)
         self._loop = asyncio.get_running_loop()
         self._unsent: list[tuple[bytes, Ancillary, Destination]] = []
-        self._loop.add_reader(sock, self._read)
+        self._turn: asyncio.Handle | None = None  # the next one, while datagrams wait
+        self._turns = 0  # how many they have waited
+        self._loop.add_reader(sock, self._look)
 
     def pause(self) -> None:
         """Receive nothing more, until `resume`; what is asked already is answered."""
         self._loop.remove_reader(self._sock)
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
 
     def resume(self) -> None:
         """Receive again."""
-        self._loop.add_reader(self._sock, self._read)
+        self._loop.add_reader(self._sock, self._look)
 
     def close(self) -> None:
         """Send what is to be sent, and receive and send nothing more."""
         self._send_all()
-        self._loop.remove_reader(self._sock)
+        self.pause()
         self._sock.close()
+
+    def _look(self) -> None:
+        """There is something to read: at once where nobody else is being answered."""
+        if self._turn is None:
+            self._turns = 0
+            self._wait()
+
+    def _wait(self) -> None:
+        if self._turns < _TURNS and self._in_flight():
+            self._turns += 1
+            self._turn = self._loop.call_soon(self._wait)
+        else:
+            self._turn = None
+            self._read()
 
     def _read(self) -> None:
         for _ in range(_BATCH):

@@ -196,6 +196,53 @@ def test_a_flood_longer_than_a_batch_is_read_to_its_end_and_others_have_their_tu
     run(play)
 
 
+def test_while_others_are_answered_what_comes_waits_for_more_and_is_read_in_a_row(run: Run) -> None:
+    async def play() -> None:
+        echo, loop = Echo(), asyncio.get_running_loop()
+        asked_for: list[int] = []  # how many had been received, each time it was asked who is being answered
+
+        def in_flight() -> int:
+            asked_for.append(len(echo.received))
+            if len(asked_for) == 2:  # one more comes while the first one waits
+                client.send(b"second")
+            return 1
+
+        listener = UdpListener(open_udp("127.0.0.1", 0)[0], echo.receive, CountingMeter(), in_flight)
+        with client_of(listener, "127.0.0.1") as client:
+            client.send(b"first")
+            await echo.until(2)
+            assert 1 not in asked_for
+            assert await loop.sock_recv(client, 100) == b"first"
+        listener.close()
+
+    run(play)
+
+
+@pytest.mark.parametrize("stop", [UdpListener.pause, UdpListener.close])
+def test_what_waits_when_the_listener_stops_is_not_read(run: Run, stop: Callable[[UdpListener], None]) -> None:
+    async def play() -> None:
+        echo, waits = Echo(), asyncio.Event()
+
+        def in_flight() -> int:
+            waits.set()
+            return 1
+
+        listener = UdpListener(open_udp("127.0.0.1", 0)[0], echo.receive, CountingMeter(), in_flight)
+        with client_of(listener, "127.0.0.1") as client:
+            client.send(b"hello")
+            await waits.wait()
+            stop(listener)
+            for _ in range(20):  # turns
+                await asyncio.sleep(0)
+            assert not echo.received
+            if stop is UdpListener.pause:
+                listener.resume()
+                await echo.until(1)
+                listener.close()
+
+    run(play)
+
+
 @pytest.mark.parametrize("length", [0, 20, 4096])
 def test_a_datagram_comes_whole(run: Run, length: int) -> None:
     """RFC 2865 §3."""
