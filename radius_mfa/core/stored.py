@@ -83,20 +83,6 @@ class Facts:
     recovery_left: int = 0
     recovery_codes: tuple[RecoveryCode, ...] = ()
 
-    def counting(self, counters: Counters) -> Facts:
-        """The same with other counters."""
-        return Facts(
-            self.user_id,
-            counters,
-            self.tokens,
-            self.username,
-            self.mail_address,
-            self.mail_codes,
-            self.required,
-            self.recovery_left,
-            self.recovery_codes,
-        )
-
 
 # --- a right code -------------------------------------------------------------------------------
 

@@ -111,11 +111,17 @@ _OTHERS = Statement("""
 def facts(user_id: str, guess: FactorKind | None = None) -> Work[Facts]:
     """What is known of the user, with the recovery codes where one of them is guessed."""
     rows = yield _FACTS(user_id)
-    return (yield from _facts_of(user_id, rows, guess)) if rows else Facts(user_id, Counters())
+    return (yield from _facts_of(user_id, rows, _counters_in(rows), guess))
 
 
-def _facts_of(user_id: str, rows: Rows, guess: FactorKind | None) -> Work[Facts]:
+def _counters_in(rows: Rows) -> Counters:
+    return counters(rows[0][:5]) if rows else Counters()
+
+
+def _facts_of(user_id: str, rows: Rows, counted: Counters, guess: FactorKind | None) -> Work[Facts]:
     """What the rows of _FACTS say, one a token, and what has to be asked for beside them."""
+    if not rows:
+        return Facts(user_id, counted)
     if len(rows) > 1:
         rows = sorted(rows, key=lambda row: (row[17], row[9]))  # in the order they were added
     # A user without a token is one row of which the token's part is NULL.
@@ -126,9 +132,7 @@ def _facts_of(user_id: str, rows: Rows, guess: FactorKind | None) -> Work[Facts]
     if guess is FactorKind.RECOVERY_CODES:
         found = yield _RECOVERY_CODES(user_id)
         recovery = tuple(RecoveryCode(row[0], user_id, row[1], bool(row[2])) for row in found)
-    return Facts(
-        user_id, counters(rows[0][:5]), tokens, username, address or "", codes, bool(required), left, recovery
-    )
+    return Facts(user_id, counted, tokens, username, address or "", codes, bool(required), left, recovery)
 
 
 # --- an answer ------------------------------------------------------------------------------------
@@ -139,23 +143,23 @@ def spend(
 ) -> Work[tuple[Reserved | AnsweredBefore | Refusal | Settlement, bool]]:
     """What becomes of the attempt, and whether a lock or a suspension came of it, now or when it came before."""
     user_id = attempt.user_id
-    if rows := (yield _FACTS_AND_SPENT(attempt.login, attempt.round, user_id)):
-        known, spent = (yield from _facts_of(user_id, rows, attempt.guess)), rows[0][_SPENT_AT:]
-    else:
-        known, spent = Facts(user_id, Counters()), ((yield _SPENT(attempt.login, attempt.round)) or [_FRESH])[0]
+    rows = yield _FACTS_AND_SPENT(attempt.login, attempt.round, user_id)
+    spent = rows[0][_SPENT_AT:] if rows else ((yield _SPENT(attempt.login, attempt.round)) or [_FRESH])[0]
+    before = _counters_in(rows)
     # First, so that no code is looked at for a State that is spent: nobody would count it.
     if spent[0] is not None:
+        known = yield from _facts_of(user_id, rows, before, attempt.guess)
         return _spent_before(attempt, spent, known, now)
-    before = known.counters
     after = reserve(before)
     if after is None:
         return Refusal.BARRED, False
-    reserved = Reserved(known.counting(after), has_suspended=after.suspended and not before.suspended)
+    known = yield from _facts_of(user_id, rows, after, attempt.guess)
+    reserved = Reserved(known, has_suspended=after.suspended and not before.suspended)
     barred = (after.locked_until, after.suspended) != (before.locked_until, before.suspended)
     settlement = judge(reserved) if judge and not barred else None
     spending = (attempt.login, attempt.round, user_id, attempt.digest, attempt.expires, reserved.has_suspended)
     if settlement:
-        done = yield from _spend_at_once(settlement, spending, known, after, now)
+        done = yield from _spend_at_once(settlement, spending, known, before, now)
     else:
         done = len((yield _SPEND(*spending, None)))
     if not done:
@@ -174,9 +178,9 @@ def spend(
 
 
 def _spend_at_once(
-    settlement: Settlement, spending: tuple[Any, ...], known: Facts, reserved: Counters, now: float
+    settlement: Settlement, spending: tuple[Any, ...], known: Facts, before: Counters, now: float
 ) -> Work[int]:
-    """Write the end of an attempt together with its reservation.
+    """Write the end of an attempt together with its reservation.  `before`: what was counted without that.
 
     How much was written: nothing, as the State is spent; that it is, and no more, as the code is used; _WHOLE.
     """
@@ -192,8 +196,8 @@ def _spend_at_once(
     if done < _WHOLE:
         return done
     # Whoever always types it right costs no more: nothing is held against them, and nothing has changed.
-    counters = settlement.adjust(reserved) if settlement.adjust else reserved
-    if counters != known.counters or (settlement.adjust and event.username not in ("", known.username)):
+    counters = settlement.adjust(known.counters) if settlement.adjust else known.counters
+    if counters != before or (settlement.adjust and event.username not in ("", known.username)):
         yield from _write_counters(user_id, counters, now, event.username if settlement.adjust else "")
     if told := settlement.told:
         yield from _tell(user_id, told)
