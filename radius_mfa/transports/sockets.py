@@ -9,7 +9,6 @@ import struct
 
 # Linux's numbers, which Python 3.11 does not name (asm-generic/socket.h, linux/in.h).
 _SO_RCVBUFFORCE = 33
-SO_RXQ_OVFL = 40
 _SO_ATTACH_REUSEPORT_CBPF = 51
 _SO_MEMINFO = 55
 IP_PKTINFO = 8
@@ -18,6 +17,8 @@ IP_PKTINFO = 8
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _DESCRIPTORS = 65536
 _BACKLOG = 512  # connections that wait to be accepted: all clients at once, after a restart
+
+_DROPS = struct.Struct("=32xI")  # the last of nine numbers, SK_MEMINFO_DROPS (linux/sock_diag.h)
 
 # Classic BPF (linux/filter.h): load a word of the datagram, divide it, return what is left over.
 _LOAD_WORD, _MODULO, _RETURN_A = 0x20, 0x94, 0x16
@@ -61,8 +62,8 @@ def open_udp(host: str, port: int, readers: int = 1) -> list[socket.socket]:
 
 def dropped(sock: socket.socket) -> int:
     """How many datagrams the kernel had no room for, in 32 bits: before us there may have been another process."""
-    numbers = struct.unpack("=9I", sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))
-    return int(numbers[-1])  # SK_MEMINFO_DROPS (linux/sock_diag.h)
+    (count,) = _DROPS.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _DROPS.size))
+    return int(count)
 
 
 def open_tcp(host: str, port: int, *, both: bool = False) -> socket.socket:
@@ -92,7 +93,6 @@ def _udp(host: str) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        sock.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
         _raise_buffer(sock)
     except BaseException:
         sock.close()

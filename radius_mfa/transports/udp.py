@@ -1,7 +1,8 @@
 """RADIUS over UDP on Linux: one socket, read in batches; each reply leaves from the address that was asked.
 
 A socket bound to every address must be told from which of them to answer, or a NAS would drop the
-reply; the kernel says with each datagram where it was sent to (IP_PKTINFO, ip(7) and ipv6(7)).
+reply; the kernel says with each datagram where it was sent to (IP_PKTINFO, ip(7) and ipv6(7)).  Of one that is
+bound to a single address nothing of the kind is asked or told: it can answer from no other.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import socket
 import struct
 from collections.abc import Callable, Hashable
 from functools import partial
+from ipaddress import ip_address
 
 from radius_mfa.core.ports import Meter
-from radius_mfa.transports.sockets import IP_PKTINFO, SO_RXQ_OVFL, dropped
+from radius_mfa.transports.sockets import IP_PKTINFO, dropped
 from radius_mfa.wire.desk import Send
 
 Receive = Callable[[bytes, tuple[str, int], Hashable, Send], None]
@@ -30,10 +32,7 @@ _TURNS = 4
 
 _IN_PKTINFO = struct.Struct("=I4s4s")  # interface, local address, header's destination
 _IN6_PKTINFO = struct.Struct("=16sI")  # header's destination, interface
-_UNSIGNED = struct.Struct("=I")
-_ANCILLARY = (
-    socket.CMSG_SPACE(_IN_PKTINFO.size) + socket.CMSG_SPACE(_IN6_PKTINFO.size) + socket.CMSG_SPACE(_UNSIGNED.size)
-)
+_ANCILLARY = socket.CMSG_SPACE(_IN_PKTINFO.size) + socket.CMSG_SPACE(_IN6_PKTINFO.size)
 
 Ancillary = list[tuple[int, int, bytes]]
 Destination = tuple[str, int] | tuple[str, int, int, int]
@@ -55,6 +54,7 @@ class UdpListener:
         self._meter = meter
         self.address: tuple[str, int] = sock.getsockname()[:2]
         self._name = ":".join(map(str, self.address))
+        self._has_one_address = not ip_address(self.address[0]).is_unspecified
         self._heed([])
         self.dropped = dropped(sock)
         self._loop = asyncio.get_running_loop()
@@ -95,14 +95,19 @@ class UdpListener:
             self._read()
 
     def _read(self) -> None:
+        self._count_drops()
+        sock, receive, has_one_address = self._sock, self._receive, self._has_one_address
         for _ in range(_BATCH):
             try:
-                octets, ancillary, _, source = self._sock.recvmsg(_LONGEST_DATAGRAM, _ANCILLARY)
+                if has_one_address:
+                    octets, source = sock.recvfrom(_LONGEST_DATAGRAM)
+                else:
+                    octets, ancillary, _, source = sock.recvmsg(_LONGEST_DATAGRAM, _ANCILLARY)
+                    if ancillary != self._heeded:
+                        self._heed(ancillary)
             except BlockingIOError:
                 return
-            if ancillary != self._heeded:
-                self._heed(ancillary)
-            self._receive(octets, source[:2], self._asked, partial(self._send, source, self._origin))
+            receive(octets, source[:2], self._asked, partial(self._send, source, self._origin))
 
     def _send(self, destination: Destination, origin: Ancillary, octets: bytes) -> None:
         if not self._unsent:
@@ -114,25 +119,27 @@ class UdpListener:
         unsent, self._unsent = self._unsent, []
         for octets, origin, destination in unsent:
             try:
-                self._sock.sendmsg((octets,), origin, 0, destination)
+                if origin:
+                    self._sock.sendmsg((octets,), origin, 0, destination)
+                else:
+                    self._sock.sendto(octets, destination)
             except OSError:  # no room, no route, or closed: the NAS asks again
                 self._meter.count("send_failed", listener=self._name)
 
     def _heed(self, ancillary: Ancillary) -> None:
         """What the kernel says with a datagram: mostly the same as with the one before."""
         self._heeded = ancillary
-        self._count_drops(ancillary)
         self._origin = _origin(ancillary)
-        # The same NAS may ask two addresses of ours through one socket: each has its own duplicates.
-        self._asked = self.address[1].to_bytes(2, "big") + b"".join([data for _, _, data in self._origin])
+        # The same NAS may ask two addresses of ours, also through one socket: each has its own duplicates.
+        address = b"".join([data for _, _, data in self._origin]) or self.address[0].encode()
+        self._asked = self.address[1].to_bytes(2, "big") + address
 
-    def _count_drops(self, ancillary: Ancillary) -> None:
-        for level, kind, data in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, SO_RXQ_OVFL):
-                dropped = _UNSIGNED.unpack(data)[0]
-                if dropped != self.dropped:  # the kernel counts in 32 bits
-                    self._meter.count("receive_overflowed", (dropped - self.dropped) % 2**32, listener=self._name)
-                    self.dropped = dropped
+    def _count_drops(self) -> None:
+        """Once for all that is read in a row: to be told with each datagram (SO_RXQ_OVFL) costs more."""
+        now = dropped(self._sock)
+        if now != self.dropped:  # the kernel counts in 32 bits
+            self._meter.count("receive_overflowed", (now - self.dropped) % 2**32, listener=self._name)
+            self.dropped = now
 
 
 def _origin(ancillary: Ancillary) -> Ancillary:

@@ -43,14 +43,19 @@ class Limits:
 
 
 class Desk:
-    """What is under way for one client.  `over_tls`: the client as it is where TLS has proved who it is."""
+    """What is under way for one client.
+
+    `over_tls`: the client as it is where TLS has proved who it is.  `table`: what `replies` are known by.
+    """
 
     def __init__(self, client: Client, limits: Limits, known: KnownReplies) -> None:
         shared = len(client.networks) > 1 or any(each.num_addresses > 1 for each in client.networks)
         self.client = client
         self.over_tls = replace(client, secrets=(RADSEC_SECRET,), message_authenticator="optional")
-        self.name = (client.nas.name, client.nas.window, shared)
-        self.replies = known.get(self.name) or Replies(client.nas.window, Room(limits.remembered, shared=shared))
+        self.name = client.nas.name
+        self.is_auto = client.message_authenticator == "auto"
+        self.table = (client.nas.name, client.nas.window, shared)
+        self.replies = known.get(self.table) or Replies(client.nas.window, Room(limits.remembered, shared=shared))
         self.in_flight = Room(limits.in_flight_per_client, shared=shared)
         self.held = Room(limits.held_per_client, shared=shared)
         self.lines = Seldom(_MOST_LOGGED_OF_ONE)
@@ -76,17 +81,17 @@ class Link:
 class Asked(Packet):
     """A request that is being answered.  `link`: the connection it came on, None for a datagram."""
 
-    __slots__ = ("desk", "key", "link", "replies", "send")
+    __slots__ = ("desk", "key", "replies", "send")
 
     desk: Desk
     key: Key
     send: Send
     replies: Replies
-    link: Link | None
+    link: Link | None = None
 
     @property
     def client(self) -> str:
-        return self.request.nas.name
+        return self.desk.name
 
     @property
     def host(self) -> str:
@@ -96,3 +101,11 @@ class Asked(Packet):
     def is_gone(self) -> bool:
         """Whether nobody waits for the reply: the connection has ended."""
         return self.link is not None and self.link.closed
+
+
+class AskedOver(Asked):
+    """One that came on a connection."""
+
+    __slots__ = ("link",)
+
+    link: Link

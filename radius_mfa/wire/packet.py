@@ -8,6 +8,7 @@ costs it five times as much.  What is left is short and stands here; the tests h
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 from hmac import compare_digest
 from typing import Protocol, TypeVar
 
@@ -39,6 +40,7 @@ _STATE = int(Attribute.STATE)
 _PROXY_STATE = int(Attribute.PROXY_STATE)
 _EAP_MESSAGE = int(Attribute.EAP_MESSAGE)
 _PROMPT = 76  # RFC 2869 §5.10
+_TEXTS = 256  # Reply-Messages whose octets are kept: most users are asked in the same words
 
 # By which somebody can ask to be let in, if not by User-Password: also ARAP-Password (RFC 2869 §5.4),
 # Digest-Response (RFC 5090 §3.1) and MS-CHAP's two responses (RFC 2548 §2.1.3, §2.3.2).  What we do not
@@ -247,11 +249,16 @@ def _reply_messages(messages: Sequence[str], room: int) -> bytes:
     """As many Reply-Messages (RFC 2865 §5.18) as fit into `room` octets, in order."""
     found = b""
     for message in messages:
-        for piece in split_text(message):
-            if len(found) + 2 + len(piece) > room:
+        for piece in _reply_message(message):
+            if len(found) + len(piece) > room:
                 return found
-            found += _attribute(_REPLY_MESSAGE, piece)
+            found += piece
     return found
+
+
+@lru_cache(maxsize=_TEXTS)
+def _reply_message(text: str) -> tuple[bytes, ...]:
+    return tuple([_attribute(_REPLY_MESSAGE, piece) for piece in split_text(text)])
 
 
 def split_text(text: str) -> list[bytes]:

@@ -27,6 +27,7 @@ class Sources:
     def __init__(self, signers: Iterable[Pair] = ()) -> None:
         """`signers`: who is known to send it."""
         self._tallies: dict[Pair, SourceTally] = {}
+        self._usual: dict[Pair, SourceTally] = {}  # those of known signers: all there is to do is to count
         self._strangers: Counter[str] = Counter()  # who came without one first, by client
         self._signers: dict[str, set[str]] = {}
         self.know(signers)
@@ -39,11 +40,21 @@ class Sources:
     def know(self, signers: Iterable[Pair]) -> None:
         """From now on these are known to send it, and whom we have counted since; nobody else."""
         self._signers = {}
+        self._usual.clear()
         for client, host in (*signers, *(pair for pair, tally in self._tallies.items() if tally.signed)):
             self._learn(client, host)
 
-    def saw(self, client: str, host: str, now: float, *, signed: bool) -> bool:
+    def saw(self, client: str, host: str, now: float, signed: bool) -> bool:
         """Count an Access-Request, at `now` in wall seconds; whether it is the first signed one of its source."""
+        tally = self._usual.get((client, host)) if signed else None
+        if tally is None:
+            return self._saw(client, host, now, signed)
+        tally.last_seen = tally.last_signed = now
+        tally.signed += 1
+        return False
+
+    def _saw(self, client: str, host: str, now: float, signed: bool) -> bool:
+        """Likewise, of whom something may be new."""
         first = signed and host not in self._signers.get(client, ()) and self._learn(client, host)
         tally = self._tallies.get((client, host)) or self._new(client, host, now, signed=signed)
         if tally is not None:
@@ -51,6 +62,8 @@ class Sources:
             if signed:
                 tally.signed += 1
                 tally.last_signed = now
+                if host in self._signers.get(client, ()):
+                    self._usual[client, host] = tally
             else:
                 tally.unsigned += 1
                 tally.last_unsigned = now
@@ -63,6 +76,7 @@ class Sources:
     def take(self) -> list[SourceTally]:
         """What was counted since the last time; it begins anew from here."""
         taken, self._tallies = list(self._tallies.values()), {}
+        self._usual.clear()
         self._strangers.clear()
         return taken
 

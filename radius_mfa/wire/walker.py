@@ -47,8 +47,10 @@ _SECRETS = 16_384  # that are ready to sign at once: more than there are clients
 
 # RFC 2865 knows no other digest; hosts that forbid MD5 for security must let us have it here.  Python's own, where
 # it was built with one, takes two thirds of the time of OpenSSL's, which is made for more octets than these.
-md5: Callable[[bytes], _Hash] = partial(
-    import_module("_md5" if find_spec("_md5") else "hashlib").md5, usedforsecurity=False
+md5: Callable[[bytes], _Hash] = (
+    import_module("_md5").md5
+    if find_spec("_md5")
+    else partial(import_module("hashlib").md5, usedforsecurity=False)
 )
 
 

@@ -116,6 +116,22 @@ def test_each_address_asked_is_a_socket_of_its_own_to_duplicates(run: Run) -> No
     run(play)
 
 
+def test_so_it_is_where_each_address_has_a_socket(run: Run) -> None:
+    async def play() -> None:
+        echo = Echo()
+        one = UdpListener(open_udp("127.0.0.1", 0)[0], echo.receive, CountingMeter())
+        other = UdpListener(open_udp("127.0.0.2", one.address[1])[0], echo.receive, CountingMeter())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            for listener in (one, other):
+                client.sendto(b"hello", listener.address)
+            await echo.until(2)
+        assert len({asked for _, _, asked in echo.received}) == 2
+        one.close()
+        other.close()
+
+    run(play)
+
+
 def test_whoever_asks_several_addresses_in_turn_hears_from_each(run: Run) -> None:
     """What the kernel has said of the datagram before holds for that one alone."""
 
@@ -276,7 +292,7 @@ def test_what_follows_a_packet_is_padding_however_much_it_is(run: Run, padding: 
 
 
 def test_what_the_kernel_drops_is_counted(run: Run) -> None:
-    """SO_RXQ_OVFL: told with the datagrams that come after."""
+    """SO_MEMINFO: looked at before what comes after is read."""
 
     async def play() -> None:
         echo, meter = Echo(), CountingMeter()
@@ -324,11 +340,12 @@ def test_a_reply_that_cannot_be_sent_is_counted_and_no_error(run: Run) -> None:
     run(play)
 
 
-def test_a_socket_that_does_not_tell_where_it_was_asked_is_served_all_the_same(run: Run) -> None:
+@pytest.mark.parametrize("bound", ["127.0.0.1", "0.0.0.0"])
+def test_a_socket_that_does_not_tell_where_it_was_asked_is_served_all_the_same(run: Run, bound: str) -> None:
     async def play() -> None:
         echo = Echo()
         plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        plain.bind(("127.0.0.1", 0))
+        plain.bind((bound, 0))
         listener = UdpListener(plain, echo.receive, CountingMeter())
         with client_of(listener, "127.0.0.1") as client:
             client.send(b"hello")

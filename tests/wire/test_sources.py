@@ -95,6 +95,13 @@ def test_of_a_client_with_too_many_signers_every_source_must_sign_and_no_other_c
     assert len(sources.take()) == limits.MOST_SIGNERS
 
 
+def test_whoever_signs_where_no_more_are_told_apart_is_counted_if_they_were_and_is_new_never() -> None:
+    sources = Sources(("dorm", str(number)) for number in range(limits.MOST_SIGNERS))
+    sources.saw("dorm", HOST, 1.0, signed=False)
+    assert [sources.saw("dorm", HOST, now, signed=True) for now in (2.0, 3.0)] == [False, False]
+    assert sources.take() == [SourceTally("dorm", HOST, 1.0, 3.0, 2, 1, 3.0, 1.0)]
+
+
 def test_what_is_put_back_of_a_signer_that_was_forgotten_meanwhile_counts_no_more() -> None:
     sources = Sources()
     sources.saw("vpn", HOST, 1.0, signed=True)
@@ -102,6 +109,67 @@ def test_what_is_put_back_of_a_signer_that_was_forgotten_meanwhile_counts_no_mor
     sources.know([])
     sources.put_back(taken)
     assert sources.take() == []
+
+
+def test_who_is_known_no_more_has_to_sign_first_whatever_is_put_back_of_them() -> None:
+    """Signed requests that are counted make no signer: whoever is forgotten is learnt anew (CVE-2024-3596)."""
+    sources = Sources()
+    sources.saw("vpn", HOST, 1.0, signed=True)
+    taken = sources.take()
+    sources.know([])
+    sources.saw("vpn", HOST, 2.0, signed=False)
+    sources.put_back(taken)
+    assert not sources.signs("vpn", HOST)
+    assert [sources.saw("vpn", HOST, now, signed=True) for now in (3.0, 4.0)] == [True, False]
+    assert sources.signs("vpn", HOST)
+    assert sources.take() == [SourceTally("vpn", HOST, 1.0, 4.0, 3, 1, 4.0, 2.0)]
+
+
+def test_who_is_counted_as_a_signer_and_then_known_no_more_is_learnt_anew() -> None:
+    """Whether they are counted is one thing and whether they are known another, at each of their requests."""
+    sources = Sources()
+    assert [sources.saw("vpn", HOST, now, signed=True) for now in (1.0, 2.0)] == [True, False]
+    sources.take()
+    assert not sources.saw("vpn", HOST, 3.0, signed=True)
+    taken = sources.take()
+    sources.know([])
+    assert not sources.signs("vpn", HOST)
+    assert sources.saw("vpn", HOST, 4.0, signed=True)
+    sources.put_back(taken)
+    assert sources.signs("vpn", HOST)
+    assert sources.take() == [SourceTally("vpn", HOST, 3.0, 4.0, 2, 0, 4.0, 0.0)]
+
+
+_TURNS = st.sampled_from(["take", "put back", "know nobody", "know them", "learn", "signed", "unsigned"])
+
+
+@given(st.lists(st.tuples(_TURNS, st.sampled_from(["a", "b"]))))
+def test_who_is_known_is_never_a_matter_of_what_is_counted(steps: list[tuple[str, str]]) -> None:
+    """Held to a set: known is who has signed since, or was, or is counted as such when all is known anew."""
+    sources, known, taken = Sources(), set[str](), list[SourceTally]()
+    counted: dict[str, bool] = {}  # whether signed, of those counted
+    for now, (what, host) in enumerate(steps, 1):
+        if what in {"signed", "unsigned"}:
+            signed = what == "signed"
+            assert sources.saw("vpn", host, float(now), signed) is (signed and host not in known)
+            known |= {host} if signed else set()
+            counted[host] = counted.get(host, False) or signed
+        elif what == "take":
+            taken, counted = sources.take(), {}
+        elif what == "put back":
+            sources.put_back(taken)
+            for each in taken:
+                if each.source in counted or not each.signed or each.source in known:
+                    counted[each.source] = counted.get(each.source, False) or each.signed > 0
+            taken = []
+        elif what == "learn":
+            sources.learn("vpn", host)
+            known.add(host)
+        else:
+            sources.know([("vpn", host)] if what == "know them" else [])
+            known = {each for each, signed in counted.items() if signed}
+            known |= {host} if what == "know them" else set()
+        assert {each for each in ("a", "b") if sources.signs("vpn", each)} == known
 
 
 def test_what_another_worker_has_seen_is_known_here_and_counted_there() -> None:
