@@ -35,7 +35,7 @@ know again.  In every later round it sends that State and what the user typed.  
 
 A login costs some hundred microseconds.  What is written for that alone is small and stands in files of its own,
 and tests hold it to what it stands for: `core.record`, `directories.ldap_quick`, `directories.time_limits`,
-`stores.sqlite_together`, `stores.entropy`, `assembly.collector`.
+`stores.sqlite_together`, `stores.entropy`, `observe.durations`, `assembly.collector`.
 """
 
 from __future__ import annotations
