@@ -35,7 +35,8 @@ know again.  In every later round it sends that State and what the user typed.  
 
 A login costs some hundred microseconds.  What is written for that alone is small and stands in files of its own,
 and tests hold it to what it stands for: `core.record`, `directories.ldap_quick`, `directories.time_limits`,
-`stores.sqlite_together`, `stores.entropy`, `observe.durations`, `assembly.collector`.
+`stores.sqlite_together`, `stores.entropy`, `observe.durations`, `assembly.collector`; and `stores.work.Chain`, the
+turns of `transports.udp`.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class Conversation:
             return self._broken(login, broken)
 
     def _begins(self, login: Login) -> None:
-        """It goes on with none that was before."""
+        """It goes on with none that was before, so it gets a name of its own."""
         login.id = challenge.new_login_id(self._clock.wall(), self._entropy)
 
     # --- round one: a name and a password ---------------------------------------------------------

@@ -175,7 +175,10 @@ class LdapConnection(asyncio.Protocol):
         return self._answer_to(number, SEARCH_DONE, most, until)
 
     def given_up(self) -> None:
-        """Whoever asked something waits no longer, whether they were cancelled or their time is over."""
+        """Whoever asked something waits no longer, whether they were cancelled or their time is over.
+
+        What stands behind a question that is still waited for is forgotten with that.
+        """
         while self._waiting:
             number, (answer, *_) = next(iter(self._waiting.items()))
             if not answer.done():

@@ -66,7 +66,7 @@ class MeteredDirectory:
         return self._time(self._nobody, self._directory.dummy_check(username, password, deadline))
 
     async def _time(self, took: Took, work: Awaitable[T]) -> T:
-        """What `work` comes to; a DirectoryError is a failure of the directory."""
+        """What `work` comes to; a BackendError is a failure of the directory."""
         part, now, before = self._part, self._now, self._directory.answered
         began = now()
         if not part.waiting:

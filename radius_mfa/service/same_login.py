@@ -48,7 +48,8 @@ class SameLogin:
     At most `_MOST` of them, half of that of one client.
 
     The key of the table is a digest under a key made at start: it holds a password, and nothing
-    derived from one leaves this process.  Beyond the bound the newest is not remembered.  While a request is
+    derived from one leaves this process.  Beyond the bound the newest is not remembered; what nobody asks for
+    any more is looked for once a second.  While a request is
     being decided it is known by what it says itself.
     """
 

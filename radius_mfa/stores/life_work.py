@@ -47,9 +47,9 @@ _CONFIRM = Statement("""
 _RESYNC = Statement("UPDATE totp_token SET last_step = ?, drift = ? WHERE id = ? AND last_step < ? RETURNING 1")
 # What a token knows of the last success, before it goes.
 _KEEP_LAST_SUCCESS = Statement("""
-    UPDATE user_counters SET last_success = t.last_used
-    FROM (SELECT max(last_used) AS last_used FROM totp_token WHERE user_id = ?) t
-    WHERE user_id = ? AND t.last_used > coalesce(last_success, 0)""")
+    UPDATE user_counters SET last_success = t.latest
+    FROM (SELECT max(last_success) AS latest FROM totp_token WHERE user_id = ?) t
+    WHERE user_id = ? AND t.latest > coalesce(last_success, 0)""")
 _REMOVE_TOKEN = Statement("DELETE FROM totp_token WHERE user_id = ? AND id = ? RETURNING 1")
 
 _DROP_RECOVERY_CODES = Statement("DELETE FROM recovery_code WHERE user_id = ?")
@@ -101,7 +101,7 @@ _USERS = Statement(f"""
            coalesce(m.address, ''),
            (SELECT count(*) FROM recovery_code r WHERE r.user_id = c.user_id AND NOT r.used),
            c.created, c.last_success,
-           (SELECT max(t.last_used) FROM totp_token t WHERE t.user_id = c.user_id)
+           (SELECT max(t.last_success) FROM totp_token t WHERE t.user_id = c.user_id)
     FROM user_counters c LEFT JOIN mail_address m ON m.user_id = c.user_id
     WHERE c.user_id > ? ORDER BY c.user_id LIMIT ?""")
 _TOKENS = Statement(f"""
@@ -297,9 +297,10 @@ def users(after: str, most: int) -> Work[list[KnownUser]]:
 
 
 def _known(row: Sequence[Any]) -> KnownUser:
-    user_id, username, *counted, required, tokens, address, recovery_left, created, last_success, last_used = row
+    *row, by_no_token, by_token = row
+    user_id, username, *counted, required, tokens, address, recovery_left, created = row
     who = (user_id, username, counters(counted), bool(required))
-    latest = max((time for time in (last_success, last_used) if time is not None), default=None)
+    latest = max((time for time in (by_no_token, by_token) if time is not None), default=None)
     return KnownUser(*who, tokens, address, recovery_left, created, latest)
 
 

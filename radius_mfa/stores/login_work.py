@@ -72,7 +72,7 @@ _LOGGED = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
 _WRITE_LOGIN = Statement(f"{_LOGGING} VALUES ({_LOGGED})")
 
 _TAKING = """
-    UPDATE totp_token SET last_step = ?, drift = ?, last_used = coalesce(?, last_used)
+    UPDATE totp_token SET last_step = ?, drift = ?, last_success = coalesce(?, last_success)
     WHERE id = ? AND user_id = ? AND last_step < ? AND confirmed
         AND (told_steps = '' OR ',' || told_steps || ',' NOT LIKE ?)"""
 _TAKE_STEP = Statement(f"{_TAKING} RETURNING 1")

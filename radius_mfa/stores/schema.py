@@ -51,8 +51,8 @@ user_counters = Table(
 )
 
 # A token's user is always in `user_counters`.  `seed` is sealed; one seed is one token of a user.
-# `told_steps`: those whose codes are not accepted any more, with commas between.  `last_used`: when a code of it
-# let the user in last; theirs who need more than that to get in is in `user_counters.last_success`.
+# `told_steps`: those whose codes are not accepted any more, with commas between.  `last_success`: when a code
+# of it let the user in last; where it was no such code, that is in `user_counters`.
 totp_token = Table(
     "totp_token",
     metadata,
@@ -66,7 +66,7 @@ totp_token = Table(
     Column("drift", Integer, nullable=False),
     Column("created", Double, nullable=False),
     Column("told_steps", Text, nullable=False, server_default=""),
-    Column("last_used", Double),
+    Column("last_success", Double),
     # Its index is also the one by which a user's tokens are found.
     UniqueConstraint("user_id", "fingerprint", name="totp_token_one_per_seed"),
     sqlite_with_rowid=False,

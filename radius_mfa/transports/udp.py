@@ -2,7 +2,7 @@
 
 A socket bound to every address must be told from which of them to answer, or a NAS would drop the
 reply; the kernel says with each datagram where it was sent to (IP_PKTINFO, ip(7) and ipv6(7)).  Of one that is
-bound to a single address nothing of the kind is asked or told: it can answer from no other.
+bound to a single address nothing of the kind is read or told: it can answer from no other.
 """
 
 from __future__ import annotations

@@ -419,7 +419,9 @@ def test_of_a_user_who_types_it_right_at_once_only_the_token_is_written(path: Pa
     it.spend(attempt(), judge=lambda _: end)
 
     assert query(path, "SELECT * FROM user_counters") == before
-    assert query(path, "SELECT last_step, last_used FROM totp_token") == [{"last_step": 7, "last_used": NOON + 1}]
+    assert query(path, "SELECT last_step, last_success FROM totp_token") == [
+        {"last_step": 7, "last_success": NOON + 1}
+    ]
 
 
 # --- what cannot be opened ----------------------------------------------------------------------
