@@ -58,8 +58,8 @@ class SameLogin:
         self._clock = clock
         self._is_open = is_open
         self._keyed = hashlib.blake2b(key=entropy.octets(32), digest_size=16)
-        # None as long as nobody has joined.
-        self._running: dict[_Said, asyncio.Future[Reply | None] | None] = {}
+        # None as long as nobody has joined.  Whether it was decided, and to what.
+        self._running: dict[_Said, asyncio.Future[tuple[bool, Reply | None]] | None] = {}
         self._answered: dict[bytes, _Answered] = {}
         self._looked = clock.monotonic()  # for what is old
         self._by_state: dict[bytes, bytes] = {}
@@ -70,30 +70,37 @@ class SameLogin:
         if not request.has_any(_TOLD_APART_BY):
             return await decide(request)
         said = request.nas.name, request.password, request.said
-        if said in self._running:
-            return await self._join(said)
-        self._running[said] = None
-        reply = None
-        try:
-            state = request.first(Attribute.STATE)
-            if state is not None:
-                self._is_answered(state)
-                reply = await decide(request)
+        while said in self._running:
+            is_decided, reply = await self._join(said)
+            # Else the connection has ended on which the other one came; its NAS may be asking again on this.
+            if is_decided:
                 return reply
-            key = self._digest(said)
-            reply = self._known(key)
-            if reply is None or not await self._is_good(reply, key):
-                reply = None
-                reply = await decide(request)
-                self._remember(request, key, reply)
+        self._running[said] = None
+        is_decided, reply = False, None
+        try:
+            reply = await self._first(request, said, decide)
+            is_decided = True
         finally:
             joined = self._running.pop(said)
             if joined is not None:
-                joined.set_result(reply)
+                joined.set_result((is_decided, reply))
         return reply
 
-    async def _join(self, said: _Said) -> Reply | None:
-        """What the one that is being decided comes to."""
+    async def _first(self, request: AccessRequest, said: _Said, decide: Decide) -> Reply | None:
+        """The reply to one that nobody else is getting."""
+        state = request.first(Attribute.STATE)
+        if state is not None:
+            self._is_answered(state)
+            return await decide(request)
+        key = self._digest(said)
+        reply = self._known(key)
+        if reply is None or not await self._is_good(reply, key):
+            reply = await decide(request)
+            self._remember(request, key, reply)
+        return reply
+
+    async def _join(self, said: _Said) -> tuple[bool, Reply | None]:
+        """Whether the one that is being decided comes to an end, and to which."""
         outcome = self._running[said]
         if outcome is None:
             outcome = self._running[said] = asyncio.get_running_loop().create_future()

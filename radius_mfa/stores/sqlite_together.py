@@ -1,4 +1,4 @@
-"""What is asked in one turn of the event loop is done together: to begin and to commit is what SQLite costs most.
+"""What is asked within a few turns of the event loop is done together: to begin and to commit costs SQLite most.
 
 Each piece of work is as alone as in a transaction of its own: it comes after the one before it, and nobody hears
 of it until all are committed.  Where one fails, all are rolled back and each is done once more by itself, so that
@@ -20,6 +20,8 @@ from radius_mfa.stores.work import Work
 
 T = TypeVar("T")
 
+# Turns of the loop that work waits, for what else is on its way meanwhile: 0.95 of the CPU a login at 32 at once.
+_TURNS = 4
 FIRST_PAUSE, LONGEST_PAUSE = 0.0005, 0.016  # seconds between two tries; a transaction takes 0.0001
 
 
@@ -49,15 +51,24 @@ class Together:
         self._loop: asyncio.AbstractEventLoop | None = None  # kept: to ask which one runs is a system call
         self._jobs: list[_Job] = []  # while there are any, `_turn` is to come
         self._pause = FIRST_PAUSE
+        self._turns = 0  # how many the first of them has waited
 
     def do(self, work: Callable[[], Work[T]], deadline: float, *, writes: bool = True) -> asyncio.Future[T]:
         """What the work returns; StoreError where somebody else holds the lock until the deadline."""
         loop = self._loop = self._loop or asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
         if not self._jobs:
-            loop.call_soon(self._turn)
+            self._turns = 0
+            loop.call_soon(self._wait)
         self._jobs.append(_Job(work, writes, deadline, outcome))
         return outcome
+
+    def _wait(self) -> None:
+        self._turns += 1
+        if self._turns < _TURNS:
+            (self._loop or asyncio.get_running_loop()).call_soon(self._wait)
+        else:
+            self._turn()
 
     def _turn(self) -> None:
         """Commit all that has gathered."""

@@ -207,16 +207,17 @@ def _what_is_wrong(octets: bytes) -> DiscardReason:
     """With the first attribute that is wrong; with none, where the one before goes on behind the packet."""
     at = HEADER
     for _ in range(_MOST_ATTRIBUTES + 1):
-        rest = octets[at:]
-        if len(rest) < 2:
+        left = len(octets) - at
+        if left < 2:
             return DiscardReason.ATTRIBUTE_OVERRUN
-        if rest[0] == 0:
+        number, length = octets[at], octets[at + 1]
+        if number == 0:
             return DiscardReason.ATTRIBUTE_TYPE_ZERO
-        if rest[1] < 2:
+        if length < 2:
             return DiscardReason.ATTRIBUTE_TOO_SHORT
-        if rest[1] > len(rest):
+        if length > left:
             return DiscardReason.ATTRIBUTE_OVERRUN
-        at += rest[1]
+        at += length
     return DiscardReason.TOO_MANY_ATTRIBUTES
 
 

@@ -183,7 +183,7 @@ def test_answers_with_one_state_at_once_join_only_if_identical() -> None:
     assert desk.decided == 2
 
 
-def test_who_joined_a_login_that_broke_gets_nothing_and_may_ask_again() -> None:
+def test_who_joined_a_login_that_broke_tries_it_too_and_may_ask_again() -> None:
     desk = Desk()
 
     async def breaks(_: AccessRequest) -> Reply | None:
@@ -194,10 +194,7 @@ def test_who_joined_a_login_that_broke_gets_nothing_and_may_ask_again() -> None:
         once = desk.same_login.once
         return await asyncio.gather(once(REQUEST, breaks), once(REQUEST, breaks), return_exceptions=True)
 
-    first, joined = asyncio.run(both())
-
-    assert isinstance(first, RuntimeError)
-    assert joined is None
+    assert [type(each) for each in asyncio.run(both())] == [RuntimeError, RuntimeError]
     assert desk.ask(REQUEST)[0] is not None
 
 
@@ -219,6 +216,24 @@ def test_who_gives_up_waiting_does_not_take_the_others_along() -> None:
         return await first
 
     assert asyncio.run(story()) == ACCEPT
+
+
+def test_who_has_joined_one_that_ends_with_its_connection_is_decided_by_itself() -> None:
+    """RFC 6614 §2.1: over TCP the NAS does not send it once more."""
+    desk = Desk()
+
+    async def story() -> list[Reply | None]:
+        gone = asyncio.create_task(desk.same_login.once(REQUEST, desk.decide))
+        joined = [asyncio.create_task(desk.same_login.once(REQUEST, desk.decide)) for _ in range(3)]
+        await asyncio.sleep(0)
+        gone.cancel()
+        return await asyncio.gather(*joined)
+
+    replies = asyncio.run(story())
+
+    assert replies[0] is not None
+    assert len(set(replies)) == 1
+    assert desk.decided == 1
 
 
 def test_the_table_is_bounded_until_what_no_nas_asks_for_any_more_makes_room() -> None:
