@@ -49,8 +49,7 @@ class SameLogin:
 
     The key of the table is a digest under a key made at start: it holds a password, and nothing
     derived from one leaves this process.  Beyond the bound the newest is not remembered; what nobody asks for
-    any more is looked for once a second.  While a request is
-    being decided it is known by what it says itself.
+    any more is looked for once a second.  While a request is being decided it is known by what it says itself.
     """
 
     def __init__(self, clock: Clock, entropy: Entropy, is_open: Callable[[bytes], Awaitable[bool]]) -> None:

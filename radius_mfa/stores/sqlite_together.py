@@ -51,22 +51,20 @@ class Together:
         self._loop: asyncio.AbstractEventLoop | None = None  # kept: to ask which one runs is a system call
         self._jobs: list[_Job] = []  # while there are any, `_turn` is to come
         self._pause = FIRST_PAUSE
-        self._turns = 0  # how many the first of them has waited
 
     def do(self, work: Callable[[], Work[T]], deadline: float, *, writes: bool = True) -> asyncio.Future[T]:
         """What the work returns; StoreError where somebody else holds the lock until the deadline."""
         loop = self._loop = self._loop or asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
         if not self._jobs:
-            self._turns = 0
-            loop.call_soon(self._wait)
+            loop.call_soon(self._wait, loop, _TURNS - 1)
         self._jobs.append(_Job(work, writes, deadline, outcome))
         return outcome
 
-    def _wait(self) -> None:
-        self._turns += 1
-        if self._turns < _TURNS:
-            (self._loop or asyncio.get_running_loop()).call_soon(self._wait)
+    def _wait(self, loop: asyncio.AbstractEventLoop, turns: int) -> None:
+        """So many more, then commit."""
+        if turns:
+            loop.call_soon(self._wait, loop, turns - 1)
         else:
             self._turn()
 

@@ -60,7 +60,6 @@ class UdpListener:
         self._loop = asyncio.get_running_loop()
         self._unsent: list[tuple[bytes, Ancillary, Destination]] = []
         self._turn: asyncio.Handle | None = None  # the next one, while datagrams wait
-        self._turns = 0  # how many they have waited
         self._loop.add_reader(sock, self._look)
 
     def pause(self) -> None:
@@ -83,13 +82,12 @@ class UdpListener:
     def _look(self) -> None:
         """There is something to read: at once where nobody else is being answered."""
         if self._turn is None:
-            self._turns = 0
-            self._wait()
+            self._wait(_TURNS)
 
-    def _wait(self) -> None:
-        if self._turns < _TURNS and self._in_flight():
-            self._turns += 1
-            self._turn = self._loop.call_soon(self._wait)
+    def _wait(self, turns: int) -> None:
+        """So many more at most, then read."""
+        if turns and self._in_flight():
+            self._turn = self._loop.call_soon(self._wait, turns - 1)
         else:
             self._turn = None
             self._read()
