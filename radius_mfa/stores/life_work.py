@@ -317,4 +317,5 @@ PURGE_SPENT = Statement("""
     DELETE FROM spent_state WHERE (login, round) IN
         (SELECT login, round FROM spent_state WHERE expires < ? ORDER BY expires LIMIT ?) RETURNING 1""")
 PURGE_LOGINS = Statement("""
-    DELETE FROM login WHERE id IN (SELECT id FROM login WHERE time < ? ORDER BY time LIMIT ?) RETURNING 1""")
+    DELETE FROM login WHERE (user_id, time, login, round) IN
+        (SELECT user_id, time, login, round FROM login WHERE time < ? ORDER BY time LIMIT ?) RETURNING 1""")

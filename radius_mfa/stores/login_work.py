@@ -67,13 +67,14 @@ _SPEND = Statement(f"{_SPENDING} RETURNING 1")
 _DECIDE = Statement("UPDATE spent_state SET decision = ? WHERE login = ? AND round = ?")
 _LOGGING = """
     INSERT INTO login
-        (time, login, user_id, username, client, station, source, policy, factor, outcome, decision)"""
-_LOGGED = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+        (time, login, round, user_id, username, client, station, source, policy, factor, outcome, decision)"""
+_LOGGED = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
 _WRITE_LOGIN = Statement(f"{_LOGGING} VALUES ({_LOGGED})")
 
+# Among the user's tokens, and not by way of the index of ids, which SQLite would take and which is elsewhere.
 _TAKING = """
     UPDATE totp_token SET last_step = ?, drift = ?, last_success = coalesce(?, last_success)
-    WHERE id = ? AND user_id = ? AND last_step < ? AND confirmed
+    WHERE user_id = ? AND id || '' = ? AND last_step < ? AND confirmed
         AND (told_steps = '' OR ',' || told_steps || ',' NOT LIKE ?)"""
 _TAKE_STEP = Statement(f"{_TAKING} RETURNING 1")
 # A State is spent, if it was not; then the step is taken, if it can be; then the login is written.
@@ -265,7 +266,7 @@ def _consume(user_id: str, what: Consumption, event: AuditEvent) -> Work[bool]:
 
 def _taking(user_id: str, what: TotpStep, accepted: float | None) -> tuple[Any, ...]:
     step = what.step
-    return step, what.drift, accepted, what.token_id, user_id, step, f"%,{step},%"
+    return step, what.drift, accepted, user_id, what.token_id, step, f"%,{step},%"
 
 
 def _accepted(event: AuditEvent) -> float | None:
@@ -306,8 +307,9 @@ def _write_seen(event: AuditEvent, station: str) -> Work[None]:
 
 def _logged(event: AuditEvent) -> tuple[Any, ...]:
     """The login's row."""
-    who = (event.time, event.login, event.user_id, event.username, event.client, event.station, event.source)
-    return *who, event.policy, event.factor, event.outcome.value, event.decision
+    when = event.time, event.login, event.round
+    who = event.user_id, event.username, event.client, event.station, event.source
+    return *when, *who, event.policy, event.factor, event.outcome.value, event.decision
 
 
 # --- trusted devices ------------------------------------------------------------------------------

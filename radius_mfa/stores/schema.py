@@ -1,4 +1,4 @@
-"""The tables, schema version 5: what a migration has to arrive at.
+"""The tables, schema version 6: what a migration has to arrive at.
 
 For migrations, the command line and people; the way of a login speaks SQL of its own.  One schema for
 SQLite and PostgreSQL.  Times are wall seconds as floats, since that is what they are compared with.
@@ -50,25 +50,25 @@ user_counters = Table(
     sqlite_with_rowid=False,
 )
 
-# A token's user is always in `user_counters`.  `seed` is sealed; one seed is one token of a user.
+# A token's user is always in `user_counters`.  `seed` is sealed; one seed is one token of a user, whose tokens
+# lie together: a login asks for all of them, and writes one.
 # `told_steps`: those whose codes are not accepted any more, with commas between.  `last_success`: when a code
 # of it let the user in last; where it was no such code, that is in `user_counters`.
 totp_token = Table(
     "totp_token",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("user_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("user_id", Text, primary_key=True),
     Column("label", Text, nullable=False),
     Column("seed", LargeBinary, nullable=False),
-    Column("fingerprint", LargeBinary, nullable=False),
+    Column("fingerprint", LargeBinary, primary_key=True),
     Column("confirmed", Boolean, nullable=False),
     Column("last_step", BigInteger, nullable=False),
     Column("drift", Integer, nullable=False),
     Column("created", Double, nullable=False),
     Column("told_steps", Text, nullable=False, server_default=""),
     Column("last_success", Double),
-    # Its index is also the one by which a user's tokens are found.
-    UniqueConstraint("user_id", "fingerprint", name="totp_token_one_per_seed"),
+    UniqueConstraint("id", name="totp_token_once"),
     sqlite_with_rowid=False,
 )
 
@@ -87,14 +87,16 @@ spent_state = Table(
     sqlite_with_rowid=False,
 )
 
-# Recent rounds that an answer decided; the columns are fields of `core.messages.AuditEvent`.
+# Recent rounds that an answer decided; the columns are fields of `core.messages.AuditEvent`.  A user's lie
+# together, by time: they are asked for by user, and a table of their own order would cost an index more.
+# `round`: 0 or less in rows of a store that did not write it down.
 login = Table(
     "login",
     metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("time", Double, nullable=False),
-    Column("login", Text, nullable=False),
-    Column("user_id", Text, nullable=False),
+    Column("user_id", Text, primary_key=True),
+    Column("time", Double, primary_key=True),
+    Column("login", Text, primary_key=True),
+    Column("round", Integer, primary_key=True, autoincrement=False),
     Column("username", Text, nullable=False),
     Column("client", Text, nullable=False),
     Column("station", Text, nullable=False),
@@ -103,8 +105,8 @@ login = Table(
     Column("factor", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("decision", Text, nullable=False),
-    Index("login_by_user", "user_id", "time"),
     Index("login_by_time", "time"),
+    sqlite_with_rowid=False,
 )
 
 # Where codes are mailed to; only a verified address is kept.

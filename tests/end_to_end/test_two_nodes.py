@@ -69,7 +69,7 @@ class Nodes:
     def logins(self, user: Account) -> list[str]:
         """What the store has of the user's rounds, in order."""
         name = user.name
-        return self.rows(f"SELECT outcome FROM login WHERE username = '{name}' ORDER BY id")
+        return self.rows(f"SELECT outcome FROM login WHERE username = '{name}' ORDER BY time")
 
 
 @contextmanager

@@ -85,7 +85,8 @@ def settlement(
     octets: bytes = b"the decision",
     **about: Any,
 ) -> Settlement:
-    return Settlement(of, GIVEN, octets, event(of.user_id, **about), consume, adjust)
+    said = {"login": of.login.hex(), "round": of.round} | about
+    return Settlement(of, GIVEN, octets, event(of.user_id, **said), consume, adjust)
 
 
 def new_token(number: int = 1, *, user_id: str = ALICE, confirmed: bool = True, **differently: Any) -> NewToken:

@@ -31,7 +31,9 @@ from radius_mfa.core.stored import (
     Reserved,
     TotpStep,
 )
+from radius_mfa.stores import login_work
 from radius_mfa.stores.sqlite import SqliteStore
+from radius_mfa.stores.work import Step
 from tests.adapters import NOON, FixedClock
 from tests.stores.support import (
     ALICE,
@@ -361,10 +363,10 @@ def test_a_login_has_its_row(path: Path, it: Asked) -> None:
 
     assert query(path, "SELECT * FROM login") == [
         {
-            "id": 1,
-            "time": NOON,
-            "login": "01",
             "user_id": ALICE,
+            "time": NOON,
+            "login": attempt().login.hex(),
+            "round": 1,
             "username": "alice",
             "client": "vpn",
             "station": "02-00-00-00-00-01",
@@ -483,3 +485,25 @@ def test_a_store_whose_folder_is_missing_is_refused_and_not_made(path: Path) -> 
     with pytest.raises(StoreError, match="folder does not exist"):
         SqliteStore.open(f"sqlite:///{missing}", FixedClock())
     assert list(path.parent.iterdir()) == []
+
+
+def how_found(path: Path, step: Step) -> str:
+    """How SQLite finds the tokens in what a piece of work yields."""
+    statement, parameters = step
+    with closing(sqlite3.connect(path)) as database:
+        plan = database.execute(f"EXPLAIN QUERY PLAN {statement.sqlite}", parameters).fetchall()
+    (found,) = [text for *_, text in plan if text.startswith(("SEARCH t ", "SEARCH totp_token "))]
+    return str(found)
+
+
+def test_what_is_a_users_is_found_by_the_user_alone(path: Path) -> None:
+    """By way of an index a login would read and write pages that it has no other use for."""
+    with asked(lambda clock: SqliteStore.open(f"sqlite:///{path}", clock)):
+        pass
+
+    read = next(login_work.facts(ALICE))
+    reserve = next(login_work.spend(attempt(), count_nothing, None, NOON))
+    settling = login_work.settle(settlement(attempt(), TotpStep("t1", 7, 0)), NOON)
+    next(settling)
+    take = settling.send([(attempt().digest, None, False)])
+    assert all("USING PRIMARY KEY (user_id=?)" in how_found(path, step) for step in (read, reserve, take))
