@@ -27,7 +27,7 @@ from radius_mfa.core.stored import (
 )
 from radius_mfa.stores import mail_work as mail
 from radius_mfa.stores.rows import COUNTERS, TOKEN, counters, steps, token
-from radius_mfa.stores.work import Chain, Rows, Statement, Work
+from radius_mfa.stores.work import Chain, Rows, Statement, Work, given
 
 _KNOWN = f"""
     SELECT c.failures, c.since_success, c.locks, c.locked_until, c.suspended,
@@ -37,13 +37,14 @@ _KNOWN = f"""
     FROM user_counters c LEFT JOIN mail_address m ON m.user_id = c.user_id
         LEFT JOIN totp_token t ON t.user_id = c.user_id {{joined}}
     WHERE c.user_id = ?"""
-_FACTS = Statement(_KNOWN.format(more="", joined=""))
+_FACTS = Statement(_KNOWN.format(more="", joined=""), types="text")
 # The same, and after it in each row what is known of a State.
 _FACTS_AND_SPENT = Statement(
     _KNOWN.format(
         more=", s.digest, s.decision, s.has_suspended",
         joined="LEFT JOIN spent_state s ON s.login = ? AND s.round = ?",
-    )
+    ),
+    types="bytea int text",
 )
 _SPENT_AT = 18  # where that begins in a row
 _FRESH = (None, None, None)  # as it is of a State that was not answered
@@ -80,11 +81,32 @@ _TAKE_STEP = Statement(f"{_TAKING} RETURNING 1")
 # A State is spent, if it was not; then the step is taken, if it can be; then the login is written.
 _SPEND_AND_TAKE = Chain(
     (_SPENDING, _TAKING, f"{_LOGGING} VALUES ({_LOGGED})"),
-    postgresql=f"""
-        WITH spent AS ({_SPENDING} RETURNING 1),
-            taken AS ({_TAKING} AND EXISTS (SELECT FROM spent) RETURNING 1),
-            logged AS ({_LOGGING} SELECT {_LOGGED} WHERE EXISTS (SELECT FROM taken) RETURNING 1)
-        SELECT 1 FROM spent UNION ALL SELECT 1 FROM taken UNION ALL SELECT 1 FROM logged""",
+    # As above, but that there may be many: of those that are given a State, none is given to two.
+    of_many=f"""
+        WITH given AS MATERIALIZED (
+            SELECT * FROM {
+        given(
+            "bytea int text bytea float8 bool bytea"
+            " bigint int float8 text text bigint text"
+            " float8 text int text text text text text text text text text"
+        )
+    }),
+            spent AS (
+                INSERT INTO spent_state (login, round, user_id, digest, expires, has_suspended, decision)
+                SELECT p1, p2, p3, p4, p5, p6, p7 FROM given
+                ON CONFLICT (login, round) DO NOTHING RETURNING login, round, user_id),
+            taken AS (
+                UPDATE totp_token t SET last_step = p8, drift = p9, last_success = coalesce(p10, last_success)
+                FROM given JOIN spent s ON (s.login, s.round, s.user_id) = (p1, p2, p3)
+                WHERE t.user_id = p11 AND t.id = p12 AND t.last_step < p13 AND t.confirmed
+                    AND (t.told_steps = '' OR ',' || t.told_steps || ',' NOT LIKE p14)
+                RETURNING number),
+            logged AS (
+                {_LOGGING}
+                SELECT p15, p16, p17, p18, p19, p20, p21, p22, p23, p24, p25, p26
+                FROM given JOIN taken USING (number))
+        SELECT number, 1 FROM given JOIN spent s ON (s.login, s.round, s.user_id) = (p1, p2, p3)
+        UNION ALL SELECT number, 2 FROM taken UNION ALL SELECT number, 3 FROM taken""",
 )
 _WHOLE = 3
 _TOLD = Statement("SELECT told_steps FROM totp_token WHERE id = ? AND user_id = ?")

@@ -18,8 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from hashlib import blake2b
+from functools import partial
 from itertools import chain, repeat
 from typing import TypeVar, cast
 from weakref import WeakValueDictionary
@@ -30,46 +29,25 @@ from radius_mfa.stores.postgresql_migrate import look as look_at
 from radius_mfa.stores.postgresql_migrate import migrate
 from radius_mfa.stores.postgresql_pool import (
     ERRORS,
-    SILENCE,
+    PATIENCE,
     Connection,
     Connections,
     Place,
+    Trial,
     farewell,
     is_passing,
-    limit,
     words,
 )
+from radius_mfa.stores.postgresql_together import ApartError, Do, Together, lock_number, run
 from radius_mfa.stores.sql_store import SqlStore
-from radius_mfa.stores.work import Rows, Work
+from radius_mfa.stores.work import Work
 
 T = TypeVar("T")
 
 _MOST = 8  # connections of a process
-_PATIENCE = 10.0  # seconds for what no login waits for
 _PAUSES = (0.0, 0.05, 0.1, 0.2)  # seconds before it is tried again; the first time it was an old connection
 _LONGEST_PAUSE = 0.25
 _BETWEEN_BATCHES = 0.03
-
-
-@dataclass(slots=True)
-class Trial:
-    """One go at a piece of work.  It may go on for as long as the server answers, and until `end` if repeatable.
-
-    `heard`: when it last did, in the loop's time.  `committing`: COMMIT was sent.  `cut`: it took too long.
-    """
-
-    end: float
-    repeatable: bool
-    heard: float = 0.0
-    committing: bool = False
-    cut: bool = False
-
-    def due(self) -> float:
-        """When to cut it off if nothing is heard until then."""
-        if self.repeatable:
-            return limit(self.heard, self.end)
-        # Whether it was written cannot be found out on another connection, so it is better to wait.
-        return self.heard + (_PATIENCE if self.committing else SILENCE)
 
 
 class _Watch:
@@ -105,6 +83,7 @@ class PostgresqlStore(SqlStore):
         self._connections = connections
         # Of this process one at a time waits for a user's lock, lest a crowd hold all the connections with it.
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._reading, self._writing = Together(self._once), Together(self._once)
         self._closed = False
 
     @classmethod
@@ -124,10 +103,10 @@ class PostgresqlStore(SqlStore):
         self, work: Callable[[], Work[T]], alone: str | None, deadline: float, *, synced: bool = False
     ) -> T:
         del synced  # as all commits are
-        return await self._done(work, alone, deadline - self._clock.monotonic(), repeatable=True)
+        return await self._done(work, alone, deadline - self._clock.monotonic(), in_time=True)
 
     async def _durably(self, work: Callable[[], Work[T]], alone: str | None) -> T:
-        return await self._done(work, alone, _PATIENCE, repeatable=alone is None)
+        return await self._done(work, alone, PATIENCE, in_time=False)
 
     async def _sync(self, deadline: float) -> None:
         """Whatever was committed is as safe as the server makes it."""
@@ -135,20 +114,15 @@ class PostgresqlStore(SqlStore):
     async def _pause(self) -> None:
         await asyncio.sleep(_BETWEEN_BATCHES)
 
-    async def _done(
-        self, work: Callable[[], Work[T]], alone: str | None, seconds: float, *, repeatable: bool
-    ) -> T:
-        """What the work returns, within so many seconds.
-
-        `repeatable`: it may be done again, whether or not it was done.
-        """
+    async def _done(self, work: Callable[[], Work[T]], alone: str | None, seconds: float, *, in_time: bool) -> T:
+        """What the work returns, within so many seconds.  `in_time`: a login is waiting for it."""
         if self._closed:
             raise StoreError(f"{self._name}: is closed")
         if seconds <= 0:
             raise self._late("there was none left")
         end = asyncio.get_running_loop().time() + seconds
         if alone is None:
-            return await self._tried(work, None, end, repeatable=repeatable)
+            return await self._in_turn(work, None, end, in_time=in_time)
         turn = self._turns.setdefault(alone, asyncio.Semaphore())
         if turn.locked():
             try:
@@ -159,9 +133,19 @@ class PostgresqlStore(SqlStore):
         else:
             await turn.acquire()
         try:
-            return await self._tried(work, alone, end, repeatable=repeatable)
+            return await self._in_turn(work, alone, end, in_time=in_time)
         finally:
             turn.release()
+
+    async def _in_turn(self, work: Callable[[], Work[T]], alone: str | None, end: float, *, in_time: bool) -> T:
+        """What the work returns, whose turn it is in this process."""
+        if in_time:
+            together = self._reading if alone is None else self._writing
+            try:
+                return await together.do(work, alone, end)
+            except ApartError:
+                pass
+        return await self._tried(work, alone, end, repeatable=in_time or alone is None)
 
     async def _tried(self, work: Callable[[], Work[T]], alone: str | None, end: float, *, repeatable: bool) -> T:
         """What the work returns, tried until it is done or the time is up."""
@@ -170,7 +154,7 @@ class PostgresqlStore(SqlStore):
         for pause in chain(_PAUSES, repeat(_LONGEST_PAUSE)):
             trial = Trial(end, repeatable)
             try:
-                return await self._once(work, alone, trial)
+                return await self._once(partial(_do, work, alone), trial)
             except ERRORS as error:
                 why = "no answer" if trial.cut else words(error)
                 if trial.committing and not repeatable:
@@ -184,13 +168,13 @@ class PostgresqlStore(SqlStore):
             await asyncio.sleep(pause)
         raise self._late(why)
 
-    async def _once(self, work: Callable[[], Work[T]], alone: str | None, trial: Trial) -> T:
-        """What the work returns.  Raises one of ERRORS, and what the work raises."""
+    async def _once(self, do: Do[T], trial: Trial) -> T:
+        """What it returns on some connection.  Raises one of ERRORS, and what it raises."""
         connection = await self._connections.take(trial.end)
         watch = _Watch(connection, trial)
         good = False
         try:
-            done = await _do(connection, work(), alone, trial)
+            done = await do(connection, trial)
             good = True
             return done
         except AttributeError:
@@ -208,7 +192,9 @@ class PostgresqlStore(SqlStore):
         """Finish what was begun, and close the connections.  A second time is nothing."""
         if not self._closed:
             self._closed = True
-            await self._connections.close(_PATIENCE)
+            for together in (self._reading, self._writing):
+                await together.finish(PATIENCE)
+            await self._connections.close(PATIENCE)
 
 
 async def look(url: str, password: str | None) -> dict[bytes, bytes] | None:
@@ -227,7 +213,7 @@ async def look(url: str, password: str | None) -> dict[bytes, bytes] | None:
 async def _connected(place: Place) -> AsyncIterator[Connection]:
     """A connection; whatever goes wrong with it is a StoreError."""
     try:
-        connection = await place.connect(_PATIENCE)
+        connection = await place.connect(PATIENCE)
         try:
             yield connection
         except BaseException:
@@ -239,34 +225,15 @@ async def _connected(place: Place) -> AsyncIterator[Connection]:
 
 def _begin(alone: str) -> str:
     """Begin a transaction that has the lock of that name, in one round trip."""
-    return f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_number(alone)})"
+    return f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({lock_number(alone)})"
 
 
-def _number(alone: str) -> int:
-    """That of the lock of that name."""
-    return int.from_bytes(blake2b(alone.encode(), digest_size=8).digest(), signed=True)
-
-
-async def _do(connection: Connection, work: Work[T], alone: str | None, trial: Trial) -> T:
+async def _do(work: Callable[[], Work[T]], alone: str | None, connection: Connection, trial: Trial) -> T:
     """Do the work, in a transaction unless it only reads."""
-    if alone is None:
-        return await _run(connection, work, trial)
-    await connection.execute(_begin(alone))
-    done = await _run(connection, work, trial)
-    trial.committing = True
-    await connection.execute("COMMIT")
-    return done
-
-
-async def _run(connection: Connection, work: Work[T], trial: Trial) -> T:
-    """Give each statement its rows."""
-    now = asyncio.get_running_loop().time
-    try:
-        statement, parameters = next(work)
-        while True:
-            rows = await connection.fetch(statement.postgresql, *parameters)
-            trial.heard = now()
-            statement, parameters = work.send(cast(Rows, rows))
-    except StopIteration as done:
-        result: T = done.value
-        return result
+    if alone is not None:
+        await connection.execute(_begin(alone))
+    (done,) = await run(connection, [work()], trial)
+    if alone is not None:
+        trial.committing = True
+        await connection.execute("COMMIT")
+    return cast(T, done)

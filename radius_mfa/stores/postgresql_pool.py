@@ -6,6 +6,7 @@ import asyncio
 import re
 import ssl
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -26,6 +27,7 @@ _SETTINGS = {"application_name": "radius-mfa", "idle_in_transaction_session_time
 # time is nearly up anyhow.
 SILENCE = 4.0
 _NEAR = 2.0
+PATIENCE = 10.0  # seconds for what no login waits for
 # Firewalls forget what has not been used for long, and tell nobody.
 _OLDEST = 60.0
 _FAREWELL = 1.0  # seconds that closing a connection may take
@@ -168,6 +170,28 @@ class Connections:
                     await self._room.acquire()
         while self._idle:
             await farewell(self._idle.pop()[1])
+
+
+@dataclass(slots=True)
+class Trial:
+    """One go at some work.  It may go on for as long as the server answers, and until `end` if repeatable.
+
+    `end`, `heard`: in the loop's time; when the server last answered.  `repeatable`: the work may be done again,
+    whether or not it was done.  `committing`: COMMIT was sent.  `cut`: it took too long.
+    """
+
+    end: float
+    repeatable: bool
+    heard: float = 0.0
+    committing: bool = False
+    cut: bool = False
+
+    def due(self) -> float:
+        """When to cut it off if nothing is heard until then."""
+        if self.repeatable:
+            return limit(self.heard, self.end)
+        # Whether it was written cannot be found out on another connection, so it is better to wait.
+        return self.heard + (PATIENCE if self.committing else SILENCE)
 
 
 def limit(now: float, end: float) -> float:

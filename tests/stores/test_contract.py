@@ -478,6 +478,34 @@ def test_of_many_logins_at_once_that_are_judged_at_once_one_has_the_code(it: Ask
     assert (decisions.count(b"accepted"), decisions.count(b"refused")) == (1, 99)
 
 
+def test_of_many_users_at_once_each_has_what_would_be_theirs_alone(it: Asked) -> None:
+    """A right code; a code that another login has used since; a State that two users answer at the same time."""
+    people = [f"u-{number}" for number in range(16)]
+    it.add(*(new_token(number, user_id=each) for number, each in enumerate(people)))
+    # Two by two they answer one State, as no two users ever should, in words of their own.
+    attempts = [attempt(number, user_id=each) for number, each in enumerate(people[:8])]
+    attempts += [
+        attempt(8 + number // 2, user_id=each, answer=each.encode()) for number, each in enumerate(people[8:])
+    ]
+
+    def judge(number: int) -> Judge:
+        step = 0 if number in range(4, 8) else 8  # none is before it, whatever the facts have said
+        return saying(settlement(attempts[number], TotpStep(f"t{number}", step, 0), cleared))
+
+    async def many() -> list[object]:
+        spending = (it.store.spend(each, count, it.soon(), judge(number)) for number, each in enumerate(attempts))
+        return await asyncio.gather(*spending)
+
+    found = it.run(many())
+
+    assert [type(each) for each in found[:8]] == [Settlement] * 4 + [Reserved] * 4
+    assert [it.last_step(each) for each in people[:8]] == [8] * 4 + [0] * 4
+    assert [it.counters(each).failures for each in people[:8]] == [0] * 4 + [1] * 4
+    for first in range(8, 16, 2):
+        assert {type(each) for each in found[first : first + 2]} == {Settlement, Refusal}
+        assert {it.last_step(each) for each in people[first : first + 2]} == {0, 8}
+
+
 ANSWERS = st.tuples(
     st.sampled_from(["wrong", "right", "resent", "unjudged"]),
     st.sampled_from([ALICE, BOB]),

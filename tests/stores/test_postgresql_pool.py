@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radius_mfa.stores.postgresql import Trial
-from radius_mfa.stores.postgresql_pool import Connections, Place, is_passing, words
+from radius_mfa.stores.postgresql_pool import Connections, Place, Trial, is_passing, words
 from tests.stores.postgresql import new_url
 
 
