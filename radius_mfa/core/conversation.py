@@ -35,8 +35,9 @@ know again.  In every later round it sends that State and what the user typed.  
 
 A login costs some hundred microseconds.  What is written for that alone is small and stands in files of its own,
 and tests hold it to what it stands for: `core.record`, `directories.ldap_quick`, `directories.time_limits`,
-`stores.sqlite_together`, `stores.entropy`, `observe.durations`, `assembly.collector`; and among other things
-`stores.work.Chain`, the turns of `transports.udp` and the HMAC of `factors.totp`.
+`stores.sqlite_together`, `stores.postgresql_together`, `stores.entropy`, `observe.durations`,
+`assembly.collector`; and among other things `stores.work.Chain`, the turns of `transports.udp` and the HMAC of
+`factors.totp`.
 """
 
 from __future__ import annotations

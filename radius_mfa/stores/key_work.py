@@ -70,7 +70,7 @@ def sealed_otherwise(purpose: str, key_id: bytes, after: str, most: int) -> Work
 
 def reseal(rows: Sequence[Resealed]) -> Work[int]:
     done = 0
-    for each in rows:
+    for each in sorted(rows, key=lambda each: each.row.user_id):  # see `postgresql_together`
         changed = yield _RESEAL[each.row.purpose](each.octets, each.row.id, each.row.octets)
         if changed and each.fingerprint is not None:
             yield _SET_FINGERPRINT(each.fingerprint, each.row.id, each.fingerprint, each.row.id)

@@ -9,9 +9,9 @@ from typing import Any
 from radius_mfa.core.kept import Device, KnownUser, NewRecoveryCode, NewToken, Proposal, TokenRecord, Voucher
 from radius_mfa.stores import mail_work as mail
 from radius_mfa.stores.rows import COUNTERS, TOKEN, counters, token
-from radius_mfa.stores.work import Statement, Work, of_many
+from radius_mfa.stores.work import Statement, Work, of_rows
 
-_WRITE_USERNAMES = of_many(
+_WRITE_USERNAMES = of_rows(
     """
     INSERT INTO user_counters (user_id, username, created) VALUES {rows}
     ON CONFLICT (user_id) DO UPDATE SET
@@ -19,7 +19,7 @@ _WRITE_USERNAMES = of_many(
     columns=3,
 )
 _REQUIRE = Statement("UPDATE user_counters SET required = TRUE WHERE user_id = ? AND NOT required")
-_REQUIRE_ALL = of_many(
+_REQUIRE_ALL = of_rows(
     "UPDATE user_counters SET required = TRUE WHERE user_id IN (VALUES {rows}) AND NOT required", columns=1
 )
 # Whoever changes a user as a whole begins with this row: two who began elsewhere could wait for each other.
@@ -31,7 +31,7 @@ _UNLOCK = Statement("""
     WHERE user_id = ? RETURNING 1""")
 
 _SAME_SEED = Statement("SELECT 1 FROM totp_token WHERE user_id = ? AND fingerprint = ?")
-_ADD_TOKENS = of_many(
+_ADD_TOKENS = of_rows(
     """
     INSERT INTO totp_token
         (id, user_id, label, seed, fingerprint, confirmed, last_step, drift, created)

@@ -78,34 +78,36 @@ _TAKING = """
     WHERE user_id = ? AND id || '' = ? AND last_step < ? AND confirmed
         AND (told_steps = '' OR ',' || told_steps || ',' NOT LIKE ?)"""
 _TAKE_STEP = Statement(f"{_TAKING} RETURNING 1")
+# The parameters of what follows, in PostgreSQL.
+_SPENDING_AND_TAKING = given("""
+    login bytea, round int, user_id text, digest bytea, expires float8, has_suspended bool, decision bytea,
+    step bigint, drift int, accepted float8, token_of text, token_id text, not_before bigint, not_told text,
+    time float8, login_id text, of_round int, of_user text, username text, client text, station text, source text,
+    policy text, factor text, outcome text, decided text""")
 # A State is spent, if it was not; then the step is taken, if it can be; then the login is written.
 _SPEND_AND_TAKE = Chain(
     (_SPENDING, _TAKING, f"{_LOGGING} VALUES ({_LOGGED})"),
-    # As above, but that there may be many: of those that are given a State, none is given to two.
-    of_many=f"""
-        WITH given AS MATERIALIZED (
-            SELECT * FROM {
-        given(
-            "bytea int text bytea float8 bool bytea"
-            " bigint int float8 text text bigint text"
-            " float8 text int text text text text text text text text text"
-        )
-    }),
+    # The same of many.  Where two users answer one State, it is spent by one of them.
+    together=f"""
+        WITH given AS MATERIALIZED (SELECT * FROM {_SPENDING_AND_TAKING}),
             spent AS (
                 INSERT INTO spent_state (login, round, user_id, digest, expires, has_suspended, decision)
-                SELECT p1, p2, p3, p4, p5, p6, p7 FROM given
+                SELECT login, round, user_id, digest, expires, has_suspended, decision FROM given
                 ON CONFLICT (login, round) DO NOTHING RETURNING login, round, user_id),
+            spenders AS (SELECT given.* FROM given JOIN spent USING (login, round, user_id)),
             taken AS (
-                UPDATE totp_token t SET last_step = p8, drift = p9, last_success = coalesce(p10, last_success)
-                FROM given JOIN spent s ON (s.login, s.round, s.user_id) = (p1, p2, p3)
-                WHERE t.user_id = p11 AND t.id = p12 AND t.last_step < p13 AND t.confirmed
-                    AND (t.told_steps = '' OR ',' || t.told_steps || ',' NOT LIKE p14)
+                UPDATE totp_token t
+                SET last_step = step, drift = g.drift, last_success = coalesce(accepted, last_success)
+                FROM spenders g
+                WHERE t.user_id = token_of AND t.id = token_id AND last_step < not_before AND confirmed
+                    AND (told_steps = '' OR ',' || told_steps || ',' NOT LIKE not_told)
                 RETURNING number),
             logged AS (
                 {_LOGGING}
-                SELECT p15, p16, p17, p18, p19, p20, p21, p22, p23, p24, p25, p26
+                SELECT time, login_id, of_round, of_user, username, client, station, source,
+                    policy, factor, outcome, decided
                 FROM given JOIN taken USING (number))
-        SELECT number, 1 FROM given JOIN spent s ON (s.login, s.round, s.user_id) = (p1, p2, p3)
+        SELECT number, 1 FROM spenders
         UNION ALL SELECT number, 2 FROM taken UNION ALL SELECT number, 3 FROM taken""",
 )
 _WHOLE = 3

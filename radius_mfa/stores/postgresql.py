@@ -1,6 +1,7 @@
 """The store on PostgreSQL: one database for any number of processes and nodes.
 
-Each process holds a few connections.  Work that only reads is statements, each on its own.  All other is
+Each process holds a few connections.  What logins ask at about the same time is done together
+(`postgresql_together`).  Of the rest, work that only reads is statements, each on its own, and all other is
 one transaction that first takes a lock named after what the work is about, mostly a user.  Whoever has
 waited for it reads what the one before has written, since in READ COMMITTED every statement sees what was
 committed when it began; so nothing has to be done again because of others, as it would under SERIALIZABLE.
@@ -20,7 +21,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain, repeat
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from radius_mfa.core.errors import StoreError
@@ -48,6 +49,7 @@ _MOST = 8  # connections of a process
 _PAUSES = (0.0, 0.05, 0.1, 0.2)  # seconds before it is tried again; the first time it was an old connection
 _LONGEST_PAUSE = 0.25
 _BETWEEN_BATCHES = 0.03
+_GRACE = 0.05  # seconds
 
 
 class _Watch:
@@ -84,6 +86,7 @@ class PostgresqlStore(SqlStore):
         # Of this process one at a time waits for a user's lock, lest a crowd hold all the connections with it.
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._reading, self._writing = Together(self._once), Together(self._once)
+        self._apart: set[asyncio.Task[Any]] = set()  # what could not be done there
         self._closed = False
 
     @classmethod
@@ -142,10 +145,23 @@ class PostgresqlStore(SqlStore):
         if in_time:
             together = self._reading if alone is None else self._writing
             try:
-                return await together.do(work, alone, end)
+                # What is under way is cut off by itself at the end, and says why.
+                async with asyncio.timeout_at(end + _GRACE):
+                    return await together.do(work, alone, end)
             except ApartError:
                 pass
-        return await self._tried(work, alone, end, repeatable=in_time or alone is None)
+            except TimeoutError:
+                raise self._late("others were before it") from None
+        # Whoever gives up, as when it hangs up, must not undo what was looked at for it.
+        task = asyncio.create_task(self._tried(work, alone, end, repeatable=in_time or alone is None))
+        self._apart.add(task)
+        task.add_done_callback(self._end)
+        return await asyncio.shield(task)
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._apart.discard(task)
+        if not task.cancelled():
+            task.exception()  # of which nobody may hear any more
 
     async def _tried(self, work: Callable[[], Work[T]], alone: str | None, end: float, *, repeatable: bool) -> T:
         """What the work returns, tried until it is done or the time is up."""
@@ -161,8 +177,6 @@ class PostgresqlStore(SqlStore):
                     raise StoreError(f"{self._name}: {why}; it may have been written or not") from None
                 if not is_passing(error):
                     raise StoreError(f"{self._name}: {why}") from None
-            if trial.cut:
-                self._connections.cut_idle()
             if end - now() <= pause:
                 break
             await asyncio.sleep(pause)
@@ -183,6 +197,8 @@ class PostgresqlStore(SqlStore):
             raise TimeoutError from None  # asyncpg does not look again between preparing and executing
         finally:
             watch.end()
+            if trial.cut:
+                self._connections.cut_idle()
             self._connections.give_back(connection, good=good)
 
     def _late(self, why: str) -> StoreError:
@@ -224,7 +240,7 @@ async def _connected(place: Place) -> AsyncIterator[Connection]:
 
 
 def _begin(alone: str) -> str:
-    """Begin a transaction that has the lock of that name, in one round trip."""
+    """Begin a transaction that has the lock of that name, in one journey."""
     return f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({lock_number(alone)})"
 
 

@@ -35,7 +35,7 @@ _FAREWELL = 1.0  # seconds that closing a connection may take
 # Not about a statement but about the moment: the server stops, starts, is full, or has ended a deadlock.
 _PASSING = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "53300", "40001", "40P01"})
 # Classes of SQLSTATE whose messages name what is in the schema or the configuration, never a value of a row.
-_QUOTABLE = frozenset({"08", "0A", "23", "25", "28", "3D", "3F", "40", "42", "53", "55", "57", "58"})
+_QUOTABLE = frozenset({"08", "0A", "23", "25", "28", "2B", "3D", "3F", "40", "42", "53", "55", "57", "58"})
 READ_ONLY = "25006"
 
 

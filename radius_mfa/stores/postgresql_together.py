@@ -2,9 +2,10 @@
 
 Pieces of work gather while others are under way.  Then they are done side by side: the same statement of all of
 them is one statement, and what writes is one transaction.  Each is as alone as in a transaction of its own: it has
-its lock, no two have the same one, and nobody hears of anything until all are committed.  Whoever's lock somebody
-else has is left out, since the others are not to wait with it; and where anything fails, nothing was done.  Either
-way a piece of work is to be done apart then (`ApartError`), where it waits, is tried again and fails by itself.
+its lock, no two have the same one, and nobody hears of anything until all are committed.  Nobody waits with
+another: whoever's lock somebody else has is left out, and where a row is held, by an import or a person, or
+anything fails, nothing was done.  Either way a piece of work is to be done apart then (`ApartError`), where it
+waits, is tried again and fails by itself.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ from radius_mfa.stores.work import Chain, Rows, Statement, Step, Work
 
 T = TypeVar("T")
 
-# Turns of the loop that work waits for more: with a journey of its own each, a login costs 1.7 times as much.
+# Turns of the loop that work waits for more, as in `sqlite_together`.  With journeys of its own a login costs 1.7
+# times as much.
 _TURNS = 4
 # More at a time would gather less; with one, a commit that waits for the disk would keep everybody waiting.
 _AT_ONCE = 2
 
 _APART = object()  # what comes of a job that was left out
 
-_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_LITTLE = 0.1  # seconds: whoever has no more left is done apart, lest the others be cut off with it
+
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '20ms'"
 _LOCK = (
     "SELECT pg_try_advisory_xact_lock(number) FROM unnest($1::bigint[]) WITH ORDINALITY AS l(number, n) ORDER BY n"
 )
@@ -40,7 +44,7 @@ class ApartError(Exception):
 
 
 Do = Callable[[Connection, Trial], Awaitable[T]]
-"""Does something on a connection, and says so to the trial."""
+"""Does something on a connection, and notes in the trial what it has heard and sent."""
 
 
 @dataclass(slots=True)
@@ -71,9 +75,7 @@ class Together:
         self._jobs.append(_Job(work, alone, end, outcome))
         if not self._gathers and len(self._tasks) < _AT_ONCE:
             self._gathers = True
-            task = asyncio.create_task(self._work())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.add(asyncio.create_task(self._work()))
         return outcome
 
     async def finish(self, patience: float) -> None:
@@ -90,12 +92,16 @@ class Together:
             self._gathers = False
             jobs, self._jobs = self._jobs, []
             now = asyncio.get_running_loop().time()
-            for late in [each for each in jobs if each.end <= now and not each.outcome.done()]:
+            for late in [each for each in jobs if each.end <= now + _LITTLE and not each.outcome.done()]:
                 late.outcome.set_exception(ApartError())
             if current := [each for each in jobs if not each.outcome.done()]:
                 await self._do(current)
+        # At once, and not when the loop says that it has ended: what comes meanwhile has to find another one.
+        self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _do(self, jobs: Sequence[_Job]) -> None:
+        # In the order in which all write rows of several users, so that none waits for one who waits for it.
+        jobs = sorted(jobs, key=lambda each: each.alone or "")
         trial = Trial(min(each.end for each in jobs), repeatable=True)
         results: Sequence[Any] = [_APART] * len(jobs)
         try:
@@ -159,10 +165,10 @@ async def _fetch(
     connection: Connection, statement: Statement | Chain, parameters: Sequence[tuple[Any, ...]]
 ) -> list[Rows]:
     """The rows of each, asked for at once if the statement can be."""
-    if isinstance(statement, Statement) and (len(parameters) == 1 or not statement.of_many):
+    if isinstance(statement, Statement) and (len(parameters) == 1 or not statement.together):
         return [cast(Rows, await connection.fetch(statement.postgresql, *each)) for each in parameters]
     found: list[list[Sequence[Any]]] = [[] for _ in parameters]
     columns = map(list, zip(*parameters, strict=True))
-    for number, *row in await connection.fetch(statement.of_many, *columns):
+    for number, *row in await connection.fetch(statement.together, *columns):
         found[number - 1].append(row)
     return cast(list[Rows], found)

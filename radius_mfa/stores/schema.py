@@ -51,7 +51,7 @@ user_counters = Table(
 )
 
 # A token's user is always in `user_counters`.  `seed` is sealed; one seed is one token of a user, whose tokens
-# lie together: a login asks for all of them, and writes one.
+# SQLite keeps together: a login asks for all of them, and writes one.
 # `told_steps`: those whose codes are not accepted any more, with commas between.  `last_success`: when a code
 # of it let the user in last; where it was no such code, that is in `user_counters`.
 totp_token = Table(
@@ -87,8 +87,8 @@ spent_state = Table(
     sqlite_with_rowid=False,
 )
 
-# Recent rounds that an answer decided; the columns are fields of `core.messages.AuditEvent`.  A user's lie
-# together, by time: they are asked for by user, and a table of their own order would cost an index more.
+# Recent rounds that an answer decided; the columns are fields of `core.messages.AuditEvent`.  SQLite keeps
+# a user's together, by time: they are asked for by user, and in an order of their own would need an index more.
 # `round`: 0 or less in rows of a store that did not write it down.
 login = Table(
     "login",

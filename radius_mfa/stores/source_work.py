@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 
 from radius_mfa.core.store import SourceTally
-from radius_mfa.stores.work import Statement, Work, of_many
+from radius_mfa.stores.work import Statement, Work, of_rows
 
 KEPT = 90 * 86400.0  # seconds since a source was last seen that never sent a Message-Authenticator
 MOST_STRANGERS = 1024  # of a client, such sources: they can be made up
@@ -27,7 +27,7 @@ def _sum(count: str, last: str) -> str:
 
 _COLUMNS = "client, source, first_seen, last_seen, signed, unsigned, last_signed, last_unsigned"
 _ALL = Statement(f"SELECT {_COLUMNS} FROM client_source WHERE signed + unsigned > 0 ORDER BY client, source")
-_ADD = of_many(
+_ADD = of_rows(
     f"""INSERT INTO client_source ({_COLUMNS}) VALUES {{rows}}
     ON CONFLICT (client, source) DO UPDATE SET
         signed = {_sum("signed", "last_signed")},

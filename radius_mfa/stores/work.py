@@ -23,20 +23,21 @@ class Statement:
     Whoever wants to know how many rows were changed has it say `RETURNING 1`.
 
     `types`: those of the parameters in PostgreSQL, of a question that may be asked for many at once; the order
-    of its rows is nothing to rely on then.  `of_many`: that question, each parameter an array; in front of each
+    of its rows is nothing to rely on then.  `together`: that question, each parameter an array; in front of each
     row it says which of them it answers, from 1.
     """
 
-    __slots__ = ("of_many", "postgresql", "sqlite")
+    __slots__ = ("postgresql", "sqlite", "together")
 
     def __init__(self, text: str, *, types: str = "") -> None:
         numbers = count(1)
         self.sqlite = text
         self.postgresql = re.sub(r"\?", lambda _: f"${next(numbers)}", text)
-        own = re.sub(r"\$(\d+)", r"given.p\1", self.postgresql)
-        self.of_many = (
-            f"SELECT given.number, asked.* FROM {given(types)} CROSS JOIN LATERAL ({own}) asked" if types else ""
-        )
+        self.together = ""
+        if types:
+            columns = ", ".join(f"p{place} {each}" for place, each in enumerate(types.split(), 1))
+            own = re.sub(r"\$(\d+)", r"given.p\1", self.postgresql)
+            self.together = f"SELECT given.number, own.* FROM {given(columns)} CROSS JOIN LATERAL ({own}) own"
 
     def __call__(self, *parameters: Any) -> Step:
         """What a piece of work yields."""
@@ -46,17 +47,17 @@ class Statement:
 class Chain:
     """Statements each of which is done only where the one before it has changed something.
 
-    What comes back is a row for each that was done.  In SQLite they are done one by one; in PostgreSQL `of_many`
+    What comes back is a row for each that was done.  In SQLite they are done one by one; in PostgreSQL `together`
     does all of them, of as many as are asked for at once, since each would be a journey.  The parameters stand
     in the order of the statements.
     """
 
-    __slots__ = ("of_many", "sqlite")
+    __slots__ = ("sqlite", "together")
 
-    def __init__(self, statements: Sequence[str], *, of_many: str) -> None:
-        """`of_many`: as in Statement."""
+    def __init__(self, statements: Sequence[str], *, together: str) -> None:
+        """`together`: as in Statement."""
         self.sqlite: list[tuple[str, slice]] = []
-        self.of_many = of_many
+        self.together = together
         taken = 0
         for text in statements:
             first, taken = taken, taken + text.count("?")
@@ -67,14 +68,17 @@ class Chain:
         return self, parameters
 
 
-def given(types: str) -> str:
-    """A table `given` in PostgreSQL, of arrays that are the parameters: columns `p1`, `p2` …, and a `number`."""
-    arrays = ", ".join(f"${place}::{each}[]" for place, each in enumerate(types.split(), 1))
-    names = ", ".join(f"p{place}" for place, _ in enumerate(types.split(), 1))
-    return f"unnest({arrays}) WITH ORDINALITY AS given({names}, number)"
+def given(columns: str) -> str:
+    """The parameters as a table `given` in PostgreSQL, each an array, and the `number` of each row, from 1.
+
+    `columns`: name and type of each parameter, with commas between.
+    """
+    names, types = zip(*(each.split() for each in columns.split(",")), strict=True)
+    arrays = ", ".join(f"${place}::{each}[]" for place, each in enumerate(types, 1))
+    return f"unnest({arrays}) WITH ORDINALITY AS given({', '.join(names)}, number)"
 
 
-def of_many(text: str, columns: int) -> Callable[[int], Statement]:
+def of_rows(text: str, columns: int) -> Callable[[int], Statement]:
     """A statement for so many rows at once, by how many: `{rows}` becomes a `(?, …)` of the columns for each."""
     row = f"({', '.join('?' * columns)})"
 

@@ -17,6 +17,7 @@ from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters, cleared
 from radius_mfa.core.stored import AnsweredBefore, Reserved, Settled, TotpStep
 from radius_mfa.stores.postgresql import PostgresqlStore, look
+from radius_mfa.stores.postgresql_together import lock_number
 from tests.adapters import NOON
 from tests.peers.certificates import Authority
 from tests.peers.postgresql import Postgresql, shared
@@ -289,13 +290,14 @@ def test_who_finds_no_connection_free_by_the_deadline_is_told_so(url: str, it: A
     assert str(it.run(play())).endswith("in time (all connections are in use)")
 
 
+ROW = "SELECT 1 FROM user_counters WHERE user_id = 'u-alice' FOR UPDATE"
+
+
 @asynccontextmanager
-async def locked(
-    url: str, what: str = "SELECT 1 FROM user_counters WHERE user_id = 'u-alice' FOR UPDATE"
-) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
+async def locked(url: str, what: str = ROW) -> AsyncIterator[Callable[[], Coroutine[Any, Any, None]]]:
     """While another client holds alice's row; what is yielded waits until somebody waits for that."""
     other = await asyncpg.connect(url)
-    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'advisory')"
 
     async def awaited() -> None:
         while not await other.fetchval(waits):
@@ -356,11 +358,12 @@ def test_a_mail_that_is_dropped_while_it_is_claimed_is_not_sent(url: str, it: As
     assert it.run(play()) == []
 
 
-def test_a_login_that_is_given_up_has_been_counted_all_the_same(url: str, it: Asked) -> None:
-    """Else a guess would be free for whoever hangs up."""
+@pytest.mark.parametrize("lock", [ROW, f"SELECT pg_advisory_xact_lock({lock_number(ALICE)})"])
+def test_a_login_that_is_given_up_is_counted_all_the_same(url: str, it: Asked, lock: str) -> None:
+    """Else a guess would be free for whoever hangs up, among others or apart."""
 
     async def play() -> None:
-        async with locked(url) as awaited:
+        async with locked(url, lock) as awaited:
             login = asyncio.create_task(it.store.spend(attempt(1), count, it.soon()))
             await awaited()
             login.cancel()
@@ -371,6 +374,22 @@ def test_a_login_that_is_given_up_has_been_counted_all_the_same(url: str, it: As
     it.spend(attempt(100))
     it.run(play())
     assert it.counters() == Counters(3, 3)
+
+
+def test_a_row_that_somebody_holds_keeps_nobody_waiting_but_its_user(url: str, it: Asked) -> None:
+    async def play() -> None:
+        async with locked(url) as awaited:
+            alice = asyncio.create_task(it.store.spend(attempt(1), count, it.soon()))
+            others = [
+                it.store.spend(attempt(each, user_id=f"u-{each}"), count, it.soon()) for each in range(2, 20)
+            ]
+            assert {type(each) for each in await asyncio.gather(*others)} == {Reserved}
+            await awaited()
+            assert not alice.done()
+        assert isinstance(await alice, Reserved)
+
+    it.spend(attempt(100))
+    it.run(play())
 
 
 def test_a_node_that_stands_still_in_a_transaction_is_thrown_out(url: str, it: Asked) -> None:

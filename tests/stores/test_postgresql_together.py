@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -11,10 +15,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from radius_mfa.core.stored import TotpStep
+from radius_mfa.stores import login_work, sqlite_connection
+from radius_mfa.stores.postgresql import PostgresqlStore
 from radius_mfa.stores.postgresql_pool import Connection, Trial
 from radius_mfa.stores.postgresql_together import ApartError, Do, Together, lock_number, run
+from radius_mfa.stores.sqlite import SqliteStore
 from radius_mfa.stores.work import Statement, Work
+from tests.adapters import NOON
 from tests.stores.postgresql import new_url
+from tests.stores.support import asked, attempt, new_token, settlement
 
 SOON = 10.0  # seconds that nobody needs
 _NOTE = Statement("INSERT INTO note (owner, number) VALUES (?, ?)")
@@ -55,7 +65,8 @@ def breaking(owner: str) -> Callable[[], Work[set[Any]]]:
 class Desk:
     """Where work is done together, each time on a connection of its own, and what is seen of it.
 
-    `said`: all statements that PostgreSQL was given.
+    `said`: all statements that PostgreSQL was given.  `heard`: how often it has answered.  `gate`: until
+    it is set nobody is told.
     """
 
     def __init__(self, url: str, *connections: Connection) -> None:
@@ -65,11 +76,17 @@ class Desk:
         for each in connections:
             each.add_query_logger(lambda query: self.said.append(query.query))
         self.together = Together(self._once)
+        self.heard = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def _once(self, do: Do[Any], trial: Trial) -> Any:
         connection = self.free.pop()
         try:
-            return await do(connection, trial)
+            done = await do(connection, trial)
+            self.heard += 1
+            await self.gate.wait()
+            return done
         finally:
             if connection.is_in_transaction():
                 await connection.execute("ROLLBACK")
@@ -78,9 +95,7 @@ class Desk:
     def write(self, owner: str, number: int, seconds: float = SOON) -> asyncio.Future[set[Any]]:
         return self.do(noting(owner, number), owner, seconds)
 
-    def do(
-        self, work: Callable[[], Work[set[Any]]], alone: str | None, seconds: float = SOON
-    ) -> asyncio.Future[set[Any]]:
+    def do(self, work: Callable[[], Work[Any]], alone: str | None, seconds: float = SOON) -> asyncio.Future[Any]:
         return self.together.do(work, alone, asyncio.get_running_loop().time() + seconds)
 
     @property
@@ -89,9 +104,13 @@ class Desk:
 
     async def notes(self) -> set[Any]:
         """What another program reads."""
+        return {tuple(row) for row in await self.rows("SELECT owner, number FROM note")}
+
+    async def rows(self, query: str) -> list[Any]:
+        """Likewise."""
         other = await asyncpg.connect(self.url)
         try:
-            return {tuple(row) for row in await other.fetch("SELECT owner, number FROM note")}
+            return list(await other.fetch(query))
         finally:
             await other.close()
 
@@ -134,7 +153,7 @@ def test_what_comes_at_once_is_one_transaction_and_the_results_are_each_its_own(
 
         assert found == [{(number, f"u-{number}")} for number in range(20)]
         assert (desk.begun, desk.said.count("COMMIT")) == (1, 1)
-        assert desk.said.count(_NOTES.of_many) == 1
+        assert desk.said.count(_NOTES.together) == 1
 
     at(url, play)
 
@@ -149,7 +168,7 @@ def test_what_only_reads_is_asked_at_once_and_begins_no_transaction(url: str) ->
             {(1, "u-1")},
             set(),
         ]
-        assert [each for each in desk.said if "note" in each or "BEGIN" in each] == [_NOTES.of_many]
+        assert [each for each in desk.said if "note" in each or "BEGIN" in each] == [_NOTES.together]
 
     at(url, play)
 
@@ -164,6 +183,24 @@ def test_what_comes_while_others_are_under_way_gathers(url: str) -> None:
 
         assert len(await desk.notes()) == 200
         assert desk.begun < 50
+
+    at(url, play)
+
+
+def test_whoever_asks_again_just_as_all_others_have_ended_is_served(url: str) -> None:
+    async def play(desk: Desk) -> None:
+        async def login(questions: int) -> list[Any]:
+            return [await desk.do(reading("u-1"), None) for _ in range(questions)]
+
+        desk.gate.clear()
+        logins = []
+        for heard, questions in ((1, 2), (2, 1)):
+            logins.append(asyncio.create_task(login(questions)))
+            while desk.heard < heard:
+                await asyncio.sleep(0)
+        desk.gate.set()
+        async with asyncio.timeout(SOON):
+            assert await ended(logins) == [[set(), set()], [set()]]
 
     at(url, play)
 
@@ -188,6 +225,63 @@ def test_a_question_for_many_has_the_rows_of_one_for_each(url: str) -> None:
         at(url, play)
 
     agree()
+
+
+# --- what a login does ------------------------------------------------------------------------------
+
+
+def test_many_logins_at_once_write_what_each_would_have_written_alone(url: str, tmp_path: Path) -> None:
+    """Every value in its own column, and nobody apart: held to what SQLite has after the same, one by one."""
+    people = [f"u-{number}" for number in range(5)]
+    tokens = [new_token(number, user_id=each) for number, each in enumerate(people)]
+    works = [spending(number, each) for number, each in enumerate(people)]
+    path = tmp_path / "state.db"
+    with asked(lambda clock: SqliteStore.open(f"sqlite:///{path}", clock)) as it:
+        it.add(*tokens)
+    with closing(sqlite3.connect(path)) as database:
+        cursor = database.cursor()
+        alone = [sqlite_connection.run(cursor, work()) for work in works]
+        facts = [sqlite_connection.run(cursor, login_work.facts(each)) for each in people]
+        kept = {table: set(cursor.execute(f"SELECT {_KEPT[table]} FROM {table}").fetchall()) for table in _KEPT}
+    with asked(lambda clock: PostgresqlStore.open(url, None, clock)) as it:
+        it.add(*tokens)
+
+    async def play(desk: Desk) -> None:
+        assert await ended([desk.do(work, who) for work, who in zip(works, people, strict=True)]) == alone
+        assert desk.begun == 1
+        read = [desk.do(partial(login_work.facts, each), None) for each in people]
+        assert await ended(read) == facts
+        for table, columns in _KEPT.items():
+            assert {tuple(row) for row in await desk.rows(f"SELECT {columns} FROM {table}")} == kept[table]
+
+    at(url, play)
+
+
+# But for the times at which tokens were added.
+_KEPT = {
+    "login": "user_id, time, login, round, username, client, station, source, policy, factor, outcome, decision",
+    "spent_state": "login, round, user_id, digest, decision, expires, CAST(has_suspended AS INT)",
+    "totp_token": "id, user_id, last_step, drift, last_success, told_steps",
+}
+
+
+def spending(number: int, user_id: str) -> Callable[[], Work[Any]]:
+    """A right code; no two values are alike."""
+    mine = attempt(
+        number, user_id=user_id, answer=b"answer %d" % number, round=number + 1, expires=NOON + 60 + number
+    )
+    said: dict[str, Any] = {
+        "time": NOON + number,
+        "username": f"name {number}",
+        "client": f"client {number}",
+        "station": f"station {number}",
+        "source": f"source {number}",
+        "policy": f"policy {number}",
+        "factor": f"factor {number}",
+    }
+    step = TotpStep(f"t{number}", 60 + number, number - 2)
+    settled = settlement(mine, step, octets=b"decision %d" % number, **said)
+    return partial(login_work.spend, mine, lambda counters: counters, lambda _: settled, NOON)
 
 
 # --- apart ------------------------------------------------------------------------------------------

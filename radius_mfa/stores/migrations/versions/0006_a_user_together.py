@@ -6,28 +6,32 @@ from alembic import op
 revision = "0006"
 down_revision = "0005"
 
+_BEFORE = "of_version_5"  # a table, while the versions are run
 _TOKEN = "id, user_id, label, seed, fingerprint, confirmed, last_step, drift, created, told_steps, last_success"
 _LOGIN = "time, login, user_id, username, client, station, source, policy, factor, outcome, decision"
 
 
 def upgrade() -> None:
     """Make both tables anew: the engines cannot change what a row is found by."""
+    if op.get_bind().dialect.name == "postgresql":
+        # Else a server of the version before could still write what was copied already, and it would be lost.
+        op.execute("LOCK TABLE totp_token, login IN ACCESS EXCLUSIVE MODE")
     _put_aside("totp_token")
     _make_token()
-    op.execute(f"INSERT INTO totp_token ({_TOKEN}) SELECT {_TOKEN} FROM before")
-    op.drop_table("before")
+    op.execute(f"INSERT INTO totp_token ({_TOKEN}) SELECT {_TOKEN} FROM {_BEFORE}")
+    op.drop_table(_BEFORE)
     _put_aside("login")
     _make_login()
     # Nobody wrote down which round it was; 0 is none, and tells apart what would be the same.
     op.execute(f"""
         INSERT INTO login ({_LOGIN}, round)
-        SELECT {_LOGIN}, 1 - row_number() OVER (PARTITION BY user_id, time, login ORDER BY id) FROM before""")
-    op.drop_table("before")
+        SELECT {_LOGIN}, 1 - row_number() OVER (PARTITION BY user_id, time, login ORDER BY id) FROM {_BEFORE}""")
+    op.drop_table(_BEFORE)
 
 
 def _put_aside(table: str) -> None:
-    """Its rows are in `before`, and its name and its indices' are free."""
-    op.execute(f"CREATE TABLE before AS SELECT * FROM {table}")
+    """Its rows are in `_BEFORE`, and its name and its indices' are free."""
+    op.execute(f"CREATE TABLE {_BEFORE} AS SELECT * FROM {table}")
     op.drop_table(table)
 
 
