@@ -54,6 +54,7 @@ class Tls:
 
     def context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.ca_file)
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # 3.11.2 takes a cut for a farewell
         if self.certificate is not None:
             context.load_cert_chain(self.certificate, self.key)
         if self.alpn:
@@ -214,6 +215,8 @@ def _how(broken: OSError) -> str:
     if isinstance(broken, ssl.SSLError):
         # It has no name for the newer alerts, only "[SSL] tlsv1 alert no application protocol (_ssl.c:1006)".
         words = str(broken).removeprefix("[SSL] ").partition(" (")[0]
+        if broken.reason == "UNEXPECTED_EOF_WHILE_READING":  # in 3.11.2, later an SSLEOFError
+            return CUT
         return broken.reason or words.upper().replace(" ", "_")
     if isinstance(broken, ConnectionResetError | BrokenPipeError):
         return RESET

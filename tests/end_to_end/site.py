@@ -52,6 +52,7 @@ PEOPLE = (
 )
 USERS, _ENROLLED = 1400, 1200
 _KNOWN = 10  # those before it are asked for by name, by several tests: no test has them for itself
+_PATIENCE = 10.0  # seconds until an audit line must be there
 
 
 _TEXTS: Mapping[str, str] = yaml.safe_load((CONFIG / "messages" / "en.yaml").read_text())
@@ -328,10 +329,15 @@ class Site:
         record: dict[str, Any] = json.loads(shown.out)
         return record
 
-    def audit(self, name: str, file: str = "audit.jsonl") -> list[dict[str, Any]]:
-        """The audit events of who was called so, in order."""
-        lines = (self.folder / file).read_text().splitlines()
-        return [event for event in map(json.loads, lines) if event.get("user_name") == name]
+    def audit(self, name: str, file: str = "audit.jsonl", *, least: int = 0) -> list[dict[str, Any]]:
+        """The audit events of who was called so, in order.  `least` are waited for: a reply may come first."""
+        end = time.monotonic() + _PATIENCE
+        while True:
+            lines = (self.folder / file).read_text().splitlines()
+            events = [event for event in map(json.loads, lines) if event.get("user_name") == name]
+            if len(events) >= least:
+                return events
+            assert time.monotonic() < end, (events, least)
 
     def outcomes(self, name: str, file: str = "audit.jsonl") -> list[str]:
         return [f"{event['decision']} {event['outcome']}" for event in self.audit(name, file)]

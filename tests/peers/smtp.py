@@ -14,6 +14,7 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -170,7 +171,8 @@ class _Session(SMTP):
 
     def hang_up(self) -> None:
         if isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.abort()
+            with suppress(AttributeError):  # in 3.11.2, where it has been closed already
+                self.transport.abort()
 
     async def push(self, status: Any) -> None:
         if not self._greeted:

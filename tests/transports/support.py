@@ -33,6 +33,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 uvloop.new_event_loop().close()  # with its first loop libuv opens a pipe that it keeps
 
 CLOSED, CUT, RESET = "closed", "cut", "reset"  # how a connection may end; else the name of an alert
+_CUT = "UNEXPECTED_EOF_WHILE_READING"  # in 3.11.2, later an SSLEOFError
 
 LAST = b"\xff\x00\x00\x14" + bytes(16)  # the packet after which the house wants a connection closed
 
@@ -92,6 +93,7 @@ class Pki:
         """What a NAS speaks with any certificate, or none.  `version`: the only one."""
         context = ssl.create_default_context(cafile=self.authority.ca_file)
         context.check_hostname = False
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # 3.11.2 takes a cut for a farewell
         if certificate is not None:
             context.load_cert_chain(certificate)
         if alpn:
@@ -347,7 +349,7 @@ class Nas:
         except ssl.SSLEOFError:
             return CUT
         except ssl.SSLError as broken:
-            return broken.reason or str(broken)
+            return CUT if broken.reason == _CUT else broken.reason or str(broken)
         except ConnectionError:
             return RESET
 
