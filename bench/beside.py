@@ -37,7 +37,8 @@ class Latency:
 class Run:
     """What one load came to.
 
-    `cpu`, `slapd`: their CPU µs a login.  `memory`: the server's, after it, in MB (10⁶ octets).  `shares`: of all
+    `cpu`, `slapd`: their CPU µs a login.  `began`: CPU seconds that the server had used before.  `memory`: the
+    server's, after it, in MB (10⁶ octets).  `shares`: of all
     cores, meanwhile.
     """
 
@@ -49,6 +50,7 @@ class Run:
     round_two: Latency
     cpu: float
     slapd: float
+    began: float
     memory: float
     shares: dict[str, float]
 
@@ -71,6 +73,7 @@ def load(it: Server, users: range) -> Run:
         round_two=_latency(figures, 2),
         cpu=server / len(users) * 1e6,
         slapd=directory / len(users) * 1e6,
+        began=before[1],
         memory=resident(it.pid),
         shares={name: used / cores for name, used in shares.items()},
     )

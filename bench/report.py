@@ -19,7 +19,7 @@ REST = "loop and sockets"
 
 # What is set beside each other, by the names in the JSON, and how it is called for people.
 _FIGURES: Mapping[str, tuple[str, Callable[[Run], float]]] = {
-    "cpu": ("CPU, µs/login", lambda run: run.cpu),
+    "cpu_in_loads": ("of it in the loads", lambda run: run.cpu),
     "slapd": ("slapd's, µs/login", lambda run: run.slapd),
     "per_second": ("logins/s", lambda run: run.per_second),
     "round_one_p50": ("round one p50, ms", lambda run: run.round_one.p50),
@@ -33,15 +33,15 @@ _FIGURES: Mapping[str, tuple[str, Callable[[Run], float]]] = {
 class Measured:
     """What was measured, of ours and of FreeRADIUS in that order.
 
-    `throughout`: CPU µs a login from before the first to after the last, so with all that is done between the
-    loads.  `steps`: of ours, a budget a run; the rest is not among them.
+    `whole`: CPU µs a login from each load to the next, so with what is put off.  `steps`: of ours, a budget a run;
+    the rest is not among them.
     """
 
     names: tuple[str, str]
     ready: tuple[tuple[float, ...], tuple[float, ...]]
     runs: tuple[list[Run], list[Run]]
     memory_at_start: tuple[float, float]
-    throughout: tuple[float, float]
+    whole: tuple[Sequence[float], Sequence[float]]
     steps: Sequence[Mapping[str, float]]
 
 
@@ -56,7 +56,6 @@ class Side:
     failures: Mapping[str, int]
     resent: int
     figures: Mapping[str, Spread]
-    throughout: float
     memory: Sequence[tuple[int, float]]
     ready: Spread
 
@@ -95,6 +94,7 @@ def report_of(measured: Measured, logins: int, imported: float, ldaps: bool, pos
         name: ratio([figure(run) for run in ours], [figure(run) for run in other])
         for name, (_, figure) in _FIGURES.items()
     }
+    ratios["cpu"] = ratio(*measured.whole)
     ratios["memory"] = ratio([ours[-1].memory], [other[-1].memory])
     steps = {step: median(each[step] for each in measured.steps) for step in measured.steps[0]}
     return Report(
@@ -109,7 +109,7 @@ def report_of(measured: Measured, logins: int, imported: float, ldaps: bool, pos
         freeradius=_side(measured, 1, freeradius_version(), logins),
         ratios=ratios,
         imported_per_second=imported,
-        budget={**steps, REST: median(run.cpu for run in ours) - sum(steps.values())},
+        budget={**steps, REST: median(measured.whole[0]) - sum(steps.values())},
     )
 
 
@@ -123,8 +123,10 @@ def _side(measured: Measured, place: int, version: str, logins: int) -> Side:
         accepted=sum(run.accepted for run in runs),
         failures=failures,
         resent=sum(run.resent for run in runs),
-        figures={name: spread([figure(run) for run in runs]) for name, (_, figure) in _FIGURES.items()},
-        throughout=measured.throughout[place],
+        figures={
+            "cpu": spread(measured.whole[place]),
+            **{name: spread([figure(run) for run in runs]) for name, (_, figure) in _FIGURES.items()},
+        },
         memory=[
             (0, measured.memory_at_start[place]),
             *((number * logins, run.memory) for number, run in enumerate(runs, 1)),
@@ -147,10 +149,9 @@ def lines(report: Report) -> Iterator[str]:
             yield f"failed    {side.name} {times} in {failure}"
     yield ""
     yield _row("", [side.name for side in sides], "ratio")
-    for name, (title, _) in _FIGURES.items():
+    titles = {"cpu": "CPU, µs/login", **{name: title for name, (title, _) in _FIGURES.items()}}
+    for name, title in titles.items():
         yield _row(title, [side.figures[name] for side in sides], report.ratios[name])
-    ours, other = (side.throughout for side in sides)
-    yield _row("CPU, loads and between", [f"{ours:.0f}", f"{other:.0f}"], f"{ours / other:.2f}")
     for place in _places(report.ours.memory):
         at = report.ours.memory[place][0]
         figures = [side.memory[place][1] for side in sides]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bench.beside import Run, Server, in_turn
 from bench.budget import workbench
@@ -35,6 +37,9 @@ class Scale:
         """Everybody logs in once at each: no code is good for a second time."""
         return self.loads + self.runs * self.pieces + 1
 
+
+# Seconds after which nothing of a login is left to be done.  FreeRADIUS tidies up after five (its cleanup_delay).
+_PUT_OFF = 6.0
 
 FULL = Scale(runs=6, logins=4000, pieces=800, starts=5)
 QUICK = Scale(runs=5, logins=600, pieces=125, starts=5)
@@ -79,11 +84,12 @@ def _both(scale: Scale, *, ldaps: bool, postgresql: bool) -> Iterator[_Both]:
 async def _runs(both: _Both, scale: Scale) -> Measured:
     """Ours and FreeRADIUS in turn and nothing between, so that both see the same of what else the machine does."""
     ours, other = both.servers
-    at_start = {server.name: (cpu(server.pid), resident(server.pid)) for server in both.servers}
+    at_start = {server.name: resident(server.pid) for server in both.servers}
     runs: dict[str, list[Run]] = {ours.name: [], other.name: []}
     for server, run in in_turn(both.servers, scale.runs, scale.logins):
         runs[server.name].append(run)
-    throughout = {server.name: cpu(server.pid) - at_start[server.name][0] for server in both.servers}
+    await asyncio.sleep(_PUT_OFF)
+    whole = {server.name: _whole(runs[server.name], cpu(server.pid), scale.logins) for server in both.servers}
     parts = range(scale.loads, scale.loads + scale.runs * scale.pieces, scale.pieces)
     async with workbench(both.it.config) as bench:
         steps = [await bench.measure(range(first, first + scale.pieces)) for first in parts]
@@ -91,7 +97,13 @@ async def _runs(both: _Both, scale: Scale) -> Measured:
         names=(ours.name, other.name),
         ready=both.starts,
         runs=(runs[ours.name], runs[other.name]),
-        memory_at_start=(at_start[ours.name][1], at_start[other.name][1]),
-        throughout=(throughout[ours.name] / scale.loads * 1e6, throughout[other.name] / scale.loads * 1e6),
+        memory_at_start=(at_start[ours.name], at_start[other.name]),
+        whole=(whole[ours.name], whole[other.name]),
         steps=steps,
     )
+
+
+def _whole(runs: Sequence[Run], end: float, logins: int) -> list[float]:
+    """CPU µs a login from each load to the next, or to the `end`, in CPU seconds of the server."""
+    begins = [*(run.began for run in runs), end]
+    return [(then - now) / logins * 1e6 for now, then in pairwise(begins)]

@@ -40,7 +40,7 @@ T = TypeVar("T")
 _PATIENCE = 10.0  # seconds the thread waits for a lock
 _CHECKPOINT_PATIENCE = 0.05  # seconds a checkpoint may wait, and others for it
 _SYNC_TRIES = 20
-# Some 14 MB of log.  At 256, about as many pages as SQLite's own 1000, a login costs 1.08 times as much: each time
+# Some 17 MB of log.  At 256, about as many pages as SQLite's own 1000, a login costs 1.08 times as much: each time
 # the file has to be synced, and whoever writes has to wait a moment.
 _COMMITS_PER_CHECKPOINT = 1024
 
