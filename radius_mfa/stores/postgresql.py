@@ -142,18 +142,19 @@ class PostgresqlStore(SqlStore):
 
     async def _in_turn(self, work: Callable[[], Work[T]], alone: str | None, end: float, *, in_time: bool) -> T:
         """What the work returns, whose turn it is in this process."""
-        if in_time:
-            together = self._reading if alone is None else self._writing
-            try:
-                # What is under way is cut off by itself at the end, and says why.
-                async with asyncio.timeout_at(end + _GRACE):
-                    return await together.do(work, alone, end)
-            except ApartError:
-                pass
-            except TimeoutError:
-                raise self._late("others were before it") from None
+        if not in_time:
+            return await self._tried(work, alone, end, repeatable=alone is None)
+        together = self._reading if alone is None else self._writing
+        try:
+            # What is under way is cut off by itself at the end, and says why.
+            async with asyncio.timeout_at(end + _GRACE):
+                return await together.do(work, alone, end)
+        except ApartError:
+            pass
+        except TimeoutError:
+            raise self._late("others were before it") from None
         # Whoever gives up, as when it hangs up, must not undo what was looked at for it.
-        task = asyncio.create_task(self._tried(work, alone, end, repeatable=in_time or alone is None))
+        task = asyncio.create_task(self._tried(work, alone, end, repeatable=True))
         self._apart.add(task)
         task.add_done_callback(self._end)
         return await asyncio.shield(task)
@@ -208,9 +209,10 @@ class PostgresqlStore(SqlStore):
         """Finish what was begun, and close the connections.  A second time is nothing."""
         if not self._closed:
             self._closed = True
-            for together in (self._reading, self._writing):
-                await together.finish(PATIENCE)
-            await self._connections.close(PATIENCE)
+            now = asyncio.get_running_loop().time
+            end = now() + PATIENCE
+            await asyncio.gather(self._reading.finish(PATIENCE), self._writing.finish(PATIENCE))
+            await self._connections.close(end - now())
 
 
 async def look(url: str, password: str | None) -> dict[bytes, bytes] | None:

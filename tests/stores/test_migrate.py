@@ -234,7 +234,7 @@ def test_what_a_store_of_the_fifth_version_holds_is_still_there(nothing: str) ->
     write(
         nothing,
         counters("alice"),
-        token("alice", told_steps="57,58", last_success=7.0),
+        token("alice", told_steps="57,58", last_used=7.0),
         token("alice", id="t-second", fingerprint=b"g", created=2.0),
         *(("login", entry | {"user_id": user}) for user in ("u-alice", "u-alice", "u-bob")),
     )

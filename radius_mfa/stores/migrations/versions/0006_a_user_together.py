@@ -7,7 +7,7 @@ revision = "0006"
 down_revision = "0005"
 
 _BEFORE = "of_version_5"  # a table, while the versions are run
-_TOKEN = "id, user_id, label, seed, fingerprint, confirmed, last_step, drift, created, told_steps, last_success"
+_TOKEN = "id, user_id, label, seed, fingerprint, confirmed, last_step, drift, created, told_steps"
 _LOGIN = "time, login, user_id, username, client, station, source, policy, factor, outcome, decision"
 
 
@@ -18,7 +18,8 @@ def upgrade() -> None:
         op.execute("LOCK TABLE totp_token, login IN ACCESS EXCLUSIVE MODE")
     _put_aside("totp_token")
     _make_token()
-    op.execute(f"INSERT INTO totp_token ({_TOKEN}) SELECT {_TOKEN} FROM {_BEFORE}")
+    # The time was that of the last success there as well, and is called so now.
+    op.execute(f"INSERT INTO totp_token ({_TOKEN}, last_success) SELECT {_TOKEN}, last_used FROM {_BEFORE}")
     op.drop_table(_BEFORE)
     _put_aside("login")
     _make_login()
