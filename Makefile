@@ -15,7 +15,7 @@ COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov-branch --cov-fail-un
 test:
 	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils freeradius-common radsecproxy \
 	    faketime postgresql samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper \
-	    openvpn openvpn-auth-radius
+	    openvpn openvpn-auth-radius eapoltest
 	@.ci/venv test
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check

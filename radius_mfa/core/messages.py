@@ -121,9 +121,10 @@ class AccessRequest:
     `attributes` are raw octets by number, in packet order, Vendor-Specific (26) undivided;
     User-Password and Message-Authenticator are not among them.  `password`: what was recovered
     of User-Password, padding removed; None where there was none or it was malformed.  `source`:
-    the sender's address and port as text; `arrived`: monotonic seconds.  `said`: what is said of the login, the
-    attributes as in a packet (RFC 2865 §5) without what DIFFERS.  `first`: called with the number of an attribute,
-    the first value of it, or None.
+    the sender's address and port as text; `arrived`: monotonic seconds.  `outer_name`: of what came through a
+    tunnel (RFC 5281 §7.3), the User-Name outside of it; None: it came through none.  `said`: what is said of the
+    login, the attributes as in a packet (RFC 2865 §5) without what DIFFERS.  `first`: called with the number of
+    an attribute, the first value of it, or None.
     """
 
     nas: Nas
@@ -131,6 +132,7 @@ class AccessRequest:
     password: bytes | None = field(repr=False)
     source: str
     arrived: float
+    outer_name: bytes | None
     said: bytes = field(init=False, repr=False, compare=False)
     first: Callable[[int], bytes | None] = field(init=False, repr=False, compare=False)
     _firsts: dict[int, bytes] = field(init=False, repr=False, compare=False)
@@ -143,6 +145,7 @@ class AccessRequest:
         source: str,
         arrived: float,
         packet: tuple[bytes, dict[int, bytes]] | None = None,
+        outer_name: bytes | None = None,
     ) -> None:
         """`packet`: whoever has one gives `said`, and the first value of each number."""
         self.nas = nas
@@ -150,6 +153,7 @@ class AccessRequest:
         self.password = password
         self.source = source
         self.arrived = arrived
+        self.outer_name = outer_name
         self.said, self._firsts = packet or _from_packet(attributes)
         # Asked a dozen times in a login, and so asked of the dictionary itself.
         self.first = self._firsts.get
@@ -316,6 +320,8 @@ class Reply:
     """What a transport sends back: a decision put into words.
 
     `delayed`: hold it until the reject delay is over, counted from arrival.
+    `eap`: an EAP packet (RFC 3748 §4), empty for none.  `msk`: the 64 octets that EAP has agreed on with the
+    supplicant (RFC 3748 §7.10), for the NAS; `key_name`: their name (RFC 5247 §1.4), where it asks for that.
     """
 
     code: Code
@@ -323,3 +329,6 @@ class Reply:
     messages: tuple[str, ...] = ()
     attributes: tuple[ReplyAttribute, ...] = ()
     delayed: bool = False
+    eap: bytes = b""
+    msk: bytes = field(default=b"", repr=False)
+    key_name: bytes = b""

@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     ACCEPTED_BY_PASSWORD = "accepted_by_password"  # the policy asks for no second factor here
     ACCEPTED_UNENROLLED = "accepted_unenrolled"  # the policy lets in who has no second factor yet, until a date
     ACCEPTED_BY_DEVICE = "accepted_by_device"  # a trusted device: the user gave a code from there some days ago
+    ACCEPTED_BY_SESSION = "accepted_by_session"  # 802.1X: a TLS session taken up again, in which a code was given
     CHALLENGED = "challenged"
     MAIL_SENT = "mail_sent"  # a code is on its way, or was already: the event's `detail` is its reference
 
@@ -26,6 +27,10 @@ class Outcome(StrEnum):
     REALM_MISSING = "realm_missing"  # the client demands one: `user@realm`, `REALM\user`
     REALM_NOT_SERVED = "realm_not_served"  # a realm that is not among the client's
     PASSWORD_UNREADABLE = "password_unreadable"  # not UTF-8 or control octets: is the shared secret right?
+
+    # 802.1X: nobody got as far as a password.
+    EAP_FAILED = "eap_failed"  # no tunnel, or none of the methods: the event's `detail` says where it ended
+    EAP_GONE = "eap_gone"  # a conversation that nobody here knows (any more): the supplicant begins anew
 
     # Before the password was found right.
     UNKNOWN_USER = "unknown_user"
@@ -51,6 +56,8 @@ class Outcome(StrEnum):
     MAIL_LIMIT = "mail_limit"  # no more are mailed to this user today, or `mail` was typed too often
     LOCKED = "locked"
     SUSPENDED = "suspended"  # of TOTP: a code of another factor, or staff, lifts it
+    OUTER_NAME_OF_ANOTHER = "outer_name_of_another"  # 802.1X: outside of the tunnel there is another user
+    SESSION_OVER = "session_over"  # 802.1X: a TLS session that is worth nothing any more: log in anew
 
     # Round two: the State.
     STATE_UNREADABLE = "state_unreadable"  # forged, tampered with, cut, or sealed under a key we do not have
@@ -83,6 +90,10 @@ _BEFORE_THE_PASSWORD = frozenset(
         Outcome.REALM_MISSING,
         Outcome.REALM_NOT_SERVED,
         Outcome.PASSWORD_UNREADABLE,
+        Outcome.EAP_FAILED,
+        Outcome.EAP_GONE,
+        Outcome.SESSION_OVER,
+        Outcome.OUTER_NAME_OF_ANOTHER,
         Outcome.UNKNOWN_USER,
         Outcome.AMBIGUOUS_USER,
         Outcome.USER_ID_UNUSABLE,
