@@ -18,6 +18,7 @@ from radius_mfa.data import CONFIG
 
 # No reply with words: accepted, or asked without a text of its own.
 SILENT = {
+    Outcome.ACCEPTED_BY_SESSION,
     Outcome.ACCEPTED,
     Outcome.ACCEPTED_BY_PASSWORD,
     Outcome.ACCEPTED_BY_DEVICE,
