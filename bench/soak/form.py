@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
-from bench.soak.octets import PROXY_STATE, SIGNATURE, attributes_of, is_signed
+from bench.soak.octets import EAP_MESSAGE, PROXY_STATE, SIGNATURE, attributes_of, is_signed
 from bench.soak.oracle import ACCESS_ACCEPT, ACCESS_CHALLENGE, ACCESS_REJECT, Question
 
-_REPLY_MESSAGE = 18
+_REPLY_MESSAGE, _PROMPT = 18, 76
 
 
 def answers(asked: Question, reply: bytes) -> bool:
@@ -34,7 +34,21 @@ def form_fault(asked: Question, reply: bytes) -> str:
         return "Proxy-State not as it came"
     if not all(_is_text(value) for number, value in attributes if number == _REPLY_MESSAGE):
         return "Reply-Message is no text"
-    return ""
+    eap = b"".join(value for number, value in attributes if number == EAP_MESSAGE)
+    return _eap_fault([number for number, _ in attributes], eap)
+
+
+def _eap_fault(numbers: list[int], eap: bytes) -> str:
+    """What is wrong with the EAP packet in a reply, "" for nothing and where there is none."""
+    if EAP_MESSAGE not in numbers:
+        return ""
+    first, times = numbers.index(EAP_MESSAGE), numbers.count(EAP_MESSAGE)
+    if numbers[first : first + times] != [EAP_MESSAGE] * times:  # RFC 3579 §3.1
+        return "EAP-Messages are not consecutive"
+    if len(eap) < 4 or int.from_bytes(eap[2:4], "big") != len(eap):  # RFC 3748 §4
+        return "not one EAP packet"
+    beside = {_REPLY_MESSAGE, _PROMPT} & {*numbers}
+    return "Reply-Message or Prompt beside EAP" if beside else ""  # RFC 3579 §2.6.5
 
 
 def _is_text(octets: bytes) -> bool:

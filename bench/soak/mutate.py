@@ -184,10 +184,13 @@ class Craft:
                 ("MS-CHAP", 26, b"\0\0\x01\x37\x01\x34" + self._random.randbytes(50)),
                 ("MS-CHAP", 26, b"\0\0\x01\x37\x19\x34" + self._random.randbytes(50)),
                 ("EAP", EAP_MESSAGE, b"\x02\x01\x00\x09\x01u%03d" % self._octet()),
+                ("EAP, long", EAP_MESSAGE, b"\x02\x01\x05\x78\x15\0" + self._random.randbytes(1394)),
+                ("EAP-Start", EAP_MESSAGE, b""),  # RFC 3579 §2.1
                 ("ARAP", 70, self._random.randbytes(16)),
             ]
         )
-        return self.draft(kind, [(1, self._account().name.encode()), (number, value)])
+        pieces = [(number, value[at : at + 253]) for at in range(0, len(value) or 1, 253)]
+        return self.draft(kind, [(1, self._account().name.encode()), *pieces])
 
     def _status(self) -> Draft:
         draft = self.draft("Status-Server", [])

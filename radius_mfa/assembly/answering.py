@@ -20,6 +20,7 @@ from radius_mfa.assembly.listening import Opened, context_of, kind_of
 from radius_mfa.assembly.lookout import Lookout
 from radius_mfa.assembly.reload import Prepared
 from radius_mfa.assembly.rules import clients_of, dictionary_of, rules_of, texts_of
+from radius_mfa.assembly.supplicants import EapServing
 from radius_mfa.assembly.upkeep import SourceKeeper, keep_added_up
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
@@ -34,6 +35,7 @@ from radius_mfa.observe.audit import AuditFile, AuditLog
 from radius_mfa.observe.health import DIRECTORY, PARTS
 from radius_mfa.observe.metered import MeteredDirectory, MeteredStore
 from radius_mfa.service.service import Service
+from radius_mfa.stores.entropy import SystemEntropy
 from radius_mfa.transports.radsec import RadsecListener, RadsecPorts
 from radius_mfa.transports.udp import UdpListener
 from radius_mfa.wire.clients import Clients
@@ -49,13 +51,14 @@ class Surroundings:
     """What a process that answers asks of the other processes of its server, or of itself where it is alone.
 
     `over`: has a request answered where it belongs.  `tell_signer`: of a client and a source of it that has sent
-    its first Message-Authenticator.
+    its first Message-Authenticator.  `number`: which of the workers it is.
     """
 
     mailer: Mailer
     tell_wrong: TellWrong
     tell_signer: Callable[[str, str], None]
     over: Callable[[Answer], Answer]
+    number: int = 0
 
 
 class Working:
@@ -114,6 +117,7 @@ class Answering:
         self.sources = Sources()
         self.source_keeper = SourceKeeper(self.sources, footing.store, footing.clock)
         self.shields = Shields(surroundings.tell_wrong)
+        self._eap = EapServing(footing.clock, SystemEntropy(), footing.meter, surroundings.number)
         self.udp: list[UdpListener] = []
         self.radsec: dict[int, RadsecListener] = {}
         self._replies: KnownReplies = {}
@@ -233,7 +237,16 @@ class Answering:
             conversation = conversation_of(rules, backends, metered, self._surroundings.mailer)
             is_ready = self._is_ready if configuration.status_server == "ready" else _always
             texts = texts_of(configuration)
-            service = Service(conversation, texts, audit, footing.clock, backends.entropy, footing.meter, is_ready)
+            service = Service(
+                conversation,
+                texts,
+                audit,
+                footing.clock,
+                backends.entropy,
+                footing.meter,
+                is_ready,
+                self._eap.under(loaded, footing.sealer),
+            )
             await self.source_keeper.read()
             stack.pop_all()
         replies = dict(self._replies)
@@ -284,6 +297,7 @@ class Answering:
         watch("in_flight", lambda: {(): self._working.exchange.in_flight})
         watch("held", lambda: {(): self._working.exchange.held})
         watch("connections", self._connections)
+        watch("eap_conversations", lambda: {(): self._eap.conversations})
         watch("handshakes", lambda: {(): sum(each.handshakes for each in self.radsec.values())})
 
     def _connections(self) -> dict[tuple[str, ...], float]:

@@ -27,7 +27,9 @@ class Worker:
         self._berth = berth
         self._footing = footing
         self._neighbours = Neighbours(berth.number, berth.boxes)
-        surroundings = Surroundings(self, self._tell_wrong, self._tell_signer, lambda _: self._handover.answer)
+        surroundings = Surroundings(
+            self, self._tell_wrong, self._tell_signer, lambda _: self._handover.answer, berth.number
+        )
         self._answering = Answering(footing, surroundings)
         self._handover = Handover(
             self._neighbours,

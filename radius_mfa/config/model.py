@@ -307,6 +307,7 @@ class Eap(Section):
     methods: Annotated[tuple[Literal["ttls", "peap"], ...], LISTED, SOME] = ("ttls", "peap")
     tls: Annotated[tuple[Literal["1.2", "1.3"], ...], LISTED, SOME] = ("1.2",)
     session_lifetime: Annotated[float, PlainValidator(values.lasting("1m", "365d"))] = 604800.0
+    identity: Literal["none", "user-name", "chargeable-user-identity"] = "none"
 
 
 class Portal(Section):

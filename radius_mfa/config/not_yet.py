@@ -24,7 +24,6 @@ def _is_not(default: object) -> Callable[[object], bool]:
 # Where a key stands, and whether its value asks for what is not there.
 _KEYS: tuple[tuple[tuple[str, ...], Callable[[object], bool]], ...] = (
     (("enrolment", "networks"), _is_not([])),
-    (("eap",), _used),
     (("portal",), _used),
 )
 

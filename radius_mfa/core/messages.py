@@ -14,7 +14,7 @@ FALLBACK = "en"  # the language that has every text
 
 
 class Attribute(IntEnum):
-    """Attribute numbers that the code itself looks at (RFC 2865 §5, RFC 3579 §3, RFC 2869 §5)."""
+    """Attribute numbers that the code itself looks at (RFC 2865 §5, RFC 2869 §5, RFC 3579 §3, RFC 4072 §4.1)."""
 
     USER_NAME = 1
     USER_PASSWORD = 2
@@ -34,6 +34,7 @@ class Attribute(IntEnum):
     MESSAGE_AUTHENTICATOR = 80
     NAS_PORT_ID = 87
     NAS_IPV6_ADDRESS = 95
+    EAP_KEY_NAME = 102
 
 
 # What differs from one sending of a request to the next: Proxy-State is each proxy's own (RFC 2865 §5.33),
@@ -132,7 +133,7 @@ class AccessRequest:
     password: bytes | None = field(repr=False)
     source: str
     arrived: float
-    outer_name: bytes | None
+    outer_name: bytes | None = field(repr=False)
     said: bytes = field(init=False, repr=False, compare=False)
     first: Callable[[int], bytes | None] = field(init=False, repr=False, compare=False)
     _firsts: dict[int, bytes] = field(init=False, repr=False, compare=False)
@@ -164,6 +165,15 @@ class AccessRequest:
         probe_users = self.nas.probe_users
         name = read(self.first(Attribute.USER_NAME)) if probe_users else None
         return name is not None and fold(name) in probe_users
+
+    @property
+    def eap(self) -> bytes | None:
+        """The EAP packet that its EAP-Messages make up, in order (RFC 3579 §3.1); None where there is none.
+
+        Empty: EAP-Start, whose sender wants to be asked who it is (RFC 3579 §2.1).
+        """
+        pieces = self.all(Attribute.EAP_MESSAGE)
+        return b"".join(pieces) if pieces else None
 
     def firsts(self, *numbers: int) -> Iterator[bytes | None]:
         """The first value of each of them, or None."""
@@ -329,6 +339,6 @@ class Reply:
     messages: tuple[str, ...] = ()
     attributes: tuple[ReplyAttribute, ...] = ()
     delayed: bool = False
-    eap: bytes = b""
+    eap: bytes = field(default=b"", repr=False)
     msk: bytes = field(default=b"", repr=False)
-    key_name: bytes = b""
+    key_name: bytes = field(default=b"", repr=False)

@@ -46,6 +46,7 @@ COUNTED = {
     "send_failed": (("listener",), "Replies that the kernel did not take."),
     "receive_overflowed": (("listener",), "Datagrams that the kernel had no room for."),
     "radsec_refused": (("reason",), "Connections refused, by reason."),
+    "eap": (("event",), "Conversations in EAP, by what became of them."),
     "radsec_closed": (("client", "reason"), "RadSec connections that ended."),
     "handed_over": (("outcome",), "Requests given to the worker that has their conversation."),
 }
@@ -71,6 +72,7 @@ WATCHED: dict[str, tuple[tuple[str, ...], str, Rule]] = {
     "held": ((), "Replies that wait for the reject delay to pass.", _sum),
     "connections": (("client",), "RadSec connections.", _sum),
     "handshakes": ((), "TLS handshakes under way.", _sum),
+    "eap_conversations": ((), "Conversations in EAP that are known.", _sum),
     "info": (("version",), "Which release this is; always 1.", _most),
     "processes": ((), "How many of our processes are alive.", _sum),
     "process_memory_bytes": (("process",), "Resident memory of one of our processes.", _most),

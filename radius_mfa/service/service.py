@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
 
@@ -13,6 +13,7 @@ from radius_mfa.core.login import Conclusion, Login, event_of
 from radius_mfa.core.messages import (
     Accept,
     AccessRequest,
+    Attribute,
     AuditEvent,
     Code,
     Decision,
@@ -24,6 +25,7 @@ from radius_mfa.core.messages import (
 )
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Clock, Entropy, Meter
+from radius_mfa.core.sessions import Session
 from radius_mfa.service.same_login import SameLogin
 from radius_mfa.service.texts import Texts
 from radius_mfa.wire.seldom import Seldom
@@ -49,6 +51,12 @@ _PROMPTS = {
 # An Access-Challenge that leaves at once: nobody has guessed.
 _AT_ONCE = frozenset({Outcome.CHALLENGED, Outcome.MAIL_SENT})
 
+if TYPE_CHECKING:  # with OpenSSL behind it, which most servers do without
+    from radius_mfa.service.supplicants import Decide, Report, Supplicants
+
+MakeSupplicants: TypeAlias = "Callable[[Decide, Report], Supplicants]"
+"""Makes what answers EAP, given what decides on what is said within."""
+
 log = structlog.get_logger()
 
 
@@ -64,8 +72,12 @@ class Service:
         entropy: Entropy,
         meter: Meter,
         is_ready: Callable[[], bool] = lambda: True,
+        supplicants: MakeSupplicants | None = None,
     ) -> None:
-        """`is_ready`: whether those who only look are to find us there."""
+        """`is_ready`: whether those who only look are to find us there.
+
+        `supplicants`: makes what answers EAP; None: that is not served.
+        """
         self._conversation = conversation
         self._texts = texts
         self._audit = audit
@@ -75,15 +87,20 @@ class Service:
         self._is_ready = is_ready
         self._same_login = SameLogin(clock, entropy, self._is_open)
         self._lines = Seldom(_MOST_LINES)
+        self._supplicants = supplicants(self._decide_within, self._report) if supplicants else None
 
     def answer(self, request: AccessRequest) -> Coroutine[Any, Any, Reply | None]:
         """What to send back, None for nothing.  A plain function: each coroutine on the way costs every login."""
         if request.nas.probe_users and request.is_probe:
             return self._say_we_are_there(request)
+        if self._supplicants is not None and request.first(Attribute.EAP_MESSAGE) is not None:
+            return self._supplicants.answer(request)
         return self._same_login.once(request, self._decide)
 
     def vouches(self, request: AccessRequest) -> bool:
         """Whether the request goes on with a login of ours: under overload those come first."""
+        if self._supplicants is not None and request.first(Attribute.EAP_MESSAGE) is not None:
+            return self._supplicants.vouches(request)
         return self._conversation.states.vouch_for(request)
 
     async def _say_we_are_there(self, request: AccessRequest) -> Reply | None:
@@ -100,11 +117,28 @@ class Service:
             return False
 
     async def _decide(self, request: AccessRequest) -> Reply | None:
-        deadline = request.arrived + request.nas.window * _OURS
         try:
-            conclusion = await self._conversation.answer(request, deadline)
+            conclusion = await self._conversation.answer(request, _deadline(request))
         except Exception as broken:  # a mistake of ours must end in a refusal and in the log
             conclusion = self._internal_error(request, broken)
+        return self._report(request, conclusion)
+
+    async def _decide_within(
+        self, request: AccessRequest, session: Session | None
+    ) -> tuple[Conclusion, Reply | None]:
+        """The same of what has come through a tunnel; `session`: of one that is taken up again."""
+        deadline = _deadline(request)
+        try:
+            if session is None:
+                conclusion = await self._conversation.answer(request, deadline)
+            else:
+                conclusion = await self._conversation.resume(request, session, deadline)
+        except Exception as broken:
+            conclusion = self._internal_error(request, broken)
+        return conclusion, self._report(request, conclusion)
+
+    def _report(self, request: AccessRequest, conclusion: Conclusion) -> Reply | None:
+        """Have it in the audit file and the counts, and put it into words."""
         event = conclusion.event
         took = self._clock.monotonic() - request.arrived
         event.duration = round(took * 1e6) / 1e6  # to the microsecond, and not by way of text
@@ -138,3 +172,8 @@ class Service:
             return Reply(Code.ACCESS_REJECT, messages=words, delayed=True)
         prompt, delayed = _PROMPTS[profile.shows_answer], decision.outcome not in _AT_ONCE
         return Reply(Code.ACCESS_CHALLENGE, decision.state, words, prompt, delayed)
+
+
+def _deadline(request: AccessRequest) -> float:
+    """Monotonic seconds."""
+    return request.arrived + request.nas.window * _OURS

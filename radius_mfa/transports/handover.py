@@ -112,6 +112,7 @@ class Handover:
 
 
 def _packed(request: AccessRequest) -> dict[str, Any]:
+    """Of a packet: `outer_name` is of what came through a tunnel, and that is decided where the tunnel ends."""
     return {
         "nas": request.nas.name,
         "attributes": [(number, value.hex()) for number, value in request.attributes],
@@ -138,6 +139,9 @@ def _packed_reply(reply: Reply) -> dict[str, Any]:
         "messages": reply.messages,
         "attributes": [(each.name, each.value) for each in reply.attributes],
         "delayed": reply.delayed,
+        "eap": reply.eap.hex(),
+        "msk": reply.msk.hex(),
+        "key_name": reply.key_name.hex(),
     }
 
 
@@ -148,4 +152,7 @@ def _reply(packed: Message) -> Reply:
         messages=tuple(packed["messages"]),
         attributes=tuple(ReplyAttribute(name, value) for name, value in packed["attributes"]),
         delayed=packed["delayed"],
+        eap=bytes.fromhex(packed["eap"]),
+        msk=bytes.fromhex(packed["msk"]),
+        key_name=bytes.fromhex(packed["key_name"]),
     )

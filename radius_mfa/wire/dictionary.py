@@ -36,6 +36,7 @@ _NOT_FROM_A_POLICY = frozenset(
         Attribute.PROXY_STATE,
         Attribute.EAP_MESSAGE,
         Attribute.MESSAGE_AUTHENTICATOR,
+        Attribute.EAP_KEY_NAME,
     }
 )
 

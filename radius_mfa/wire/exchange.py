@@ -17,7 +17,7 @@ from radius_mfa.core.messages import AccessRequest, Attribute, Code, Reply
 from radius_mfa.core.ports import Clock, Meter
 from radius_mfa.wire.clients import Clients
 from radius_mfa.wire.desk import Asked, AskedOver, Desk, KnownReplies, Limits, Link, Send
-from radius_mfa.wire.packet import Encoder, decode, encode
+from radius_mfa.wire.packet import Encoder, bare_reject, decode, encode
 from radius_mfa.wire.replies import Replies, Seen
 from radius_mfa.wire.seldom import Seldom
 from radius_mfa.wire.sources import Sources
@@ -307,7 +307,7 @@ class Exchange:
                 self._notice_idle()
 
     def _encode(self, asked: Asked, reply: Reply) -> bytes:
-        """The reply in octets; an Access-Reject without attributes where it cannot be one as it is."""
+        """The reply in octets; a bare Access-Reject where it cannot be one as it is."""
         try:
             octets = encode(reply, asked, self._encoder)
         except Exception as broken:
@@ -319,7 +319,7 @@ class Exchange:
         self._meter.count("unencodable", client=asked.client)
         if self._lines.may_say(("reply_unencodable", asked.client), self._monotonic()):
             self._log.error("reply_unencodable", client=asked.client, error=error)
-        octets = encode(Reply(Code.ACCESS_REJECT), asked, self._encoder)
+        octets = encode(bare_reject(asked.request), asked, self._encoder)
         assert octets is not None  # `encode` says so: nothing in it is longer than the request was
         return octets
 

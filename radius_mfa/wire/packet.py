@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from radius_mfa.core.messages import AccessRequest, Attribute, Code, Reply
 from radius_mfa.wire.clients import Client
+from radius_mfa.wire.mppe import mppe_keys
 from radius_mfa.wire.walker import (
     HEAD,
     HEADER,
@@ -28,17 +29,20 @@ from radius_mfa.wire.walker import (
     message_authenticator,
 )
 
-LONGEST_REPLY = 3000  # octets of a policy's attributes: 4096 less messages and the Proxy-States of others
+# Octets of a policy's attributes: 4096 less messages, or EAP-Success, its keys and their name, and the user's (RFC
+# 4372), and the Proxy-States of others.  Beside a long EAP packet, in an Access-Challenge, there are none.
+LONGEST_REPLY = 3000
 
 # As plain numbers: see `walker`.
 _ACCESS_REQUEST, _STATUS_SERVER = int(Code.ACCESS_REQUEST), int(Code.STATUS_SERVER)
 _SERVED = frozenset({_ACCESS_REQUEST, _STATUS_SERVER})
-_ACCESS_CHALLENGE = Code.ACCESS_CHALLENGE
+_ACCESS_ACCEPT, _ACCESS_CHALLENGE = Code.ACCESS_ACCEPT, Code.ACCESS_CHALLENGE
 _CHAP_PASSWORD = int(Attribute.CHAP_PASSWORD)
 _REPLY_MESSAGE = int(Attribute.REPLY_MESSAGE)
 _STATE = int(Attribute.STATE)
 _PROXY_STATE = int(Attribute.PROXY_STATE)
 _EAP_MESSAGE = int(Attribute.EAP_MESSAGE)
+_EAP_KEY_NAME = int(Attribute.EAP_KEY_NAME)
 _PROMPT = 76  # RFC 2869 §5.10
 _TEXTS = 256  # Reply-Messages whose octets are kept: most users are asked in the same words
 
@@ -54,7 +58,11 @@ _HIDDEN_LENGTHS = frozenset(range(_HIDDEN_BLOCK, 128 + 1, _HIDDEN_BLOCK))
 _number = int.from_bytes  # its octets from the most significant one on
 
 # Whoever decides on attributes does not decide on these.
-_PLACED_HERE = frozenset({_STATE, _PROXY_STATE, int(Attribute.MESSAGE_AUTHENTICATOR)})
+_PLACED_HERE = frozenset({_STATE, _PROXY_STATE, _EAP_MESSAGE, _EAP_KEY_NAME, int(Attribute.MESSAGE_AUTHENTICATOR)})
+
+# An EAP packet's Code, Identifier and Length (RFC 3748 §4), and all that EAP-Failure has (§4.2).
+_EAP_HEADER = 4
+_EAP_FAILURE = 4
 
 # Message-Authenticator as it goes into its own computation (RFC 3579 §3.2).
 _SIGNATURE_LENGTH = 2 + SIGNATURE
@@ -202,36 +210,62 @@ def encode(reply: Reply, packet: Packet, encoder: Encoder) -> bytes | None:
     """The octets that answer `packet`: Message-Authenticator first, Proxy-State last.
 
     Reply-Messages that do not fit are left out; None where the rest alone is longer than a packet
-    may be.  A reply without State and attributes always fits: it is no longer than the request
+    may be.  `bare_reject`, and any reply with a Code alone, always fits: it is no longer than the request
     was.  Raises ValueError where an attribute cannot be put on the wire, and what `encoder` raises.
     """
-    rest, has_eap = _given(reply, encoder) if reply.attributes else (b"", False)
+    rest, messages = _given(reply, encoder) if reply.attributes else b"", reply.messages
     if reply.state is not None:
         rest = _attribute(_STATE, reply.state) + rest
     if packet.request.first(_PROXY_STATE) is not None:
         # RFC 2865 §5.33: unmodified, in order, behind everything of ours.
         rest += b"".join([_attribute(_PROXY_STATE, each) for each in packet.request.all(_PROXY_STATE)])
+    if reply.eap:
+        # RFC 3579 §2.6.5: beside an EAP-Message, EAP itself says what there is to say.
+        rest, messages = _eap(reply, packet) + rest, ()
     room = _ROOM - len(rest)
     if room < 0:
         return None
-    # RFC 3579 §2.6.5: beside an EAP-Message, EAP itself says what there is to say.
-    if reply.messages and not has_eap:
-        rest = _reply_messages(reply.messages, room) + rest
+    if messages:
+        rest = _reply_messages(messages, room) + rest
     return _seal(reply.code, packet, rest)
 
 
-def _given(reply: Reply, encoder: Encoder) -> tuple[bytes, bool]:
-    """The octets of a policy's attributes, and whether there is an EAP-Message."""
-    given, has_eap = b"", False
+def bare_reject(request: AccessRequest) -> Reply:
+    """An Access-Reject that says nothing; of EAP, in EAP too (RFC 3579 §2.6.3), where it can be read."""
+    eap = request.eap
+    if eap is None or len(eap) < _EAP_HEADER:
+        return Reply(Code.ACCESS_REJECT)
+    # RFC 3748 §4.2: the Identifier is that of the response.
+    return Reply(Code.ACCESS_REJECT, eap=bytes((_EAP_FAILURE, eap[1], 0, _EAP_HEADER)))
+
+
+def _eap(reply: Reply, packet: Packet) -> bytes:
+    """EAP-Messages one behind the other (RFC 3579 §3.1); in an Access-Accept also what the NAS gets of it."""
+    eap = reply.eap
+    pieces = [eap[at : at + LONGEST_VALUE] for at in range(0, len(eap), LONGEST_VALUE)]
+    found = b"".join([_attribute(_EAP_MESSAGE, piece) for piece in pieces])
+    if reply.code is not _ACCESS_ACCEPT:
+        return found
+    if reply.msk:
+        for number, value in mppe_keys(reply.msk, packet.secret, packet.authenticator):
+            found += _attribute(number, value)
+    # RFC 7268 §2.2: a NAS that wants it has sent an empty one.
+    if reply.key_name and packet.request.first(_EAP_KEY_NAME) is not None:
+        found += _attribute(_EAP_KEY_NAME, reply.key_name)
+    return found
+
+
+def _given(reply: Reply, encoder: Encoder) -> bytes:
+    """The octets of a policy's attributes."""
+    given = b""
     for each in reply.attributes:
         number, value = encoder.encode(each.name, each.value)
         if number in _PLACED_HERE:
             raise ValueError(f"attribute {number} is not a policy's to give")
-        if number == _EAP_MESSAGE:
-            has_eap = True
-        if number != _PROMPT or reply.code is _ACCESS_CHALLENGE:  # RFC 2869 §5.10
+        # RFC 2869 §5.10: it is about the Reply-Message of a challenge, and beside EAP there is none.
+        if number != _PROMPT or (reply.code is _ACCESS_CHALLENGE and not reply.eap):
             given += _attribute(number, value)
-    return given, has_eap
+    return given
 
 
 def _seal(code: Code, packet: Packet, attributes: bytes) -> bytes:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import md5
 from ipaddress import ip_network
 from random import Random
 
@@ -15,7 +16,7 @@ from pyrad.packet import AuthPacket
 from bench.soak.form import form_fault
 from bench.soak.inside import Changed, clients_as_configured, try_inside
 from bench.soak.mutate import Craft, Datagram
-from bench.soak.octets import attributes_of, hidden, is_signed, padded
+from bench.soak.octets import attributes_of, hidden, is_signed, packet, padded, signature
 from bench.soak.oracle import Account, Client, Oracle, Question, Silence
 from bench.soak.packets import try_packets
 from bench.soak.site import CLIENTS, accounts
@@ -301,8 +302,8 @@ def test_a_reply_has_message_authenticator_first_and_proxy_state_last() -> None:
         made.pop(33, None)
         for number, value in attributes:
             made.setdefault(number, []).append(value)
-        packet: bytes = made.ReplyPacket()
-        return packet
+        packed: bytes = made.ReplyPacket()
+        return packed
 
     assert form_fault(question, reply((33, b"one"), (33, b"two"))) == ""
     assert form_fault(question, reply((33, b"two"), (33, b"one"))) == "Proxy-State not as it came"
@@ -310,6 +311,34 @@ def test_a_reply_has_message_authenticator_first_and_proxy_state_last() -> None:
     assert form_fault(question, reply((18, b"\xff"), (33, b"one"), (33, b"two"))) == "Reply-Message is no text"
     assert form_fault(question, reply()[:-1]) == "not one packet"
     assert form_fault(question, b"\x03\x02" + reply()[2:]) == "Response Authenticator wrong"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "fault"),
+    [
+        ([], ""),
+        ([(79, b"\4\1\0\4")], ""),
+        ([(79, b"\4\1"), (79, b"\0\4"), (24, b"s")], ""),
+        ([(79, b"\4\1"), (24, b"s"), (79, b"\0\4")], "EAP-Messages are not consecutive"),
+        ([(79, b"\4\1\0\5")], "not one EAP packet"),
+        ([(79, b"")], "not one EAP packet"),
+        ([(18, b"text"), (79, b"\4\1\0\4")], "Reply-Message or Prompt beside EAP"),
+        ([(79, b"\4\1\0\4"), (76, bytes(4))], "Reply-Message or Prompt beside EAP"),
+    ],
+)
+def test_eap_in_a_reply_is_one_packet_in_order_and_speaks_for_itself(
+    attributes: list[tuple[int, bytes]], fault: str
+) -> None:
+    """RFC 3579 §2.6.5, §3.1, RFC 3748 §4.  By hand, for pyrad would put its pieces together."""
+    asked = AuthPacket(id=1, secret=SECRET, authenticator=bytes(16), message_authenticator=True)
+    asked[1] = [b"alice"]
+    question = Oracle([NAS], []).read(asked.RequestPacket(), "192.0.2.1")
+    assert isinstance(question, Question)
+    signed = signature(packet(3, 1, bytes(16), [(80, bytes(16)), *attributes]), SECRET)
+    reply = packet(3, 1, bytes(16), [(80, signed), *attributes])
+    reply = reply[:4] + md5(reply + SECRET).digest() + reply[20:]
+
+    assert form_fault(question, reply) == fault
 
 
 def test_octets_are_hidden_and_signed_as_pyrad_does_it() -> None:

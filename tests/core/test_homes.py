@@ -17,6 +17,7 @@ NASES = st.sampled_from([VPN, COMMA, SIX])
 WORKERS = st.integers(2, 64)
 SESSIONS = st.sampled_from(sorted(SESSION))
 PORT = (int(Attribute.NAS_PORT), (7).to_bytes(4, "big"))
+EAP = ((int(Attribute.EAP_MESSAGE), b"\x02\x01\x00\x0a\x01alice"),)
 
 # The same question, asked in a process that hashes differently.
 ANOTHER = """
@@ -152,6 +153,54 @@ def test_without_a_session_there_is_no_home(user: str, octets: bytes) -> None:
 @given(user=st.text(max_size=20), workers=WORKERS)
 def test_where_the_code_is_asked_for_a_login_begins_anywhere(user: str, workers: int) -> None:
     assert home_of(line(user, nas=VPN), workers) is None
+
+
+@given(
+    nas=NASES,
+    other=NASES,
+    workers=WORKERS,
+    station=st.binary(min_size=1, max_size=20),
+    eap=st.lists(st.binary(max_size=253), min_size=1, max_size=3),
+)
+def test_eap_begins_with_the_worker_of_its_device_whichever_nas_and_user_it_comes_with(
+    nas: Nas, other: Nas, workers: int, station: bytes, eap: list[bytes]
+) -> None:
+    """That one remembers its TLS session; also where the profile has the code come with the password."""
+    pieces = [(int(Attribute.EAP_MESSAGE), piece) for piece in eap]
+    home = home_of(access_request(nas, "anonymous", None, station=station, extra=pieces), workers)
+
+    assert home in range(workers)
+    assert home_of(access_request(other, "alice", None, station=station, extra=EAP), workers) == home
+
+
+def test_a_device_has_one_home_however_a_nas_writes_its_address() -> None:
+    """RFC 3580 §3.21 asks for 00-10-A4-23-19-C0; not all do that."""
+    written = (b"00-10-A4-23-19-C0", b"00:10:a4:23:19:c0", b"0010.a423.19c0", b" 0010a42319c0 ")
+    homes = {home_of(access_request(password=None, station=each, extra=EAP), 64) for each in written}
+
+    assert len(homes) == 1
+
+
+@pytest.mark.parametrize("station", [None, b""])
+def test_eap_of_a_device_that_nothing_is_said_of_begins_anywhere(station: bytes | None) -> None:
+    for nas in (VPN, COMMA):
+        assert home_of(access_request(nas, password=None, station=station, extra=(PORT, *EAP)), 7) is None
+
+
+@given(nas=NASES, worker=st.integers(0, 6))
+def test_eap_with_a_state_goes_on_with_the_worker_that_gave_it(nas: Nas, worker: int) -> None:
+    """... and anywhere, if there is no such worker any more."""
+    state = state_of(worker, SeededEntropy())
+
+    assert home_of(access_request(nas, password=None, state=state, extra=EAP), 7) == worker
+    assert home_of(access_request(nas, password=None, state=state, extra=EAP), worker) is None
+
+
+def test_devices_spread_over_all_workers() -> None:
+    stations = [b"02-00-00-00-%02X-%02X" % divmod(number, 256) for number in range(400)]
+    homes = [home_of(access_request(password=None, station=each, extra=EAP), 4) for each in stations]
+
+    assert all(60 < homes.count(worker) < 140 for worker in range(4))
 
 
 def test_lines_spread_over_all_workers_by_user_session_and_client() -> None:

@@ -47,6 +47,15 @@ def test_first_and_all_keep_packet_order() -> None:
     assert request.all(Attribute.STATE) == ()
 
 
+@given(pieces=st.lists(st.binary(max_size=253), max_size=6), other=st.binary(max_size=20))
+def test_an_eap_packet_is_what_its_pieces_make_up_in_order(pieces: list[bytes], other: bytes) -> None:
+    """RFC 3579 §3.1; §2.1: an empty one is EAP-Start.  Who puts something between them is understood too."""
+    between = [each for piece in pieces for each in ((79, piece), (33, other))]
+    request = access_request(password=None, extra=between)
+
+    assert request.eap == (b"".join(pieces) if pieces else None)
+
+
 def test_vendor_attributes_are_found_among_several_in_one() -> None:
     """RFC 2865 §5.26: several sub-attributes may share one Vendor-Specific."""
     both = _MICROSOFT + bytes((1, 4)) + b"ab" + bytes((25, 3)) + b"c"

@@ -94,6 +94,14 @@ def line_of(worker: int, nas: Nas = COMMA, password: str = f"{SECRET},123456") -
     return next(line for line in lines if home_of(line, 3) == worker)
 
 
+def eap_of(worker: int) -> AccessRequest:
+    """The beginning of an EAP conversation of a device that is at home in that worker (RFC 3579 §2.1)."""
+    eap = ((int(Attribute.EAP_MESSAGE), b""),)
+    stations = (b"02-00-00-00-00-%02X" % number for number in range(256))
+    begun = (access_request(COMMA, "anonymous", None, station=each, extra=eap, arrived=now()) for each in stations)
+    return next(each for each in begun if home_of(each, 3) == worker)
+
+
 async def turns() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
@@ -138,6 +146,29 @@ def test_one_line_sent_again_to_another_worker_meets_the_first() -> None:
     played(play)
 
 
+def test_an_eap_conversation_begins_where_the_device_is_at_home() -> None:
+    async def play(street: Street) -> None:
+        for home in range(3):
+            request = eap_of(home)
+            for house in street.houses:
+                reply = await house.handover.answer(request)
+                assert reply is not None
+                assert reply.messages == (str(home),)
+
+    played(play)
+
+
+def test_eap_of_a_worker_that_there_is_none_of_any_more_is_answered_where_it_comes() -> None:
+    async def play(street: Street) -> None:
+        request = of(3, password=None, extra=((int(Attribute.EAP_MESSAGE), b"\x02\x01\x00\x04"),))
+        for house in street.houses:
+            reply = await house.handover.answer(request)
+            assert reply is not None
+            assert reply.messages == (str(house.number),)
+
+    played(play)
+
+
 def test_many_at_once_get_each_its_own_answer() -> None:
     async def play(street: Street) -> None:
         for house in street.houses:
@@ -161,6 +192,9 @@ REPLIES = st.none() | st.builds(
     messages=st.lists(st.text(), max_size=3).map(tuple),
     attributes=st.lists(st.builds(ReplyAttribute, st.text(), st.text()), max_size=3).map(tuple),
     delayed=st.booleans(),
+    eap=st.binary(max_size=600),
+    msk=st.just(b"") | st.binary(min_size=64, max_size=64),
+    key_name=OCTETS,
 )
 
 
@@ -187,7 +221,10 @@ def test_a_packet_of_the_longest_survives_the_way() -> None:
     async def play(street: Street) -> None:
         filling = tuple((int(Attribute.PROXY_STATE), bytes(253)) for _ in range(15))
         request = replace(of(1), attributes=(*of(1).attributes, *filling))
-        reply = Reply(Code.ACCESS_ACCEPT, attributes=tuple(ReplyAttribute("Class", "ü" * 126) for _ in range(16)))
+        attributes = tuple(ReplyAttribute("Class", "ü" * 126) for _ in range(16))
+        reply = Reply(
+            Code.ACCESS_ACCEPT, attributes=attributes, eap=bytes(4096), msk=bytes(64), key_name=bytes(253)
+        )
         street.houses[1].reply = lambda _: reply
         assert await street.houses[0].handover.answer(request) == reply
         assert street.houses[1].asked == [request]

@@ -90,10 +90,11 @@ class HandClock:
 
 
 class SmallDictionary:
-    """Four attributes; texts go as UTF-8, numbers as four octets."""
+    """A few attributes; texts go as UTF-8, numbers as four octets."""
 
     def __init__(self) -> None:
-        self.numbers = {"Class": 25, "Filter-Id": 11, "State": 24, "Proxy-State": 33, "EAP-Message": 79}
+        self.numbers = {"Class": 25, "Filter-Id": 11, "State": 24, "Proxy-State": 33}
+        self.numbers |= {"EAP-Message": 79, "EAP-Key-Name": 102}
 
     def encode(self, name: str, value: str) -> tuple[int, bytes]:
         if name == "Prompt":

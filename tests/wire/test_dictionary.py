@@ -192,6 +192,8 @@ ENCODED = [
     ("Tunnel-Private-Group-Id:1", "library", 81, "016c696272617279"),
     ("Fortinet-Group-Name", "staff", 26, "00003044 0107 7374616666"),
     ("ASA-Group-Policy", "vpn", 26, "00000c04 1905 76706e"),
+    ("Chargeable-User-Identity", "alice", 89, "616c696365"),
+    ("Chargeable-User-Identity", "0x616c696365", 89, "616c696365"),
     ("Aruba-User-Vlan", "100", 26, "000039e7 0206 00000064"),
     ("Fortinet-WirelessController-Device-MAC", "00:11:22:33:44:55", 26, "00003044 1708 001122334455"),
 ]
@@ -271,7 +273,14 @@ class TestEncode:
 
     @pytest.mark.parametrize(
         "name",
-        ["User-Password", "Tunnel-Password:1", "MS-MPPE-Send-Key", "MS-CHAP-MPPE-Keys", "Aruba-MPSK-Passphrase"],
+        [
+            "User-Password",
+            "Tunnel-Password:1",
+            "MS-MPPE-Send-Key",
+            "MS-MPPE-Recv-Key",
+            "MS-CHAP-MPPE-Keys",
+            "Aruba-MPSK-Passphrase",
+        ],
     )
     def test_what_is_sent_encrypted_is_refused(self, name: str) -> None:
         with pytest.raises(DictionaryError, match="is sent encrypted and cannot come from a policy"):
@@ -279,7 +288,15 @@ class TestEncode:
 
     @pytest.mark.parametrize(
         "name",
-        ["CHAP-Password", "State", "Proxy-State", "EAP-Message", "Message-Authenticator", "message-authenticator"],
+        [
+            "CHAP-Password",
+            "State",
+            "Proxy-State",
+            "EAP-Message",
+            "EAP-Key-Name",
+            "Message-Authenticator",
+            "message-authenticator",
+        ],
     )
     def test_what_the_server_writes_itself_is_refused(self, name: str) -> None:
         with pytest.raises(DictionaryError, match="belongs to the server itself"):
@@ -346,9 +363,13 @@ class TestShow:
             (5, "0001", "NAS-Port", "0x0001"),
             (6, "00000008", "Service-Type", "Authenticate-Only"),
             (6, "000000ff", "Service-Type", "255"),
+            (12, "00000578", "Framed-MTU", "1400"),
             (18, "610a62", "Reply-Message", "a\\nb"),
             (55, "71040e40", "Event-Timestamp", "2030-01-31T12:00:00Z"),
             (61, "00000005", "NAS-Port-Type", "Virtual"),
+            (61, "00000013", "NAS-Port-Type", "Wireless-802.11"),
+            (89, "616c696365", "Chargeable-User-Identity", "0x616c696365"),
+            (102, "0d01", "EAP-Key-Name", "0x0d01"),
             (64, "0100000d", "Tunnel-Type:1", "VLAN"),
             (64, "0000000d", "Tunnel-Type", "VLAN"),
             (64, "2000000d", "Tunnel-Type", "0x2000000d"),

@@ -758,6 +758,49 @@ class TestUnencodable:
 
         run(play)
 
+    @pytest.mark.parametrize(
+        ("asked", "said"),
+        [
+            ([b"\x02\x07\x00\x0a\x01alice"], b"\x4f\x06\x04\x07\x00\x04"),
+            ([b"\x02", b"\x07\x00", b"\x0a\x01alice"], b"\x4f\x06\x04\x07\x00\x04"),
+            ([b"\x02\x07\x00"], b""),
+            ([b""], b""),
+        ],
+        ids=["a response", "in pieces", "cut short", "EAP-Start"],
+    )
+    def test_of_eap_it_says_so_in_eap_too(self, asked: list[bytes], said: bytes) -> None:
+        """RFC 3579 §2.6.3, RFC 3748 §4.2: EAP-Failure, with the identifier of the response."""
+
+        async def play() -> None:
+            rig = Rig()
+            rig.receive(request([(1, b"alice"), *((79, piece) for piece in asked), (33, b"p")]))
+            await turns()
+            rig.decider.say(Reply(Code.ACCESS_ACCEPT, eap=b"\x03\x07\x00\x04", msk=bytes(63)))
+            await turns()
+            assert rig.codes == [3]
+            assert rig.sent[0][20] == 80
+            assert rig.sent[0][38:] == said + b"\x21\x03p"
+            assert [entry["error"] for entry in rig.log.entries] == ["ValueError"]
+
+        run(play)
+
+    def test_a_failure_of_eap_fits_beside_all_that_a_request_can_bring(self) -> None:
+        """RFC 2865 §3: 4096 octets."""
+
+        async def play() -> None:
+            rig = Rig()
+            octets = request([(79, b"\x02\x07\x00\x04"), *[(33, bytes(253))] * 15, (33, bytes(225))])
+            assert len(octets) == 4096
+            rig.receive(octets)
+            await turns()
+            rig.decider.say(Reply(Code.ACCESS_CHALLENGE, b"state", eap=bytes(1400)))
+            await turns()
+            assert rig.codes == [3]
+            assert rig.sent[0][38:44] == b"\x4f\x06\x04\x07\x00\x04"
+            assert len(rig.sent[0]) == 4096
+
+        run(play)
+
 
 class TestDelay:
     """Rejects come later, counted from arrival: min(1 s, half the client's timeout), and jitter."""
@@ -903,8 +946,8 @@ class TestDrain:
 def test_whatever_comes_in_nothing_is_raised_and_silence_is_kept(
     packets: list[tuple[bytes, bool]], rule: Literal["require", "auto", "off"]
 ) -> None:
-    async def accept(_: AccessRequest) -> Reply:
-        return ACCEPT
+    async def accept(request: AccessRequest) -> Reply:
+        return ACCEPT if request.eap is None else Reply(Code.ACCESS_ACCEPT, eap=request.eap, msk=bytes(64))
 
     async def play() -> None:
         rig = Rig(make_client(rule), answer=accept)
@@ -921,7 +964,8 @@ def test_whatever_comes_in_nothing_is_raised_and_silence_is_kept(
     run(play)
 
 
-_REPLIES = st.sampled_from([ACCEPT, REJECT, None, RuntimeError(), asyncio.CancelledError()])
+_IN_EAP = Reply(Code.ACCESS_CHALLENGE, b"state", eap=bytes(1400))
+_REPLIES = st.sampled_from([ACCEPT, REJECT, _IN_EAP, None, RuntimeError(), asyncio.CancelledError()])
 _ASKED = st.tuples(st.integers(1, 2), st.integers(0, 2), st.sampled_from([bytes(16), bytes([1]) * 16]))
 
 

@@ -346,11 +346,6 @@ class TestEncode:
         challenge = Reply(Code.ACCESS_CHALLENGE, attributes=prompt)
         assert encoded(challenge, self.plain) == [(76, b"\x00\x00\x00\x01")]
 
-    def test_no_reply_message_beside_an_eap_message(self) -> None:
-        """RFC 3579 §2.6.5."""
-        reply = Reply(Code.ACCESS_CHALLENGE, b"s", ("text",), (ReplyAttribute("EAP-Message", "e"),))
-        assert encoded(reply, self.plain) == [(24, b"s"), (79, b"e")]
-
     def test_reply_messages_that_do_not_fit_are_left_out(self) -> None:
         """RFC 2865 §3: 4096 octets."""
         many = tuple(ReplyAttribute("Class", "x" * 253) for _ in range(15))
@@ -369,7 +364,15 @@ class TestEncode:
         assert len(encoded(Reply(Code.ACCESS_ACCEPT), decoded(octets))) == 16
 
     @pytest.mark.parametrize(
-        ("name", "value"), [("Class", "x" * 254), ("State", "s"), ("Proxy-State", "p")], ids=str
+        ("name", "value"),
+        [
+            ("Class", "x" * 254),
+            ("State", "s"),
+            ("Proxy-State", "p"),
+            ("EAP-Message", "e"),
+            ("EAP-Key-Name", "k"),
+        ],
+        ids=str,
     )
     def test_an_attribute_that_cannot_go_is_an_error(self, name: str, value: str) -> None:
         with pytest.raises(ValueError, match="attribute"):

@@ -1,0 +1,285 @@
+"""802.1X: what comes in EAP (RFC 3579), on its way to the same conversation that PAP has.
+
+Inside the tunnel there are a name and a text.  With them an Access-Request is made as a gateway would have sent
+it, and decided on like any other; what that comes to is said in EAP again.  Through TTLS/PAP there is one field,
+and through GTC there are Access-Challenges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from radius_mfa.core.login import Conclusion, Login, event_of
+from radius_mfa.core.messages import (
+    AccessRequest,
+    Attribute,
+    AuditEvent,
+    Code,
+    Discard,
+    Nas,
+    Reject,
+    Reply,
+    ReplyAttribute,
+)
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.ports import Clock, Entropy, Meter, Sealer
+from radius_mfa.core.sessions import Session
+from radius_mfa.eap import packet
+from radius_mfa.eap.dialogue import Dialogue, End, Say, TakenUp
+from radius_mfa.eap.inner import Asked
+from radius_mfa.eap.tunnel import Terms
+from radius_mfa.service.talks import Talk, Talks
+
+_HANDSHAKE = 60.0  # seconds that a supplicant may say nothing until its password has come
+_LONGEST = 253  # octets of a name or text: as long as a RADIUS attribute
+_SUFFIX = ","  # between password and code in one field, where the profile says nothing else
+_REPLACED = frozenset({Attribute.USER_NAME, Attribute.EAP_MESSAGE, Attribute.STATE})
+_FRAMED_MTU, _CHARGEABLE_USER_IDENTITY = 12, 89
+# A login that makes its TLS session worth something: a code was given in it, or some days ago on that device.
+_WORTH = {Outcome.ACCEPTED: False, Outcome.ACCEPTED_BY_DEVICE: True}
+
+Decide = Callable[[AccessRequest, Session | None], Awaitable[tuple[Conclusion, Reply | None]]]
+"""Decides on what was said within a tunnel, or on a session that is taken up again; reports that, and words it."""
+
+Report = Callable[[AccessRequest, Conclusion], Reply | None]
+"""Does the last two of these, where nobody got that far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Eap:
+    """What is configured.
+
+    `methods`: the first is proposed.  `session_lifetime`: seconds for which a TLS session is worth something, 0:
+    it never is.  `identity`: which name of the user an Access-Accept has.  `challenge_lifetime`: seconds for a
+    code.
+    """
+
+    methods: Sequence[packet.Type]
+    terms: Terms
+    session_lifetime: float
+    identity: str
+    challenge_lifetime: float
+
+
+class Supplicants:
+    """Answers Access-Requests with an EAP-Message."""
+
+    def __init__(
+        self,
+        eap: Eap,
+        talks: Talks,
+        decide: Decide,
+        report: Report,
+        sealer: Sealer,
+        clock: Clock,
+        entropy: Entropy,
+        meter: Meter,
+    ) -> None:
+        self._eap = eap
+        self._talks = talks
+        self._decide = decide
+        self._report = report
+        self._sealer = sealer
+        self._clock = clock
+        self._entropy = entropy
+        self._meter = meter
+        self._nases: dict[tuple[str, bool], tuple[Nas, Nas]] = {}
+
+    def vouches(self, request: AccessRequest) -> bool:
+        """Whether the request goes on with a conversation of ours."""
+        state = request.first(Attribute.STATE)
+        talk = self._talks.find(state) if state is not None else None
+        return talk is not None and self._why_not(talk, request) is None
+
+    async def answer(self, request: AccessRequest) -> Reply | None:
+        """What to send back, None for nothing."""
+        eap, state = request.eap or b"", request.first(Attribute.STATE)
+        if state is None:
+            return self._begin(request, eap)
+        talk = self._talks.find(state)
+        refused = Outcome.EAP_GONE if talk is None else self._why_not(talk, request)
+        if talk is None or refused is not None:
+            return self._refused(request, refused or Outcome.EAP_GONE)
+        return await self._go_on(talk, state, eap, request)
+
+    def _why_not(self, talk: Talk, request: AccessRequest) -> Outcome | None:
+        """Why somebody may not go on with it, if so."""
+        if talk.client != request.nas.name:
+            return Outcome.STATE_OF_ANOTHER_CLIENT
+        if talk.outer_name != (request.first(Attribute.USER_NAME) or b""):
+            return Outcome.STATE_OF_ANOTHER_USER  # RFC 3579 §3.1: it is that of the Identity, in all of them
+        return None
+
+    # --- the beginning ----------------------------------------------------------------------------
+
+    def _begin(self, request: AccessRequest, eap: bytes) -> Reply | None:
+        if not eap:  # RFC 3579 §2.1: EAP-Start, by a NAS that does not ask for the Identity itself
+            asked = packet.request(self._entropy.octets(1)[0], packet.Type.IDENTITY)
+            return Reply(Code.ACCESS_CHALLENGE, eap=asked)
+        identity = packet.read_response(eap)
+        if identity is None:
+            self._withhold(request, "no EAP response")
+            return None
+        if identity.type != packet.Type.IDENTITY:
+            return self._refused(request, Outcome.EAP_GONE)
+        mtu = request.first(_FRAMED_MTU)
+        dialogue = Dialogue(
+            identity,
+            self._eap.methods,
+            self._eap.terms,
+            self._session,
+            int.from_bytes(mtu, "big") if mtu else None,
+        )
+        talk = Talk(request.nas.name, request.first(Attribute.USER_NAME) or b"", dialogue)
+        if not self._talks.begin(talk):
+            self._withhold(request, "too many conversations at once")
+            return None
+        self._meter.count("eap", event="began")
+        return self._said(talk, dialogue.begin(), request)
+
+    def _session(self, name: bytes) -> Session | None:
+        return self._talks.sessions.find(name, self._clock.wall(), self._eap.session_lifetime)
+
+    # --- on and on --------------------------------------------------------------------------------
+
+    async def _go_on(self, talk: Talk, state: bytes, eap: bytes, request: AccessRequest) -> Reply | None:
+        """What is heard is heard once: again with the same State it gets the same reply (RFC 3748 §4.1)."""
+        if talk.heard == (state, eap):
+            if talk.answering is not None:
+                return await asyncio.shield(talk.answering)
+            if talk.reply is not None:
+                return talk.reply
+        elif talk.answering is not None or state != talk.states[-1] or talk.dialogue is None:
+            return None  # somebody has been quicker, or this is late
+        else:
+            response = packet.read_response(eap)
+            event = talk.dialogue.hear(response) if response is not None else None
+            if event is None:
+                self._withhold(request, "no EAP response to what was asked")
+                return None
+            talk.heard, talk.event, talk.reply = (state, eap), event, None
+        talk.answering = asyncio.get_running_loop().create_future()
+        try:
+            talk.reply = await self._reply(talk, request)
+            if talk.reply is not None:
+                talk.event = None  # a password is no longer needed
+        finally:
+            talk.answering.set_result(talk.reply)
+            talk.answering = None
+        return talk.reply
+
+    async def _reply(self, talk: Talk, request: AccessRequest) -> Reply | None:
+        event = talk.event
+        assert event is not None  # there is something to reply to,
+        assert talk.dialogue is not None  # and it is not over
+        if isinstance(event, Say | End):
+            return self._said(talk, event, request)
+        if isinstance(event, TakenUp) and event.session is None:
+            self._report(request, self._conclusion(request, Outcome.SESSION_OVER))
+            return self._said(talk, talk.dialogue.refuse(), request)
+        inner = self._within(request, event, talk)
+        session = event.session if isinstance(event, TakenUp) else None
+        conclusion, reply = await self._decide(inner, session)
+        if reply is None:
+            return None  # nobody could decide: the NAS asks again
+        return self._say(talk, reply, conclusion.event, inner)
+
+    def _say(self, talk: Talk, reply: Reply, event: AuditEvent, inner: AccessRequest) -> Reply:
+        """A decision, in EAP."""
+        dialogue, name = talk.dialogue, inner.first(Attribute.USER_NAME) or b""
+        assert dialogue is not None  # who decides is waited for
+        if reply.code is Code.ACCESS_CHALLENGE:
+            talk.inner_state = reply.state
+            return self._said(talk, dialogue.challenge(reply.messages[0]), inner, delayed=reply.delayed)
+        if reply.code is Code.ACCESS_REJECT:
+            return self._said(talk, dialogue.refuse(), inner, delayed=reply.delayed)
+        talk.accepted = replace(reply, attributes=self._with_identity(reply.attributes, event, inner))
+        if isinstance(talk.event, TakenUp):
+            talk.session, talk.is_resumed = talk.event.session, True
+        elif event.outcome in _WORTH and self._eap.session_lifetime:
+            by_device = _WORTH[event.outcome]
+            talk.session = Session(event.user_id, name.decode(), event.policy, event.time, by_device)
+        return self._said(talk, dialogue.accept(keep=talk.session is not None), inner)
+
+    def _with_identity(
+        self, attributes: tuple[ReplyAttribute, ...], event: AuditEvent, inner: AccessRequest
+    ) -> tuple[ReplyAttribute, ...]:
+        """Who it is, for the NAS's accounting: it has seen the outer name only."""
+        match self._eap.identity:
+            case "user-name" if all(each.name != "User-Name" for each in attributes):
+                name = (inner.first(Attribute.USER_NAME) or b"").decode()
+                return (*attributes, ReplyAttribute("User-Name", name))
+            # RFC 4372 §2.1: only to who asks for it.
+            case "chargeable-user-identity" if inner.first(_CHARGEABLE_USER_IDENTITY) is not None:
+                alias = self._sealer.digest("chargeable user identity", event.user_id.encode()).hex()
+                return (*attributes, ReplyAttribute("Chargeable-User-Identity", alias))
+        return attributes
+
+    # --- what is said -----------------------------------------------------------------------------
+
+    def _said(self, talk: Talk, event: Say | End, request: AccessRequest, *, delayed: bool = False) -> Reply:
+        """An event as a reply."""
+        if isinstance(event, Say):
+            past_password = talk.inner_state is not None or talk.accepted is not None
+            lasting = self._eap.challenge_lifetime if past_password else _HANDSHAKE
+            state = self._talks.turn(talk, lasting, past_password=past_password)
+            return Reply(Code.ACCESS_CHALLENGE, state, eap=event.packet, delayed=delayed)
+        if event.keys is None:
+            if event.why:
+                self._report(request, self._conclusion(request, Outcome.EAP_FAILED, event.why))
+            self._ended(talk, request, "failed" if event.why else "refused")
+            return Reply(Code.ACCESS_REJECT, eap=event.packet, delayed=delayed or bool(event.why))
+        if event.session and talk.session is not None:
+            self._talks.sessions.keep(event.session, talk.session)
+        self._ended(talk, request, "resumed" if talk.is_resumed else "accepted")
+        assert talk.accepted is not None  # there are keys only then
+        return replace(talk.accepted, eap=event.packet, msk=event.keys.msk, key_name=event.keys.name)
+
+    def _ended(self, talk: Talk, request: AccessRequest, how: str) -> None:
+        self._meter.count("eap", event=how)
+        self._talks.end(talk, request.nas.window)
+
+    def _refused(self, request: AccessRequest, outcome: Outcome) -> Reply:
+        """Nobody here knows the conversation, or it is another's: that is not touched by it."""
+        self._report(request, self._conclusion(request, outcome))
+        self._meter.count("eap", event="gone")
+        response = packet.read_response(request.eap or b"")
+        return Reply(Code.ACCESS_REJECT, eap=packet.failure(response.identifier if response else 0))
+
+    def _withhold(self, request: AccessRequest, why: str) -> None:
+        decision = Discard(Outcome.EAP_FAILED)
+        event = event_of(Login.of(request), decision, self._clock.wall(), why)
+        self._report(request, Conclusion(decision, event))
+
+    def _conclusion(self, request: AccessRequest, outcome: Outcome, detail: str = "") -> Conclusion:
+        login = Login.of(request)
+        decision = Reject(outcome, login.message(outcome))
+        return Conclusion(decision, event_of(login, decision, self._clock.wall(), detail))
+
+    # --- what was said within ---------------------------------------------------------------------
+
+    def _within(self, request: AccessRequest, event: Asked | TakenUp, talk: Talk) -> AccessRequest:
+        """The Access-Request that a gateway would have sent."""
+        if isinstance(event, Asked):
+            name, text = event.name, event.text if len(event.text) <= _LONGEST else None
+        else:
+            assert event.session is not None  # or there is nothing to be asked
+            name, text = event.session.name.encode(), None
+        one_field = isinstance(event, Asked) and event.one_field
+        rest = tuple(each for each in request.attributes if each[0] not in _REPLACED)
+        said: tuple[tuple[int, bytes], ...] = ((Attribute.USER_NAME, name if len(name) <= _LONGEST else b""),)
+        if talk.inner_state is not None:
+            said += ((Attribute.STATE, talk.inner_state),)
+        nas = self._nas(request.nas, one_field=one_field)
+        return AccessRequest(nas, said + rest, text, request.source, request.arrived, outer_name=talk.outer_name)
+
+    def _nas(self, nas: Nas, *, one_field: bool) -> Nas:
+        """The NAS as one that can show a challenge, or cannot."""
+        known = self._nases.get((nas.name, one_field))
+        if known is None or known[0] is not nas:
+            suffix = (nas.profile.suffix or _SUFFIX) if one_field else None
+            known = nas, replace(nas, profile=replace(nas.profile, suffix=suffix))
+            self._nases[nas.name, one_field] = known
+        return known[1]
