@@ -1,7 +1,8 @@
 """`python -m bench [quick]`: ours beside FreeRADIUS, and what a login costs ours by step.
 
 `flat [quick]`: ours with few and with many users, clients, policies and open challenges; and the two stores.
-`workers`, `policies`: one worker beside two, 5 policies beside 500.  Ends with 1 if any login failed or the
+`workers`, `policies`: one worker beside two, 5 policies beside 500.  `eap [quick]`: 802.1X at ours beside
+FreeRADIUS, full handshakes and resumed ones.  Ends with 1 if any login failed or the
 figures could not be written, with 2 where it cannot begin.
 """
 
@@ -14,6 +15,9 @@ from dataclasses import asdict, replace
 
 from bench import directory, freeradius, plot
 from bench.asked import arguments, need, need_writable, refuse, write
+from bench.eap import report as eap_report
+from bench.eap import side_by_side as eap
+from bench.eap.certificates import KINDS
 from bench.machine import this_machine
 from bench.pairs import POLICIES, WORKERS, Beside, Compared, Pair, compare, flat, users_of
 from bench.report import lines
@@ -30,6 +34,8 @@ def main() -> int:
     if asked.what in ("full", "quick"):
         return _beside_freeradius(asked, given)
     given.pop("starts", None)
+    if asked.what == "eap":
+        return _eap(asked, given)
     if asked.what == "flat":
         scale = replace(Beside(logins=200) if asked.quick else Beside(), **given)
         return _pairs(_chosen(flat(quick=asked.quick), asked.only), scale, asked)
@@ -41,7 +47,7 @@ def main() -> int:
 
 
 def _beside_freeradius(asked: argparse.Namespace, given: Mapping[str, int]) -> int:
-    need((*directory.PROGRAMS, *freeradius.PROGRAMS, *([_POSTGRESQL] if asked.postgresql else ())))
+    _need_servers(asked)
     need_writable(asked)
     scale = replace(QUICK if asked.what == "quick" else FULL, **given)
     report = measure(scale, ldaps=asked.ldaps, postgresql=asked.postgresql)
@@ -49,6 +55,29 @@ def _beside_freeradius(asked: argparse.Namespace, given: Mapping[str, int]) -> i
         print(line)
     written = write(asked, asdict(report), plot.of_report(report))
     return 0 if written and report.is_whole else 1
+
+
+def _need_servers(asked: argparse.Namespace) -> None:
+    need((*directory.PROGRAMS, *freeradius.PROGRAMS, *([_POSTGRESQL] if asked.postgresql else ())))
+
+
+def _eap(asked: argparse.Namespace, given: Mapping[str, int]) -> int:
+    if asked.plot is not None:
+        refuse("of eap nothing is drawn: leave --plot out")
+    _need_servers(asked)
+    need_writable(asked)
+    scale = replace(eap.QUICK if asked.quick else eap.FULL, **given)
+    machine = this_machine()
+    print(f"machine   {machine}", flush=True)
+    found: list[eap_report.Compared] = []
+    try:
+        for kind in KINDS:
+            found.append(eap.measure(scale, kind, ldaps=asked.ldaps, postgresql=asked.postgresql))
+            print(*eap_report.lines(found[-1]), sep="\n", flush=True)
+    except eap.RefusedError as error:
+        refuse(str(error))
+    written = write(asked, {"machine": asdict(machine), "eap": [asdict(each) for each in found]}, "")
+    return 0 if written and all(each.is_whole for each in found) else 1
 
 
 def _chosen(pairs: Sequence[Pair], only: Sequence[str] | None) -> list[Pair]:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bench.load import PERIOD, Figures, Load
 from bench.rig import SECRET, busy, cpu, resident
+
+# Seconds after which nothing of a login is left to be done.  FreeRADIUS tidies up after five (its cleanup_delay).
+PUT_OFF = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,13 @@ class Run:
 
 def load(it: Server, users: range) -> Run:
     """One login of each of these users."""
+    return measured(it, len(users), Load(it.port, SECRET, users).run)
+
+
+def measured(it: Server, logins: int, work: Callable[[], Figures]) -> Run:
+    """What so many logins came to, which are the work."""
     before, began = _used(it), time.perf_counter()
-    figures = Load(it.port, SECRET, users).run()
+    figures = work()
     seconds = time.perf_counter() - began
     everything, server, directory, ourselves = (now - then for now, then in zip(_used(it), before, strict=True))
     cores = seconds * (os.cpu_count() or 1)
@@ -71,8 +80,8 @@ def load(it: Server, users: range) -> Run:
         per_second=figures.accepted / figures.seconds,
         round_one=_latency(figures, 1),
         round_two=_latency(figures, 2),
-        cpu=server / len(users) * 1e6,
-        slapd=directory / len(users) * 1e6,
+        cpu=server / logins * 1e6,
+        slapd=directory / logins * 1e6,
         began=before[1],
         memory=resident(it.pid),
         shares={name: used / cores for name, used in shares.items()},
@@ -90,6 +99,12 @@ def _latency(figures: Figures, round_: int) -> Latency:
         return Latency(float("nan"), float("nan"))
     p50, p99 = (seconds[int(len(seconds) * share)] * 1000 for share in (0.5, 0.99))
     return Latency(p50, p99)
+
+
+def from_load_to_load(runs: Sequence[Run], end: float, logins: int) -> list[float]:
+    """CPU µs a login from each load to the next, or to the `end`, in CPU seconds of the server."""
+    begins = [*(run.began for run in runs), end]
+    return [(then - now) / logins * 1e6 for now, then in pairwise(begins)]
 
 
 def in_turn(servers: Sequence[Server], runs: int, logins: int, people: int = 0) -> Iterator[tuple[Server, Run]]:

@@ -23,8 +23,7 @@ _PROGRAM = "/usr/sbin/freeradius"
 PROGRAMS = (_PROGRAM, "/usr/lib/freeradius/rlm_ldap.so")  # the module is another package's
 _NAME = "beside"  # -n: its configuration is beside.conf
 
-# As many connections to the directory as slapd has threads, kept; its own number of threads.
-_CONFIGURATION = """\
+_HEAD = """\
 name = {name}
 prefix = /usr
 libdir = /usr/lib/freeradius
@@ -54,7 +53,10 @@ client vpn {{
     secret = "{secret}"
     require_message_authenticator = yes
 }}
-modules {{
+"""
+
+# As many connections to the directory as slapd has threads, kept; its own number of threads.
+_LDAP = """\
     ldap {{
         server = "{url}"
         base_dn = "{people}"
@@ -63,10 +65,7 @@ modules {{
             base_dn = "${{..base_dn}}"
             filter = "(uid=%{{User-Name}})"
         }}
-        update {{
-            control:TOTP-Secret := "description"
-        }}
-        options {{
+{update}        options {{
             chase_referrals = no
             rebind = yes
             net_timeout = 1
@@ -84,7 +83,17 @@ modules {{
             connect_timeout = 3
         }}
     }}
-    totp {{
+"""
+
+_SEED = """\
+        update {
+            control:TOTP-Secret := "description"
+        }
+"""
+
+_LOGINS = """\
+modules {{
+{ldap}    totp {{
     }}
     always handled {{
         rcode = handled
@@ -153,21 +162,28 @@ def freeradius(directory: Directory, starts: int) -> Iterator[tuple[Running, tup
 
 @contextmanager
 def _serving(folder: Path, directory: Directory) -> Iterator[Running]:
-    port = _free_port()
+    port = free_port()
+    with serving(folder, head(folder) + _LOGINS.format(ldap=ldap(directory, _SEED), port=port), port) as it:
+        yield it
+
+
+def head(folder: Path) -> str:
+    """What a configuration begins with, the client among it."""
+    return _HEAD.format(name=_NAME, folder=folder, secret=SECRET.decode())
+
+
+def ldap(directory: Directory, update: str = "") -> str:
+    """The module that asks the directory.  `update`: what it takes from an entry."""
     tls = f'tls {{\n            ca_file = "{directory.ca_file}"\n            require_cert = demand\n        }}'
-    configuration = folder / f"{_NAME}.conf"
-    configuration.touch(0o600)  # it reads none that others may read
-    configuration.write_text(
-        _CONFIGURATION.format(
-            name=_NAME,
-            folder=folder,
-            secret=SECRET.decode(),
-            url=directory.url,
-            people=PEOPLE,
-            tls=tls if directory.ca_file else "",
-            port=port,
-        )
-    )
+    return _LDAP.format(url=directory.url, people=PEOPLE, tls=tls if directory.ca_file else "", update=update)
+
+
+@contextmanager
+def serving(folder: Path, configuration: str, port: int) -> Iterator[Running]:
+    """One that listens on that port, as its configuration says; stopped in the end."""
+    file = folder / f"{_NAME}.conf"
+    file.touch(0o600)  # it reads none that others may read
+    file.write_text(configuration)
     command = [_PROGRAM, "-f", "-l", "stdout", "-d", str(folder), "-n", _NAME]
     with running(
         command,
@@ -177,7 +193,7 @@ def _serving(folder: Path, directory: Directory) -> Iterator[Running]:
         yield it
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """It cannot be told to take any: 0 is the usual one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))

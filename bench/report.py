@@ -148,17 +148,17 @@ def lines(report: Report) -> Iterator[str]:
         for failure, times in side.failures.items():
             yield f"failed    {side.name} {times} in {failure}"
     yield ""
-    yield _row("", [side.name for side in sides], "ratio")
+    yield row("", [side.name for side in sides], "ratio")
     titles = {"cpu": "CPU, µs/login", **{name: title for name, (title, _) in _FIGURES.items()}}
     for name, title in titles.items():
-        yield _row(title, [side.figures[name] for side in sides], report.ratios[name])
+        yield row(title, [side.figures[name] for side in sides], report.ratios[name])
     for place in _places(report.ours.memory):
         at = report.ours.memory[place][0]
         figures = [side.memory[place][1] for side in sides]
         title = f"MB after {at} logins" if at else "MB at start"
-        yield _row(title, [f"{each:.1f}" for each in figures], f"{figures[0] / figures[1]:.2f}")
-    yield _row("start to ready, s", [side.ready for side in sides])
-    yield _row("token import, rows/s", [f"{report.imported_per_second:.0f}", ""])
+        yield row(title, [f"{each:.1f}" for each in figures], f"{figures[0] / figures[1]:.2f}")
+    yield row("start to ready, s", [side.ready for side in sides])
+    yield row("token import, rows/s", [f"{report.imported_per_second:.0f}", ""])
     yield ""
     yield budget_line(report.budget)
 
@@ -168,7 +168,8 @@ def _places(memory: Sequence[object]) -> list[int]:
     return sorted({0, len(memory) // 2, len(memory) - 1})
 
 
-def _row(title: str, sides: Sequence[object], compared: object = "") -> str:
+def row(title: str, sides: Sequence[object], compared: object = "") -> str:
+    """A line of the table."""
     return f"{title:<24}{''.join(f'{side!s:<24}' for side in sides)}{compared!s}".rstrip()
 
 

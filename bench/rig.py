@@ -31,7 +31,7 @@ listen:
 workers: {workers}
 challenge_lifetime: {lifetime}
 clients:
-  - {{name: vpn, address: 127.0.0.1, secret: "{secret}", timeout: 3s, retries: 3}}
+  - {{name: vpn, address: 127.0.0.1, secret: "{secret}", {nas}}}
 {clients}directory:
   ldap:
     servers: ["{ldap}"]
@@ -48,13 +48,17 @@ policies:
 {policies}  - {{name: staff, when: {{client: vpn, group: staff}}, factors: [totp], reply: {{Class: staff}}}}
 audit: {{file: "{folder}/audit.jsonl"}}
 """
+_VPN = "timeout: 3s, retries: 3"
+_ACCESS_POINT = "profile: wifi, message_authenticator: require"  # which waits as long
+_EAP = 'eap: {{certificate: "{certificate}", key: "{key}", methods: [ttls], tls: ["1.2"]}}\n'
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """What servers may differ in.  Of the `policies` the last one decides; all `clients` but one are silent.
 
-    `stored`: users whose tokens are in the store, where that is more than those who log in.
+    `stored`: users whose tokens are in the store, where that is more than those who log in.  `eap`: the
+    certificate and the key of the tunnel, and the client is an access point.
     """
 
     workers: int = 1
@@ -63,6 +67,7 @@ class Site:
     stored: int = 0
     lifetime: str = "5m"
     postgresql: bool = False
+    eap: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +138,9 @@ def rig(users: int, directory: Directory, *, starts: int = 1, site: Site | None 
 
 
 def _yaml(folder: Path, directory: Directory, storage: str, site: Site) -> str:
-    return _YAML.format(
+    configuration = _YAML.format(
         secret=SECRET.decode(),
+        nas=_ACCESS_POINT if site.eap else _VPN,
         workers=site.workers,
         lifetime=site.lifetime,
         clients="".join(map(_other_client, range(site.clients - 1))),
@@ -146,6 +152,10 @@ def _yaml(folder: Path, directory: Directory, storage: str, site: Site) -> str:
         storage=storage,
         folder=folder,
     )
+    if site.eap is None:
+        return configuration
+    certificate, key = site.eap
+    return configuration + _EAP.format(certificate=certificate, key=key)
 
 
 def _other_client(number: int) -> str:

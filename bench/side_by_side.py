@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 
-from bench.beside import Run, Server, in_turn
+from bench.beside import PUT_OFF, Run, Server, from_load_to_load, in_turn
 from bench.budget import workbench
 from bench.directory import slapd
 from bench.freeradius import freeradius
@@ -37,9 +36,6 @@ class Scale:
         """Everybody logs in once at each: no code is good for a second time."""
         return self.loads + self.runs * self.pieces + 1
 
-
-# Seconds after which nothing of a login is left to be done.  FreeRADIUS tidies up after five (its cleanup_delay).
-_PUT_OFF = 6.0
 
 FULL = Scale(runs=6, logins=4000, pieces=800, starts=5)
 QUICK = Scale(runs=5, logins=600, pieces=125, starts=5)
@@ -88,8 +84,10 @@ async def _runs(both: _Both, scale: Scale) -> Measured:
     runs: dict[str, list[Run]] = {ours.name: [], other.name: []}
     for server, run in in_turn(both.servers, scale.runs, scale.logins):
         runs[server.name].append(run)
-    await asyncio.sleep(_PUT_OFF)
-    whole = {server.name: _whole(runs[server.name], cpu(server.pid), scale.logins) for server in both.servers}
+    await asyncio.sleep(PUT_OFF)
+    whole = {
+        server.name: from_load_to_load(runs[server.name], cpu(server.pid), scale.logins) for server in both.servers
+    }
     parts = range(scale.loads, scale.loads + scale.runs * scale.pieces, scale.pieces)
     async with workbench(both.it.config) as bench:
         steps = [await bench.measure(range(first, first + scale.pieces)) for first in parts]
@@ -101,9 +99,3 @@ async def _runs(both: _Both, scale: Scale) -> Measured:
         whole=(whole[ours.name], whole[other.name]),
         steps=steps,
     )
-
-
-def _whole(runs: Sequence[Run], end: float, logins: int) -> list[float]:
-    """CPU µs a login from each load to the next, or to the `end`, in CPU seconds of the server."""
-    begins = [*(run.began for run in runs), end]
-    return [(then - now) / logins * 1e6 for now, then in pairwise(begins)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 from statistics import median
 
 
@@ -26,5 +27,10 @@ def spread(values: Sequence[float]) -> Spread:
 
 def ratio(these: Sequence[float], those: Sequence[float]) -> Spread:
     """These over those, which were measured in turn: the medians', with the lowest and highest of all pairs."""
-    pairs = [this / that for this, that in zip(these, those, strict=True)]
-    return Spread(median(these) / median(those), min(pairs), max(pairs))
+    pairs = [_over(this, that) for this, that in zip(these, those, strict=True)]
+    return Spread(_over(median(these), median(those)), min(pairs), max(pairs))
+
+
+def _over(this: float, that: float) -> float:
+    """Where no login of a load was accepted there is nothing to compare with."""
+    return this / that if that else nan

@@ -53,6 +53,7 @@ KEPT_BY = {
     "pyotp": "factors.totp",
     "aiosmtplib": "factors.smtp",
     "asyncpg": "stores.postgresql",
+    "OpenSSL": "eap.tunnel",
 }
 # In RADIUS a 16-octet field and an attribute: no class takes either name for something else.
 TAKEN_NAMES = {"Authenticator", "State"}

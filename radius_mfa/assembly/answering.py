@@ -236,17 +236,9 @@ class Answering:
             rules = rules_of(configuration, dictionary)
             conversation = conversation_of(rules, backends, metered, self._surroundings.mailer)
             is_ready = self._is_ready if configuration.status_server == "ready" else _always
-            texts = texts_of(configuration)
-            service = Service(
-                conversation,
-                texts,
-                audit,
-                footing.clock,
-                backends.entropy,
-                footing.meter,
-                is_ready,
-                self._eap.under(loaded, footing.sealer),
-            )
+            texts, eap = texts_of(configuration), self._eap.under(loaded, footing.sealer)
+            clock, entropy = footing.clock, backends.entropy
+            service = Service(conversation, texts, audit, clock, entropy, footing.meter, is_ready, eap)
             await self.source_keeper.read()
             stack.pop_all()
         replies = dict(self._replies)

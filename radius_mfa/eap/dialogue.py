@@ -268,13 +268,17 @@ class Dialogue:
     def _end_within(self, *, good: bool) -> Say | End:
         self._good = good
         if self._inner.has_result:
-            said = result(good=good)
-        elif good and self._tunnel.taken_up and self._tunnel.is_tls13:
-            said = _COMMITTED
-        else:
-            return self._succeed() if good else self._fail(self._why)
+            self._tunnel.write(result(good=good))
+        elif not good:
+            return self._fail(self._why)
+        elif self._tunnel.taken_up and self._tunnel.is_tls13:
+            self._tunnel.write(_COMMITTED)
+        # Whoever says all in one go over TLS 1.3 has not been given yet what takes the session up again.
+        outgoing = self._tunnel.outgoing()
+        if not outgoing:
+            return self._succeed()
         self._phase = _Phase.RESULT
-        return self._say_within(said)
+        return self._send(outgoing)
 
     def _hear_acknowledgement(self, message: bytes) -> End:
         self._tunnel.take(message)

@@ -21,7 +21,7 @@ from radius_mfa.eap.dialogue import Dialogue, Event
 from radius_mfa.eap.sessions import Sessions
 from radius_mfa.wire.room import Room
 
-_MOST = 8192
+_MOST = 2048  # at some 50 kB, while their handshake is under way
 _LOOK_EVERY = 1.0  # seconds until those are looked for that are past their time
 
 

@@ -71,7 +71,7 @@ def test_both_servers_accept_every_login_and_what_is_printed_adds_up(tmp_path: P
     assert sum(int(cost) for _, _, cost in steps) == pytest.approx(int(found[2]), abs=len(steps))
 
 
-@pytest.mark.parametrize("what", [[], ["quick"], ["flat", "quick"], ["workers"], ["policies"]])
+@pytest.mark.parametrize("what", [[], ["quick"], ["flat", "quick"], ["workers"], ["policies"], ["eap", "quick"]])
 @pytest.mark.parametrize("count", ["--runs", "--logins", "--starts"])
 @pytest.mark.parametrize("number", ["0", "-1", "1.5", "²"])
 def test_less_than_one_of_anything_is_refused(
@@ -93,8 +93,13 @@ def refused(*given: str) -> str:
     return said
 
 
-@pytest.mark.parametrize("what", ["quick", "flat", "workers"])
-@pytest.mark.parametrize("option", ["--json", "--plot"])
+@pytest.mark.parametrize(
+    ("what", "option"),
+    [
+        *((what, option) for what in ("quick", "flat", "workers") for option in ("--json", "--plot")),
+        ("eap", "--json"),
+    ],
+)
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(
     tmp_path: Path, what: str, option: str
 ) -> None:
@@ -102,6 +107,13 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(
 
     for file, why in ((nowhere, "No such file or directory"), (tmp_path, "Is a directory")):
         assert refused(what, option, str(file)) == f"bench: cannot write {option} {file}: {why}"
+
+
+def test_of_802_1x_nothing_is_drawn(tmp_path: Path) -> None:
+    drawn = tmp_path / "figures.svg"
+
+    assert refused("eap", "--plot", str(drawn)) == "bench: of eap nothing is drawn: leave --plot out"
+    assert not drawn.exists()
 
 
 def test_figures_and_drawing_are_not_written_over_each_other(tmp_path: Path) -> None:

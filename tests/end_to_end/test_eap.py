@@ -1,0 +1,198 @@
+"""802.1X through the server as it is run, by eapol_test: every method, whatever becomes of the login."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.cli.support import run_cli
+from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT
+from tests.end_to_end.site import COMMA, SECOND, Account, Site, odd
+from tests.end_to_end.wireless import METHODS, VLAN, Wireless, new_mac, wireless
+
+TUNNEL_PRIVATE_GROUP_ID = 81  # RFC 2868 §3.6
+
+
+@pytest.fixture(scope="module")
+def wifi(university: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wireless]:
+    with wireless(university, tmp_path_factory.mktemp("wireless") / "authority") as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def locked(university: Site) -> Account:
+    """Somebody whose codes were wrong too often."""
+    user = university.staff()
+    with university.nas(SECOND) as nas:
+        for code, _ in zip(user.wrong_codes(), range(5), strict=False):
+            challenge = nas.ask(user.name, user.password)
+            assert challenge.code in (CHALLENGE, REJECT)
+            nas.ask(user.name, code, state=challenge.state)
+    assert university.show(user)["failures"] == 0  # they are what the lock was for
+    return user
+
+
+@dataclass(frozen=True)
+class Case:
+    """Who types which code, and how that ends: the audit file's last event."""
+
+    who: Callable[[Wireless], Account]
+    code: Callable[[Account], str | None]
+    ends: str
+    of_gtc: str = ""  # where that is another one
+    password: str | None = None
+
+
+def _staff(wifi: Wireless) -> Account:
+    return wifi.site.staff()
+
+
+def _with_a_stale_code(wifi: Wireless) -> Account:
+    """Whose present code was used, at a gateway."""
+    user = wifi.site.staff()
+    assert wifi.site.foreign("pyrad", COMMA).ask(user.name, f"{user.password},{user.code()}").code == ACCEPT
+    return user
+
+
+CASES = {
+    "right": Case(_staff, Account.code, "accept accepted"),
+    "wrong password": Case(_staff, Account.code, "reject wrong_password", password="wrong"),
+    "wrong code": Case(_staff, Account.wrong_code, "reject code_wrong", "challenge code_wrong"),
+    "stale code": Case(_with_a_stale_code, Account.code, "reject code_used", "challenge code_used"),
+    "unenrolled": Case(lambda wifi: wifi.site.unenrolled(), Account.code, "reject unenrolled"),
+    "not activated": Case(lambda _: odd("inactive"), Account.code, "reject not_activated"),
+}
+TLS = {"TLSv1.2": False, "TLSv1.3": True}
+PIECES = (500, 1400)
+
+
+@pytest.mark.parametrize("octets", PIECES)
+@pytest.mark.parametrize("version", TLS)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("case", CASES)
+def test_a_login_ends_as_by_pap(wifi: Wireless, case: str, method: str, version: str, octets: int) -> None:
+    """RFC 5281, [MS-PEAP], RFC 9427; RFC 3579 §2.4: pieces go through what the NAS says it can carry."""
+    of = CASES[case]
+    user = of.who(wifi)
+
+    outcome = wifi.log_in(
+        method,
+        user,
+        of.code(user),
+        password=of.password,
+        tls13=TLS[version],
+        fragment=octets,
+        mtu=octets,
+    )
+
+    ends = of.ends if method == "ttls-pap" else of.of_gtc or of.ends
+    assert wifi.outcomes(user)[-1] == ends, outcome.output
+    assert (outcome.accepted, outcome.keys_match) == (case == "right", case == "right")
+    assert outcome.tls == version
+    if case == "right":
+        assert outcome.first(TUNNEL_PRIVATE_GROUP_ID) == VLAN.encode()
+
+
+@pytest.mark.parametrize("version", TLS)
+@pytest.mark.parametrize("method", METHODS)
+def test_who_is_locked_is_not_let_in_by_a_right_code(
+    wifi: Wireless, locked: Account, method: str, version: str
+) -> None:
+    outcome = wifi.log_in(method, locked, locked.next_code(), tls13=TLS[version])
+    assert (outcome.accepted, wifi.outcomes(locked)[-1]) == (False, "reject locked")
+
+
+@pytest.mark.parametrize("octets", PIECES)
+@pytest.mark.parametrize("version", TLS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_trusted_device_needs_no_code(wifi: Wireless, method: str, version: str, octets: int) -> None:
+    user, mac = wifi.site.staff(), new_mac()
+    how = {"mac": mac, "tls13": TLS[version], "fragment": octets, "mtu": octets}
+    assert wifi.log_in(method, user, f"{user.code()} trust", **how).accepted
+
+    again = wifi.log_in(method, user, None, **how)
+
+    assert (again.accepted, again.keys_match) == (True, True)
+    assert wifi.outcomes(user)[-1] == "accept accepted_by_device"
+    assert not wifi.log_in(method, user, None, **{**how, "mac": new_mac()}).accepted
+    assert not wifi.log_in(method, user, None, password="wrong", **how).accepted
+
+
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_gtc_asks_again_after_a_wrong_code_as_often_as_the_profile_says(wifi: Wireless, method: str) -> None:
+    """RFC 3748 §5.6: what is asked is the prompt of the Access-Challenge."""
+    user = wifi.site.staff()
+    wrong = user.wrong_codes()
+    typed = [user.password, next(wrong), next(wrong), user.code()]
+
+    outcome = wifi.supplicant.log_in(method, user.name, typed, mac=new_mac())
+
+    assert outcome.accepted
+    assert wifi.outcomes(user) == [
+        "challenge challenged",
+        "challenge code_wrong",
+        "challenge code_wrong",
+        "accept accepted",
+    ]
+    assert len(outcome.prompts) == 4
+
+
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_a_stored_password_that_is_sent_in_place_of_the_code_is_no_guess(wifi: Wireless, method: str) -> None:
+    user = wifi.site.staff()
+    outcome = wifi.supplicant.log_in(method, user.name, [user.password] * 4, mac=new_mac())
+    assert not outcome.accepted
+    assert wifi.outcomes(user)[-1] == "reject answer_unreadable"
+    assert wifi.site.show(user)["failures"] == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_code_comes_by_mail_where_it_is_asked_for(wifi: Wireless, method: str) -> None:
+    from tests.end_to_end.test_mail import code_in
+
+    user = wifi.site.with_address(wifi.site.staff())
+    assert not wifi.log_in(method, user, "mail").accepted
+    code = code_in(wifi.site.mail_to(user))
+    assert wifi.log_in(method, user, code).accepted
+    assert wifi.outcomes(user)[-1] == "accept accepted"
+
+
+@pytest.mark.parametrize("version", TLS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_tls_session_is_taken_up_again_without_password_and_code(
+    wifi: Wireless, method: str, version: str
+) -> None:
+    """RFC 5281 §7.5, RFC 9427 §4: once in full, twice more in the same process."""
+    user = wifi.site.staff()
+    outcome = wifi.log_in(method, user, user.code(), tls13=TLS[version], reauth=2)
+    assert (outcome.accepted, outcome.keys_match) == (True, True), outcome.output
+    assert outcome.handshakes == (False, True, True)
+    assert wifi.outcomes(user)[-2:] == ["accept accepted_by_session"] * 2
+
+
+def test_the_outer_name_is_nobodys_business(wifi: Wireless) -> None:
+    """RFC 5281 §7.3: a policy, a lock and the audit file go by the name within the tunnel."""
+    user = wifi.site.staff()
+    assert wifi.log_in("ttls-pap", user, user.code(), anonymous="anonymous@somewhere.example").accepted
+    event = wifi.site.audit(user.name, "wireless.jsonl")[-1]
+    assert (event["user_name"], event["decision"]) == (user.name, "accept")
+    assert "anonymous@somewhere.example" in event["detail"]
+
+
+def test_the_outer_name_may_not_be_somebody_elses(wifi: Wireless) -> None:
+    """It is what the NAS accounts for."""
+    user, other = wifi.site.staff(), wifi.site.staff()
+    assert not wifi.log_in("ttls-pap", user, user.code(), anonymous=other.name).accepted
+    assert wifi.outcomes(user)[-1] == "reject outer_name_of_another"
+
+
+def test_a_reset_ends_what_a_tls_session_is_worth(wifi: Wireless) -> None:
+    """The TLS session is remembered by the supplicant, and worth nothing: it logs in anew."""
+    user = wifi.site.staff()
+    with wifi.supplicant.session("ttls-pap", user, [f"{user.password},{user.code()}"], mac=new_mac()) as session:
+        assert session.first.accepted
+        run_cli("--config", wifi.site.config, "user", "reset", user.name).worked()
+        assert not session.again().accepted
+    assert wifi.outcomes(user)[-1] == "reject session_over"
