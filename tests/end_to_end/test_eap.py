@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.cli.support import run_cli
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT
 from tests.end_to_end.site import COMMA, SECOND, Account, Site, odd
+from tests.end_to_end.test_mail import code_in
 from tests.end_to_end.wireless import METHODS, VLAN, Wireless, new_mac, wireless
 
 TUNNEL_PRIVATE_GROUP_ID = 81  # RFC 2868 §3.6
@@ -150,8 +150,6 @@ def test_a_stored_password_that_is_sent_in_place_of_the_code_is_no_guess(wifi: W
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_code_comes_by_mail_where_it_is_asked_for(wifi: Wireless, method: str) -> None:
-    from tests.end_to_end.test_mail import code_in
-
     user = wifi.site.with_address(wifi.site.staff())
     assert not wifi.log_in(method, user, "mail").accepted
     code = code_in(wifi.site.mail_to(user))
@@ -186,13 +184,3 @@ def test_the_outer_name_may_not_be_somebody_elses(wifi: Wireless) -> None:
     user, other = wifi.site.staff(), wifi.site.staff()
     assert not wifi.log_in("ttls-pap", user, user.code(), anonymous=other.name).accepted
     assert wifi.outcomes(user)[-1] == "reject outer_name_of_another"
-
-
-def test_a_reset_ends_what_a_tls_session_is_worth(wifi: Wireless) -> None:
-    """The TLS session is remembered by the supplicant, and worth nothing: it logs in anew."""
-    user = wifi.site.staff()
-    with wifi.supplicant.session("ttls-pap", user, [f"{user.password},{user.code()}"], mac=new_mac()) as session:
-        assert session.first.accepted
-        run_cli("--config", wifi.site.config, "user", "reset", user.name).worked()
-        assert not session.again().accepted
-    assert wifi.outcomes(user)[-1] == "reject session_over"

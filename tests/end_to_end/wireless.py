@@ -34,10 +34,11 @@ def texts(method: str, account: Account, code: str | None, *, password: str | No
 
 
 class Wireless:
-    """`server`, which is running, and devices before it."""
+    """`server`, which is running, and devices before it.  `certificate`: what it shows, with its key."""
 
-    def __init__(self, site: Site, server: Server, authority: Authority, audit: str) -> None:
+    def __init__(self, site: Site, server: Server, authority: Authority, certificate: Path, audit: str) -> None:
         self.site = site
+        self.certificate = certificate
         self.server = server
         self.authority = authority
         self._audit = audit
@@ -54,7 +55,7 @@ class Wireless:
         return self.site.outcomes(account.name, self._audit)
 
 
-def configuration(site: Site, authority: Authority, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def configuration(site: Site, certificate: Path, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Changes to the usual one.  `changes`: to `eap`."""
     usual = site.usual()
     others = [client for client in usual["clients"] if client["name"] != "vpn"]
@@ -68,7 +69,6 @@ def configuration(site: Site, authority: Authority, changes: Mapping[str, Any] |
         "station": "mac",
         "groups": ["wifi"],
     }
-    certificate = authority.certify(NAME, purpose="server")
     # One policy more, before all others: what a switch is told is among what is returned.
     policy = {"name": "eap", "when": {"client": "ap"}, "trust_device": True, "reply": {"vlan": VLAN}}
     return {
@@ -94,9 +94,10 @@ def wireless(
 ) -> Iterator[Wireless]:
     """A server of its own at the site's store.  `changes`: to `eap`; `more`: to the whole configuration."""
     authority = Authority(folder)
-    written = {**configuration(site, authority, changes), "audit": {"file": f"{name}.jsonl"}, **(more or {})}
+    certificate = authority.certify(NAME, purpose="server")
+    written = {**configuration(site, certificate, changes), "audit": {"file": f"{name}.jsonl"}, **(more or {})}
     with site.another(f"{name}.yaml", written) as server:
-        yield Wireless(site, server, authority, f"{name}.jsonl")
+        yield Wireless(site, server, authority, certificate, f"{name}.jsonl")
     said = server.said()
     assert "internal_error" not in said, said
     assert "Traceback" not in said, said
