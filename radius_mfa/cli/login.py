@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import click
 
-from radius_mfa.cli.common import REFUSED, config_option, load_configuration
+from radius_mfa.cli.common import REFUSED, UNUSABLE, config_option, load_configuration
 
 if TYPE_CHECKING:
+    from radius_mfa.cli.eap_options import EapOptions
     from radius_mfa.cli.rounds import Transport
     from radius_mfa.cli.tls_options import TlsOptions
     from radius_mfa.wire.dictionary import Dictionary
 
 _TRIES = 3
+_LogIn = Callable[[str], bool]
+"""Given the password, whether the login ended well."""
+
+_METHODS = ("ttls-pap", "ttls-gtc", "peap-gtc")
 
 
 @click.command()
@@ -34,16 +40,23 @@ _TRIES = 3
     "--timeout",
     type=click.FloatRange(0.1, 60),
     default=5.0,
-    help="Seconds to wait; three tries, over TLS one of three times as long.",
+    help="Seconds to wait; three tries, over TLS and with --eap one of three times as long.",
 )
 @click.option("--radsec", is_flag=True, help="Over TLS (RFC 6614), on one connection; the secret is radsec.")
 @click.option("--certificate", metavar="FILE", help="With --radsec: the client certificate, in PEM.")
 @click.option("--key", metavar="FILE", help="With --radsec: its key, where that is not in the same file.")
-@click.option("--ca", metavar="FILE", help="With --radsec: who must have signed the server's certificate.")
 @click.option(
-    "--server-name", metavar="NAME", help="With --radsec: the name it must have; else the server's HOST."
+    "--ca", metavar="FILE", help="With --radsec or --eap: who must have signed the server's certificate."
+)
+@click.option(
+    "--server-name",
+    metavar="NAME",
+    help="The name it must have; else with --radsec the server's HOST, with --eap any.",
 )
 @click.option("--psk", metavar="IDENTITY:HEX", help="With --radsec: a shared key instead of certificates.")
+@click.option("--eap", type=click.Choice(_METHODS), help="As a Wi-Fi device (802.1X), by eapol_test.")
+@click.option("--outer-name", metavar="NAME", help="With --eap: the name outside the tunnel; else USER.")
+@click.option("--station", metavar="MAC", help="With --eap: the device's address (Calling-Station-Id).")
 def login(
     username: str,
     server: str | None,
@@ -52,34 +65,60 @@ def login(
     answers: tuple[str, ...],
     timeout: float,
     radsec: bool,
+    eap: str | None,
+    outer_name: str | None,
+    station: str | None,
     **tls: str | None,
 ) -> None:
     """Log in as USER, round by round, as a VPN gateway would, and show every packet.
 
-    Exit status 0 on Access-Accept, 1 on anything else.
+    With --eap as a Wi-Fi device at its access point would, by Debian's eapol_test.  That has the secret as an
+    argument, which every user of this machine can read meanwhile.  The first question is answered with the
+    password; with ttls-pap there is no question, and --answer is added to the password, after a comma.
+
+    Exit status 0 on Access-Accept, with --eap only with the same keys on both sides; 1 on anything else.
     """
-    from radius_mfa.cli.rounds import Rounds
+    from radius_mfa.cli.eap_options import EapOptions
     from radius_mfa.cli.tls_options import TlsOptions
-    from radius_mfa.core.messages import Code
 
     options = TlsOptions(**tls)
-    if radsec:
-        way = _over_tls(server, secret, timeout, options)
+    if eap is not None:
+        options.refuse_all_but_the_servers(radsec)
+        device = EapOptions(eap, options.ca, options.server_name, outer_name, station)
+        log_in = _by_eap(device, username, (server, secret), timeout, answers)
     else:
-        options.refuse_all()
-        way = _over_udp(server, secret, timeout)
+        _refuse_eaps(outer_name, station)
+        if not radsec:
+            options.refuse_all()
+        way = _over_tls(server, secret, timeout, options) if radsec else _over_udp(server, secret, timeout)
+        log_in = _in_rounds(way, username, answers)
+    if password is None:
+        password = str(click.prompt("Password", err=True, hide_input=sys.stdin.isatty()))
+    if not log_in(password):
+        sys.exit(REFUSED)
+
+
+def _ask(prompt: str) -> str:
+    """What the user at the terminal types."""
+    return str(click.prompt(prompt, err=True, hide_input=False))
+
+
+def _in_rounds(way: AbstractContextManager[Transport], username: str, answers: tuple[str, ...]) -> _LogIn:
+    from radius_mfa.cli.rounds import Rounds
+    from radius_mfa.core.messages import Code
+
     given: Iterator[str] = iter(answers)
 
     def answer(prompt: str) -> str:
         typed = next(given, None)
-        return typed if typed is not None else str(click.prompt(prompt, err=True, hide_input=False))
+        return typed if typed is not None else _ask(prompt)
 
-    if password is None:
-        password = str(click.prompt("Password", err=True, hide_input=sys.stdin.isatty()))
-    with way as transport:
-        code = Rounds(transport, _dictionary()).login(username, password, answer)
-    if code is not Code.ACCESS_ACCEPT:
-        sys.exit(REFUSED)
+    def log_in(password: str) -> bool:
+        with way as transport:
+            code = Rounds(transport, _dictionary()).login(username, password, answer)
+        return code is Code.ACCESS_ACCEPT
+
+    return log_in
 
 
 def _dictionary() -> Dictionary:
@@ -123,6 +162,39 @@ def _address(text: str) -> tuple[str, int]:
     if not found or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise click.UsageError(f"--server {text}: write HOST:PORT, for example 127.0.0.1:1812 or [::1]:1812.")
     return (host, int(port))
+
+
+# --- 802.1X, over UDP ---------------------------------------------------------------------------
+
+
+def _by_eap(
+    options: EapOptions,
+    username: str,
+    target: tuple[str | None, str | None],
+    timeout: float,
+    answers: tuple[str, ...],
+) -> _LogIn:
+    """What is given is looked at here and now, and so is whether there is an eapol_test."""
+    from radius_mfa.cli.over_eap import EapLogin
+    from radius_mfa.cli.supplicant import NOT_INSTALLED, PROGRAM
+
+    address, octets = _server(*target)
+    supplicant = options.supplicant(username, address, octets, _TRIES * timeout, len(answers))
+    if shutil.which(PROGRAM) is None:
+        click.echo(NOT_INSTALLED, err=True)
+        sys.exit(UNUSABLE)
+
+    def log_in(password: str) -> bool:
+        return EapLogin(supplicant, _dictionary()).login(password, answers, _ask)
+
+    return log_in
+
+
+def _refuse_eaps(outer_name: str | None, station: str | None) -> None:
+    """Where there is no --eap."""
+    for option, value in (("--outer-name", outer_name), ("--station", station)):
+        if value is not None:
+            raise click.UsageError(f"{option} belongs to --eap.")
 
 
 # --- over TLS -----------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def by_certificate(certificate: Path, key: Path | None, ca: Path) -> ssl.SSLCont
     """
     context = _context()
     _load_certificates(context, "--ca", ca)
-    _load_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "--certificate", certificate)
+    must_have_certificates("--certificate", certificate)
     option, keys = ("--key", key) if key else ("--certificate", certificate)
     _must_be_readable(option, keys)
 
@@ -65,6 +65,11 @@ def by_psk(identity: str, key: bytes) -> ssl.SSLContext:
     setter: Any = context  # Python 3.11 has no such method
     setter.set_psk_client_callback(ours)
     return context
+
+
+def must_have_certificates(option: str, file: Path) -> None:
+    """Certificates in PEM, for a program that says less of a file it cannot use.  Raises TlsFileError."""
+    _load_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), option, file)
 
 
 def in_words(broken: OSError) -> str:

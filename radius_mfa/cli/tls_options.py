@@ -1,4 +1,4 @@
-"""What `login --radsec` is given for TLS, put together: by certificates, or by a key that both sides have."""
+"""What `login` is given for TLS; for --radsec put together: by certificates, or by a key that both sides have."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from radius_mfa.cli.over_tls import Target
 from radius_mfa.cli.tls_context import by_certificate, by_psk
 from radius_mfa.transports.tls import HAS_PSK
 
+_OF_EAP = ("--ca", "--server-name")
 _PSK = re.compile("(.{1,128}):((?:[0-9A-Fa-f]{2}){16,64})", re.DOTALL)
 
 
@@ -26,9 +27,15 @@ class TlsOptions:
     psk: str | None = field(default=None, repr=False)
 
     def refuse_all(self) -> None:
-        """Where there is no --radsec.  Raises click.UsageError."""
+        """Where there is no TLS at all.  Raises click.UsageError."""
         if given := self._given():
-            raise click.UsageError(f"{given[0]} belongs to --radsec.")
+            raise click.UsageError(f"{given[0]} belongs to --radsec{' or --eap' if given[0] in _OF_EAP else ''}.")
+
+    def refuse_all_but_the_servers(self, radsec: bool) -> None:
+        """Where TLS is that of EAP, in which a user has no certificate, over UDP.  Raises click.UsageError."""
+        given = ["--radsec"] if radsec else [each for each in self._given() if each not in _OF_EAP]
+        if given:
+            raise click.UsageError(f"--eap and {given[0]} do not go together.")
 
     def target(self, server: tuple[str, int]) -> Target:
         """How `server` is to be reached.  Raises click.UsageError; TlsFileError for a file that is of no use."""

@@ -16,7 +16,7 @@ from typing import Literal
 from tests.peers.foreign_proxy import ForeignProxy
 from tests.peers.server import hurried
 
-_CONFIGURATION = """
+_BEGINNING = """
 prefix = /usr
 name = freeradius
 raddbdir = "{folder}"
@@ -28,6 +28,14 @@ cleanup_delay = 5
 security {{
     reject_delay = 0
 }}
+client nas {{
+    ipaddr = 127.0.0.0/8
+    secret = "{secret}"
+    require_message_authenticator = {required}
+}}
+"""
+
+_PROXY = """
 proxy_requests = yes
 home_server ours {{
     type = auth
@@ -39,11 +47,6 @@ home_server_pool ours {{
 realm ours {{
     auth_pool = ours
     nostrip
-}}
-client nas {{
-    ipaddr = 127.0.0.0/8
-    secret = "{secret}"
-    require_message_authenticator = {required}
 }}
 server default {{
     listen {{
@@ -103,26 +106,39 @@ _UDP = """
 """
 
 
-class _FreeRadius(ForeignProxy):
+class FreeRadius(ForeignProxy):
     """`required`: whether its own NASes must send Message-Authenticator."""
 
     ready = "Ready to process requests"
     required = False
 
     @abstractmethod
-    def _home_server(self) -> str:
-        """Where it asks, and how."""
+    def _served(self, folder: Path, port: int) -> str:
+        """What it does, where it listens at `port`, as its configuration has it."""
 
     def _command(self, folder: Path, port: int) -> Sequence[str | Path]:
-        configuration = folder / "radiusd.conf"
-        configuration.touch(0o600)  # it reads none that others may read
         values = {"secret": self.secret, "required": "yes" if self.required else "no"}
-        text = _CONFIGURATION.format(folder=folder, listening=port, home_server=self._home_server(), **values)
-        configuration.write_text(text)
+        beginning = _BEGINNING.format(folder=folder, **values)
+        write_private(folder / "radiusd.conf", beginning + self._served(folder, port))
         return ["/usr/sbin/freeradius", "-fxx", "-l", "stdout", "-d", folder]
 
 
-class FreeRadiusProxy(_FreeRadius):
+def write_private(file: Path, text: str) -> None:
+    """FreeRADIUS reads no configuration that others may read."""
+    file.touch(0o600)
+    file.write_text(text)
+
+
+class _Proxy(FreeRadius):
+    @abstractmethod
+    def _home_server(self) -> str:
+        """Where it asks, and how."""
+
+    def _served(self, folder: Path, port: int) -> str:
+        return _PROXY.format(listening=port, home_server=self._home_server())
+
+
+class FreeRadiusProxy(_Proxy):
     """By RadSec: it connects with the first request that it has, and with the next after that ended."""
 
     def __init__(
@@ -152,7 +168,7 @@ class FreeRadiusProxy(_FreeRadius):
 StatusCheck = Literal["none", "status-server", "request"]
 
 
-class FreeRadiusUdpProxy(_FreeRadius):
+class FreeRadiusUdpProxy(_Proxy):
     """By UDP.  It wants a Message-Authenticator of its own NASes and, since its 3.2.5, of the server."""
 
     required = True
