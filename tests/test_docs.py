@@ -12,7 +12,7 @@ from radius_mfa.wire.dictionary import Dictionary
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-# Those whose YAML names no files.
+# Those whose YAML names no files, but for those of 802.1X.
 TO_LOAD = [ROOT / "docs" / "policies.md", *sorted(ROOT.glob("docs/gateways/*.md"))]
 _CITED = re.compile(r"`(?:tests/)?((?:[a-z_0-9]+/)*test_[a-z_0-9]+)(?:\.py)?(?:::(test_[a-z_0-9]+))?`")
 _LINKED = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
@@ -79,6 +79,8 @@ def test_what_a_page_says_is_a_configuration_that_nobody_is_warned_of(
     text = block + "".join(rest)
     path = tmp_path / "radius-mfa.yaml"
     path.write_text(text)
+    for name in ("eap.pem", "eap.key"):
+        (tmp_path / name).touch(0o600)
     environment = {name: f"{name} at random" for name in re.findall(r"\$\{([A-Z_]+)\}", text)}
 
     loaded = load(path, environment, Dictionary.shipped())

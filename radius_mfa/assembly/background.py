@@ -11,7 +11,8 @@ from prometheus_client.registry import Collector
 from radius_mfa.assembly.footing import GRACE, Footing
 from radius_mfa.assembly.mail import outbox_of
 from radius_mfa.assembly.reload import Prepared
-from radius_mfa.assembly.upkeep import purge
+from radius_mfa.assembly.upkeep import purge, tell_of, tell_of_certificates
+from radius_mfa.config.certificates import DAY, ends_of
 from radius_mfa.config.load import Loaded
 
 if TYPE_CHECKING:
@@ -27,24 +28,28 @@ class Background:
         self._loaded: Loaded
         self._outbox: Outbox | None = None
         self._endpoint: MetricsEndpoint | None = None
+        self._certificates: dict[str, float] = {}  # until when they are good
 
     def start(self, loaded: Loaded, metrics: socket | None, collector: Collector) -> None:
         """`metrics`: where `collector` is asked, its own from now on.  Raises ConfigurationError."""
-        self._begin(loaded, outbox_of(loaded.configuration, self._footing))
+        self._begin(loaded, outbox_of(loaded.configuration, self._footing), ends_of(loaded.configuration))
         if metrics is not None:
             from radius_mfa.observe.endpoint import MetricsEndpoint
 
             self._endpoint = MetricsEndpoint(metrics, collector)
         footing = self._footing
+        footing.meter.watch("certificate_expires_days", self._days_left)
         footing.tasks.begin(purge(footing.store, footing.clock, self._retention))
+        footing.tasks.begin(tell_of_certificates(self._tell_of_certificates))
 
     async def prepare(self, loaded: Loaded) -> Prepared:
         """What would go on under another configuration.  Raises ConfigurationError; nothing has changed then."""
         outbox = outbox_of(loaded.configuration, self._footing)
+        certificates = ends_of(loaded.configuration)
 
         def commit() -> None:
             before = self._outbox
-            self._begin(loaded, outbox)
+            self._begin(loaded, outbox, certificates)
             if before is not None:
                 self._footing.tasks.begin(before.close(GRACE))
 
@@ -62,10 +67,19 @@ class Background:
         if self._endpoint is not None:
             await asyncio.to_thread(self._endpoint.close)
 
-    def _begin(self, loaded: Loaded, outbox: Outbox | None) -> None:
-        self._loaded, self._outbox = loaded, outbox
+    def _begin(self, loaded: Loaded, outbox: Outbox | None, certificates: dict[str, float]) -> None:
+        """`certificates`: as they are in their files now, which is as they are shown until the next reload."""
+        self._loaded, self._outbox, self._certificates = loaded, outbox, certificates
+        self._tell_of_certificates()
         if outbox is not None:
             outbox.start()
+
+    def _tell_of_certificates(self) -> None:
+        tell_of(self._certificates, self._footing.clock.wall())
+
+    def _days_left(self) -> dict[tuple[str, ...], float]:
+        now = self._footing.clock.wall()
+        return {(name,): (end - now) / DAY for name, end in self._certificates.items()}
 
     def _retention(self) -> float:
         return self._loaded.configuration.audit.retention

@@ -96,8 +96,11 @@ def _read(configuration: model.Configuration) -> Iterator[tuple[KeyPath, Path]]:
     """The files that are only read now, or at every reload, by their keys."""
     yield ("key_file",), configuration.key_file
     for at, listener in enumerate(configuration.listen):
-        for key in ("certificate", "key", "client_ca") if listener.radsec is not None else ():
+        for key in ("certificate", "key", "client_ca") if listener.certificate is not None else ():
             yield ("listen", at, key), getattr(listener, key)
+    if configuration.eap is not None:
+        yield ("eap", "certificate"), configuration.eap.certificate
+        yield ("eap", "key"), configuration.eap.key
     ldap, mail = configuration.directory.ldap, configuration.factors.mail
     if ldap is not None and ldap.ca_file is not None:
         yield ("directory", "ldap", "ca_file"), ldap.ca_file

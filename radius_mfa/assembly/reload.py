@@ -35,7 +35,7 @@ class News:
 
 def read(path: Path, started: Loaded, in_force: Loaded) -> News:
     """What has become of the file.  Raises ConfigurationError."""
-    loaded = load(path, os.environ)
+    loaded = load(path, os.environ, in_force=True)  # time alone is not to keep an administrator from changes
     now, then = loaded.configuration, started.configuration
     restart = [key for key in _UNTIL_RESTART if getattr(now, key) != getattr(then, key)]
     if [(each.udp, each.radsec) for each in now.listen] != [(each.udp, each.radsec) for each in then.listen]:

@@ -25,12 +25,12 @@ from radius_mfa.wire.clients import Client, Clients
 from radius_mfa.wire.dictionary import Dictionary
 
 
-def load(path: Path, environment: Mapping[str, str]) -> Loaded:
+def load(path: Path, environment: Mapping[str, str], *, in_force: bool = False) -> Loaded:
     """The configuration in `path`.  Raises ConfigurationError with every problem in it.
 
-    Those of the texts in `messages` come once there is no other.
+    Those of the texts in `messages` come once there is no other.  `in_force`: see `config.load.judged`.
     """
-    loaded = load_usable(path, environment, Dictionary.shipped())
+    loaded = load_usable(path, environment, Dictionary.shipped(), in_force=in_force)
     if loaded.configuration.messages is None:
         return loaded
     messages = messages_of(loaded.configuration)  # what is wrong in there is a problem of the configuration

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import structlog
 
+from radius_mfa.config.certificates import DAY, SOON, days_left
 from radius_mfa.core.errors import RadiusMfaError
 from radius_mfa.core.ports import Clock
 from radius_mfa.core.store import Store
@@ -33,6 +35,22 @@ async def purge(store: Store, clock: Clock, retention: Callable[[], float]) -> N
             await store.purge(now - _CLOCK_MARGIN, now - retention())
         except RadiusMfaError as broken:
             log.error("purge_failed", error=str(broken))
+
+
+async def tell_of_certificates(tell: Callable[[], object], every: float = DAY) -> None:
+    """Tell of the certificates once a day, for ever."""
+    while True:
+        await asyncio.sleep(every)
+        tell()
+
+
+def tell_of(ends: Mapping[str, float], now: float) -> None:
+    """Log how many whole days each certificate is still good for.  `ends`: until when, in seconds since 1970."""
+    for name, end in ends.items():
+        days = days_left(end, now)
+        until = datetime.fromtimestamp(end, UTC).strftime("%Y-%m-%d")
+        say = log.error if end <= now else log.warning if days < SOON else log.info
+        say("certificate", certificate=name, days=days, until=until)
 
 
 async def keep_written(write: Callable[[], object]) -> None:

@@ -30,10 +30,14 @@ def check(probe: bool, schema: bool) -> None:
 
         click.echo(as_json(), nl=False)
         return
-    loaded = load_configuration()
+    loaded = load_configuration(in_force=False)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"{config_path()}: ok")
+    if (eap := loaded.configuration.eap) is not None:
+        from radius_mfa.config.certificates import to_be_pinned
+
+        click.echo(f"eap: {to_be_pinned(eap.certificate)}")
     if probe and not run(_probe(loaded)):
         refuse("not everything works: see above")
 

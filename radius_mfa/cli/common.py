@@ -55,13 +55,16 @@ def config_path() -> Path:
     return chosen or Path(os.environ.get("RADIUS_MFA_CONFIG") or DEFAULT_CONFIG)
 
 
-def load_configuration() -> Loaded:
-    """The configuration asked for, with everything this version has no feature for refused."""
+def load_configuration(*, in_force: bool = True) -> Loaded:
+    """The configuration asked for, with everything this version has no feature for refused.
+
+    `in_force`: a server works under it, or is to, for which an expired certificate is a warning; False: an error.
+    """
     from radius_mfa.assembly.rules import load
     from radius_mfa.observe.logging import configure
 
     configure("console", "error")  # what goes wrong in a command is said by the command, in one line
-    return load(config_path(), os.environ)
+    return load(config_path(), os.environ, in_force=in_force)
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:

@@ -15,7 +15,7 @@ _HANDSHAKE = re.compile(rb"^OpenSSL: Handshake finished - resumed=([01])$", re.M
 _REFUSED = b"\nrecvmsg[RADIUS]: Connection refused\n"
 
 # Eight digits may be hexadecimal or a number: these it prints as hexadecimal, whatever is in them.
-_OPAQUE = frozenset((24, 25, 33, 79))  # State, Class, Proxy-State, EAP-Message
+_OPAQUE = frozenset((24, 25, 33, 64, 65, 79, 81))  # State, Class, Proxy-State, Tunnel-…, EAP-Message
 
 
 @dataclass(frozen=True, slots=True)

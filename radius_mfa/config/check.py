@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from radius_mfa.config import values
 from radius_mfa.config.check_clients import warn_of_clients
+from radius_mfa.config.check_eap import check_eap, check_eap_files, warn_of_eap
 from radius_mfa.config.check_groups import check_groups
 from radius_mfa.config.check_network import check_network, warn_of_radsec
 from radius_mfa.config.check_policies import check_policies, configured_factors, group_texts
@@ -41,6 +42,7 @@ def check(document: Document, dictionary: Dictionary | None) -> None:
     _tls(document)
     _factors(document)
     _storage(document)
+    check_eap(document)
     check_policies(document, dictionary)
     check_groups(document, group_texts(document))
     _budgets(document)
@@ -165,9 +167,13 @@ def _uid(name: str) -> int | None:
         return None
 
 
-def check_files(document: Document, folder: Path) -> None:
-    """Report files that can be read and yet not be used; warn where another machine must be meant."""
+def check_files(document: Document, folder: Path, *, in_force: bool) -> None:
+    """Report files that can be read and yet not be used; warn where another machine must be meant.
+
+    `in_force`: a server may work under this already.
+    """
     check_tls(document, folder)
+    check_eap_files(document, folder, in_force=in_force)
     for user, name in document.texts("user"):
         if _uid(name) is None:
             document.warn("there is no such user on this machine", *user)
@@ -186,6 +192,8 @@ def warn(document: Document, configuration: Configuration) -> None:
     if configuration.factors.mail is not None:
         _warn_of_mail(document, configuration.factors.mail, _longest_window(configuration))
     warn_of_policies(document, configuration)
+    if configuration.eap is not None:
+        warn_of_eap(document, configuration.eap)
     if configuration.storage.in_clear:
         text = "is not encrypted on its way: add ?sslmode=verify-full&sslrootcert=… to it"
         document.warn(text, "storage")

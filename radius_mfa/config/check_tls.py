@@ -12,9 +12,10 @@ from pathlib import Path
 
 from cryptography import x509
 
+from radius_mfa.config.certificates import chain_in
 from radius_mfa.config.document import EACH, Document, KeyPath
 
-_CERTIFICATE, _KEY = "certificate", "key"
+CERTIFICATE, KEY = "certificate", "key"
 _NONE = "has no certificate in PEM form in it"
 # A key of another kind than the certificate's is, to OpenSSL, one without a certificate.
 _OF_ANOTHER = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
@@ -35,7 +36,7 @@ def check_tls(document: Document, folder: Path) -> None:
 
 def _check_authorities(document: Document, path: KeyPath, folder: Path) -> None:
     """Those who sign what others show us."""
-    file = _file(document, path, folder)
+    file = file_at(document, path, folder)
     if file is None:
         return
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -47,38 +48,48 @@ def _check_authorities(document: Document, path: KeyPath, folder: Path) -> None:
     except OSError:
         return
     if empty:
-        _report(document, _NONE, *path)
+        report_of_file(document, _NONE, *path)
 
 
 def _check_own(document: Document, path: KeyPath, folder: Path) -> None:
     """The server's own certificate, and its key."""
-    certificate, key = (_file(document, (*path, each), folder) for each in (_CERTIFICATE, _KEY))
+    chain = check_pair(document, path, folder, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    if chain:
+        _warn_of_dates(document, chain[0], *path, CERTIFICATE)
+
+
+def check_pair(
+    document: Document, path: KeyPath, folder: Path, context: ssl.SSLContext
+) -> tuple[x509.Certificate, ...]:
+    """Report a certificate and a key that `context` does not take; the certificates there are, our own first."""
+    certificate, key = (file_at(document, (*path, each), folder) for each in (CERTIFICATE, KEY))
     if certificate is None:
-        return
-    own = _first_in(certificate)
+        return ()
+    chain = chain_in(certificate)
     if key is not None:
-        _check_together(document, path, certificate, key)
-    elif own is None:
-        _report(document, _NONE, *path, _CERTIFICATE)
-    if own is not None:
-        _warn_of_dates(document, own, *path, _CERTIFICATE)
+        _check_together(document, path, certificate, key, context)
+    elif not chain:
+        report_of_file(document, _NONE, *path, CERTIFICATE)
+    return chain
 
 
-def _check_together(document: Document, path: KeyPath, certificate: Path, key: Path) -> None:
+def _check_together(
+    document: Document, path: KeyPath, certificate: Path, key: Path, context: ssl.SSLContext
+) -> None:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, _refuse_to_tell)
+        context.load_cert_chain(certificate, key, _refuse_to_tell)
     except _EncryptedKeyError:
-        _report(document, "is encrypted, and nobody is there to type its password; decrypt it", *path, _KEY)
+        report_of_file(document, "is encrypted, and nobody is there to type its password; decrypt it", *path, KEY)
     except ssl.SSLError as refused:
         if refused.reason in _OF_ANOTHER:
-            _report(document, "is not the key of the certificate", *path, _KEY)
+            report_of_file(document, "is not the key of the certificate", *path, KEY)
         elif refused.reason is not None:
             why = refused.reason.replace("_", " ").lower()
-            _report(document, f"cannot be used: {why}", *path, _CERTIFICATE)
-        elif _first_in(certificate) is None:
-            _report(document, _NONE, *path, _CERTIFICATE)
+            report_of_file(document, f"cannot be used: {why}", *path, CERTIFICATE)
+        elif not chain_in(certificate):
+            report_of_file(document, _NONE, *path, CERTIFICATE)
         else:
-            _report(document, "has no private key in PEM form in it", *path, _KEY)
+            report_of_file(document, "has no private key in PEM form in it", *path, KEY)
     except OSError:
         return
 
@@ -92,14 +103,6 @@ def _refuse_to_tell() -> str:
     raise _EncryptedKeyError
 
 
-def _first_in(file: Path) -> x509.Certificate | None:
-    """The first of the certificates in it: the server's own.  None where one of them is none."""
-    try:
-        return x509.load_pem_x509_certificates(file.read_bytes())[0]
-    except (OSError, ValueError):
-        return None
-
-
 def _warn_of_dates(document: Document, own: x509.Certificate, *path: str | int) -> None:
     now = datetime.now(UTC)
     if own.not_valid_after_utc < now:
@@ -108,7 +111,7 @@ def _warn_of_dates(document: Document, own: x509.Certificate, *path: str | int) 
         document.warn(f"is not valid before {own.not_valid_before_utc:%Y-%m-%d}; clients will refuse it", *path)
 
 
-def _file(document: Document, path: KeyPath, folder: Path) -> Path | None:
+def file_at(document: Document, path: KeyPath, folder: Path) -> Path | None:
     """The file that `path` names; None where there is none."""
     written = document.at(path)
     with suppress(OSError, ValueError):
@@ -117,6 +120,6 @@ def _file(document: Document, path: KeyPath, folder: Path) -> Path | None:
     return None
 
 
-def _report(document: Document, text: str, *path: str | int) -> None:
+def report_of_file(document: Document, text: str, *path: str | int) -> None:
     """A problem with the file that `path` names."""
     document.report(f"{document.written(path)} {text}", *path)

@@ -51,25 +51,35 @@ def load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | No
     `environment`: what `${NAME}` stands for.  `dictionary`: checks what policies return, where given.
     Raises ConfigurationError with every problem, in the order of the file's lines.
     """
-    return _load(path, environment, dictionary, usable=False)
+    return _load(path, environment, dictionary, usable=False, in_force=False)
 
 
-def load_usable(path: Path, environment: Mapping[str, str], dictionary: Dictionary | None = None) -> Loaded:
-    """As `load`, and what this version has no feature for is among the problems."""
-    return _load(path, environment, dictionary, usable=True)
+def load_usable(
+    path: Path, environment: Mapping[str, str], dictionary: Dictionary | None = None, *, in_force: bool = False
+) -> Loaded:
+    """As `load`, and what this version has no feature for is among the problems.  `in_force`: see `judged`."""
+    return _load(path, environment, dictionary, usable=True, in_force=in_force)
 
 
-def _load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | None, *, usable: bool) -> Loaded:
+def _load(
+    path: Path, environment: Mapping[str, str], dictionary: Dictionary | None, *, usable: bool, in_force: bool
+) -> Loaded:
     document, folder = read_document(str(path), _read(path)), path.absolute().parent
     cut_keys(document)
     refuse_mappings(document)
     if isinstance(document.data, dict):
         fill(document, environment, folder)
-    return judged(document, folder, dictionary, usable=usable)
+    return judged(document, folder, dictionary, usable=usable, in_force=in_force)
 
 
-def judged(filled: Document, folder: Path, dictionary: Dictionary | None, *, usable: bool) -> Loaded:
-    """What the document of a file in `folder` comes to, which stays as it is.  Raises ConfigurationError."""
+def judged(
+    filled: Document, folder: Path, dictionary: Dictionary | None, *, usable: bool, in_force: bool = False
+) -> Loaded:
+    """What the document of a file in `folder` comes to, which stays as it is.  Raises ConfigurationError.
+
+    `in_force`: a server works under it, or is to: that a certificate has expired is a warning then, since there are
+    other logins.
+    """
     extended = None
     document = replace(filled, problems=[*filled.problems], warnings=[*filled.warnings])
     configuration = None
@@ -81,7 +91,7 @@ def judged(filled: Document, folder: Path, dictionary: Dictionary | None, *, usa
         _once(document, told)
         if usable:
             not_yet(document)
-            check_files(document, folder)
+            check_files(document, folder, in_force=in_force)
             check_messages(document, folder)
     elif not document.problems:
         empty = document.data is UNUSABLE

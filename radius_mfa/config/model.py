@@ -302,11 +302,19 @@ class Policy(Section):
 
 
 class Eap(Section):
+    """What 802.1X is served with.
+
+    `certificate`: the server's own, its chain after it; `key`: of that, not encrypted.  `methods`: outer methods
+    that are offered, the first one first.  `tls`: versions of TLS that are spoken.
+    `session_lifetime`: how long after a login its TLS session may be taken up again; 0s: never.
+    `identity`: which name of the user an Access-Accept tells the NAS, for its accounting.
+    """
+
     certificate: ReadableFile
     key: PrivateFile
     methods: Annotated[tuple[Literal["ttls", "peap"], ...], LISTED, SOME] = ("ttls", "peap")
     tls: Annotated[tuple[Literal["1.2", "1.3"], ...], LISTED, SOME] = ("1.2",)
-    session_lifetime: Annotated[float, PlainValidator(values.lasting("1m", "365d"))] = 604800.0
+    session_lifetime: Annotated[float, PlainValidator(values.lasting("1m", "365d", or_not=True))] = 604800.0
     identity: Literal["none", "user-name", "chargeable-user-identity"] = "none"
 
 

@@ -154,10 +154,14 @@ _GATEWAYS = (
         retries=0,
         shows_challenge=True,
     ),
-    # What of Wi-Fi is PAP: web logins of a controller, EAP-TTLS/PAP ended elsewhere.  hostapd waits 3 s, then
-    # twice as long.  EAP has to be signed (RFC 3579 §3.2); web logins need not be.
+    # Web logins of a controller are PAP, and so is what EAP-TTLS/PAP has inside; 802.1X is served where there is
+    # `eap`.  hostapd waits 3 s, then twice as long.  EAP has to be signed (RFC 3579 §3.2); web logins need not be.
     Gateway(
-        Profile("wifi", suffix=",", towards_pap="have the controller's web login use PAP; EAP is not served yet"),
+        Profile(
+            "wifi",
+            suffix=",",
+            towards_pap="add eap: to the configuration, or have the controller's web login use PAP",
+        ),
         timeout=3.0,
         retries=2,
         shows_challenge=False,

@@ -38,7 +38,8 @@ def frozen(loaded: Loaded) -> bytes:
 def thawed(octets: bytes, dictionary: Dictionary | None = None) -> Loaded:
     """What `frozen` made the octets of, judged again as `load_usable` does.
 
-    Raises ConfigurationError where it has become wrong since: a file that it names is gone, say.
+    Raises ConfigurationError where it has become wrong since: a file that it names is gone, say.  A certificate
+    that has expired is no reason: all the others go on with it.
     """
     snapshot = json.loads(octets)
     document = Document(
@@ -48,7 +49,7 @@ def thawed(octets: bytes, dictionary: Dictionary | None = None) -> Loaded:
         secret_files=list(map(Path, snapshot["secret_files"])),
         warnings=[Problem(line, tuple(path), text) for line, path, text in snapshot["warnings"]],
     )
-    return judged(document, Path(snapshot["folder"]), dictionary, usable=True)
+    return judged(document, Path(snapshot["folder"]), dictionary, usable=True, in_force=True)
 
 
 def _by_path(pairs: Iterable[tuple[list[str | int], Any]]) -> dict[tuple[str | int, ...], Any]:

@@ -121,16 +121,17 @@ def duration(written: str) -> float:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def lasting(shortest: str, longest: str) -> Parser[object, float]:
-    """A parser of durations from `shortest` to `longest`."""
+def lasting(shortest: str, longest: str, *, or_not: bool = False) -> Parser[object, float]:
+    """A parser of durations from `shortest` to `longest`.  `or_not`: 0s, which is not at all, is one too."""
     least, most = duration(shortest), duration(longest)
-    says = f"a duration from {shortest} to {longest}: 500ms, 5s, 10m, 24h, 7d"
+    besides = "0s, or " if or_not else ""
+    says = f"{besides}a duration from {shortest} to {longest}: 500ms, 5s, 10m, 24h, 7d"
 
     @written(Form(says=says, pattern=_DURATION, duration=True))
     def parse(value: object) -> float:
         seconds = duration(value if isinstance(value, str) else "")
-        if not least <= seconds <= most:
-            raise ValueError(f"must be from {shortest} to {longest}, not {{it}}")
+        if not least <= seconds <= most and not (or_not and seconds == 0):
+            raise ValueError(f"must be {besides}from {shortest} to {longest}, not {{it}}")
         return seconds
 
     return parse

@@ -73,6 +73,7 @@ WATCHED: dict[str, tuple[tuple[str, ...], str, Rule]] = {
     "connections": (("client",), "RadSec connections.", _sum),
     "handshakes": ((), "TLS handshakes under way.", _sum),
     "eap_conversations": ((), "Conversations in EAP that are known.", _sum),
+    "certificate_expires_days": (("certificate",), "Days until a certificate that we show expires.", _least),
     "info": (("version",), "Which release this is; always 1.", _most),
     "processes": ((), "How many of our processes are alive.", _sum),
     "process_memory_bytes": (("process",), "Resident memory of one of our processes.", _most),

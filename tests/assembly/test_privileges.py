@@ -153,10 +153,13 @@ def test_files_that_are_read_later_on_are_looked_at_too(config: Path, tmp_path: 
     ldap = f"{{servers: 'ldaps://[::1]', ca_file: {authorities}, {bind}}}"
     text = config.read_text().replace("directory:\n", f"directory:\n  ldap: {ldap}\n")
     text = text.replace("clients:\n", f"{radsec}clients:\n")
-    config.write_text(f"{text}factors: {{totp: {{}}, mail: {mail}}}\nmessages: texts\n")
+    eap = Authority(tmp_path / "eap").certify("radius.example.org", purpose="server")
+    more = f"messages: texts\neap: {{certificate: {eap}, key: {eap}}}\n"
+    config.write_text(f"{text}factors: {{totp: {{}}, mail: {mail}}}\n{more}")
     listened = {"certificate": own, "key": own, "client_ca": authorities}.items()
     assert [line.split(": ", 1)[1] for line in becomes(config)["problems"]] == [
         *(f"listen[1].{key}: nobody may not read {file}: chown it" for key, file in listened),
+        *(f"eap.{key}: nobody may not read {eap}: chown it" for key in ("certificate", "key")),
         f"directory.ldap.ca_file: nobody may not read {authorities}: chown it",
         f"factors.mail.ca_file: nobody may not read {authorities}: chown it",
         f"messages: nobody may not read {texts}: chown it",

@@ -97,6 +97,26 @@ def test_of_a_radsec_listener_all_but_its_address_is_taken_over(folder: Folder) 
     assert read(folder.file, started, started).restart == ("listen",)
 
 
+def test_802_1x_is_taken_over(folder: Folder) -> None:
+    own = Authority(folder.path / "ours").certify("radius.example.org", purpose="server").read_bytes()
+    for name in ("eap.pem", "other.pem"):
+        folder.write(name, own)
+    eap = "eap: {certificate: eap.pem, key: eap.pem"
+    started = loaded(folder, SMALL)
+    loaded(folder, f"{SMALL}{eap}}}\n")
+    added = read(folder.file, started, started)
+    assert (added.restart, added.changes) == ((), ("eap: added",))
+
+    loaded(folder, f"{SMALL}{eap}, session_lifetime: 0s}}\n".replace("eap.pem", "other.pem"))
+    changed = read(folder.file, started, added.loaded)
+    assert changed.restart == ()
+    assert changed.changes == (
+        'eap.certificate: "eap.pem" → "other.pem"',
+        'eap.key: "eap.pem" → "other.pem"',
+        'eap.session_lifetime: added, "0s"',
+    )
+
+
 def test_what_waits_is_by_what_it_started_with_and_what_has_changed_by_what_is_in_force(folder: Folder) -> None:
     started = loaded(folder, SMALL)
     in_force = loaded(folder, two_clients(SECOND_CLIENT) + "workers: 2\n")

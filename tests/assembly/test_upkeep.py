@@ -12,7 +12,7 @@ import pytest
 import structlog.testing
 
 from radius_mfa.assembly import upkeep
-from radius_mfa.assembly.upkeep import SourceKeeper, keep_added_up
+from radius_mfa.assembly.upkeep import SourceKeeper, keep_added_up, tell_of, tell_of_certificates
 from radius_mfa.core.errors import StoreError
 from radius_mfa.stores.sqlite import SqliteStore
 from radius_mfa.wire.sources import Sources
@@ -183,5 +183,57 @@ def test_what_was_timed_is_added_up_again_and_again() -> None:
         adding = asyncio.create_task(keep_added_up(add_up, every=0.001))
         await asyncio.wait_for(thrice.wait(), 20)
         adding.cancel()
+
+    asyncio.run(play())
+
+
+DAY = 86400.0
+
+
+@pytest.mark.parametrize(
+    ("left", "level", "days"),
+    [
+        (90.5 * DAY, "info", 90),
+        (30 * DAY, "info", 30),
+        (30 * DAY - 1, "warning", 29),
+        (1.0, "warning", 0),
+        (0.0, "error", 0),
+        (-1.0, "error", -1),
+    ],
+)
+def test_a_certificate_is_told_of_by_the_days_it_is_still_good_for(left: float, level: str, days: int) -> None:
+    with structlog.testing.capture_logs() as told:
+        tell_of({"eap": NOON + left}, NOON)
+    (line,) = told
+    assert (line["event"], line["log_level"], line["certificate"], line["days"]) == (
+        "certificate",
+        level,
+        "eap",
+        days,
+    )
+
+
+def test_each_certificate_is_told_of_with_its_last_day() -> None:
+    with structlog.testing.capture_logs() as told:
+        tell_of({"eap": 1_803_859_200.0, "radsec 127.0.0.1:2083": 1_803_859_199.0}, NOON)
+    assert [(line["certificate"], line["until"]) for line in told] == [
+        ("eap", "2027-03-01"),
+        ("radsec 127.0.0.1:2083", "2027-02-28"),
+    ]
+
+
+def test_certificates_are_told_of_again_and_again() -> None:
+    async def play() -> None:
+        told, thrice = 0, asyncio.Event()
+
+        def tell() -> None:
+            nonlocal told
+            told += 1
+            if told == 3:
+                thrice.set()
+
+        telling = asyncio.create_task(tell_of_certificates(tell, every=0.001))
+        await asyncio.wait_for(thrice.wait(), 20)
+        telling.cancel()
 
     asyncio.run(play())

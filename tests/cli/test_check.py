@@ -10,6 +10,7 @@ from pathlib import Path
 from radius_mfa.data import CONFIG
 from radius_mfa.stores.key_file import create_key_file, read_key_file
 from tests.cli.support import run_cli
+from tests.peers.certificates import Authority
 from tests.peers.slapd import Slapd, free_port
 from tests.peers.smtp import MailServer
 
@@ -54,6 +55,26 @@ def test_what_this_version_has_no_feature_for_is_an_error(config: Path) -> None:
         config, "key_file: key", "key_file: key\nportal: {listen: 127.0.0.1:8080, url: 'https://mfa.example.org'}"
     )
     assert "portal: not available in this version" in run_cli("check", "--config", config).line(2)
+
+
+def test_what_supplicants_are_to_pin_is_said(config: Path) -> None:
+    authority = Authority(config.parent / "ours")
+    own = authority.certify("radius.example.org", purpose="server", days=94)
+    changed(config, "key_file: key", f"key_file: key\neap: {{certificate: {own}, key: {own}}}")
+    ran = run_cli("check", "--config", config).worked()
+    first, second = ran.out.splitlines()
+    assert (first, ran.err) == (f"{config}: ok", "")
+    begins = "eap: supplicants pin radius.example.org, issued by authority ours; valid until "
+    assert re.fullmatch(re.escape(begins) + r"\d{4}-\d\d-\d\d \(\d+ days\)", second)
+
+
+def test_a_certificate_that_supplicants_refuse_is_an_error(config: Path) -> None:
+    own = Authority(config.parent / "ours").certify("radius.example.org", purpose="server", expired=True)
+    changed(config, "key_file: key", f"key_file: key\neap: {{certificate: {own}, key: {own}}}")
+    said = r"^.*:\d+: eap\.certificate: .* expired on .*; supplicants refuse it$"
+    for command in ("check", "serve"):
+        assert re.search(said, run_cli(command, "--config", config).line(2))
+    run_cli("user", "show", "alice", "--config", config).worked()  # a help desk has other worries
 
 
 def test_the_schema_is_printed_without_a_configuration() -> None:

@@ -10,7 +10,9 @@ import pytest
 from radius_mfa.config.load import Loaded, load, load_usable
 from radius_mfa.config.profiles import GATEWAYS
 from radius_mfa.core.errors import ConfigurationError
+from radius_mfa.data import CONFIG
 from radius_mfa.wire.dictionary import Dictionary
+from tests.peers.certificates import Authority
 
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzYWx0$3WwZ3u8T7b5wWn0nQkz0JgAAAAAAAAAAAAAAAAAAAAA"
 
@@ -80,6 +82,14 @@ def policy(*lines: str) -> str:
 def ldap(*lines: str) -> str:
     """SMALL with LDAP on lines 8 to 12, and more lines in it from line 13 on."""
     return spoilt("directory:\n", "directory:\n" + LDAP + "".join(f"    {line}\n" for line in lines))
+
+
+def shipped(folder: Folder, name: str) -> Path:
+    """A configuration as it is shipped, with the files that it names beside it."""
+    own = Authority(folder.path / "ours").certify("radius.example.org", purpose="server", days=90).read_bytes()
+    for each in ("eap.pem", "eap.key"):
+        folder.write(each, own)
+    return folder.write(name, (CONFIG / name).read_text())
 
 
 class Folder:

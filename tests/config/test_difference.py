@@ -77,6 +77,11 @@ def changed(
         (SMALL, TWO_POLICIES, ["policies.rest: added"]),
         (SMALL, REVERSED, ["policies.rest: added"]),
         (SMALL, SMALL + "metrics: {listen: 127.0.0.1:9812}\n", ["metrics: added"]),
+        (
+            SMALL + "eap: {certificate: radius-mfa.yaml, key: radius-mfa.yaml}\n",
+            SMALL + "eap: {certificate: radius-mfa.yaml, key: radius-mfa.yaml, session_lifetime: 0s}\n",
+            ['eap.session_lifetime: added, "0s"'],
+        ),
         (SMALL + "log: {level: info}\n", SMALL + "log: {level: debug}\n", ['log.level: "info" → "debug"']),
         (
             SMALL,

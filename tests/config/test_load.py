@@ -16,7 +16,7 @@ from radius_mfa.config.load import load, load_usable
 from radius_mfa.config.model import Configuration
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.data import CONFIG
-from tests.config.support import DICTIONARY, HASH, SLIPS, SMALL, Folder, client, policy, spoilt
+from tests.config.support import DICTIONARY, HASH, SLIPS, SMALL, Folder, client, policy, shipped, spoilt
 
 EXAMPLES = sorted(path.name for path in CONFIG.glob("*.yaml") if path.name != "demo.yaml")
 CONTRACT = Path(__file__).with_name("contract.yaml")
@@ -41,10 +41,10 @@ class TestWhatLoads:
         ]
 
     @pytest.mark.parametrize("name", EXAMPLES)
-    def test_the_examples_without_a_warning(self, name: str) -> None:
+    def test_the_examples_without_a_warning(self, folder: Folder, name: str) -> None:
         names = set(re.findall(r"\$\{([A-Z_]{2,})\}", (CONFIG / name).read_text()))
         environment = secrets(*names) | {"LAB_PASSWORD": HASH}
-        assert load_usable(CONFIG / name, environment, DICTIONARY).warnings == ()
+        assert load_usable(shipped(folder, name), environment, DICTIONARY).warnings == ()
 
     def test_a_vpn_and_ldap_take_25_lines_at_most(self) -> None:
         assert len((CONFIG / "campus-vpn.yaml").read_text().splitlines()) <= 25

@@ -49,6 +49,15 @@ class TestDefaults:
             None,
         )
 
+    def test_of_802_1x(self, folder: Folder) -> None:
+        for name in ("eap.pem", "eap.key"):
+            folder.write(name)
+        found = folder.load(SMALL + "eap: {certificate: eap.pem, key: eap.key}\n").configuration.eap
+        assert found is not None
+        assert (found.certificate, found.key) == (folder.path / "eap.pem", folder.path / "eap.key")
+        assert (found.methods, found.tls) == (("ttls", "peap"), ("1.2",))
+        assert (found.session_lifetime, found.identity) == (7 * 86400.0, "none")
+
     def test_of_a_policy(self, folder: Folder) -> None:
         configuration = folder.load(SMALL).configuration
         found = configuration.policies[0]

@@ -15,7 +15,6 @@ MAIL = "factors: {totp: {}, mail: {smtp: 'smtp://localhost', sender: a@example.o
     [
         (SMALL + "enrolment: {networks: [192.0.2.0/24]}\n", 14, "enrolment.networks"),
         (SMALL + "portal: {listen: 127.0.0.1:8080, url: https://example.org}\n", 14, "portal"),
-        (SMALL + "eap: {certificate: radius-mfa.yaml, key: radius-mfa.yaml}\n", 14, "eap"),
     ],
 )
 def test_a_key_without_its_feature_is_refused(folder: Folder, text: str, line: int, key: str) -> None:

@@ -61,6 +61,7 @@ policies:
       Tunnel-Private-Group-Id: 120
 contact: Service desk, extension 1234
 timezone: Europe/Vienna
+eap: {certificate: eap.pem, key: eap.key}
 """
 
 ENVIRONMENT = {
@@ -76,8 +77,35 @@ SERVERS = "[ldaps://ldap1.example.org, ldaps://ldap2.example.org]"
 FACTORS = "factors: [totp, recovery_codes]"
 REPLY = "{Class: staff, Session-Timeout: 28800}"
 
+EAP = "{certificate: eap.pem, key: eap.key}"
+
 # What stands there, what the administrator wrote in its place, and what is said of it.
 TYPOS = [
+    (EAP, "{certificate: eap.pem}", "50: eap.key: is missing"),
+    (
+        EAP,
+        "{certificate: epa.pem, key: eap.key}",
+        '50: eap.certificate: "epa.pem" cannot be read: No such file or directory',
+    ),
+    (EAP, f"{EAP[:-1]}, method: ttls}}", "50: eap.method: unknown key; did you mean methods?"),
+    (EAP, f"{EAP[:-1]}, methods: [tls]}}", '50: eap.methods[0]: must be ttls or peap, not "tls"'),
+    (
+        EAP,
+        f"{EAP[:-1]}, methods: [peap, peap]}}",
+        '50: eap.methods[1]: "peap" stands there already, on line 50; change one',
+    ),
+    (EAP, f"{EAP[:-1]}, methods: []}}", "50: eap.methods: must not be empty"),
+    (EAP, f"{EAP[:-1]}, tls: 1.1}}", '50: eap.tls: must be 1.2 or 1.3, not "1.1"'),
+    (
+        EAP,
+        f"{EAP[:-1]}, session_lifetime: 30s}}",
+        '50: eap.session_lifetime: must be 0s, or from 1m to 365d, not "30s"',
+    ),
+    (
+        EAP,
+        f"{EAP[:-1]}, identity: username}}",
+        '50: eap.identity: must be none, user-name or chargeable-user-identity, not "username"',
+    ),
     ("timezone: Europe", "timezoen: Europe", "49: timezoen: unknown key; did you mean timezone?"),
     ("    retries: 2", "    retires: 2", "10: clients[0].retires: unknown key; did you mean retries?"),
     ("    ca_file: ca.pem", "    cafile: ca.pem", "20: directory.ldap.cafile: unknown key; did you mean ca_file?"),
@@ -598,6 +626,11 @@ TYPOS = [
 # What works, and yet not as it was meant.
 WARNED = [
     (
+        EAP,
+        f"{EAP[:-1]}, tls: 1.3}}",
+        '50: eap.tls: leaves out most supplicants, which know only 1.2; add "1.2"',
+    ),
+    (
         "client: [vpn, wifi]",
         "client: [vnp, wifi]",
         '33: policies[0].when.client[0]: there is no client "vnp", so this never holds; did you mean "vpn"?\n'
@@ -625,7 +658,8 @@ WARNED = [
 
 @pytest.fixture
 def campus(folder: Folder) -> Folder:
-    folder.write("ca.pem")
+    for name in ("ca.pem", "eap.pem", "eap.key"):
+        folder.write(name)
     folder.write("open.secret", "Zk3pVw8qTn5xRm2b", 0o644)
     return folder
 

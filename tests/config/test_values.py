@@ -36,6 +36,13 @@ class TestDurations:
         with pytest.raises(ValueError, match="must be from 100ms to 60s"):
             values.lasting("100ms", "60s")(written)
 
+    def test_may_be_none_at_all_besides(self) -> None:
+        lasting = values.lasting("1m", "365d", or_not=True)
+        assert [lasting(written) for written in ("0s", "0d", "1m", "365d")] == [0.0, 0.0, 60.0, 365 * 86400.0]
+        for written in ("59s", "1s", "500ms", "366d"):
+            with pytest.raises(ValueError, match="must be 0s, or from 1m to 365d, not"):
+                lasting(written)
+
 
 class TestWholeNumbers:
     @pytest.mark.parametrize(

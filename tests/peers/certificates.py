@@ -54,18 +54,20 @@ class Authority:
         names: Iterable[str] | None = None,
         expired: bool = False,
         early: bool = False,
+        days: int = 1,
         purpose: Purpose | None = None,
         chain: bool = True,
     ) -> Path:
         """A certificate with its key, for a host name or an address, which also is its common name.
 
         `names`: what stands in subjectAltName instead, by what it looks like a name (also with `*`), an address, a
-        URI or a mail address; none, and there is no such extension.  `early`: good from tomorrow.  `purpose`: the
-        only one it is for (RFC 5280 §4.2.1.12).  `chain`: whether an intermediate authority's own comes with it.
+        URI or a mail address; none, and there is no such extension.  `early`: good from tomorrow.  `days`: how
+        long it is good.  `purpose`: the only one it is for (RFC 5280 §4.2.1.12).  `chain`: whether an intermediate
+        authority's own comes with it.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         begins = -2 * _DAY if expired else _DAY if early else -_HOUR
-        certificate = _builder(_named(host), key.public_key(), begins, begins + _DAY + _HOUR)
+        certificate = _builder(_named(host), key.public_key(), begins, begins + days * _DAY + _HOUR)
         if identities := [_identity(name) for name in ([host] if names is None else names)]:
             certificate = certificate.add_extension(x509.SubjectAlternativeName(identities), False)
         if purpose:

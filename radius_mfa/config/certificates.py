@@ -1,0 +1,97 @@
+"""The certificates that we show, as their files have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+from warnings import catch_warnings, simplefilter
+
+from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509.oid import NameOID
+
+from radius_mfa.config.document import printable
+from radius_mfa.config.model import Configuration
+
+Kind = TypeVar("Kind", bound=x509.ExtensionType)
+
+DAY = 86400.0  # seconds
+SOON = 30  # days before its end from which a certificate is warned of
+
+# What malformed ones are met with; cryptography's own are no ValueError.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+def chain_in(file: Path) -> tuple[x509.Certificate, ...]:
+    """The certificates in a PEM file, the server's own first.  None where one of them is none."""
+    try:
+        with leniently():
+            return tuple(x509.load_pem_x509_certificates(file.read_bytes()))
+    except (OSError, *UNREADABLE):
+        return ()
+
+
+@contextmanager
+def leniently() -> Iterator[None]:
+    """Keep cryptography from telling of what it will not read in times to come, in lines of its own."""
+    with catch_warnings():
+        simplefilter("ignore", CryptographyDeprecationWarning)
+        yield
+
+
+def served(configuration: Configuration) -> dict[str, Path]:
+    """The files of all that we show, by who shows it: `eap`, `radsec 0.0.0.0:2083`."""
+    files = {"eap": configuration.eap.certificate} if configuration.eap else {}
+    for each in configuration.listen:
+        if each.certificate is not None:
+            files[f"radsec {each.radsec}"] = each.certificate
+    return files
+
+
+def ends_of(configuration: Configuration) -> dict[str, float]:
+    """Until when each of them is valid, in seconds since 1970.  Those that cannot be read are left out."""
+    chains = {name: chain_in(file) for name, file in served(configuration).items()}
+    return {name: chain[0].not_valid_after_utc.timestamp() for name, chain in chains.items() if chain}
+
+
+def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Those in its subjectAltName (RFC 5280 §4.2.1.6); nobody looks at its common name any more."""
+    names = extension(certificate, x509.SubjectAlternativeName)
+    return () if names is None else tuple(names.get_values_for_type(x509.DNSName))
+
+
+def extension(certificate: x509.Certificate, kind: type[Kind]) -> Kind | None:
+    """What it says of that kind; None where it says nothing.  Raises what is in UNREADABLE."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def common_name(name: x509.Name) -> str:
+    """The name in a line for people: what is called common in it, or all of it."""
+    common = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(common[-1].value) if common else name.rfc4514_string()
+
+
+def to_be_pinned(file: Path) -> str:
+    """What supplicants have to be told of the certificate in `file`, in a line."""
+    chain = chain_in(file)
+    own, names, issuer = chain[0], dns_names(chain[0]), common_name(chain[-1].issuer)
+    days = days_left(own.not_valid_after_utc.timestamp(), datetime.now(UTC).timestamp())
+    until = f"valid until {own.not_valid_after_utc:%Y-%m-%d} ({days} days)"
+    return printable(f"supplicants pin {', '.join(names)}, issued by {issuer}; {until}")
+
+
+def days_left(end: float, now: float) -> int:
+    """Whole days from `now` to `end`, both in seconds since 1970; less than 0 once it is over."""
+    return int((end - now) // DAY)
