@@ -77,8 +77,8 @@ def judged(
 ) -> Loaded:
     """What the document of a file in `folder` comes to, which stays as it is.  Raises ConfigurationError.
 
-    `in_force`: a server works under it, or is to: that a certificate has expired is a warning then, since there are
-    other logins.
+    `in_force`: a server works under it, or is to: that a certificate has expired is a warning then, since there
+    are other logins.
     """
     extended = None
     document = replace(filled, problems=[*filled.problems], warnings=[*filled.warnings])
