@@ -23,9 +23,10 @@ from bench.stopwatch import Stopwatch, timed
 from radius_mfa.assembly.backends import Backends, opened
 from radius_mfa.assembly.rules import clients_of, load, rules_of
 from radius_mfa.config.messages import load_messages
-from radius_mfa.core.conversation import Conversation, Ports
+from radius_mfa.core.conversation import Conversation
 from radius_mfa.core.messages import Code, Reply
 from radius_mfa.core.rules import Rules
+from radius_mfa.core.world import Ports
 from radius_mfa.data import CONFIG
 from radius_mfa.observe.audit import AuditFile
 from radius_mfa.observe.metrics import Counts

@@ -23,7 +23,7 @@ from typing import Any, TypeVar, cast
 
 import pyotp
 
-from radius_mfa.core.conversation import Conversation, Ports
+from radius_mfa.core.conversation import Conversation
 from radius_mfa.core.enrolment import ADDRESS, Enrolment, EnrolmentRules, Seed
 from radius_mfa.core.guard import Counters, Guard
 from radius_mfa.core.login import Conclusion
@@ -48,6 +48,7 @@ from radius_mfa.core.rules import Rules
 from radius_mfa.core.store import Store
 from radius_mfa.core.stored import Facts, Mail, MailKind
 from radius_mfa.core.trust import TrustedDevices
+from radius_mfa.core.world import Ports
 from radius_mfa.factors.mail import PURPOSE, MailFactor, MailRules
 from radius_mfa.factors.recovery import RecoveryFactor
 from radius_mfa.factors.totp import TotpFactor, base32
@@ -220,6 +221,7 @@ def access_request(
     extra: Iterable[tuple[int, bytes]] = (),
     source: str = "192.0.2.1:1645",
     arrived: float = 1000.0,
+    outer_name: bytes | None = None,
 ) -> AccessRequest:
     """An Access-Request as the wire hands it over; None leaves the attribute out."""
 
@@ -232,7 +234,7 @@ def access_request(
         (Attribute.STATE, state),
     )
     attributes = tuple((int(number), value) for number, value in said if value is not None)
-    return AccessRequest(nas, (*attributes, *extra), octets(password), source, arrived)
+    return AccessRequest(nas, (*attributes, *extra), octets(password), source, arrived, outer_name=outer_name)
 
 
 def heard(conclusion: Conclusion) -> str:

@@ -25,11 +25,12 @@ from radius_mfa.assembly.upkeep import SourceKeeper, keep_added_up
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
 from radius_mfa.config.values import Endpoint
-from radius_mfa.core.conversation import Conversation, Ports
+from radius_mfa.core.conversation import Conversation
 from radius_mfa.core.mailing import Mailing
 from radius_mfa.core.messages import AccessRequest, Nas, Reply
 from radius_mfa.core.ports import Directory, Mailer
 from radius_mfa.core.rules import Rules
+from radius_mfa.core.world import Ports
 from radius_mfa.directories.chain import OpenDirectory
 from radius_mfa.observe.audit import AuditFile, AuditLog
 from radius_mfa.observe.health import DIRECTORY, PARTS

@@ -9,7 +9,6 @@ from typing import Protocol
 
 from radius_mfa.assembly.backends import Shields, SystemClock, factors_of, open_directory, probe_store, store_of
 from radius_mfa.config import model
-from radius_mfa.core.conversation import Ports
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.mailing import Mailing
@@ -29,6 +28,7 @@ from radius_mfa.core.stored import (
     Token,
 )
 from radius_mfa.core.trust import TrustedDevices
+from radius_mfa.core.world import Ports
 from radius_mfa.directories.at_once import of_each
 from radius_mfa.stores.key_file import KeyFile
 from radius_mfa.stores.seal import AeadSealer
@@ -159,6 +159,10 @@ class _Unwritten(LoginStore):
     async def is_spent(self, login: bytes, round: int, deadline: float) -> bool:
         del login, round, deadline
         return True
+
+    async def was_used(self, user_id: str, digests: Sequence[bytes], deadline: float) -> bool:
+        del user_id, digests, deadline
+        return False
 
     async def issue_mail_code(self, code: NewMailCode, deadline: float) -> bool:
         del code, deadline

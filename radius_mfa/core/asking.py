@@ -13,7 +13,7 @@ from radius_mfa.core.mailing import Mailing
 from radius_mfa.core.messages import Attribute, Challenge, FactorKind, Reject
 from radius_mfa.core.outcomes import MAIL_SENT_LOG_IN_AGAIN, ROUNDS_OVER, Outcome
 from radius_mfa.core.ports import Clock, Sealer
-from radius_mfa.core.stored import NearMiss
+from radius_mfa.core.stored import Facts, NearMiss
 
 # What an answer may turn out to be without anybody having guessed.
 _NO_GUESS = frozenset({Outcome.CODE_USED, Outcome.SECRET_UNREADABLE})
@@ -75,6 +75,11 @@ class Asking:
         if wrong in _TOLD_TO_THE_END:
             return Reject(wrong, login.message(wrong, **said))
         return Reject(wrong, login.message(ROUNDS_OVER))
+
+    async def mailed(self, login: Login, facts: Facts, deadline: float) -> str:
+        """The reference of a code that is on its way, empty where no more are mailed today.  Raises StoreError."""
+        assert self.mailing is not None  # or nobody could use a mailed code
+        return await self.mailing.send(facts, login.language, login.request.nas.name, deadline)
 
     def after_mail(self, login: Login, reference: str) -> Reject | Challenge:
         """What is asked once a code is on its way; `login` is already in the round that brings it.

@@ -18,7 +18,8 @@ know again.  In every later round it sends that State and what the user typed.  
     committed.  So a thousand answers sent at once gain nothing over one.  An answer that cannot be right is
     not a guess and is not counted.
  6. **A code is used up in the transaction that accepts it**: whoever comes second with the same code
-    is refused.  A used code, resent by a supplicant, is refused but not counted.
+    is refused.  A used code, resent by a supplicant, is refused but not counted.  In one-field mode it sends the
+    whole line for days: there it is known for as long as the login's row is kept, and not right again by chance.
  7. **The identical answer again gets the identical decision** while the NAS may still be asking, at
     whichever worker or node it arrives, because the decision is kept with the spent State
     (RFC 5080 §2.2.2 asks for no less).  Later it is an answer to a spent State like any other.
@@ -32,6 +33,9 @@ know again.  In every later round it sends that State and what the user typed.  
     looked at there.
 11. **A code is mailed only after the right password**, once in a while, and no answer waits for it.  It
     is good at any challenge of its user, so that a gateway that timed out costs nothing.
+12. **A TLS session taken up again is authorised again**, by all but password and code: by the entry, the policy,
+    a factor, the trust in the device as they are now.  No code counts that is from before a reset or revocation.
+13. **The name outside of a tunnel is nobody's, or the user's own**: it is what the NAS accounts.
 
 A login costs some hundred microseconds.  What is written for that alone is small and stands in files of its own,
 and tests hold it to what it stands for: `core.record`, `directories.ldap_quick`, `directories.time_limits`,
@@ -42,40 +46,29 @@ and tests hold it to what it stands for: `core.record`, `directories.ldap_quick`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
-from radius_mfa.core import answers, challenge, decisions, usernames
-from radius_mfa.core.answers import Answer, CodeAnswer, MailAsked, Unreadable
+from radius_mfa.core import answers, challenge, decisions, outer, usernames
+from radius_mfa.core.answers import Answer, CodeAnswer, MailAsked
 from radius_mfa.core.asking import Asking
 from radius_mfa.core.conditions import Situation
 from radius_mfa.core.entries import values_again
 from radius_mfa.core.errors import BackendError, DirectoryError
 from radius_mfa.core.guard import ALONE, Counters, cleared
-from radius_mfa.core.judgement import Case, End, settlement_of
+from radius_mfa.core.judgement import Case, End, Judged, is_stale, look_at, may_be_stale, settlement_of, usable
 from radius_mfa.core.login import Conclusion, Login, event_of
-from radius_mfa.core.mailing import Mailing
-from radius_mfa.core.messages import (
-    Accept,
-    AccessRequest,
-    Attribute,
-    Decision,
-    Discard,
-    FactorKind,
-    Reject,
-)
+from radius_mfa.core.messages import Accept, AccessRequest, Attribute, Decision, Discard, FactorKind, Reject, User
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policies, Policy, SecondFactor
-from radius_mfa.core.ports import Clock, Directory, Entropy, Factor, Password, Sealer
+from radius_mfa.core.ports import Password
+from radius_mfa.core.resumption import Resumption
 from radius_mfa.core.rules import Rules
+from radius_mfa.core.sessions import Session
 from radius_mfa.core.states import States
-from radius_mfa.core.store import LoginStore
 from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
-    Consumption,
-    Facts,
     NearMiss,
     NewDevice,
     Refusal,
@@ -83,24 +76,10 @@ from radius_mfa.core.stored import (
     Settled,
     Settlement,
 )
-from radius_mfa.core.trust import TrustedDevices
+from radius_mfa.core.world import Ports
 
 # Where nothing but a mailed code can be waited for: a list on paper asks for nothing.
 _BY_MAIL_ALONE = (ALONE[FactorKind.MAIL], frozenset({FactorKind.MAIL, FactorKind.RECOVERY_CODES}))
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What the conversation asks of the world.  `mailing`: None where nothing is mailed to anybody."""
-
-    directory: Directory
-    store: LoginStore
-    factors: Mapping[FactorKind, Factor]
-    sealer: Sealer
-    clock: Clock
-    entropy: Entropy
-    trusted: TrustedDevices
-    mailing: Mailing | None = None
 
 
 class Conversation:
@@ -110,6 +89,7 @@ class Conversation:
         self._directory = ports.directory
         self._store = ports.store
         self._factors = ports.factors
+        self._usable = partial(usable, ports.factors)
         self._sealer = ports.sealer
         self._clock = ports.clock
         self._entropy = ports.entropy
@@ -118,6 +98,7 @@ class Conversation:
         self._rules = rules
         self._guard = rules.guard
         self._asking = Asking(ports.sealer, ports.clock, rules.guard, rules.challenge_lifetime, ports.mailing)
+        self._resumption = Resumption(ports.store, ports.trusted, ports.factors)
         self.states = States(ports.sealer, ports.store, ports.clock)
         self._policies = Policies(rules.policies)
 
@@ -128,6 +109,14 @@ class Conversation:
             if state is None:
                 return await self._round_one(login, deadline)
             return await self._later_round(login, state, deadline)
+        except BackendError as broken:
+            return self._broken(login, broken)
+
+    async def resume(self, request: AccessRequest, session: Session, deadline: float) -> Conclusion:
+        """The same on one that takes up a TLS session, and has no password.  How old that is, is not looked at."""
+        login = Login.of(request)
+        try:
+            return await self._authorise_again(login, session, deadline)
         except BackendError as broken:
             return self._broken(login, broken)
 
@@ -163,17 +152,30 @@ class Conversation:
             return self._refuse(login, verdict.outcome)
 
         # Only now: groups may take many questions, which nobody is asked for who has merely a name.
-        if user.lacks_groups:
-            user = await self._directory.with_groups(user, deadline)
-        situation = Situation(login.request, user, self._clock.wall(), self._rules.zone)
-        policy = self._policies.deciding(situation)
+        policy = await self._deciding(login, user, deadline)
         if policy is None:
             return self._refuse(login, Outcome.NO_POLICY)
-        login.under(policy)
-        login.returning(policy.reply.known_of(user))
+        if unfit := await self._unfit(login, deadline):
+            return unfit
+        return await self._ask(login, policy, answer, deadline)
+
+    async def _deciding(self, login: Login, user: User, deadline: float) -> Policy | None:
+        """The policy that decides for this user here and now, under which the login goes on."""
+        if user.lacks_groups:
+            user = await self._directory.with_groups(user, deadline)
+        policy = self._policies.deciding(Situation(login.request, user, self._clock.wall(), self._rules.zone))
+        if policy is not None:
+            login.under(policy)
+            login.returning(policy.reply.known_of(user))
+        return policy
+
+    async def _unfit(self, login: Login, deadline: float) -> Conclusion | None:
+        """The refusal of a user whom the policy would let in, and whom the NAS could not serve as it should."""
         if login.cannot_return:
             return self._refuse(login, Outcome.REPLY_UNUSABLE, login.cannot_return)
-        return await self._ask(login, policy, answer, deadline)
+        if login.request.outer_name is not None and await outer.is_of_another(login, self._directory, deadline):
+            return self._refuse(login, Outcome.OUTER_NAME_OF_ANOTHER)
+        return None
 
     async def _ask(self, login: Login, policy: Policy, answer: Answer | None, deadline: float) -> Conclusion:
         """The password was right: ask for the second factor, or judge it where it came along."""
@@ -199,23 +201,41 @@ class Conversation:
 
         typed = answer.kind if isinstance(answer, CodeAnswer) else None
         if login.factors in _BY_MAIL_ALONE and typed not in login.factors:
-            # Nothing else can be waited for.
-            return await self._ask_by_mail(login, facts, deadline)
+            # Nothing else can be waited for, so the code leaves at the same time.
+            reference = await self._asking.mailed(login, facts, deadline)
+            return self._conclude(login, self._asking.after_mail(login, reference), reference)
         if not login.asks_in_one_field:
             return self._conclude(login, self._asking.challenge(login, Outcome.CHALLENGED))
         if answer is None:
             return self._conclude(login, Reject(Outcome.CODE_MISSING, login.how_to_type()))
         return await self._judge(login, answer, deadline)
 
-    async def _ask_by_mail(self, login: Login, facts: Facts, deadline: float) -> Conclusion:
-        """Ask for a code that leaves by mail at the same time."""
-        reference = await self._mailed(login, facts, deadline)
-        return self._conclude(login, self._asking.after_mail(login, reference), reference)
+    # --- a TLS session taken up again: a name, and what somebody of that name has shown before --------------
+
+    async def _authorise_again(self, login: Login, session: Session, deadline: float) -> Conclusion:
+        self._begins(login)
+        name = usernames.looked_up(login.typed, login.request.nas.naming)
+        if isinstance(name, Outcome):
+            return self._refuse(login, name)
+        user = await self._directory.find(name, deadline)
+        if isinstance(user, Outcome):
+            return self._refuse(login, Outcome.SESSION_OVER, user)
+        login.about(user)
+        if not user.active or user.id != session.user_id:
+            return self._refuse(login, Outcome.SESSION_OVER, Outcome.USER_GONE)
+        policy = await self._deciding(login, user, deadline)
+        if policy is None or policy.name != session.policy:
+            return self._refuse(login, Outcome.SESSION_OVER, "another policy decides, or none")
+        if unfit := await self._unfit(login, deadline):
+            return unfit
+        if over := await self._resumption.why_over(session, login, policy, deadline):
+            return self._refuse(login, Outcome.SESSION_OVER, over)
+        return self._accept_without(login, Outcome.ACCEPTED_BY_SESSION)
 
     # --- later rounds: a State and an answer --------------------------------------------------------
 
     async def _later_round(self, login: Login, state: bytes, deadline: float) -> Conclusion:
-        policy = self._resumed(login)
+        policy = self._goes_on(login)
         if isinstance(policy, Outcome):
             return self._refuse(login, policy)
         text = login.text
@@ -232,7 +252,7 @@ class Conversation:
             return self._refuse(login, Outcome.REPLY_UNUSABLE, login.cannot_return)
         return await self._judge(login, answers.read_answer(text), deadline)
 
-    def _resumed(self, login: Login) -> Policy | Outcome:
+    def _goes_on(self, login: Login) -> Policy | Outcome:
         """Go on with the login that its State is of: its policy, or why the State may not be honoured."""
         content, refused = self.states.of(login.request)
         if content is None or (refused and refused is not Outcome.STATE_EXPIRED):
@@ -282,8 +302,10 @@ class Conversation:
         mistakes.clear()
         try:
             case = Case.of(login, answer, attempt, spent)
-            end = self._end(case, self._look_at(case))
-            return settlement_of(case, end, self._clock.wall(), self._sealer)
+            judged = look_at(case, self._factors, self._clock.wall())
+            if may_be_stale(case, judged):
+                return None  # until the store has been asked, which waits for this very transaction
+            return settlement_of(case, self._end(case, judged), self._clock.wall(), self._sealer)
         except Exception as mistake:
             mistakes.append(mistake)
             return None
@@ -293,22 +315,16 @@ class Conversation:
         login, answer = case.login, case.answer
         if isinstance(answer, MailAsked) and FactorKind.MAIL in self._usable(case.spent.facts, login.factors):
             return await self._settle_mail(case, deadline)
-        judged = self._look_at(case)
+        judged = look_at(case, self._factors, self._clock.wall())
+        if await is_stale(case, judged, self._store, self._sealer, deadline):
+            judged = Outcome.CODE_USED
         device: NewDevice | str = ""
         if isinstance(answer, CodeAnswer) and answer.trust and not isinstance(judged, Outcome | NearMiss):
             device = await self._trusted.asked(login, answer.kind, deadline)
         settled = await self._settle(case, self._end(case, judged, device), deadline)
         return settled or await self._settle_wrong(case, Outcome.CODE_USED, deadline)
 
-    def _look_at(self, case: Case) -> Consumption | NearMiss | Outcome:
-        answer = case.answer
-        if isinstance(answer, Unreadable):
-            return Outcome.ANSWER_UNREADABLE
-        if isinstance(answer, MailAsked) or answer.kind not in case.login.factors:
-            return Outcome.FACTOR_NOT_ALLOWED
-        return self._factors[answer.kind].judge(case.spent.facts, answer.code, self._clock.wall())
-
-    def _end(self, case: Case, judged: Consumption | NearMiss | Outcome, device: NewDevice | str = "") -> End:
+    def _end(self, case: Case, judged: Judged, device: NewDevice | str = "") -> End:
         """How it ends.  `device`: to trust from now on, or why not."""
         if isinstance(judged, Outcome):
             return self._asking.wrong(case, judged)
@@ -329,16 +345,12 @@ class Conversation:
         login = case.login
         if login.mails == challenge.MOST_MAILS and login.is_last_round:
             return await self._settle_wrong(case, Outcome.MAIL_LIMIT, deadline)
-        reference = await self._mailed(login, case.spent.facts, deadline)
+        reference = await self._asking.mailed(login, case.spent.facts, deadline)
         login = replace(login, round=login.round + 1, mails=min(login.mails + 1, challenge.MOST_MAILS))
         end = End(self._asking.after_mail(login, reference), detail=reference)
         settled = await self._settle(case, end, deadline)
         assert settled is not None  # there was no code to be used
         return settled
-
-    async def _mailed(self, login: Login, facts: Facts, deadline: float) -> str:
-        assert self._mailing is not None  # or nobody could use a mailed code
-        return await self._mailing.send(facts, login.language, login.request.nas.name, deadline)
 
     async def _settle(self, case: Case, end: End, deadline: float) -> Conclusion | None:
         """Write the end down; None, and nothing written, where another login consumed the code first."""
@@ -349,11 +361,6 @@ class Conversation:
         if end.notice and self._mailing:
             self._mailing.mailer.wake()
         return None if settled is Settled.CODE_USED else Conclusion(settlement.given, settlement.event)
-
-    def _usable(self, facts: Facts, allowed: frozenset[FactorKind]) -> frozenset[FactorKind]:
-        return frozenset(
-            [kind for kind, factor in self._factors.items() if kind in allowed and factor.usable(facts)]
-        )
 
     # --- how a round ends ---------------------------------------------------------------------------
 

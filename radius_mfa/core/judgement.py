@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from radius_mfa.core import decisions
-from radius_mfa.core.answers import Answer, CodeAnswer
+from radius_mfa.core.answers import Answer, CodeAnswer, MailAsked, Unreadable
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.login import Login, event_of
-from radius_mfa.core.messages import Accept, Challenge, Reject
-from radius_mfa.core.ports import Sealer
+from radius_mfa.core.messages import Accept, Challenge, FactorKind, Reject
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.ports import Factor, Sealer
 from radius_mfa.core.record import record
-from radius_mfa.core.stored import Attempt, Consumption, NewDevice, Notice, Reserved, Settlement, TotpStep
+from radius_mfa.core.store import LoginStore
+from radius_mfa.core.stored import (
+    Attempt,
+    Consumption,
+    Facts,
+    NearMiss,
+    NewDevice,
+    Notice,
+    Reserved,
+    Settlement,
+    TotpStep,
+)
 from radius_mfa.core.trust import station_of
+
+_USED_CODE = "used code"  # what its digest is for
+
+Judged = Consumption | NearMiss | Outcome
+"""What an answer turned out to be."""
 
 
 @record(frozen=True, slots=True)
@@ -52,6 +69,44 @@ class End:
     detail: str = ""
 
 
+def usable(
+    factors: Mapping[FactorKind, Factor], facts: Facts, allowed: frozenset[FactorKind]
+) -> frozenset[FactorKind]:
+    """Those of the allowed factors that the user could answer with now."""
+    return frozenset([kind for kind, factor in factors.items() if kind in allowed and factor.usable(facts)])
+
+
+def look_at(case: Case, factors: Mapping[FactorKind, Factor], now: float) -> Judged:
+    """What an answer is worth at `now`, wall seconds."""
+    answer = case.answer
+    if isinstance(answer, Unreadable):
+        return Outcome.ANSWER_UNREADABLE
+    if isinstance(answer, MailAsked) or answer.kind not in case.login.factors:
+        return Outcome.FACTOR_NOT_ALLOWED
+    return factors[answer.kind].judge(case.spent.facts, answer.code, now)
+
+
+def may_be_stale(case: Case, judged: Judged) -> bool:
+    """Whether it may be of a login long over: a supplicant keeps a line and sends it for days, but no answer."""
+    wrong = judged is Outcome.CODE_WRONG or isinstance(judged, NearMiss)
+    return wrong and case.login.asks_in_one_field
+
+
+async def is_stale(case: Case, judged: Judged, store: LoginStore, sealer: Sealer, deadline: float) -> bool:
+    """Whether it is, which the store knows.  Raises StoreError."""
+    return may_be_stale(case, judged) and await store.was_used(
+        case.attempt.user_id, digests_of(case, sealer), deadline
+    )
+
+
+def digests_of(case: Case, sealer: Sealer) -> tuple[bytes, ...]:
+    """By which its code is known again once it was used, under every key; the first is of the one that seals."""
+    assert isinstance(case.answer, CodeAnswer)  # nothing else is judged right or wrong
+    kind, code = case.answer.kind, case.answer.code
+    parts = case.attempt.user_id.encode(), kind.value.encode(), code.encode()
+    return sealer.digest(_USED_CODE, *parts), *sealer.other_digests(_USED_CODE, *parts)
+
+
 def settlement_of(case: Case, end: End, now: float, sealer: Sealer) -> Settlement:
     """What is to be written of an end that was decided at `now`, wall seconds."""
     return Settlement(
@@ -66,4 +121,5 @@ def settlement_of(case: Case, end: End, now: float, sealer: Sealer) -> Settlemen
         end.trust,
         end.notice,
         station_of(case.login.request) or "",
+        digests_of(case, sealer) if end.consume and case.login.asks_in_one_field else (),
     )

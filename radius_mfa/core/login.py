@@ -218,6 +218,8 @@ def event_of(login: Login, decision: Decision, now: float, detail: str = "") -> 
     request = login.request
     if decision.outcome is Outcome.METHOD_NOT_OFFERED:
         detail = f"{other_method(request)} came, and only PAP is served: {request.nas.profile.towards_pap}"
+    if request.outer_name is not None:
+        detail = "; ".join(filter(None, (detail, _outer(login, request.outer_name))))
     called, address, named = _said_of_nas(*request.firsts(*_NAS))
     station = stations.said_of(request)
     return AuditEvent(
@@ -240,6 +242,14 @@ def event_of(login: Login, decision: Decision, now: float, detail: str = "") -> 
         0.0,
         detail,
     )
+
+
+def _outer(login: Login, name: bytes) -> str:
+    """What is said of the name outside of the tunnel, where that is another; masked as the one inside is."""
+    if usernames.read(name) == login.typed:
+        return ""
+    text = shown(name)
+    return f"outer name {text if login.user_id else masked(text)}"
 
 
 @lru_cache(maxsize=1024)  # of most it is the same in all their requests

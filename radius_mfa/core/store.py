@@ -73,6 +73,10 @@ class LoginStore(FactsStore, Protocol):
         """Whether a State was answered already, by whomever."""
         ...
 
+    async def was_used(self, user_id: str, digests: Sequence[bytes], deadline: float) -> bool:
+        """Whether a recent login of the user has one of these digests of its code (`Settlement.codes`)."""
+        ...
+
     async def issue_mail_code(self, code: NewMailCode, deadline: float) -> bool:
         """Keep a code and put its mail into the outbox, in one transaction.
 
@@ -119,7 +123,8 @@ class LifeStore(FactsStore, Protocol):
     """What the life of a user's factors needs.
 
     Whatever sets up a factor that can be used at once makes the user `required`; an empty `username`
-    leaves the one that is known.
+    leaves the one that is known.  Whatever makes the user known, takes a token away, revokes a device or resets
+    has codes count from then on only (`Facts.codes_since`).
     """
 
     async def add_tokens(self, tokens: Sequence[NewToken]) -> Sequence[bool]:

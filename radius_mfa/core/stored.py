@@ -71,6 +71,7 @@ class Facts:
     `mail_address`: verified, or empty.  `mail_codes`: of the last 24 hours and all that have not
     expired, used ones too, in the order they were issued.  `recovery_left`: how many are not used;
     `recovery_codes`: the codes themselves, used ones too, only where one is about to be judged.
+    `codes_since`: no code that was given before counts any more for being let in without one.
     """
 
     user_id: str
@@ -82,6 +83,7 @@ class Facts:
     required: bool = False
     recovery_left: int = 0
     recovery_codes: tuple[RecoveryCode, ...] = ()
+    codes_since: float = 0.0
 
 
 # --- a right code -------------------------------------------------------------------------------
@@ -279,7 +281,8 @@ class Settlement:
     codes whose try is taken back.  `event`: the login's row; `station`: the device it was at, as `core.trust`
     spells it, empty for one that is not known.  `told`: a step that is not accepted any more
     (`Token.told_steps`).  `trust`: a device to trust from now on, in place of what was known of that
-    station.  `notice`: a mail to the user.
+    station.  `notice`: a mail to the user.  `codes`: digests of a right code, where it is to be known again
+    (`LoginStore.was_used`): the first is written, and with any of them there already the code was used.
     """
 
     attempt: Attempt
@@ -293,6 +296,7 @@ class Settlement:
     trust: NewDevice | None = None
     notice: Notice | None = None
     station: str = ""
+    codes: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 class Settled(Enum):

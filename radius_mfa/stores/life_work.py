@@ -13,10 +13,10 @@ from radius_mfa.stores.work import Statement, Work, of_rows
 
 _WRITE_USERNAMES = of_rows(
     """
-    INSERT INTO user_counters (user_id, username, created) VALUES {rows}
+    INSERT INTO user_counters (user_id, username, created, codes_since) VALUES {rows}
     ON CONFLICT (user_id) DO UPDATE SET
         username = coalesce(nullif(excluded.username, ''), user_counters.username)""",
-    columns=3,
+    columns=4,
 )
 _REQUIRE = Statement("UPDATE user_counters SET required = TRUE WHERE user_id = ? AND NOT required")
 _REQUIRE_ALL = of_rows(
@@ -29,6 +29,16 @@ _LOCK_OWNER = Statement("""
 _UNLOCK = Statement("""
     UPDATE user_counters SET failures = 0, since_success = 0, locks = 0, locked_until = 0, suspended = FALSE
     WHERE user_id = ? RETURNING 1""")
+
+# No code that was given until now lets anybody in without one: in any case, where the user has that token, and
+# where there are devices to revoke.
+_CODES_SINCE = Statement("UPDATE user_counters SET codes_since = ? WHERE user_id = ?")
+_CODES_SINCE_TOKEN = Statement("""
+    UPDATE user_counters SET codes_since = ?
+    WHERE user_id = ? AND EXISTS (SELECT 1 FROM totp_token WHERE user_id = ? AND id = ?)""")
+_CODES_SINCE_DEVICES = Statement("""
+    UPDATE user_counters SET codes_since = ?
+    WHERE user_id = ? AND EXISTS (SELECT 1 FROM trusted_device WHERE user_id = ? AND id = coalesce(?, id))""")
 
 _SAME_SEED = Statement("SELECT 1 FROM totp_token WHERE user_id = ? AND fingerprint = ?")
 _ADD_TOKENS = of_rows(
@@ -112,7 +122,7 @@ _TOKENS = Statement(f"""
 
 def write_username(user_id: str, username: str, now: float) -> Work[None]:
     """Make the user known; an empty name leaves what is there."""
-    yield _WRITE_USERNAMES(1)(user_id, username, now)
+    yield _WRITE_USERNAMES(1)(user_id, username, now, now)
 
 
 # --- tokens ---------------------------------------------------------------------------------------
@@ -132,7 +142,8 @@ def add_tokens(tokens: Sequence[NewToken], now: float) -> Work[list[bool]]:
 def _write_usernames(some: Sequence[NewToken], now: float) -> Work[None]:
     """A user once, in the order of ids, so that two who do this never wait for each other."""
     names = {each.user_id: "" for each in some} | {each.user_id: each.username for each in some if each.username}
-    yield _WRITE_USERNAMES(len(names))(*_flat((user_id, name, now) for user_id, name in sorted(names.items())))
+    rows = ((user_id, name, now, now) for user_id, name in sorted(names.items()))
+    yield _WRITE_USERNAMES(len(names))(*_flat(rows))
 
 
 def _with_new_seeds(some: Sequence[NewToken]) -> Work[list[NewToken]]:
@@ -179,8 +190,9 @@ def resync_token(token_id: str, step: int, drift: int) -> Work[bool]:
     return bool((yield _RESYNC(step, drift, token_id, step)))
 
 
-def remove_token(user_id: str, token_id: str) -> Work[bool]:
-    """Mostly because it was lost, and who knows with what: no device stays trusted."""
+def remove_token(user_id: str, token_id: str, now: float) -> Work[bool]:
+    """Mostly because it was lost, and who knows with what: no device stays trusted, and no code given counts."""
+    yield _CODES_SINCE_TOKEN(now, user_id, user_id, token_id)
     yield _KEEP_LAST_SUCCESS(user_id, user_id)
     removed = yield _REMOVE_TOKEN(user_id, token_id)
     if removed:
@@ -259,8 +271,12 @@ def devices(user_id: str | None, now: float) -> Work[list[Device]]:
     return [Device(*row) for row in rows]
 
 
-def revoke_devices(user_id: str, device_id: str | None) -> Work[int]:
-    """How many devices there were: one that was trusted in several scopes is one."""
+def revoke_devices(user_id: str, device_id: str | None, now: float) -> Work[int]:
+    """How many devices there were: one that was trusted in several scopes is one.
+
+    Who lost one may have a session there as well, which nobody tells from another.
+    """
+    yield _CODES_SINCE_DEVICES(now, user_id, user_id, device_id)
     rows = (yield _REVOKE_ALL(user_id)) if device_id is None else (yield _REVOKE(user_id, device_id))
     return len({row[0] for row in rows})
 
@@ -272,8 +288,9 @@ def unlock(user_id: str) -> Work[bool]:
     return bool((yield _UNLOCK(user_id)))
 
 
-def reset(user_id: str) -> Work[bool]:
+def reset(user_id: str, now: float) -> Work[bool]:
     known = yield _UNLOCK(user_id)
+    yield _CODES_SINCE(now, user_id)
     yield _REQUIRE(user_id)
     yield _KEEP_LAST_SUCCESS(user_id, user_id)
     for statement in _DROP_FACTORS:

@@ -32,7 +32,7 @@ from radius_mfa.stores.work import Chain, Rows, Statement, Work, given
 _KNOWN = f"""
     SELECT c.failures, c.since_success, c.locks, c.locked_until, c.suspended,
            c.username, c.required, m.address,
-           (SELECT count(*) FROM recovery_code r WHERE r.user_id = c.user_id AND NOT r.used),
+           (SELECT count(*) FROM recovery_code r WHERE r.user_id = c.user_id AND NOT r.used), c.codes_since,
            {TOKEN}, t.created {{more}}
     FROM user_counters c LEFT JOIN mail_address m ON m.user_id = c.user_id
         LEFT JOIN totp_token t ON t.user_id = c.user_id {{joined}}
@@ -46,13 +46,14 @@ _FACTS_AND_SPENT = Statement(
     ),
     types="bytea int text",
 )
-_SPENT_AT = 18  # where that begins in a row
+_SPENT_AT = 19  # where that begins in a row
 _FRESH = (None, None, None)  # as it is of a State that was not answered
 _COUNTERS = Statement(f"SELECT {COUNTERS} FROM user_counters WHERE user_id = ?")
 _WRITE_COUNTERS = Statement("""
     INSERT INTO user_counters
-        (user_id, failures, since_success, locks, locked_until, suspended, username, created, last_success)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        (user_id, failures, since_success, locks, locked_until, suspended, username,
+         created, codes_since, last_success)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (user_id) DO UPDATE SET
         failures = excluded.failures, since_success = excluded.since_success, locks = excluded.locks,
         locked_until = excluded.locked_until, suspended = excluded.suspended,
@@ -68,9 +69,11 @@ _SPEND = Statement(f"{_SPENDING} RETURNING 1")
 _DECIDE = Statement("UPDATE spent_state SET decision = ? WHERE login = ? AND round = ?")
 _LOGGING = """
     INSERT INTO login
-        (time, login, round, user_id, username, client, station, source, policy, factor, outcome, decision)"""
-_LOGGED = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+        (time, login, round, user_id, username, client, station, source, policy, factor, outcome, decision,
+         code)"""
+_LOGGED = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
 _WRITE_LOGIN = Statement(f"{_LOGGING} VALUES ({_LOGGED})")
+_USED = Statement("SELECT 1 FROM login WHERE user_id = ? AND code = ? LIMIT 1", types="text bytea")
 
 # Among the user's tokens, and not by way of the index of ids, which SQLite would take and which is elsewhere.
 _TAKING = """
@@ -83,7 +86,7 @@ _SPENDING_AND_TAKING = given("""
     login bytea, round int, user_id text, digest bytea, expires float8, has_suspended bool, decision bytea,
     step bigint, drift int, accepted float8, token_of text, token_id text, not_before bigint, not_told text,
     time float8, login_id text, of_round int, of_user text, username text, client text, station text, source text,
-    policy text, factor text, outcome text, decided text""")
+    policy text, factor text, outcome text, decided text, code bytea""")
 # A State is spent, if it was not; then the step is taken, if it can be; then the login is written.
 _SPEND_AND_TAKE = Chain(
     (_SPENDING, _TAKING, f"{_LOGGING} VALUES ({_LOGGED})"),
@@ -105,7 +108,7 @@ _SPEND_AND_TAKE = Chain(
             logged AS (
                 {_LOGGING}
                 SELECT time, login_id, of_round, of_user, username, client, station, source,
-                    policy, factor, outcome, decided
+                    policy, factor, outcome, decided, code
                 FROM given JOIN taken USING (number))
         SELECT number, 1 FROM spenders
         UNION ALL SELECT number, 2 FROM taken UNION ALL SELECT number, 3 FROM taken""",
@@ -148,16 +151,16 @@ def _facts_of(user_id: str, rows: Rows, counted: Counters, guess: FactorKind | N
     if not rows:
         return Facts(user_id, counted)
     if len(rows) > 1:
-        rows = sorted(rows, key=lambda row: (row[17], row[9]))  # in the order they were added
+        rows = sorted(rows, key=lambda row: (row[18], row[10]))  # in the order they were added
     # A user without a token is one row of which the token's part is NULL.
-    tokens = tuple([token(row[9:17]) for row in rows if row[9] is not None])
-    username, required, address, left = rows[0][5:9]
+    tokens = tuple([token(row[10:18]) for row in rows if row[10] is not None])
+    username, required, address, left, since = rows[0][5:10]
     codes = (yield from mail.codes(user_id)) if address else ()
     recovery: tuple[RecoveryCode, ...] = ()
     if guess is FactorKind.RECOVERY_CODES:
         found = yield _RECOVERY_CODES(user_id)
         recovery = tuple(RecoveryCode(row[0], user_id, row[1], bool(row[2])) for row in found)
-    return Facts(user_id, counted, tokens, username, address or "", codes, bool(required), left, recovery)
+    return Facts(user_id, counted, tokens, username, address or "", codes, bool(required), left, recovery, since)
 
 
 # --- an answer ------------------------------------------------------------------------------------
@@ -214,7 +217,9 @@ def _spend_at_once(
     assert (settlement.trust, settlement.notice, settlement.untried) == (None, None, ())
     if step:
         assert isinstance(step, TotpStep)
-        taking = (*_taking(user_id, step, _accepted(event)), *_logged(event))
+        if settlement.codes and (yield from was_used(user_id, settlement.codes)):
+            return len((yield _SPEND(*spending, None)))
+        taking = (*_taking(user_id, step, _accepted(event)), *_logged(event, settlement.codes))
         done = len((yield _SPEND_AND_TAKE(*spending, settlement.decision, *taking)))
     else:
         done = _WHOLE if (yield _SPEND(*spending, settlement.decision)) else 0
@@ -228,13 +233,21 @@ def _spend_at_once(
         yield from _tell(user_id, told)
     yield from _write_seen(event, settlement.station)
     if not step:
-        yield _WRITE_LOGIN(*_logged(event))
+        yield _WRITE_LOGIN(*_logged(event, settlement.codes))
     return done
 
 
 def is_spent(login: bytes, round: int) -> Work[bool]:
     """Whether that State was answered already."""
     return bool((yield _SPENT(login, round)))
+
+
+def was_used(user_id: str, digests: Sequence[bytes]) -> Work[bool]:
+    """Whether a login of the user has one of them; nothing is asked for none."""
+    for digest in digests:
+        if (yield _USED(user_id, digest)):
+            return True
+    return False
 
 
 def _spent_before(
@@ -260,6 +273,8 @@ def settle(settlement: Settlement, now: float) -> Work[Settled | AnsweredBefore]
     if rows[0][1] is not None:
         return AnsweredBefore(rows[0][1])
     # Before anything is written: a code that is used ends the transaction with nothing in it.
+    if (yield from was_used(attempt.user_id, settlement.codes)):
+        return Settled.CODE_USED
     if settlement.consume and not (yield from _consume(attempt.user_id, settlement.consume, settlement.event)):
         return Settled.CODE_USED
     if settlement.adjust:
@@ -274,7 +289,7 @@ def settle(settlement: Settlement, now: float) -> Work[Settled | AnsweredBefore]
         yield from mail.post_notice(settlement.notice)
     yield _DECIDE(settlement.decision, attempt.login, attempt.round)
     yield from _write_seen(settlement.event, settlement.station)
-    yield _WRITE_LOGIN(*_logged(settlement.event))
+    yield _WRITE_LOGIN(*_logged(settlement.event, settlement.codes))
     return Settled.DONE
 
 
@@ -320,7 +335,7 @@ def _write_counters(
     """Where the user is known already, an empty name and a time of None leave what is there."""
     failures, since_success = values.failures, values.since_success
     lock = (values.locks, values.locked_until, values.suspended)
-    yield _WRITE_COUNTERS(user_id, failures, since_success, *lock, username, now, last_success)
+    yield _WRITE_COUNTERS(user_id, failures, since_success, *lock, username, now, now, last_success)
 
 
 def _write_seen(event: AuditEvent, station: str) -> Work[None]:
@@ -329,11 +344,12 @@ def _write_seen(event: AuditEvent, station: str) -> Work[None]:
         yield _SEEN(station, event.user_id, event.time)
 
 
-def _logged(event: AuditEvent) -> tuple[Any, ...]:
+def _logged(event: AuditEvent, codes: tuple[bytes, ...]) -> tuple[Any, ...]:
     """The login's row."""
     when = event.time, event.login, event.round
     who = event.user_id, event.username, event.client, event.station, event.source
-    return *when, *who, event.policy, event.factor, event.outcome.value, event.decision
+    how = event.policy, event.factor, event.outcome.value, event.decision
+    return *when, *who, *how, codes[0] if codes else None
 
 
 # --- trusted devices ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The tables, schema version 6: what a migration has to arrive at.
+"""The tables, schema version 7: what a migration has to arrive at.
 
 For migrations, the command line and people; the way of a login speaks SQL of its own.  One schema for
 SQLite and PostgreSQL.  Times are wall seconds as floats, since that is what they are compared with.
@@ -34,6 +34,7 @@ def _octet_by_octet(*_: object, **__: object) -> str:
 
 # Every user who has, or had, a factor, or ever guessed: whatever is known of them is found by this row.
 # `username` is what the directory last called them; `required`: never let in without a second factor again.
+# `codes_since`: no code that was given before lets anybody in without one any more.
 user_counters = Table(
     "user_counters",
     metadata,
@@ -47,6 +48,7 @@ user_counters = Table(
     Column("created", Double, nullable=False),
     Column("last_success", Double),
     Column("required", Boolean, nullable=False, server_default=false()),
+    Column("codes_since", Double, nullable=False, server_default=text("0")),
     sqlite_with_rowid=False,
 )
 
@@ -89,7 +91,8 @@ spent_state = Table(
 
 # Recent rounds that an answer decided; the columns are fields of `core.messages.AuditEvent`.  SQLite keeps
 # a user's together, by time: they are asked for by user, and in an order of their own would need an index more.
-# `round`: 0 or less in rows of a store that did not write it down.
+# `round`: 0 or less in rows of a store that did not write it down.  `code`: a keyed digest of the code that was
+# accepted, where a supplicant may keep it and send it again.
 login = Table(
     "login",
     metadata,
@@ -105,6 +108,7 @@ login = Table(
     Column("factor", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("decision", Text, nullable=False),
+    Column("code", LargeBinary),
     Index("login_by_time", "time"),
     sqlite_with_rowid=False,
 )

@@ -94,6 +94,9 @@ class SqlStore(ABC):
     async def is_spent(self, login: bytes, round: int, deadline: float) -> bool:
         return await self._in_time(partial(login_work.is_spent, login, round), None, deadline)
 
+    async def was_used(self, user_id: str, digests: Sequence[bytes], deadline: float) -> bool:
+        return await self._in_time(partial(login_work.was_used, user_id, digests), None, deadline)
+
     async def issue_mail_code(self, code: NewMailCode, deadline: float) -> bool:
         return await self._in_time(partial(mail_work.issue, code), code.user_id, deadline)
 
@@ -142,7 +145,8 @@ class SqlStore(ABC):
         return await self._durably(partial(life_work.resync_token, token_id, step, drift), token_id)
 
     async def remove_token(self, user_id: str, token_id: str) -> bool:
-        return await self._durably(partial(life_work.remove_token, user_id, token_id), user_id)
+        work = partial(life_work.remove_token, user_id, token_id, self._clock.wall())
+        return await self._durably(work, user_id)
 
     async def set_mail_address(self, user_id: str, username: str, address: str) -> None:
         now = self._clock.wall()
@@ -178,13 +182,14 @@ class SqlStore(ABC):
         return await self._durably(partial(life_work.devices, user_id, now), None)
 
     async def revoke_devices(self, user_id: str, device_id: str | None) -> int:
-        return await self._durably(partial(life_work.revoke_devices, user_id, device_id), user_id)
+        work = partial(life_work.revoke_devices, user_id, device_id, self._clock.wall())
+        return await self._durably(work, user_id)
 
     async def unlock(self, user_id: str) -> bool:
         return await self._durably(partial(life_work.unlock, user_id), user_id)
 
     async def reset(self, user_id: str) -> bool:
-        return await self._durably(partial(life_work.reset, user_id), user_id)
+        return await self._durably(partial(life_work.reset, user_id, self._clock.wall()), user_id)
 
     async def forget(self, user_id: str) -> bool:
         return await self._durably(partial(life_work.forget, user_id), user_id)

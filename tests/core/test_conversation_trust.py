@@ -321,7 +321,7 @@ def test_in_one_field_the_line_that_made_it_trusted_goes_on_being_enough(it: Hou
 
     assert it.counters("alice").failures == 0
     it.clock.advance(WEEK)
-    assert it.login("alice", COMMA).says(line, station=PHONE) == "reject code_wrong"
+    assert it.login("alice", COMMA).says(line, station=PHONE) == "reject code_used"
 
 
 def test_a_policy_that_asks_for_no_code_trusts_nothing(it: House) -> None:

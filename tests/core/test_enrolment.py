@@ -20,7 +20,7 @@ from radius_mfa.core.guard import Counters
 from radius_mfa.core.kept import Proposal
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.stored import Facts, MailKind, Token, TotpStep
-from tests.adapters import MAIL_POLICY, PASSWORD, PERIOD, House, house, interleaved
+from tests.adapters import MAIL_POLICY, NOON, PASSWORD, PERIOD, House, house, interleaved
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ def test_a_reset_ends_everything_and_a_new_token_begins_anew(it: House) -> None:
     it.challenged().says(it.wrong_code("alice"))
     assert it.run(it.enrolment.reset("u-alice"))
 
-    assert it.facts("alice") == Facts("u-alice", Counters(), username="alice", required=True)
+    assert it.facts("alice") == Facts("u-alice", Counters(), username="alice", required=True, codes_since=NOON)
     assert not it.run(it.enrolment.reset("u-bob"))
 
 

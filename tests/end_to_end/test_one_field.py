@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from radius_mfa.core.answers import CodeAnswer, split
 from tests.end_to_end.nas import ACCEPT, ACCT_SESSION_ID, CALLING_STATION_ID, REJECT
-from tests.end_to_end.site import COMMA, SIX, Account, Site, extra, told
-from tests.peers.server import Server
+from tests.end_to_end.site import COMMA, SIX, Account, Site, extra, now, told
+from tests.peers.server import Server, other_clock
 from tests.peers.slapd import PEOPLE, salted
 
 # Passwords that end as answers do, or in parts of them.
@@ -124,6 +124,27 @@ def test_the_same_login_again_from_another_port_is_let_in_again(university: Site
         assert other.ask(user.name, text, *session).code == ACCEPT
         assert other.ask(user.name, text, session[0], (ACCT_SESSION_ID, b"43")).code == REJECT
     assert university.outcomes(user.name) == ["accept accepted", "reject code_used"]
+
+
+@pytest.mark.parametrize("source", [COMMA, SIX])
+def test_a_line_that_a_supplicant_has_kept_for_an_hour_locks_nobody_out(university: Site, source: str) -> None:
+    """It sends it at every session, while its user logs in elsewhere with newer codes."""
+    user = university.staff()
+    line = typed(user, source, user.code(now() - 120))
+    with university.another(environment=other_clock("-1h")) as earlier, university.nas(source, earlier) as nas:
+        assert nas.ask(user.name, line).code == ACCEPT
+    with university.nas() as nas:
+        for code in (user.code(), user.next_code()):
+            state = nas.ask(user.name, user.password).state
+            assert nas.ask(user.name, code, state=state).code == ACCEPT
+
+    with university.nas(source) as nas:
+        sessions = [(ACCT_SESSION_ID, b"%d" % number) for number in range(12)]
+        assert {nas.ask(user.name, line, session).code for session in sessions} == {REJECT}
+        assert university.outcomes(user.name)[-12:] == ["reject code_used"] * 12
+        assert university.show(user)["failures"] == 0
+        assert nas.ask(user.name, typed(user, source, user.wrong_code())).code == REJECT
+    assert university.show(user)["failures"] == 1
 
 
 @pytest.mark.parametrize("source", [COMMA, SIX])

@@ -21,6 +21,7 @@ from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
     Facts,
+    NewDevice,
     Refusal,
     Reserved,
     Settled,
@@ -30,7 +31,7 @@ from radius_mfa.core.stored import (
 )
 from radius_mfa.stores.postgresql import PostgresqlStore
 from radius_mfa.stores.sqlite import SqliteStore
-from tests.adapters import NOON
+from tests.adapters import NOON, FixedClock
 from tests.stores.postgresql import new_url
 from tests.stores.support import (
     ALICE,
@@ -107,6 +108,7 @@ def test_a_fresh_state_is_reserved_with_the_failure_counted(it: Asked) -> None:
 
 
 def test_the_identical_answer_is_reserved_again_and_not_counted_again(it: Asked) -> None:
+    it.add(new_token())
     first = it.spend(attempt())
 
     assert it.spend(attempt()) == first
@@ -294,6 +296,156 @@ def test_one_code_in_many_logins_at_once_is_good_for_one(it: Asked) -> None:
     settled = it.run(many())
 
     assert (settled.count(Settled.DONE), settled.count(Settled.CODE_USED)) == (1, 99)
+
+
+# --- codes that a supplicant may keep ----------------------------------------------------------------
+
+CODE, CODE_UNDER_ANOTHER_KEY, OTHER_CODE = (bytes([octet]) * 16 for octet in b"abc")
+
+
+def was_used(it: Asked, *digests: bytes, user_id: str = ALICE) -> bool:
+    return it.run(it.store.was_used(user_id, digests, it.soon()))
+
+
+def with_code(of: Attempt, step: int, *codes: bytes) -> Settlement:
+    return replace(settlement(of, TotpStep("t1", step, 0), cleared), codes=codes)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_code_that_was_accepted_is_known_by_the_first_of_its_digests(it: Asked, at_once: bool) -> None:
+    it.add(new_token())
+    end = with_code(attempt(), 7, CODE, CODE_UNDER_ANOTHER_KEY)
+    if at_once:
+        assert isinstance(it.spend(attempt(), judge=lambda _: end), Settlement)
+    else:
+        it.spend(attempt())
+        assert it.settle(end) is Settled.DONE
+
+    assert was_used(it, CODE)
+    assert was_used(it, OTHER_CODE, CODE)
+    assert not was_used(it, CODE_UNDER_ANOTHER_KEY, OTHER_CODE)
+    assert not was_used(it, CODE, user_id=BOB)
+    assert not was_used(it)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_code_that_is_known_is_not_accepted_again_for_another_step(it: Asked, at_once: bool) -> None:
+    """Every code comes again, some day; whoever sends a used one all the time must not be let in then."""
+    it.add(new_token())
+    it.spend(attempt(1), judge=lambda _: with_code(attempt(1), 7, CODE))
+    end = with_code(attempt(2), 8, OTHER_CODE, CODE)  # sealed under another key by now
+
+    assert isinstance(it.spend(attempt(2), judge=(lambda _: end) if at_once else None), Reserved)
+    assert it.settle(end) is Settled.CODE_USED
+    assert it.last_step() == 7
+    assert not was_used(it, OTHER_CODE)
+    assert it.settle(with_code(attempt(2), 8, OTHER_CODE)) is Settled.DONE
+
+
+def test_of_logins_without_a_digest_nothing_is_known(it: Asked) -> None:
+    it.add(new_token())
+    it.spend(attempt(), judge=lambda _: with_code(attempt(), 7))
+
+    assert not was_used(it, b"", CODE)
+
+
+def test_a_code_is_known_for_as_long_as_its_login(it: Asked) -> None:
+    it.add(new_token(), new_token(2, user_id=BOB))
+    it.spend(attempt(), judge=lambda _: with_code(attempt(), 7, CODE))
+    assert it.purge(NOON, NOON) == 0
+    assert was_used(it, CODE)
+    assert it.purge(NOON, NOON + 1) == 1
+    assert not was_used(it, CODE)
+
+    it.spend(attempt(2), judge=lambda _: with_code(attempt(2), 8, CODE))
+    assert it.run(it.store.forget(ALICE))
+    assert not was_used(it, CODE)
+
+
+def test_of_many_users_at_once_each_has_their_own_codes(it: Asked) -> None:
+    users = [f"u-{number}" for number in range(20)]
+    it.add(*(new_token(number, user_id=user) for number, user in enumerate(users)))
+
+    def end(number: int, step: int) -> Settlement:
+        of = attempt(100 * step + number, user_id=users[number])
+        return replace(settlement(of, TotpStep(f"t{number}", step, 0)), codes=(CODE,) if number % 2 else ())
+
+    async def all_of_them(step: int) -> list[object]:
+        ends = [end(number, step) for number in range(len(users))]
+        spending = (it.store.spend(each.attempt, count, it.soon(), saying(each)) for each in ends)
+        return await asyncio.gather(*spending)
+
+    assert {type(each) for each in it.run(all_of_them(7))} == {Settlement}
+    assert [was_used(it, CODE, user_id=user) for user in users] == [False, True] * 10
+    assert [type(each) for each in it.run(all_of_them(8))] == [Settlement, Reserved] * 10
+
+
+# --- from when on codes count --------------------------------------------------------------------------
+
+
+def since(it: Asked, user_id: str = ALICE) -> float:
+    return it.facts(user_id).codes_since
+
+
+@pytest.mark.parametrize("how", ["token", "guess", "address"])
+def test_codes_count_from_when_the_user_became_known(it: Asked, how: str) -> None:
+    """Who is forgotten and enrols anew is somebody else, as far as anybody knows."""
+    assert since(it) == 0.0
+    if how == "token":
+        it.add(new_token())
+    elif how == "guess":
+        it.spend(attempt())
+    else:
+        it.run(it.store.set_mail_address(ALICE, "alice", "alice@example.net"))
+    assert since(it) == NOON
+
+    later(it)
+    it.spend(attempt(2))
+    it.add(new_token(2))
+    it.run(it.store.unlock(ALICE))
+    assert since(it) == NOON
+    it.run(it.store.forget(ALICE))
+    it.add(new_token())
+    assert since(it) == NOON + 60
+
+
+def later(it: Asked) -> None:
+    assert isinstance(it.clock, FixedClock)
+    it.clock.advance(60)
+
+
+def test_codes_from_before_a_reset_or_of_a_token_that_is_gone_count_no_more(it: Asked) -> None:
+    it.add(new_token(1), new_token(2, user_id=BOB))
+    later(it)
+    assert not it.run(it.store.remove_token(ALICE, "t2"))
+    assert not it.run(it.store.remove_token(BOB, "t1"))
+    assert (since(it), since(it, BOB)) == (NOON, NOON)
+
+    assert it.run(it.store.remove_token(ALICE, "t1"))
+    assert (since(it), since(it, BOB)) == (NOON + 60, NOON)
+    later(it)
+    assert it.run(it.store.reset(ALICE))
+    assert not it.run(it.store.reset("u-nobody"))
+    assert (since(it), since(it, BOB)) == (NOON + 120, NOON)
+
+
+@pytest.mark.parametrize("which", [None, "d1"])
+def test_codes_from_before_devices_were_revoked_count_no_more(it: Asked, which: str | None) -> None:
+    """Whichever it was: nobody tells which session is on a device that was lost."""
+    it.add(new_token(1), new_token(2, user_id=BOB))
+    device = NewDevice("d1", ALICE, "mac:020000000001", ("a", "b"), "ap", FactorKind.TOTP, NOON, NOON + 9e5)
+    it.spend(attempt())
+    it.settle(replace(settlement(attempt()), trust=device))
+    later(it)
+    assert it.run(it.store.revoke_devices(ALICE, "d9")) == 0
+    assert it.run(it.store.revoke_devices(BOB, which)) == 0
+    assert (since(it), since(it, BOB)) == (NOON, NOON)
+
+    assert it.run(it.store.revoke_devices(ALICE, which)) == 1
+    assert (since(it), since(it, BOB)) == (NOON + 60, NOON)
+    later(it)
+    assert it.run(it.store.revoke_devices(ALICE, which)) == 0
+    assert since(it) == NOON + 60
 
 
 # --- judged in the transaction that spends ------------------------------------------------------------

@@ -239,7 +239,7 @@ def test_a_token_is_removed_of_its_own_user_only_and_the_user_stays_required(it:
     assert not it.run(it.store.remove_token(ALICE, "t1"))
     assert [token.id for token in it.facts().tokens] == ["t2"]
     assert it.run(it.store.remove_token(ALICE, "t2"))
-    assert it.facts() == Facts(ALICE, Counters(), username="alice", required=True)
+    assert it.facts() == Facts(ALICE, Counters(), username="alice", required=True, codes_since=NOON)
 
 
 def test_what_was_trusted_goes_with_a_token(it: Asked) -> None:
@@ -787,7 +787,7 @@ def test_a_reset_user_has_no_factor_left_and_stays_required(it: Asked) -> None:
     assert len(before) == len(known(it, ALICE)) == 8
 
     assert it.run(it.store.reset(ALICE))
-    assert it.facts() == Facts(ALICE, Counters(), username="alice", required=True)
+    assert it.facts() == Facts(ALICE, Counters(), username="alice", required=True, codes_since=NOON)
     assert known(it, ALICE) == []
     assert not trusted(it)
     assert known(it, BOB) == before

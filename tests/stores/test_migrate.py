@@ -161,7 +161,7 @@ def write(url: str, *rows: tuple[str, dict[str, Any]]) -> None:
     through(url, insert)
 
 
-@pytest.mark.parametrize("newer", ["0007", "0999"])
+@pytest.mark.parametrize("newer", ["0008", "0999"])
 def test_a_store_of_a_newer_version_is_refused_in_one_line(nothing: str, newer: str) -> None:
     with asked(opening(nothing, upgrade=True)):
         pass
@@ -175,7 +175,7 @@ def test_a_store_of_a_newer_version_is_refused_in_one_line(nothing: str, newer: 
             pass
 
 
-@pytest.mark.parametrize("older", ["0001", "0002", "0003", "0005"])
+@pytest.mark.parametrize("older", ["0001", "0002", "0003", "0005", "0006"])
 def test_an_older_store_is_brought_up_to_date_by_the_server_alone(nothing: str, older: str) -> None:
     bring_to(nothing, older)
 
@@ -247,6 +247,22 @@ def test_what_a_store_of_the_fifth_version_holds_is_still_there(nothing: str) ->
         assert it.run(it.store.remove_token("u-alice", "t-second"))
         assert it.purge(NOON, NOON) == 0
         assert it.purge(NOON, NOON + 1) == 3
+
+
+def test_what_a_store_of_the_sixth_version_holds_is_still_there(nothing: str) -> None:
+    """What was given before counts as it did; of no login is it known by which code."""
+    bring_to(nothing, "0006")
+    entry = dict.fromkeys(LOGIN, "x") | {"time": NOON, "user_id": "u-alice", "round": 1}
+    write(nothing, counters("alice", locks=1, required=True), token("alice", last_success=7.0), ("login", entry))
+
+    with asked(opening(nothing, upgrade=True)) as it:
+        facts = it.facts("u-alice")
+        assert (facts.username, facts.counters.locks, facts.required, facts.codes_since) == ("alice", 1, True, 0.0)
+        assert [(token.id, token.last_step) for token in facts.tokens] == [("t-alice", 58_000_000)]
+        assert not it.run(it.store.was_used("u-alice", [b"", b"x"], it.soon()))
+        assert it.run(it.store.reset("u-alice"))
+        assert it.facts("u-alice").codes_since == NOON
+        assert it.purge(NOON, NOON + 1) == 1
 
 
 def mailed(code: str, user: str) -> list[tuple[str, dict[str, Any]]]:

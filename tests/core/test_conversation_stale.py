@@ -1,0 +1,196 @@
+"""A used code that comes again in one-field mode, days later: refused, not counted, and never right (rule 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from radius_mfa.core.errors import StoreError
+from radius_mfa.core.guard import Counters
+from radius_mfa.core.messages import FactorKind, Nas
+from radius_mfa.core.policy import Policy
+from tests.adapters import COMMA, PASSWORD, PERIOD, SIX, VPN, Fuse, House, house
+
+ALL = Policy("all", factors=frozenset(FactorKind))
+DAY = 86400.0
+ACCT_SESSION_ID = 44
+
+
+@pytest.fixture
+def it() -> Iterator[House]:
+    with house([ALL]) as it:
+        it.enrol("alice")
+        yield it
+
+
+sessions = count(1)
+
+
+def sends(it: House, line: str, nas: Nas = COMMA, user_name: str = "alice") -> str:
+    """What comes of a line at a session that nobody has seen before."""
+    session = (ACCT_SESSION_ID, b"%d" % next(sessions))
+    return it.login(user_name, nas).says(line, extra=[session])
+
+
+def logs_in_elsewhere(it: House) -> None:
+    it.clock.advance(DAY)
+    assert it.challenged("alice").says(it.code("alice")) == "accept accepted"
+
+
+def twins(it: House) -> tuple[int, int]:
+    """Steps from now that have the same code, and are far from each other; a day has 2,880 to choose from."""
+    seen: dict[str, int] = {}
+    for step in count(10):
+        code = it.code("alice", step)
+        if seen.setdefault(code, step) < step - 20:
+            return seen[code], step
+    raise AssertionError
+
+
+@pytest.mark.parametrize(("nas", "between"), [(COMMA, ","), (SIX, "")])
+def test_a_line_that_a_supplicant_has_kept_locks_nobody_out(it: House, nas: Nas, between: str) -> None:
+    line = f"{PASSWORD}{between}{it.code('alice')}"
+    assert sends(it, line, nas) == "accept accepted"
+    logs_in_elsewhere(it)
+
+    for _ in range(25):
+        it.clock.advance(120)
+        assert sends(it, line, nas) == "reject code_used"
+    assert it.counters("alice") == Counters()
+
+
+def test_what_is_told_is_what_a_used_code_is_told(it: House) -> None:
+    line = f"{PASSWORD},{it.code('alice')}"
+    sends(it, line)
+    fresh = it.login("alice", COMMA)
+    fresh.says(line, extra=[(ACCT_SESSION_ID, b"fresh")])
+    logs_in_elsewhere(it)
+    stale = it.login("alice", COMMA)
+    stale.says(line)
+
+    assert stale.last.decision == fresh.last.decision
+
+
+def test_what_was_never_used_is_counted_all_the_same(it: House) -> None:
+    sends(it, f"{PASSWORD},{it.code('alice')}")
+    logs_in_elsewhere(it)
+
+    assert {sends(it, f"{PASSWORD},{code}") for code in it.wrong_codes("alice", 10)} == {"reject code_wrong"}
+    assert sends(it, f"{PASSWORD},{it.code('alice', 1)}") == "reject locked"
+
+
+def test_the_code_of_another_user_is_a_guess(it: House) -> None:
+    it.enrol("bob")
+    line = f"{PASSWORD},{it.code('alice')}"
+    sends(it, line)
+    logs_in_elsewhere(it)
+
+    assert sends(it, line, user_name="bob") == "reject code_wrong"
+    assert it.counters("bob").failures == 1
+
+
+def test_the_password_is_looked_at_first(it: House) -> None:
+    code = it.code("alice")
+    sends(it, f"{PASSWORD},{code}")
+    logs_in_elsewhere(it)
+
+    assert sends(it, f"wrong,{code}") == "reject wrong_password"
+
+
+def test_an_answer_to_a_challenge_is_kept_by_nobody(it: House) -> None:
+    """No supplicant sends one again: a used code of long ago is a guess there, and is nowhere written down."""
+    at_a_challenge = it.code("alice")
+    assert it.challenged("alice").says(at_a_challenge) == "accept accepted"
+    it.clock.advance(PERIOD)
+    in_a_line = it.code("alice")
+    assert sends(it, f"{PASSWORD},{in_a_line}") == "accept accepted"
+    logs_in_elsewhere(it)
+
+    assert sends(it, f"{PASSWORD},{at_a_challenge}") == "reject code_wrong"
+    assert it.challenged("alice").says(in_a_line) == "challenge code_wrong"
+    assert it.counters("alice").failures == 2
+
+
+def test_a_used_code_is_not_right_when_its_like_comes_round_again(it: House) -> None:
+    """Else whoever has overheard lines could send them all day, uncounted, until the time of one has come."""
+    first, again = twins(it)
+    it.clock.advance(first * PERIOD)
+    code = it.code("alice")
+    assert sends(it, f"{PASSWORD},{code}") == "accept accepted"
+    it.clock.advance((again - first) * PERIOD)
+    assert it.code("alice") == code
+
+    assert sends(it, f"{PASSWORD},{code}") == "reject code_used"
+    assert it.counters("alice") == Counters()
+    assert it.challenged("alice", VPN).says(code) == "accept accepted"  # where nobody has kept it
+
+
+def test_of_a_used_code_no_advice_about_the_clock_is_given(it: House) -> None:
+    """The step it happens to be near of is of another code, and stays good."""
+    first, again = twins(it)
+    it.clock.advance(first * PERIOD)
+    line = f"{PASSWORD},{it.code('alice')}"
+    sends(it, line)
+    it.clock.advance((again - first - 3) * PERIOD)
+
+    assert sends(it, line) == "reject code_used"
+    assert it.facts("alice").tokens[0].told_steps == frozenset()
+    assert it.counters("alice") == Counters()
+
+
+def test_a_kept_mailed_code_costs_no_try_of_another(it: House) -> None:
+    it.register("alice")
+    sends(it, f"{PASSWORD},mail")
+    line = f"{PASSWORD},{it.mailed()}"
+    assert sends(it, line) == "accept accepted"
+    it.clock.advance(2 * DAY)
+    it.run(it.store.purge(it.clock.wall(), 0.0))
+    sends(it, f"{PASSWORD},mail")
+    fresh = it.mailed()
+
+    assert [sends(it, line) for _ in range(12)] == ["reject code_used"] * 12
+    assert it.counters("alice") == Counters()
+    assert [each.tries for each in it.facts("alice").mail_codes] == [0]
+    assert sends(it, f"{PASSWORD},{fresh}") == "accept accepted"
+
+
+def test_a_kept_recovery_code_is_known_when_there_are_others(it: House) -> None:
+    code, *_ = it.run(it.enrolment.new_recovery_codes("u-alice", "alice"))
+    assert sends(it, f"{PASSWORD},{code}") == "accept accepted"
+    it.run(it.enrolment.new_recovery_codes("u-alice", "alice"))
+
+    assert [sends(it, f"{PASSWORD},{code}") for _ in range(12)] == ["reject code_used"] * 12
+    assert it.counters("alice") == Counters()
+
+
+def test_a_used_code_is_known_under_a_key_that_seals_no_more(it: House) -> None:
+    line = f"{PASSWORD},{it.code('alice')}"
+    sends(it, line)
+    logs_in_elsewhere(it)
+    it.rotate_keys()
+
+    assert sends(it, line) == "reject code_used"
+
+
+def test_a_used_code_is_known_for_as_long_as_its_login(it: House) -> None:
+    line = f"{PASSWORD},{it.code('alice')}"
+    sends(it, line)
+    logs_in_elsewhere(it)
+    it.run(it.store.purge(it.clock.wall(), it.clock.wall()))
+
+    assert sends(it, line) == "reject code_wrong"
+    assert it.counters("alice").failures == 1
+
+
+def test_a_store_that_fails_when_it_is_asked_is_no_answer(it: House) -> None:
+    line = f"{PASSWORD},{it.code('alice')}"
+    sends(it, line)
+    logs_in_elsewhere(it)
+    it.wire(Fuse(0, StoreError, "was_used"))
+
+    assert it.login("alice", COMMA).says(line) == "reject store_failed"
+    assert it.counters("alice").failures == 1
+    assert it.login("alice", COMMA).says(line) == "reject code_used"  # the same attempt, and given back
+    assert it.counters("alice") == Counters()
