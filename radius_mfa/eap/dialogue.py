@@ -59,9 +59,9 @@ class Say:
 
 @record(frozen=True, slots=True)
 class TakenUp:
-    """The TLS session of an earlier login is taken up again; None: one that is not known (any more)."""
+    """The TLS session of an earlier login is taken up again."""
 
-    session: Session | None
+    session: Session
 
 
 @record(frozen=True, slots=True)
@@ -207,11 +207,16 @@ class Dialogue:
             self._tunnel.take(message)
         except TunnelError as failed:
             return self._send_alert(str(failed))
+        name = self._tunnel.taken_up
+        session = None if name is None else self._find(name)
         if not self._tunnel.is_open:
+            if name is not None and session is None:  # worth nothing any more: as if it had not been asked for
+                self._tunnel = self._terms.tunnel(anew=True)
+                return self._shake_hands(message)
             return self._send(self._tunnel.outgoing())
-        if self._tunnel.taken_up is not None:
+        if session is not None:
             self._phase = _Phase.DECIDING
-            return TakenUp(self._find(self._tunnel.taken_up))
+            return TakenUp(session)
         self._phase = _Phase.INNER
         # Over TLS 1.3 it may have said something already, right behind its Finished.
         if said := self._tunnel.read():

@@ -10,7 +10,7 @@ _MOST = 20_000  # as many as OpenSSL keeps of its own accord
 
 
 class Sessions:
-    """Remembers the newest ones.  `lifetime`: seconds since a session's login; 0: none is remembered."""
+    """Remembers the newest ones."""
 
     def __init__(self) -> None:
         self._kept: dict[bytes, Session] = {}
@@ -21,6 +21,11 @@ class Sessions:
         self._kept[name] = session
         for oldest in [*islice(self._kept, max(0, len(self._kept) - _MOST))]:
             del self._kept[oldest]
+
+    def forget(self, session: Session) -> None:
+        """It is worth nothing any more, by whatever name."""
+        for name in [name for name, kept in self._kept.items() if kept is session]:
+            del self._kept[name]
 
     def find(self, name: bytes, now: float, lifetime: float) -> Session | None:
         """The session of that name, unless it has lasted `lifetime` seconds at `now`, wall seconds."""

@@ -53,30 +53,38 @@ class Terms:
     """
 
     def __init__(self, certificate: Path, key: Path, versions: Collection[str], lifetime: float) -> None:
-        self._context = context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        numbers = sorted(_VERSIONS[each] for each in versions)
-        context.set_min_proto_version(numbers[0])
-        context.set_max_proto_version(numbers[-1])
-        context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
-        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-        context.set_cipher_list(_CIPHERS)
-        context.set_passwd_cb(_no_passphrase)
-        context.set_session_id(b"radius-mfa")
-        context.set_session_cache_mode(SSL.SESS_CACHE_SERVER if lifetime else SSL.SESS_CACHE_OFF)
+        self._context = _context(versions)
+        self._forgetful = _context(versions)
         if lifetime:
-            context.set_timeout(int(lifetime))
-        try:
-            context.use_certificate_chain_file(str(certificate))
-            context.use_privatekey_file(str(key))
-            context.check_privatekey()
-        except SSL.Error as refused:
-            raise TunnelError(_in_words(refused)) from None
+            self._context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
+            self._context.set_timeout(int(lifetime))
+        for context in (self._context, self._forgetful):
+            try:
+                context.use_certificate_chain_file(str(certificate))
+                context.use_privatekey_file(str(key))
+                context.check_privatekey()
+            except SSL.Error as refused:
+                raise TunnelError(_in_words(refused)) from None
 
-    def tunnel(self) -> Tunnel:
-        """A new one, of which nothing was said yet."""
-        connection = SSL.Connection(self._context, None)
+    def tunnel(self, *, anew: bool = False) -> Tunnel:
+        """A new one, of which nothing was said yet.  `anew`: no session is taken up, whatever is asked for."""
+        connection = SSL.Connection(self._forgetful if anew else self._context, None)
         connection.set_accept_state()
         return Tunnel(connection)
+
+
+def _context(versions: Collection[str]) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    numbers = sorted(_VERSIONS[each] for each in versions)
+    context.set_min_proto_version(numbers[0])
+    context.set_max_proto_version(numbers[-1])
+    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    context.set_cipher_list(_CIPHERS)
+    context.set_passwd_cb(_no_passphrase)
+    context.set_session_id(b"radius-mfa")
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    return context
 
 
 def _no_passphrase(*_: object) -> bytes:

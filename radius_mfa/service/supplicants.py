@@ -85,7 +85,7 @@ class Supplicants:
         self._clock = clock
         self._entropy = entropy
         self._meter = meter
-        self._nases: dict[tuple[str, bool], tuple[Nas, Nas]] = {}
+        self._nases: dict[tuple[str, int | None], tuple[Nas, Nas]] = {}
 
     def vouches(self, request: AccessRequest) -> bool:
         """Whether the request goes on with a conversation of ours."""
@@ -176,9 +176,6 @@ class Supplicants:
         assert talk.dialogue is not None  # and it is not over
         if isinstance(event, Say | End):
             return self._said(talk, event, request)
-        if isinstance(event, TakenUp) and event.session is None:
-            self._report(request, self._conclusion(request, Outcome.SESSION_OVER))
-            return self._said(talk, talk.dialogue.refuse(), request)
         inner = self._within(request, event, talk)
         session = event.session if isinstance(event, TakenUp) else None
         conclusion, reply = await self._decide(inner, session)
@@ -190,10 +187,13 @@ class Supplicants:
         """A decision, in EAP."""
         dialogue, name = talk.dialogue, inner.first(Attribute.USER_NAME) or b""
         assert dialogue is not None  # who decides is waited for
-        if reply.code is Code.ACCESS_CHALLENGE:
+        if reply.code is Code.ACCESS_CHALLENGE and _may_answer(talk):
+            talk.challenges += 1
             talk.inner_state = reply.state
             return self._said(talk, dialogue.challenge(reply.messages[0]), inner, delayed=reply.delayed)
-        if reply.code is Code.ACCESS_REJECT:
+        if reply.code is not Code.ACCESS_ACCEPT:
+            if isinstance(talk.event, TakenUp):
+                self._talks.sessions.forget(talk.event.session)
             return self._said(talk, dialogue.refuse(), inner, delayed=reply.delayed)
         talk.accepted = replace(reply, attributes=self._with_identity(reply.attributes, event, inner))
         if isinstance(talk.event, TakenUp):
@@ -265,21 +265,28 @@ class Supplicants:
         if isinstance(event, Asked):
             name, text = event.name, event.text if len(event.text) <= _LONGEST else None
         else:
-            assert event.session is not None  # or there is nothing to be asked
             name, text = event.session.name.encode(), None
-        one_field = isinstance(event, Asked) and event.one_field
+        answers = event.answers if isinstance(event, Asked) else None
         rest = tuple(each for each in request.attributes if each[0] not in _REPLACED)
         said: tuple[tuple[int, bytes], ...] = ((Attribute.USER_NAME, name if len(name) <= _LONGEST else b""),)
         if talk.inner_state is not None:
             said += ((Attribute.STATE, talk.inner_state),)
-        nas = self._nas(request.nas, one_field=one_field)
+        nas = self._nas(request.nas, answers)
         return AccessRequest(nas, said + rest, text, request.source, request.arrived, outer_name=talk.outer_name)
 
-    def _nas(self, nas: Nas, *, one_field: bool) -> Nas:
-        """The NAS as one that can show a challenge, or cannot."""
-        known = self._nases.get((nas.name, one_field))
+    def _nas(self, nas: Nas, answers: int | None) -> Nas:
+        """The NAS as one that can show so many challenges."""
+        known = self._nases.get((nas.name, answers))
         if known is None or known[0] is not nas:
-            suffix = (nas.profile.suffix or _SUFFIX) if one_field else None
-            known = nas, replace(nas, profile=replace(nas.profile, suffix=suffix))
-            self._nases[nas.name, one_field] = known
+            profile = nas.profile
+            suffix = (profile.suffix or _SUFFIX) if answers == 0 else None
+            rounds = min(profile.rounds, answers) if answers else profile.rounds
+            known = nas, replace(nas, profile=replace(profile, suffix=suffix, rounds=rounds))
+            self._nases[nas.name, answers] = known
         return known[1]
+
+
+def _may_answer(talk: Talk) -> bool:
+    """Whether one challenge more can be answered."""
+    asked = talk.event
+    return isinstance(asked, Asked) and (asked.answers is None or talk.challenges < asked.answers)

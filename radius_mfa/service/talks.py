@@ -31,8 +31,9 @@ class Talk:
 
     `client`, `outer_name`: who it is bound to.  `until`: monotonic seconds.  `states`: the last two it was given.
     `heard`: what was heard last, after the State it came with; `event`: what it led to, until there is the `reply`
-    to it; `answering`: while somebody finds out.  `inner_state`: of the challenge within the tunnel.  `accepted`:
-    what the NAS is told at the end, and `session`, what the TLS session is worth then; `is_resumed`: it was one.
+    to it; `answering`: while somebody finds out.  `inner_state`: of the last of the `challenges` within the tunnel.
+    `accepted`: what the NAS is told at the end, and `session`, what the TLS session is worth then; `is_resumed`:
+    it was one.
     """
 
     client: str
@@ -45,6 +46,7 @@ class Talk:
     reply: Reply | None = field(default=None, repr=False)
     answering: asyncio.Future[Reply | None] | None = None
     inner_state: bytes | None = field(default=None, repr=False)
+    challenges: int = 0
     accepted: Reply | None = field(default=None, repr=False)
     session: Session | None = None
     is_resumed: bool = False
