@@ -31,7 +31,7 @@ class Talk:
 
     `client`, `outer_name`: who it is bound to.  `until`: monotonic seconds.  `states`: the last two it was given.
     `heard`: what was heard last, after the State it came with; `event`: what it led to, until there is the `reply`
-    to it; `answering`: while somebody finds out.  `inner_state`: of the last of the `challenges` within the tunnel.
+    to it; `answering`: while somebody finds out.  `inner_state`: of the last of the `challenges` in the tunnel.
     `accepted`: what the NAS is told at the end, and `session`, what the TLS session is worth then; `is_resumed`:
     it was one.
     """
