@@ -217,7 +217,7 @@ def event_of(login: Login, decision: Decision, now: float, detail: str = "") -> 
     """
     request = login.request
     if decision.outcome is Outcome.METHOD_NOT_OFFERED:
-        detail = f"{other_method(request)} came, and only PAP is served: {request.nas.profile.towards_pap}"
+        detail = f"{other_method(request)} came, which is not served: {request.nas.profile.towards_pap}"
     if request.outer_name is not None:
         detail = "; ".join(filter(None, (detail, _outer(login, request.outer_name))))
     called, address, named = _said_of_nas(*request.firsts(*_NAS))

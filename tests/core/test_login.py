@@ -85,7 +85,7 @@ def test_a_method_that_is_not_offered_is_named_with_what_to_change(
     event = event_of(login, Reject(Outcome.METHOD_NOT_OFFERED, Message("refused")), NOON)
 
     assert login.text is Outcome.METHOD_NOT_OFFERED
-    assert event.detail == f"{method} came, and only PAP is served: on the ASA, do this"
+    assert event.detail == f"{method} came, which is not served: on the ASA, do this"
 
 
 @pytest.mark.parametrize("attributes", [(), (microsoft(11),), ((60, bytes(16)),)])

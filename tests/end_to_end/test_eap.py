@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.end_to_end.test_mail import code_in
 from tests.end_to_end.wireless import METHODS, VLAN, Wireless, new_mac, wireless
 
 TUNNEL_PRIVATE_GROUP_ID = 81  # RFC 2868 §3.6
+USER_NAME, CHARGEABLE_USER_IDENTITY, EAP_KEY_NAME = 1, 89, 102
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +186,31 @@ def test_the_outer_name_may_not_be_somebody_elses(wifi: Wireless) -> None:
     user, other = wifi.site.staff(), wifi.site.staff()
     assert not wifi.log_in("ttls-pap", user, user.code(), anonymous=other.name).accepted
     assert wifi.outcomes(user)[-1] == "reject outer_name_of_another"
+
+
+def test_the_name_of_the_keys_is_told_to_a_nas_that_asks_for_it(wifi: Wireless) -> None:
+    """IEEE 802.1X asks with an empty EAP-Key-Name; what is told is the Session-Id (RFC 5247 §1.4)."""
+    user, other = wifi.site.staff(), wifi.site.staff()
+    asked = wifi.log_in("ttls-pap", user, user.code(), attributes=[f"{EAP_KEY_NAME}:x:00"])
+    told = [each.length for each in asked.last.attributes if each.number == EAP_KEY_NAME]
+    assert told == [1 + 32 + 32]
+    unasked = wifi.log_in("ttls-pap", other, other.code())
+    assert [each for each in unasked.last.attributes if each.number == EAP_KEY_NAME] == []
+
+
+@pytest.mark.parametrize("identity", ["none", "user-name", "chargeable-user-identity"])
+def test_the_access_accept_has_the_name_that_is_configured(
+    university: Site, tmp_path: Path, identity: str
+) -> None:
+    """RFC 3579 §3.1; RFC 4372 §2.1: the second only for a NAS that asks for it, and the same each time."""
+    with wireless(university, tmp_path / "authority", {"identity": identity}, name=identity) as named:
+        user, mac = university.staff(), new_mac()
+        first = named.log_in("ttls-pap", user, f"{user.code()} trust", mac=mac)
+        asked = [f"{CHARGEABLE_USER_IDENTITY}:x:00"]
+        second, third = (named.log_in("ttls-pap", user, None, mac=mac, attributes=asked) for _ in range(2))
+    assert first.accepted
+    assert first.first(USER_NAME) == (user.name.encode() if identity == "user-name" else None)
+    assert first.first(CHARGEABLE_USER_IDENTITY) is None
+    aliases = [each.first(CHARGEABLE_USER_IDENTITY) for each in (second, third)]
+    assert aliases[0] == aliases[1]
+    assert (aliases[0] is not None) == (identity == "chargeable-user-identity")

@@ -66,7 +66,7 @@ def test_a_method_that_is_not_pap_is_refused_with_what_to_change_on_that_gateway
         gateway.exchange(packet.octets(b""))
 
         change = GATEWAYS[fixture.profile].profile.towards_pap
-        wanted = f"{packet.answer['method']} came, and only PAP is served: {change}"
+        wanted = f"{packet.answer['method']} came, which is not served: {change}"
         assert (gateway.events[-1].outcome, gateway.events[-1].detail) == ("method_not_offered", wanted)
 
 

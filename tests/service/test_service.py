@@ -150,7 +150,7 @@ def test_a_method_that_is_not_offered_is_in_the_log_with_what_to_change() -> Non
 
     (line,) = logged
     assert (line["event"], line["log_level"], line["client"]) == ("method_not_offered", "error", "vpn")
-    assert line["detail"] == "CHAP came, and only PAP is served: set it to PAP"
+    assert line["detail"] == "CHAP came, which is not served: set it to PAP"
     assert [event.detail for event in desk.events] == [line["detail"]] * 3
 
 
