@@ -16,19 +16,22 @@ from bench.soak.memory import try_memory
 from bench.soak.outages import try_fail_over, try_restarts
 from bench.soak.packets import try_packets
 from bench.soak.report import Figure, lines, status
+from bench.soak.tunnels import try_tunnels
 
-PARTS = ("packets", "memory", "floods", "outages")
+PARTS = ("packets", "tunnels", "memory", "floods", "outages")
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`packets`: mutations and the like; `requests`: of the memory run, after `warm_up` others, over which it may
-    grow by `growth` MB.
+    """`packets`: mutations and the like; `inputs`: of what supplicants say.
+
+    `requests`: of the memory run, after `warm_up` others, over which it may grow by `growth` MB.
 
     `flood`: datagrams a second; `logins`: good ones a second meanwhile; `seconds`: of each flood and outage.
     """
 
     packets: int
+    inputs: int
     requests: int
     warm_up: int
     flood: float
@@ -38,14 +41,16 @@ class Scale:
     growth: float = 10
 
 
-FULL = Scale(1_000_000, 200_000, 60_000, flood=5000, logins=20, seconds=15, users=4000)
-QUICK = Scale(10_000, 8_000, 8_000, flood=2000, logins=10, seconds=2, users=1000)
+FULL = Scale(1_000_000, 1_000_000, 200_000, 60_000, flood=5000, logins=20, seconds=15, users=4000)
+QUICK = Scale(10_000, 10_000, 8_000, 8_000, flood=2000, logins=10, seconds=2, users=1000)
 
 
 def soak(scale: Scale, seed: int, parts: tuple[str, ...] = PARTS) -> Iterator[Figure]:
     """Each part, one after another; what it needs runs no longer than it does."""
     if "packets" in parts:
         yield from _packets(scale.packets, seed)
+    if "tunnels" in parts:
+        yield from _tunnels(scale.inputs, seed)
     if "memory" in parts:
         with house(scale.users) as it:
             yield from try_memory(it, scale.requests, scale.warm_up, scale.growth, seed)
@@ -69,10 +74,24 @@ def _packets(packets: int, seed: int) -> Iterator[Figure]:
     yield Figure("any trouble, other kinds as well", figures.troubles, most=0)
 
 
+def _tunnels(inputs: int, seed: int) -> Iterator[Figure]:
+    figures = try_tunnels(inputs, seed)
+    for failure in figures.failures:
+        print(f"FAILED {failure}", file=sys.stderr)
+    for stage, tried in figures.tried.items():
+        yield Figure(f"EAP: {stage}", tried)
+    became = ", ".join(f"{what} {times}" for what, times in sorted(figures.became.items()))
+    note = f"seed {seed}, {figures.seconds:.0f} s; {became}"
+    yield Figure("EAP: all inputs tried", sum(figures.tried.values()), least=inputs, note=note)
+    yield Figure("EAP: exceptions out", figures.exceptions, most=0)
+    yield Figure("EAP: keys, though nobody was let in", figures.wrong_keys, most=0)
+
+
 def main() -> int:
     """0 when every bound is kept."""
     parser = argparse.ArgumentParser(prog="bench.soak", description=__doc__)
     parser.add_argument("--packets", type=int, help="packets that are tried")
+    parser.add_argument("--inputs", type=int, help="what is said by supplicants")
     parser.add_argument("--requests", type=int, help="requests over which memory is measured")
     parser.add_argument("--warm-up", type=int, metavar="N", help="requests before those")
     parser.add_argument("--growth", type=float, metavar="MB", help="what it may grow by over them")
@@ -82,7 +101,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     asked = parser.parse_args()
-    names = ("packets", "requests", "warm_up", "growth", "seconds")
+    names = ("packets", "inputs", "requests", "warm_up", "growth", "seconds")
     given = {name: value for name in names if (value := getattr(asked, name)) is not None}
     scale = replace(QUICK if asked.quick else FULL, **given)
     began, figures = time.perf_counter(), []

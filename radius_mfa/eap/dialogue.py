@@ -12,8 +12,8 @@ What it goes through:
 
     1. The method: we propose one of ours; a supplicant that wants another says which (Nak, RFC 3748 §5.3.1).
     2. The handshake, in pieces both ways (`eap.fragments`).
-    3. A session that is taken up again, and is still worth it, ends it here.  Over TLS 1.3 an octet within the
-       tunnel says so first (RFC 9427 §4, RFC 9190 §2.5), and in PEAP its Result does.
+    3. A session that is taken up again, and is still worth it, ends it here, unless the supplicant says more.
+       Over TLS 1.3 an octet within the tunnel says so first (RFC 9427 §4, RFC 9190 §2.5), and in PEAP its Result.
     4. Within the tunnel: a name and texts (`eap.inner`).
     5. The end, which PEAP has acknowledged within the tunnel first.
 
@@ -23,7 +23,7 @@ A supplicant can make it neither long nor large: rounds and messages are bounded
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from enum import Enum, auto
 
 from radius_mfa.core.record import record
@@ -52,9 +52,10 @@ _COMMITTED = b"\0"
 
 @record(frozen=True, slots=True)
 class Say:
-    """Send this request."""
+    """Send this request.  `why`: it is an alert, and this is what is wrong; nobody may ever answer it."""
 
     packet: bytes = field(repr=False)
+    why: str = ""
 
 
 @record(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class Dialogue:
         self._rounds += 1
         if self._rounds > _MOST_ROUNDS:
             return self._fail(f"no end after {_MOST_ROUNDS} rounds")
-        if response.type == Type.NAK and self._phase is _Phase.PROPOSED:
+        if response.type == Type.NAK and self._phase is _Phase.PROPOSED and not self._incoming.has_begun:
             return self._take_another(response.data)
         if response.type != self._kind:
             return self._fail(f"a response of type {response.type}, where {self._kind.name} is spoken")
@@ -200,7 +201,7 @@ class Dialogue:
                 return self._hear_within(self._tunnel.read())
             case _Phase.RESULT:
                 return self._hear_acknowledgement(message)
-        return self._fail(self._why)  # our alert was heard
+        return self._fail("")  # our alert was heard
 
     def _shake_hands(self, message: bytes) -> Event:
         try:
@@ -214,12 +215,14 @@ class Dialogue:
                 self._tunnel = self._terms.tunnel(anew=True)
                 return self._shake_hands(message)
             return self._send(self._tunnel.outgoing())
-        if session is not None:
+        # It may have said something already, right behind its Finished.
+        said = self._tunnel.read()
+        if session is not None and not said:
             self._phase = _Phase.DECIDING
             return TakenUp(session)
         self._phase = _Phase.INNER
-        # Over TLS 1.3 it may have said something already, right behind its Finished.
-        if said := self._tunnel.read():
+        if said:  # what it begins within is followed, whatever session it has taken up (RFC 9427 §4)
+            self._tunnel.taken_up = None
             return self._hear_within(said)
         outgoing = self._tunnel.outgoing()
         return self._send(outgoing) if outgoing else self._begin_within()
@@ -229,14 +232,14 @@ class Dialogue:
         alert = self._tunnel.outgoing()
         if not alert:
             return self._fail(why)
-        self._phase, self._why = _Phase.ALERT, why
-        return self._send(alert)
+        self._phase = _Phase.ALERT
+        return replace(self._send(alert), why=why)
 
     # --- within the tunnel ------------------------------------------------------------------------
 
     def _begin_within(self) -> Say:
         first = self._inner.begin()
-        return self._say_within(first.octets) if first else self._request(ACKNOWLEDGEMENT)
+        return self._say_within(first.octets) if first else self._send(self._tunnel.outgoing())
 
     def _hear_within(self, octets: bytes) -> Event:
         if not octets:  # it has heard the end of our handshake
@@ -278,6 +281,8 @@ class Dialogue:
             return self._fail(self._why)
         elif self._tunnel.taken_up and self._tunnel.is_tls13:
             self._tunnel.write(_COMMITTED)
+        elif not self._keep:
+            return self._succeed()
         # Whoever says all in one go over TLS 1.3 has not been given yet what takes the session up again.
         outgoing = self._tunnel.outgoing()
         if not outgoing:
@@ -286,10 +291,10 @@ class Dialogue:
         return self._send(outgoing)
 
     def _hear_acknowledgement(self, message: bytes) -> End:
-        self._tunnel.take(message)
-        said = self._tunnel.read()
         if not self._good:
             return self._fail(self._why)
+        self._tunnel.take(message)
+        said = self._tunnel.read()
         if self._inner.has_result and not is_good_result(said):
             return self._fail("the supplicant does not agree that it is let in")
         return self._succeed()

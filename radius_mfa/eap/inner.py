@@ -120,7 +120,8 @@ class Ttls:
         if wrong := _why_not(pairs):
             return GivenUp(wrong)
         if Attribute.EAP_MESSAGE in plain:
-            return self._hear_eap(b"".join(each.data for each in pairs if each.code == Attribute.EAP_MESSAGE))
+            own = (each.data for each in pairs if (each.vendor, each.code) == (0, Attribute.EAP_MESSAGE))
+            return self._hear_eap(b"".join(own))
         if Attribute.USER_NAME in plain and Attribute.USER_PASSWORD in plain:
             # Filled up, so that nobody sees how long it is (RFC 5281 §11.2.5).
             text = plain[Attribute.USER_PASSWORD].rstrip(b"\0")

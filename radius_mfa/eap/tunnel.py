@@ -15,11 +15,15 @@ from collections.abc import Collection
 from dataclasses import field
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 
 from radius_mfa.core.record import record
 from radius_mfa.eap.packet import Type
 
+_Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 _VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
 # Of TLS 1.2, with forward secrecy; CBC for supplicants that know nothing newer.
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL:!eNULL:!PSK"
@@ -58,10 +62,11 @@ class Terms:
         if lifetime:
             self._context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
             self._context.set_timeout(int(lifetime))
+        own = _read_key(key)
         for context in (self._context, self._forgetful):
             try:
                 context.use_certificate_chain_file(str(certificate))
-                context.use_privatekey_file(str(key))
+                context.use_privatekey(own)
                 context.check_privatekey()
             except SSL.Error as refused:
                 raise TunnelError(_in_words(refused)) from None
@@ -81,15 +86,24 @@ def _context(versions: Collection[str]) -> SSL.Context:
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_cipher_list(_CIPHERS)
-    context.set_passwd_cb(_no_passphrase)
     context.set_session_id(b"radius-mfa")
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     return context
 
 
-def _no_passphrase(*_: object) -> bytes:
-    """OpenSSL would ask whoever sits at the terminal."""
-    return b""
+def _read_key(file: Path) -> _Key:
+    """Raises TunnelError; OpenSSL by itself would ask whoever sits at the terminal for a passphrase."""
+    try:
+        key = load_pem_private_key(file.read_bytes(), None)
+    except OSError as missing:
+        raise TunnelError(f"{file}: {missing.strerror}") from None
+    except TypeError:
+        raise TunnelError("the key has a passphrase: store it without one") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise TunnelError("the key is none in PEM") from None
+    if not isinstance(key, _Key):
+        raise TunnelError("the key is neither RSA nor of an elliptic curve")
+    return key
 
 
 class Tunnel:

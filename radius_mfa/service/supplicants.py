@@ -221,16 +221,17 @@ class Supplicants:
 
     def _said(self, talk: Talk, event: Say | End, request: AccessRequest, *, delayed: bool = False) -> Reply:
         """An event as a reply."""
+        if event.why:
+            talk.has_failed = True
+            self._report(request, self._conclusion(request, Outcome.EAP_FAILED, event.why))
         if isinstance(event, Say):
             past_password = talk.inner_state is not None or talk.accepted is not None
             lasting = self._eap.challenge_lifetime if past_password else _HANDSHAKE
             state = self._talks.turn(talk, lasting, past_password=past_password)
             return Reply(Code.ACCESS_CHALLENGE, state, eap=event.packet, delayed=delayed)
         if event.keys is None:
-            if event.why:
-                self._report(request, self._conclusion(request, Outcome.EAP_FAILED, event.why))
-            self._ended(talk, request, "failed" if event.why else "refused")
-            return Reply(Code.ACCESS_REJECT, eap=event.packet, delayed=delayed or bool(event.why))
+            self._ended(talk, request, "failed" if talk.has_failed else "refused")
+            return Reply(Code.ACCESS_REJECT, eap=event.packet, delayed=delayed or talk.has_failed)
         if event.session and talk.session is not None:
             self._talks.sessions.keep(event.session, talk.session)
         self._ended(talk, request, "resumed" if talk.is_resumed else "accepted")

@@ -22,6 +22,7 @@ from radius_mfa.eap.sessions import Sessions
 from radius_mfa.wire.room import Room
 
 _MOST = 2048  # at some 50 kB, while their handshake is under way
+_SHARE = _MOST // 2  # of one client (`wire.room`)
 _LOOK_EVERY = 1.0  # seconds until those are looked for that are past their time
 
 
@@ -33,7 +34,7 @@ class Talk:
     `heard`: what was heard last, after the State it came with; `event`: what it led to, until there is the `reply`
     to it; `answering`: while somebody finds out.  `inner_state`: of the last of the `challenges` in the tunnel.
     `accepted`: what the NAS is told at the end, and `session`, what the TLS session is worth then; `is_resumed`:
-    it was one.
+    it was one.  `has_failed`: there is no tunnel, or no method.
     """
 
     client: str
@@ -50,6 +51,7 @@ class Talk:
     accepted: Reply | None = field(default=None, repr=False)
     session: Session | None = None
     is_resumed: bool = False
+    has_failed: bool = False
 
 
 class Talks:
@@ -71,14 +73,18 @@ class Talks:
 
     def find(self, state: bytes) -> Talk | None:
         """The conversation that was given this State."""
-        return self._by_state.get(state)
+        talk = self._by_state.get(state)
+        if talk is not None and self._is_over(talk, self._clock.monotonic()):
+            self._drop(talk)
+            return None
+        return talk
 
     def begin(self, talk: Talk) -> bool:
         """Whether there is room for one more."""
         now = self._clock.monotonic()
         if now - self._looked >= _LOOK_EVERY:
             self._looked = now
-            for old in [each for each in chain(self._early, self._late) if each.until <= now]:
+            for old in [each for each in chain(self._early, self._late) if self._is_over(each, now)]:
                 self._drop(old)
         if not self._room.is_left(talk.client) and not self._make_room(talk.client):
             return False
@@ -86,10 +92,16 @@ class Talks:
         self._early[talk] = None
         return True
 
+    @staticmethod
+    def _is_over(talk: Talk, now: float) -> bool:
+        """Whether nobody waits for it any more; while somebody finds out, its NAS does."""
+        return talk.until <= now and talk.answering is None
+
     def _make_room(self, client: str) -> bool:
         """Another of the client goes where it has its share; else whoever's, oldest first."""
-        others = (each for each in chain(self._early, self._late) if each.answering is None)
-        oldest = next((each for each in others if len(self._room) == _MOST or each.client == client), None)
+        own = [each for each in chain(self._early, self._late) if each.client == client]
+        others = chain(self._early, self._late) if len(own) < _SHARE else own
+        oldest = next((each for each in others if each.answering is None), None)
         if oldest is not None:
             self._drop(oldest)
         return oldest is not None and self._room.is_left(client)

@@ -29,6 +29,14 @@ def test_a_small_run_of_the_packets_has_no_trouble(tmp_path: Path) -> None:
     assert "every bound kept" in printed
 
 
+def test_a_small_run_of_the_tunnels_has_no_trouble(tmp_path: Path) -> None:
+    printed, figures = soak(tmp_path / "figures.json", "--only", "tunnels", "--inputs", "3000")
+
+    assert figures["EAP: all inputs tried"]["value"] >= 3000
+    assert {"EAP: exceptions out", "EAP: keys, though nobody was let in", "EAP: in the tunnel"} < set(figures)
+    assert "every bound kept" in printed
+
+
 def test_a_small_run_of_the_memory_says_what_it_grew_by_and_fails_where_that_is_too_much(tmp_path: Path) -> None:
     arguments = ("--only", "memory", "--requests", "2000", "--warm-up", "1000", "--growth", "-100")
     printed, figures = soak(tmp_path / "figures.json", *arguments, ends_with=1)
