@@ -43,7 +43,7 @@ class EapServing:
         from radius_mfa.service.supplicants import Eap, Supplicants
         from radius_mfa.service.talks import Talks
 
-        self._talks = self._talks or Talks(self._clock, self._entropy, self._worker)
+        self._talks = self._talks or Talks(self._clock, self._entropy, self._meter, self._worker)
         eap = Eap(
             methods=tuple(METHODS[each] for each in configured.methods),
             terms=self._terms_of(loaded, configured),

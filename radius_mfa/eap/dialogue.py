@@ -43,6 +43,7 @@ from radius_mfa.eap.tunnel import Keys, Terms, Tunnel, TunnelError
 METHODS = {"ttls": Type.TTLS, "peap": Type.PEAP}
 """By their names in the YAML."""
 
+_CALLED = {Type.TTLS: "EAP-TTLS", Type.PEAP: "PEAP"}
 _INNER: dict[Type, Callable[[], Inner]] = {Type.TTLS: Ttls, Type.PEAP: Peap}
 _MOST_ROUNDS = 120  # a chain of certificates in the smallest pieces, and a login
 _DEFAULT_MTU, _LEAST_MTU, _MOST_MTU = 1024, 100, 1400
@@ -120,6 +121,11 @@ class Dialogue:
         self._inner: Inner
         self._good = self._keep = False
         self._why = ""
+
+    @property
+    def method(self) -> str:
+        """What is spoken, as people call it."""
+        return _CALLED[self._kind]
 
     def begin(self) -> Say:
         """Propose a method."""

@@ -124,9 +124,9 @@ class Service:
         return self._report(request, conclusion)
 
     async def _decide_within(
-        self, request: AccessRequest, session: Session | None
+        self, request: AccessRequest, method: str, session: Session | None
     ) -> tuple[Conclusion, Reply | None]:
-        """The same of what has come through a tunnel; `session`: of one that is taken up again."""
+        """The same of what has come through a tunnel, by that method; `session`: of one that is taken up again."""
         deadline = _deadline(request)
         try:
             if session is None:
@@ -135,6 +135,8 @@ class Service:
                 conclusion = await self._conversation.resume(request, session, deadline)
         except Exception as broken:
             conclusion = self._internal_error(request, broken)
+        event = conclusion.event
+        event.detail = "; ".join(filter(None, (method, event.detail)))
         return conclusion, self._report(request, conclusion)
 
     def _report(self, request: AccessRequest, conclusion: Conclusion) -> Reply | None:

@@ -40,8 +40,9 @@ _FRAMED_MTU, _CHARGEABLE_USER_IDENTITY = 12, 89
 # A login that makes its TLS session worth something: a code was given in it, or some days ago on that device.
 _WORTH = {Outcome.ACCEPTED: False, Outcome.ACCEPTED_BY_DEVICE: True}
 
-Decide = Callable[[AccessRequest, Session | None], Awaitable[tuple[Conclusion, Reply | None]]]
-"""Decides on what was said within a tunnel, or on a session that is taken up again; reports that, and words it."""
+Decide = Callable[[AccessRequest, str, Session | None], Awaitable[tuple[Conclusion, Reply | None]]]
+"""Decides on what was said within a tunnel, by which method, or on a session that is taken up again; reports that,
+and words it."""
 
 Report = Callable[[AccessRequest, Conclusion], Reply | None]
 """Does the last two of these, where nobody got that far."""
@@ -177,8 +178,10 @@ class Supplicants:
         if isinstance(event, Say | End):
             return self._said(talk, event, request)
         inner = self._within(request, event, talk)
-        session = event.session if isinstance(event, TakenUp) else None
-        conclusion, reply = await self._decide(inner, session)
+        if isinstance(event, TakenUp):
+            conclusion, reply = await self._decide(inner, talk.dialogue.method, event.session)
+        else:
+            conclusion, reply = await self._decide(inner, event.method, None)
         if reply is None:
             return None  # nobody could decide: the NAS asks again
         return self._say(talk, reply, conclusion.event, inner)

@@ -15,7 +15,7 @@ from itertools import chain
 
 from radius_mfa.core import homes
 from radius_mfa.core.messages import Reply
-from radius_mfa.core.ports import Clock, Entropy
+from radius_mfa.core.ports import Clock, Entropy, Meter
 from radius_mfa.core.sessions import Session
 from radius_mfa.eap.dialogue import Dialogue, Event
 from radius_mfa.eap.sessions import Sessions
@@ -57,8 +57,9 @@ class Talk:
 class Talks:
     """`worker`: our number among those of the server."""
 
-    def __init__(self, clock: Clock, entropy: Entropy, worker: int = 0) -> None:
+    def __init__(self, clock: Clock, entropy: Entropy, meter: Meter, worker: int = 0) -> None:
         self._clock = clock
+        self._meter = meter
         self._entropy = entropy
         self._worker = worker
         self._by_state: dict[bytes, Talk] = {}
@@ -127,6 +128,8 @@ class Talks:
         self._early[talk] = None
 
     def _drop(self, talk: Talk) -> None:
+        if talk.dialogue is not None:
+            self._meter.count("eap", event="abandoned")
         self._early.pop(talk, None)
         self._late.pop(talk, None)
         self._room.give_back(talk.client)

@@ -91,7 +91,7 @@ def lan(
         entropy: Entropy = it.entropy
         meter: Meter = (counts := Counts())
         sealer: Sealer = it.sealer
-        talks = Talks(clock, entropy)
+        talks = Talks(clock, entropy, meter)
         terms = Terms(certificate, certificate, tls, session_lifetime)
         eap = Eap(methods, terms, session_lifetime, identity, CHALLENGE_LIFETIME)
         make = partial(Supplicants, eap, talks, sealer=sealer, clock=clock, entropy=entropy, meter=meter)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radius_mfa.core.messages import Code, Reply
+from radius_mfa.eap.dialogue import Dialogue
+from radius_mfa.eap.packet import Response, Type
+from radius_mfa.eap.tunnel import Terms
+from radius_mfa.observe.metrics import Counts
 from radius_mfa.service.talks import Talk, Talks
 from tests.adapters import FixedClock, SeededEntropy
 
@@ -24,12 +29,14 @@ class Hall:
 
     def __init__(self) -> None:
         self.clock = FixedClock()
-        self.talks = Talks(self.clock, SeededEntropy(), worker=3)
+        self.counts = Counts()
+        self.talks = Talks(self.clock, SeededEntropy(), self.counts, worker=3)
+        self.states: set[bytes] = set()
 
     def begin(self, client: str = "wifi", *, lasting: float = LASTING, past_password: bool = False) -> Talk:
         talk = Talk(client, b"anonymous", None)
         assert self.talks.begin(talk)
-        self.talks.turn(talk, lasting, past_password=past_password)
+        self.states.add(self.talks.turn(talk, lasting, past_password=past_password))
         return talk
 
     def fill(self, client: str, count: int, *, past_password: bool = False) -> list[Talk]:
@@ -50,7 +57,7 @@ def hall() -> Iterator[Hall]:
     it.clock.advance(10_000)
     assert it.talks.find(last.states[-1]) is None
     assert len(it.talks) == 0
-    assert it.talks._by_state == {}
+    assert [state for state in it.states if it.talks.find(state) is not None] == []
 
 
 def test_a_state_names_the_worker_and_is_another_each_round(hall: Hall) -> None:
@@ -259,3 +266,15 @@ def test_a_conversation_does_not_show_what_was_said_in_it() -> None:
     talk = Talk("wifi", b"secret", None, heard=(b"secret", b"secret"), inner_state=b"secret")
 
     assert "secret" not in repr(talk)
+
+
+def test_one_that_nobody_goes_on_with_is_counted(hall: Hall, certificate: Path) -> None:
+    """Most devices say nothing when they do not trust a certificate."""
+    terms = Terms(certificate, certificate, ["1.2"], 0)
+    hall.begin().dialogue = Dialogue(Response(0, Type.IDENTITY, b""), (Type.TTLS,), terms, lambda _: None)
+    hall.talks.end(hall.begin(), LASTING)
+
+    hall.clock.advance(LASTING)
+    hall.begin()
+
+    assert hall.counts.total("eap") == 1
