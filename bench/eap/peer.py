@@ -21,7 +21,7 @@ from bench.eap.packets import MalformedError, Packet
 from bench.eap.radius import ANYWHERE, Station
 from bench.eap.tls import Tunnel
 
-_PROTECTED_SUCCESS = b"\0"  # RFC 9427 §6.2
+_PROTECTED_SUCCESS = b"\0"  # RFC 9190 §2.5
 
 
 class Method(Enum):

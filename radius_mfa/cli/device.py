@@ -104,10 +104,8 @@ async def _revoke(username: str, by_id: bool, device_id: str | None, as_json: bo
         revoked = await backends.store.revoke_devices(found.id, device_id and utf8(device_id))
     if not revoked and device_id is not None:
         refuse(f"{found.username}: trusts no device {printable(device_id)}; 'device list' names those there are")
-    if not revoked:
-        refuse(f"{found.username}: trusts no device")
     if as_json:
         record = {"id": found.id, "username": found.username, "revoked": revoked}
         click.echo(json.dumps(record, ensure_ascii=False))
     else:
-        click.echo(f"{found.username}: {revoked} device{'s' if revoked != 1 else ''} revoked")
+        click.echo(f"{found.username}: {revoked} device{'s' if revoked != 1 else ''} revoked; TLS sessions ended")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,7 +60,12 @@ def served(configuration: Configuration) -> dict[str, Path]:
 def ends_of(configuration: Configuration) -> dict[str, float]:
     """Until when each of them is valid, in seconds since 1970.  Those that cannot be read are left out."""
     chains = {name: chain_in(file) for name, file in served(configuration).items()}
-    return {name: chain[0].not_valid_after_utc.timestamp() for name, chain in chains.items() if chain}
+    return {name: end_of(chain).timestamp() for name, chain in chains.items() if chain}
+
+
+def end_of(chain: Sequence[x509.Certificate]) -> datetime:
+    """Until when it is of use: one in it that has expired leaves nothing of the others."""
+    return min(each.not_valid_after_utc for each in chain)
 
 
 def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -84,12 +89,14 @@ def common_name(name: x509.Name) -> str:
 
 
 def to_be_pinned(file: Path) -> str:
-    """What supplicants have to be told of the certificate in `file`, in a line."""
+    """What supplicants have to be told of the certificate in `file`, one that can be served, in a line."""
     chain = chain_in(file)
-    own, names, issuer = chain[0], dns_names(chain[0]), common_name(chain[-1].issuer)
-    days = days_left(own.not_valid_after_utc.timestamp(), datetime.now(UTC).timestamp())
-    until = f"valid until {own.not_valid_after_utc:%Y-%m-%d} ({days} days)"
-    return printable(f"supplicants pin {', '.join(names)}, issued by {issuer}; {until}")
+    names, issuer, end = dns_names(chain[0]), common_name(chain[-1].issuer), end_of(chain)
+    until = f"valid until {end:%Y-%m-%d} ({days_left(end.timestamp(), datetime.now(UTC).timestamp())} days)"
+    # Whether that is a root only its own certificate says, which is not there.
+    is_alone = len(chain) == 1 and chain[0].issuer != chain[0].subject
+    doubt = " (your root, or else its certificate is missing in the file)" if is_alone else ""
+    return printable(f"supplicants pin {', '.join(names)}, issued by {issuer}{doubt}; {until}")
 
 
 def days_left(end: float, now: float) -> int:

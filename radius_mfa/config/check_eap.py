@@ -74,7 +74,10 @@ def check_eap_files(document: Document, folder: Path, *, in_force: bool) -> None
         weak, dates, flaws, doubts = [], [], ["has a certificate that cannot be read; have it made anew"], []
     if weak:
         context.set_ciphers("DEFAULT:@SECLEVEL=0")  # or OpenSSL would say so again, in fewer words
+    before = len(document.problems)
     check_pair(document, (_EAP,), folder, context)
+    if file is not None and not chain and not flaws and len(document.problems) == before:  # OpenSSL reads more
+        flaws = ["has no certificate that begins with BEGIN CERTIFICATE; openssl x509 makes one of it"]
     for text in (*flaws, *(() if in_force else dates)):
         report_of_file(document, text, _EAP, CERTIFICATE)
     for text in (*(dates if in_force else ()), *doubts):

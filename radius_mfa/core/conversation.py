@@ -258,7 +258,7 @@ class Conversation:
         if content is None or (refused and refused is not Outcome.STATE_EXPIRED):
             self._begins(login)
             return refused or Outcome.STATE_UNREADABLE  # nobody stands behind the name that came with it
-        login.resumed(content)
+        login.goes_on(content)
         policy = self._policies.named(content.policy)
         if refused or policy is None:
             return refused or Outcome.POLICY_GONE

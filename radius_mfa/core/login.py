@@ -90,8 +90,8 @@ class Login:
         self.username = user.username
         self.language = primary_language(user.language)
 
-    def resumed(self, content: Content) -> None:
-        """A State has said so."""
+    def goes_on(self, content: Content) -> None:
+        """A State has said who it is, and how far they are."""
         self.id = content.login
         self.expires = content.expires
         self.round = content.round

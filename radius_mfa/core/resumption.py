@@ -35,6 +35,8 @@ class Resumption:
             return "codes of that time do not count any more"
         if not usable(self.factors, facts, policy.factors):
             return "the user has no factor that the policy takes"
-        if session.by_device and not await self.trusted.knows(login, deadline):
+        if session.factor and session.factor not in policy.factors:
+            return "the policy does not take the factor of that code"
+        if not session.factor and not await self.trusted.knows(login, deadline):
             return "the device is not trusted any more"
         return ""

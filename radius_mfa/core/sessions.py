@@ -9,12 +9,12 @@ from radius_mfa.core.record import record
 class Session:
     """Whose it is (`user_id`), by which policy, and `since` when: wall seconds of the login that it began with.
 
-    `name`: the User-Name inside the tunnel, as it was typed.  `by_device`: no code was given then, for the device
-    was trusted; else the user has given one.
+    `name`: the User-Name inside the tunnel, as it was typed.  `factor`: whose code was right then, a
+    `core.messages.FactorKind`; empty: none was asked for, since the device was trusted.
     """
 
     user_id: str
     name: str
     policy: str
     since: float
-    by_device: bool = False
+    factor: str = ""

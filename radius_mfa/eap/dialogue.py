@@ -48,7 +48,7 @@ _INNER: dict[Type, Callable[[], Inner]] = {Type.TTLS: Ttls, Type.PEAP: Peap}
 _MOST_ROUNDS = 120  # a chain of certificates in the smallest pieces, and a login
 _DEFAULT_MTU, _LEAST_MTU, _MOST_MTU = 1024, 100, 1400
 _AROUND = 4  # octets of a frame that are not EAP's: EAPOL's header (IEEE 802.1X)
-_COMMITTED = b"\0"
+_PROTECTED_SUCCESS = b"\0"  # RFC 9190 §2.5
 
 
 @record(frozen=True, slots=True)
@@ -118,9 +118,14 @@ class Dialogue:
         self._unsent: Iterator[bytes] = iter(())
         self._next: bytes | None = None
         self._tunnel: Tunnel
-        self._inner: Inner
+        self._inner: Inner = _INNER[self._kind]()
         self._good = self._keep = False
         self._why = ""
+
+    @property
+    def name(self) -> bytes | None:
+        """Who is said to be there, within the tunnel; None: nobody has been, so far."""
+        return self._inner.name
 
     @property
     def method(self) -> str:
@@ -286,7 +291,7 @@ class Dialogue:
         elif not good:
             return self._fail(self._why)
         elif self._tunnel.taken_up and self._tunnel.is_tls13:
-            self._tunnel.write(_COMMITTED)
+            self._tunnel.write(_PROTECTED_SUCCESS)
         elif not self._keep:
             return self._succeed()
         # Whoever says all in one go over TLS 1.3 has not been given yet what takes the session up again.

@@ -56,9 +56,13 @@ class Inner(Protocol):
     """One way of speaking within the tunnel.
 
     `has_result`: how it has ended is said there, and acknowledged; else the end of the conversation says so.
+    `name`: the User-Name that was said there; None: none was, yet.
     """
 
     has_result: bool
+
+    @property
+    def name(self) -> bytes | None: ...
 
     def begin(self) -> Tell | None:
         """What we say first; None: the supplicant begins."""
@@ -79,15 +83,15 @@ class _Gtc:
     def __init__(self, method: str, answers: int | None) -> None:
         self._method = method
         self._answers = answers
-        self._name: bytes | None = None
+        self.name: bytes | None = None
 
     def hear(self, kind: int, data: bytes) -> tuple[int, bytes] | Asked | GivenUp:
         """What to ask next, as a Type and what follows it."""
-        if kind == Type.IDENTITY and self._name is None:
-            self._name = data
+        if kind == Type.IDENTITY and self.name is None:
+            self.name = data
             return Type.GTC, _PASSWORD.encode()
-        if kind == Type.GTC and self._name is not None:
-            return Asked(self._name, data, self._method, self._answers)
+        if kind == Type.GTC and self.name is not None:
+            return Asked(self.name, data, self._method, self._answers)
         if kind == Type.NAK:
             wanted = " or ".join(_METHODS.get(each, f"type {each}") for each in data[:8]) or "nothing"
             return GivenUp(f"the supplicant wants {wanted} within the tunnel, and only GTC is served")
@@ -108,6 +112,11 @@ class Ttls:
         # Measured: wpa_supplicant 2.10 takes two texts here, and lets a third question go unanswered.
         self._gtc = _Gtc("EAP-TTLS/EAP-GTC", answers=1)
         self._identifier = 0
+        self._named: bytes | None = None
+
+    @property
+    def name(self) -> bytes | None:
+        return self._named or self._gtc.name
 
     def begin(self) -> Tell | None:
         return None
@@ -117,11 +126,14 @@ class Ttls:
         if pairs is None:
             return GivenUp("attributes within the tunnel that overrun it")
         plain = {each.code: each.data for each in pairs if not each.vendor}
+        self._named = plain.get(Attribute.USER_NAME)
         if wrong := _why_not(pairs):
             return GivenUp(wrong)
         if Attribute.EAP_MESSAGE in plain:
             own = (each.data for each in pairs if (each.vendor, each.code) == (0, Attribute.EAP_MESSAGE))
             return self._hear_eap(b"".join(own))
+        if self._gtc.name is not None:
+            return GivenUp("PAP within the tunnel, where EAP was begun")
         if Attribute.USER_NAME in plain and Attribute.USER_PASSWORD in plain:
             # Filled up, so that nobody sees how long it is (RFC 5281 §11.2.5).
             text = plain[Attribute.USER_PASSWORD].rstrip(b"\0")
@@ -166,6 +178,10 @@ class Peap:
 
     def __init__(self) -> None:
         self._gtc = _Gtc("PEAP/EAP-GTC", answers=None)
+
+    @property
+    def name(self) -> bytes | None:
+        return self._gtc.name
 
     def begin(self) -> Tell | None:
         return Tell(bytes((Type.IDENTITY,)))

@@ -4,8 +4,10 @@ Python's own `ssl` gives no keying material (RFC 5705), which the NAS has to be 
 
 A session that is taken up again is known by its master secret, which OpenSSL has as soon as it has read the first
 message of the supplicant; it tells nothing else of it.  That it is taken up does not say what it is worth:
-`eap.sessions`.  Sessions are in OpenSSL's own memory and in no ticket, so that they end with this process; one
-whose connection is not said to be shut down in good order is forgotten by OpenSSL.
+`eap.sessions`.  Over TLS 1.2 alone sessions are in OpenSSL's own memory and in no ticket, so that whoever reads
+ours learns nothing of those that are over; one whose connection is not said to be shut down in good order is
+forgotten.  With TLS 1.3 OpenSSL would keep one of every handshake, for strangers to fill its memory with; there
+they are in tickets, whose key ends with this process.
 """
 
 from __future__ import annotations
@@ -57,11 +59,14 @@ class Terms:
     """
 
     def __init__(self, certificate: Path, key: Path, versions: Collection[str], lifetime: float) -> None:
-        self._context = _context(versions)
-        self._forgetful = _context(versions)
+        self._context, self._forgetful = _context(versions), _context(versions)
+        self._forgetful.set_options(SSL.OP_NO_TICKET)
+        if not lifetime or "1.3" not in versions:
+            self._context.set_options(SSL.OP_NO_TICKET)
         if lifetime:
-            self._context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
             self._context.set_timeout(int(lifetime))
+        if lifetime and "1.3" not in versions:
+            self._context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
         own = _read_key(key)
         for context in (self._context, self._forgetful):
             try:
@@ -83,7 +88,7 @@ def _context(versions: Collection[str]) -> SSL.Context:
     numbers = sorted(_VERSIONS[each] for each in versions)
     context.set_min_proto_version(numbers[0])
     context.set_max_proto_version(numbers[-1])
-    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
+    context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_cipher_list(_CIPHERS)
     context.set_session_id(b"radius-mfa")

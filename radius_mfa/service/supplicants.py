@@ -35,17 +35,18 @@ from radius_mfa.service.talks import Talk, Talks
 _HANDSHAKE = 60.0  # seconds that a supplicant may say nothing until its password has come
 _LONGEST = 253  # octets of a name or text: as long as a RADIUS attribute
 _SUFFIX = ","  # between password and code in one field, where the profile says nothing else
+_WHY_GONE = "nobody here knows the conversation: it took too long, or the server or its worker was started anew"
 _REPLACED = frozenset({Attribute.USER_NAME, Attribute.EAP_MESSAGE, Attribute.STATE})
 _FRAMED_MTU, _CHARGEABLE_USER_IDENTITY = 12, 89
-# A login that makes its TLS session worth something: a code was given in it, or some days ago on that device.
-_WORTH = {Outcome.ACCEPTED: False, Outcome.ACCEPTED_BY_DEVICE: True}
+# What makes a TLS session worth something: a code was right in its login, or some days ago on that device.
+_WORTH = frozenset({Outcome.ACCEPTED, Outcome.ACCEPTED_BY_DEVICE})
 
 Decide = Callable[[AccessRequest, str, Session | None], Awaitable[tuple[Conclusion, Reply | None]]]
 """Decides on what was said within a tunnel, by which method, or on a session that is taken up again; reports that,
 and words it."""
 
 Report = Callable[[AccessRequest, Conclusion], Reply | None]
-"""Does the last two of these, where nobody got that far."""
+"""Has an end in the audit file and the counts, and words it, where nobody got as far as to be decided on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class Supplicants:
         if talk.client != request.nas.name:
             return Outcome.STATE_OF_ANOTHER_CLIENT
         if talk.outer_name != (request.first(Attribute.USER_NAME) or b""):
-            return Outcome.STATE_OF_ANOTHER_USER  # RFC 3579 §3.1: it is that of the Identity, in all of them
+            return Outcome.STATE_OF_ANOTHER_USER  # RFC 3579 §2.1: it is that of the Identity, in all of them
         return None
 
     # --- the beginning ----------------------------------------------------------------------------
@@ -202,8 +203,7 @@ class Supplicants:
         if isinstance(talk.event, TakenUp):
             talk.session, talk.is_resumed = talk.event.session, True
         elif event.outcome in _WORTH and self._eap.session_lifetime:
-            by_device = _WORTH[event.outcome]
-            talk.session = Session(event.user_id, name.decode(), event.policy, event.time, by_device)
+            talk.session = Session(event.user_id, name.decode(), event.policy, event.time, event.factor)
         return self._said(talk, dialogue.accept(keep=talk.session is not None), inner)
 
     def _with_identity(
@@ -212,7 +212,8 @@ class Supplicants:
         """Who it is, for the NAS's accounting: it has seen the outer name only."""
         match self._eap.identity:
             case "user-name" if all(each.name != "User-Name" for each in attributes):
-                name = (inner.first(Attribute.USER_NAME) or b"").decode()
+                # As the directory spells it: users type as they like.
+                name = event.username or (inner.first(Attribute.USER_NAME) or b"").decode()
                 return (*attributes, ReplyAttribute("User-Name", name))
             # RFC 4372 §2.1: only to who asks for it.
             case "chargeable-user-identity" if inner.first(_CHARGEABLE_USER_IDENTITY) is not None:
@@ -226,10 +227,12 @@ class Supplicants:
         """An event as a reply."""
         if event.why:
             talk.has_failed = True
-            self._report(request, self._conclusion(request, Outcome.EAP_FAILED, event.why))
+            inside = _named(request, talk)
+            self._report(inside, self._conclusion(inside, Outcome.EAP_FAILED, event.why))
         if isinstance(event, Say):
             past_password = talk.inner_state is not None or talk.accepted is not None
-            lasting = self._eap.challenge_lifetime if past_password else _HANDSHAKE
+            # Longer than the State within it, so that who is late is refused by name.
+            lasting = self._eap.challenge_lifetime + request.nas.window if past_password else _HANDSHAKE
             state = self._talks.turn(talk, lasting, past_password=past_password)
             return Reply(Code.ACCESS_CHALLENGE, state, eap=event.packet, delayed=delayed)
         if event.keys is None:
@@ -247,7 +250,7 @@ class Supplicants:
 
     def _refused(self, request: AccessRequest, outcome: Outcome) -> Reply:
         """Nobody here knows the conversation, or it is another's: that is not touched by it."""
-        self._report(request, self._conclusion(request, outcome))
+        self._report(request, self._conclusion(request, outcome, _WHY_GONE if outcome is Outcome.EAP_GONE else ""))
         self._meter.count("eap", event="gone")
         response = packet.read_response(request.eap or b"")
         return Reply(Code.ACCESS_REJECT, eap=packet.failure(response.identifier if response else 0))
@@ -267,16 +270,9 @@ class Supplicants:
     def _within(self, request: AccessRequest, event: Asked | TakenUp, talk: Talk) -> AccessRequest:
         """The Access-Request that a gateway would have sent."""
         if isinstance(event, Asked):
-            name, text = event.name, event.text if len(event.text) <= _LONGEST else None
-        else:
-            name, text = event.session.name.encode(), None
-        answers = event.answers if isinstance(event, Asked) else None
-        rest = tuple(each for each in request.attributes if each[0] not in _REPLACED)
-        said: tuple[tuple[int, bytes], ...] = ((Attribute.USER_NAME, name if len(name) <= _LONGEST else b""),)
-        if talk.inner_state is not None:
-            said += ((Attribute.STATE, talk.inner_state),)
-        nas = self._nas(request.nas, answers)
-        return AccessRequest(nas, said + rest, text, request.source, request.arrived, outer_name=talk.outer_name)
+            text = event.text if len(event.text) <= _LONGEST else None
+            return _inside(request, self._nas(request.nas, event.answers), event.name, text, talk)
+        return _inside(request, self._nas(request.nas, None), event.session.name.encode(), None, talk)
 
     def _nas(self, nas: Nas, answers: int | None) -> Nas:
         """The NAS as one that can show so many challenges."""
@@ -294,3 +290,18 @@ def _may_answer(talk: Talk) -> bool:
     """Whether one challenge more can be answered."""
     asked = talk.event
     return isinstance(asked, Asked) and (asked.answers is None or talk.challenges < asked.answers)
+
+
+def _named(request: AccessRequest, talk: Talk) -> AccessRequest:
+    """The request by the name inside the tunnel, as far as there is one."""
+    name = None if talk.dialogue is None else talk.dialogue.name
+    return request if name is None else _inside(request, request.nas, name, None, talk)
+
+
+def _inside(request: AccessRequest, nas: Nas, name: bytes, text: bytes | None, talk: Talk) -> AccessRequest:
+    """With the User-Name, the text and the State that are inside the tunnel in place of those outside."""
+    rest = tuple(each for each in request.attributes if each[0] not in _REPLACED)
+    said: tuple[tuple[int, bytes], ...] = ((Attribute.USER_NAME, name if len(name) <= _LONGEST else b""),)
+    if talk.inner_state is not None:
+        said += ((Attribute.STATE, talk.inner_state),)
+    return AccessRequest(nas, said + rest, text, request.source, request.arrived, outer_name=talk.outer_name)

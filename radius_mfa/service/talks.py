@@ -128,6 +128,7 @@ class Talks:
         self._early[talk] = None
 
     def _drop(self, talk: Talk) -> None:
+        assert talk in self._early or talk in self._late  # or somebody would be given room for it once more
         if talk.dialogue is not None:
             self._meter.count("eap", event="abandoned")
         self._early.pop(talk, None)

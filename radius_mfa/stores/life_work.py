@@ -31,14 +31,14 @@ _UNLOCK = Statement("""
     WHERE user_id = ? RETURNING 1""")
 
 # No code that was given until now lets anybody in without one: in any case, where the user has that token, and
-# where there are devices to revoke.
+# where there is that device to revoke.
 _CODES_SINCE = Statement("UPDATE user_counters SET codes_since = ? WHERE user_id = ?")
 _CODES_SINCE_TOKEN = Statement("""
     UPDATE user_counters SET codes_since = ?
     WHERE user_id = ? AND EXISTS (SELECT 1 FROM totp_token WHERE user_id = ? AND id = ?)""")
-_CODES_SINCE_DEVICES = Statement("""
+_CODES_SINCE_DEVICE = Statement("""
     UPDATE user_counters SET codes_since = ?
-    WHERE user_id = ? AND EXISTS (SELECT 1 FROM trusted_device WHERE user_id = ? AND id = coalesce(?, id))""")
+    WHERE user_id = ? AND EXISTS (SELECT 1 FROM trusted_device WHERE user_id = ? AND id = ?)""")
 
 _SAME_SEED = Statement("SELECT 1 FROM totp_token WHERE user_id = ? AND fingerprint = ?")
 _ADD_TOKENS = of_rows(
@@ -276,8 +276,12 @@ def revoke_devices(user_id: str, device_id: str | None, now: float) -> Work[int]
 
     Who lost one may have a session there as well, which nobody tells from another.
     """
-    yield _CODES_SINCE_DEVICES(now, user_id, user_id, device_id)
-    rows = (yield _REVOKE_ALL(user_id)) if device_id is None else (yield _REVOKE(user_id, device_id))
+    if device_id is None:  # also of who has no more than a session
+        yield _CODES_SINCE(now, user_id)
+        rows = yield _REVOKE_ALL(user_id)
+    else:
+        yield _CODES_SINCE_DEVICE(now, user_id, user_id, device_id)
+        rows = yield _REVOKE(user_id, device_id)
     return len({row[0] for row in rows})
 
 

@@ -249,8 +249,8 @@ def _eap(reply: Reply, packet: Packet) -> bytes:
     if reply.msk:
         for number, value in mppe_keys(reply.msk, packet.secret, packet.authenticator):
             found += _attribute(number, value)
-    # RFC 7268 §2.2: a NAS that wants it has sent an empty one.
-    if reply.key_name and packet.request.first(_EAP_KEY_NAME) is not None:
+    # RFC 7268 §2.2: a NAS that wants it has sent one of a single NUL, and any other is nothing.
+    if reply.key_name and packet.request.first(_EAP_KEY_NAME) == b"\0":
         found += _attribute(_EAP_KEY_NAME, reply.key_name)
     return found
 

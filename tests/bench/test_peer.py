@@ -74,7 +74,7 @@ def login(tls: str) -> Login:
 def test_with_tls_1_3_a_ticket_after_the_password_is_good_for_a_resumption(
     context: SSL.Context,
 ) -> None:
-    """RFC 9427 §6.2: and one octet of application data says that the login is over."""
+    """RFC 9190 §2.5: and one octet of application data says that the login is over."""
     peer = Peer(login("1.3"))
     tunnel = Tunnel(context, peer)
     assert tunnel.send(start=True) == b""

@@ -97,7 +97,7 @@ def test_both_ends_have_the_same_keys_after_a_full_handshake_and_after_a_resumed
     assert resumed.is_resumed is not (served.tls == "1.3" and method is Method.TTLS_PAP)
     if resumed.is_resumed:
         assert again.inner.prompts == []
-        assert again.is_protected is (served.tls == "1.3")  # RFC 9427 §6.2
+        assert again.is_protected is (served.tls == "1.3")  # RFC 9190 §2.5
         assert peer.msk != again.msk
 
 

@@ -66,7 +66,8 @@ class TestWhatSupplicantsPin:
 
     def test_is_the_name_and_the_root(self, authority: Authority) -> None:
         file = authority.certify(HOST, days=94)
-        assert to_be_pinned(file) == f"supplicants pin {HOST}, issued by authority ours; {self.until(file)}"
+        doubt = " (your root, or else its certificate is missing in the file)"
+        assert to_be_pinned(file) == f"supplicants pin {HOST}, issued by authority ours{doubt}; {self.until(file)}"
 
     def test_is_who_has_signed_the_last_in_the_file(self, authority: Authority) -> None:
         file = authority.intermediate("below").certify(HOST, names=[HOST, "192.0.2.1", "r2.example.org"])
@@ -75,6 +76,12 @@ class TestWhatSupplicantsPin:
     def test_is_the_certificate_itself_where_nobody_else_stands_behind_it(self, tmp_path: Path) -> None:
         file = self_signed(tmp_path, HOST)
         assert to_be_pinned(file).startswith(f"supplicants pin {HOST}, issued by {HOST}; ")
+
+    def test_is_of_use_until_the_first_in_it_expires(self, authority: Authority, tmp_path: Path) -> None:
+        """An intermediate that has expired leaves nothing of the others."""
+        file = tmp_path / "both.pem"
+        file.write_bytes(b"".join(authority.certify(HOST, days=days).read_bytes() for days in (94, 20)))
+        assert "(19 days)" in to_be_pinned(file)
 
     def test_is_one_line_of_text(self, tmp_path: Path) -> None:
         """A name may have anything in it (RFC 5280 §4.1.2.4)."""

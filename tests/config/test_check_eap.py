@@ -278,6 +278,16 @@ class TestWhatSupplicantsRefuse:
             '14: eap.certificate: "eap.pem" has no certificate in PEM form in it'
         ]
 
+    def test_a_form_that_only_openssl_reads_is_told_how_to_be_another(self, folder: Folder) -> None:
+        """`openssl x509 -trustout` writes it; nothing of it would be looked at."""
+        own = holder(by=ROOT)
+        trusting = ("openssl", "x509", "-trustout")
+        trusted = subprocess.run(trusting, input=own.pem, capture_output=True, check=True).stdout
+        folder.write("eap.pem", trusted)
+        folder.write("eap.key", own.key_pem())
+        (line,) = folder.problems(TEXT, usable=True)
+        assert line.endswith("has no certificate that begins with BEGIN CERTIFICATE; openssl x509 makes one of it")
+
 
 class TestKey:
     def test_is_that_of_the_certificate(self, folder: Folder) -> None:

@@ -22,8 +22,8 @@ from tests.adapters import NOON, PASSWORD, Fuse, House, access_request, always, 
 
 AP = Nas("ap", Profile("generic"), groups=frozenset({"wifi"}), station="mac")
 POLICY = Policy("campus", factors=frozenset({FactorKind.TOTP}), trust_device=True)
-SESSION = Session("u-alice", "alice", "campus", NOON)
-TRUSTED = replace(SESSION, by_device=True)
+SESSION = Session("u-alice", "alice", "campus", NOON, "totp")
+TRUSTED = replace(SESSION, factor="")
 DAY = 86400.0
 GOOD = "accept accepted_by_session"
 OVER = "reject session_over"
@@ -135,7 +135,14 @@ def test_without_a_factor_that_the_policy_takes_there_is_no_session(it: House) -
     it.reload(policies=[replace(POLICY, factors=frozenset({FactorKind.MAIL}))])
     assert resumes(it) == OVER
     it.register("alice")
-    assert resumes(it) == GOOD
+    assert resumes(it, replace(SESSION, factor="mail")) == GOOD
+
+
+def test_a_code_of_a_factor_that_the_policy_takes_no_more_counts_no_more(it: House) -> None:
+    """As for a trusted device; the user has another that it takes."""
+    it.register("alice")
+    it.reload(policies=[replace(POLICY, factors=frozenset({FactorKind.MAIL}))])
+    assert resumes(it, replace(SESSION, factor="totp")) == OVER
 
 
 @pytest.mark.parametrize("second_factor", [SecondFactor.REQUIRED, SecondFactor.WHEN_ENROLLED])

@@ -116,7 +116,7 @@ def test_what_a_policy_no_longer_takes_may_not_answer() -> None:
     both = frozenset({FactorKind.TOTP, FactorKind.MAIL})
     content = Content(bytes(16), NOON, 2, both, bytes(12), bytes(12), "u-alice", "staff", "ja")
     login = Login.of(access_request(), bytes(16))
-    login.resumed(content)
+    login.goes_on(content)
     login.under(POLICY)
 
     assert login.factors == frozenset({FactorKind.TOTP})

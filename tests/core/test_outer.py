@@ -47,14 +47,26 @@ def logs_in(it: House, outer: bytes | None, user_name: str = "alice") -> Visitor
         b"Anon@Example.Org",
         b"@example.org",
         b"",
-        b"\xff\xfe",
-        b"a\0b",
         b"bob@elsewhere.example",  # which is somebody there, perhaps
     ],
 )
 def test_nobody_is_asked_of_a_name_that_is_the_same_or_nobodys(it: House, outer: bytes) -> None:
     assert logs_in(it, outer).last.event.outcome is Outcome.CHALLENGED
     assert asked(it) == ["alice"]
+
+
+@pytest.mark.parametrize(
+    "outer", [b"\xff\xfe", b"a\0b", b"bob\0", b"bob\x01", b"bob\r\nx", "bob\u200b".encode(), b"bob@", b"  "]
+)
+def test_a_name_of_which_a_nas_may_make_somebodys_is_refused(it: House, outer: bytes) -> None:
+    """It may cut it, trim it, or take it to its end in C."""
+    assert logs_in(it, outer).last.event.outcome is Outcome.OUTER_NAME_OF_ANOTHER
+    assert asked(it) == ["alice"]
+
+
+def test_a_user_who_is_called_like_nobody_is_somebody(it: House) -> None:
+    it.directory.users["anonymousse"] = replace(it.user("bob"), username="anonymousse")
+    assert logs_in(it, b"anonymousse").last.event.outcome is Outcome.OUTER_NAME_OF_ANOTHER
 
 
 def test_the_user_may_be_called_otherwise_outside(it: House) -> None:

@@ -187,7 +187,7 @@ def _next(user: Account) -> bytes:
 
 
 def test_a_user_name_that_changes_between_rounds_is_refused_and_changes_nothing(wifi: Wireless) -> None:
-    """RFC 3579 §3.1: it is the same in all of a conversation."""
+    """RFC 3579 §2.1: it is the same in all of a conversation."""
     user = wifi.site.staff()
 
     async def talk() -> tuple[int, int]:
