@@ -160,10 +160,6 @@ class _Unwritten(LoginStore):
         del login, round, deadline
         return True
 
-    async def was_used(self, user_id: str, digests: Sequence[bytes], deadline: float) -> bool:
-        del user_id, digests, deadline
-        return False
-
     async def issue_mail_code(self, code: NewMailCode, deadline: float) -> bool:
         del code, deadline
         return True

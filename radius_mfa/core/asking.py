@@ -16,7 +16,7 @@ from radius_mfa.core.ports import Clock, Sealer
 from radius_mfa.core.stored import Facts, NearMiss
 
 # What an answer may turn out to be without anybody having guessed.
-_NO_GUESS = frozenset({Outcome.CODE_USED, Outcome.SECRET_UNREADABLE})
+_NO_GUESS = frozenset({Outcome.CODE_USED, Outcome.CODE_WRONG_AGAIN, Outcome.SECRET_UNREADABLE})
 # Told with the last wrong answer as well: what to do next is more than that the rounds are over.
 _TOLD_TO_THE_END = frozenset({Outcome.CODE_USED, Outcome.CLOCK_WRONG, Outcome.SECRET_UNREADABLE})
 

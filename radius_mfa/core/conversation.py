@@ -19,7 +19,8 @@ know again.  In every later round it sends that State and what the user typed.  
     not a guess and is not counted.
  6. **A code is used up in the transaction that accepts it**: whoever comes second with the same code
     is refused.  A used code, resent by a supplicant, is refused but not counted.  In one-field mode it sends the
-    whole line for days: there it is known for as long as the login's row is kept, and not right again by chance.
+    whole line for days: there a used code is known for as long as the login's row is kept, and a wrong one, which
+    is counted once, for 7 days from then.  Neither is right by chance meanwhile.
  7. **The identical answer again gets the identical decision** while the NAS may still be asking, at
     whichever worker or node it arrives, because the decision is kept with the spent State
     (RFC 5080 §2.2.2 asks for no less).  Later it is an answer to a spent State like any other.
@@ -56,7 +57,7 @@ from radius_mfa.core.conditions import Situation
 from radius_mfa.core.entries import values_again
 from radius_mfa.core.errors import BackendError, DirectoryError
 from radius_mfa.core.guard import ALONE, Counters, cleared
-from radius_mfa.core.judgement import Case, End, Judged, is_stale, look_at, may_be_stale, settlement_of, usable
+from radius_mfa.core.judgement import Case, End, Judged, look_at, settlement_of, usable
 from radius_mfa.core.login import Conclusion, Login, event_of
 from radius_mfa.core.messages import Accept, AccessRequest, Attribute, Decision, Discard, FactorKind, Reject, User
 from radius_mfa.core.outcomes import Outcome
@@ -80,6 +81,7 @@ from radius_mfa.core.world import Ports
 
 # Where nothing but a mailed code can be waited for: a list on paper asks for nothing.
 _BY_MAIL_ALONE = (ALONE[FactorKind.MAIL], frozenset({FactorKind.MAIL, FactorKind.RECOVERY_CODES}))
+_SENT_BEFORE = {Settled.CODE_USED: Outcome.CODE_USED, Settled.CODE_WRONG_AGAIN: Outcome.CODE_WRONG_AGAIN}
 
 
 class Conversation:
@@ -303,8 +305,6 @@ class Conversation:
         try:
             case = Case.of(login, answer, attempt, spent)
             judged = look_at(case, self._factors, self._clock.wall())
-            if may_be_stale(case, judged):
-                return None  # until the store has been asked, which waits for this very transaction
             return settlement_of(case, self._end(case, judged), self._clock.wall(), self._sealer)
         except Exception as mistake:
             mistakes.append(mistake)
@@ -316,13 +316,11 @@ class Conversation:
         if isinstance(answer, MailAsked) and FactorKind.MAIL in self._usable(case.spent.facts, login.factors):
             return await self._settle_mail(case, deadline)
         judged = look_at(case, self._factors, self._clock.wall())
-        if await is_stale(case, judged, self._store, self._sealer, deadline):
-            judged = Outcome.CODE_USED
         device: NewDevice | str = ""
         if isinstance(answer, CodeAnswer) and answer.trust and not isinstance(judged, Outcome | NearMiss):
             device = await self._trusted.asked(login, answer.kind, deadline)
         settled = await self._settle(case, self._end(case, judged, device), deadline)
-        return settled or await self._settle_wrong(case, Outcome.CODE_USED, deadline)
+        return await self._settle_wrong(case, settled, deadline) if isinstance(settled, Outcome) else settled
 
     def _end(self, case: Case, judged: Judged, device: NewDevice | str = "") -> End:
         """How it ends.  `device`: to trust from now on, or why not."""
@@ -337,7 +335,7 @@ class Conversation:
 
     async def _settle_wrong(self, case: Case, wrong: Outcome, deadline: float) -> Conclusion:
         settled = await self._settle(case, self._asking.wrong(case, wrong), deadline)
-        assert settled is not None  # there was no code to be used
+        assert isinstance(settled, Conclusion)  # there was no code to be known again
         return settled
 
     async def _settle_mail(self, case: Case, deadline: float) -> Conclusion:
@@ -349,18 +347,20 @@ class Conversation:
         login = replace(login, round=login.round + 1, mails=min(login.mails + 1, challenge.MOST_MAILS))
         end = End(self._asking.after_mail(login, reference), detail=reference)
         settled = await self._settle(case, end, deadline)
-        assert settled is not None  # there was no code to be used
+        assert isinstance(settled, Conclusion)  # there was no code
         return settled
 
-    async def _settle(self, case: Case, end: End, deadline: float) -> Conclusion | None:
-        """Write the end down; None, and nothing written, where another login consumed the code first."""
+    async def _settle(self, case: Case, end: End, deadline: float) -> Conclusion | Outcome:
+        """Write the end down; nothing where the code was sent before, and what it comes to then."""
         settlement = settlement_of(case, end, self._clock.wall(), self._sealer)
         settled = await self._store.settle(settlement, deadline)
         if isinstance(settled, AnsweredBefore):
             return self._repeat(case.login, case.attempt, settled)
+        if settled is not Settled.DONE:
+            return _SENT_BEFORE[settled]
         if end.notice and self._mailing:
             self._mailing.mailer.wake()
-        return None if settled is Settled.CODE_USED else Conclusion(settlement.given, settlement.event)
+        return Conclusion(settlement.given, settlement.event)
 
     # --- how a round ends ---------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """How often somebody may guess: pure rules over a user's counters.
 
 A failure is counted *before* the code is looked at, so parallel guesses gain nothing; a right code
-clears everything, and a used one, resent, gives its failure back.  `failures` fills up to a lock; each
+clears everything, and a known one, resent, gives its failure back.  `failures` fills up to a lock; each
 lock lasts longer than the one before; `since_success` never stops counting until a success and ends in
 a suspension of TOTP, which a code of another factor or unlocking lifts.  A right password alone clears
 nothing.
@@ -82,7 +82,7 @@ class Guard:
         return Counters(failures, since_success, locks, locked_until, suspended)
 
     def given_back(self, counters: Counters, *, has_suspended: bool) -> Counters:
-        """The counters with one reservation undone, after a code that must not count (a used one, resent).
+        """The counters with one reservation undone, after a code that must not count (a known one, resent).
 
         `has_suspended`: it was this reservation that did.  What stays is what the real failures alone would
         have made of them.

@@ -12,7 +12,6 @@ from radius_mfa.core.messages import Accept, Challenge, FactorKind, Reject
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Factor, Sealer
 from radius_mfa.core.record import record
-from radius_mfa.core.store import LoginStore
 from radius_mfa.core.stored import (
     Attempt,
     Consumption,
@@ -26,7 +25,9 @@ from radius_mfa.core.stored import (
 )
 from radius_mfa.core.trust import station_of
 
-_USED_CODE = "used code"  # what its digest is for
+_KEPT_CODE = "kept code"  # what its digest is for
+# Where a code was looked at, and so is known again if it comes in one field once more.
+_KNOWN_AGAIN = frozenset({Outcome.ACCEPTED, Outcome.CODE_WRONG, Outcome.CLOCK_WRONG})
 
 Judged = Consumption | NearMiss | Outcome
 """What an answer turned out to be."""
@@ -86,25 +87,17 @@ def look_at(case: Case, factors: Mapping[FactorKind, Factor], now: float) -> Jud
     return factors[answer.kind].judge(case.spent.facts, answer.code, now)
 
 
-def may_be_stale(case: Case, judged: Judged) -> bool:
-    """Whether it may be of a login long over: a supplicant keeps a line and sends it for days, but no answer."""
-    wrong = judged is Outcome.CODE_WRONG or isinstance(judged, NearMiss)
-    return wrong and case.login.asks_in_one_field
+def _known_by(case: Case, outcome: Outcome, sealer: Sealer) -> tuple[bytes, ...]:
+    """By which its code is known again, under every key; the first is of the one that seals.
 
-
-async def is_stale(case: Case, judged: Judged, store: LoginStore, sealer: Sealer, deadline: float) -> bool:
-    """Whether it is, which the store knows.  Raises StoreError."""
-    return may_be_stale(case, judged) and await store.was_used(
-        case.attempt.user_id, digests_of(case, sealer), deadline
-    )
-
-
-def digests_of(case: Case, sealer: Sealer) -> tuple[bytes, ...]:
-    """By which its code is known again once it was used, under every key; the first is of the one that seals."""
+    A supplicant keeps a line and sends it for days, but no answer to a challenge: of that there is nothing.
+    """
+    if not case.login.asks_in_one_field or outcome not in _KNOWN_AGAIN:
+        return ()
     assert isinstance(case.answer, CodeAnswer)  # nothing else is judged right or wrong
     kind, code = case.answer.kind, case.answer.code
     parts = case.attempt.user_id.encode(), kind.value.encode(), code.encode()
-    return sealer.digest(_USED_CODE, *parts), *sealer.other_digests(_USED_CODE, *parts)
+    return sealer.digest(_KEPT_CODE, *parts), *sealer.other_digests(_KEPT_CODE, *parts)
 
 
 def settlement_of(case: Case, end: End, now: float, sealer: Sealer) -> Settlement:
@@ -121,5 +114,5 @@ def settlement_of(case: Case, end: End, now: float, sealer: Sealer) -> Settlemen
         end.trust,
         end.notice,
         station_of(case.login.request) or "",
-        digests_of(case, sealer) if end.consume and case.login.asks_in_one_field else (),
+        _known_by(case, end.decision.outcome, sealer),
     )

@@ -72,6 +72,7 @@ class Outcome(StrEnum):
     ANSWER_UNREADABLE = "answer_unreadable"  # neither a code nor a keyword
     FACTOR_NOT_ALLOWED = "factor_not_allowed"  # a code of a factor this policy or this user does not have
     CODE_WRONG = "code_wrong"
+    CODE_WRONG_AGAIN = "code_wrong_again"  # one-field mode: the wrong code of before, resent: not counted
     CODE_USED = "code_used"
     CLOCK_WRONG = "clock_wrong"  # the code is of a time just outside what is accepted
     SECRET_UNREADABLE = "secret_unreadable"  # what is stored to judge it by opens under none of our keys
@@ -114,6 +115,12 @@ _BEFORE_THE_PASSWORD = frozenset(
     }
 )
 
+# To a user it is the same, and so is the text.
+_THE_SAME = {
+    Outcome.SECRET_UNREADABLE: Outcome.STORE_FAILED,
+    Outcome.CODE_WRONG_AGAIN: Outcome.CODE_WRONG,
+}
+
 REFUSED = "refused"
 ROUNDS_OVER = "rounds_over"  # told with the last wrong answer: there is no other prompt to type into
 CODE_MISSING_ATTACHED = "code_missing_attached"  # in one-field mode without a separator
@@ -122,6 +129,5 @@ MAIL_SENT_LOG_IN_AGAIN = "mail_sent_log_in_again"  # in one-field mode, where no
 
 def told_to_user(outcome: Outcome) -> str:
     """The key of the text the user sees for `outcome`: its own, or `refused` where it would tell too much."""
-    if outcome is Outcome.SECRET_UNREADABLE:
-        return Outcome.STORE_FAILED.value  # the same to a user
+    outcome = _THE_SAME.get(outcome, outcome)
     return REFUSED if outcome in _BEFORE_THE_PASSWORD else outcome.value

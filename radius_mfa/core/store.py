@@ -73,10 +73,6 @@ class LoginStore(FactsStore, Protocol):
         """Whether a State was answered already, by whomever."""
         ...
 
-    async def was_used(self, user_id: str, digests: Sequence[bytes], deadline: float) -> bool:
-        """Whether a recent login of the user has one of these digests of its code (`Settlement.codes`)."""
-        ...
-
     async def issue_mail_code(self, code: NewMailCode, deadline: float) -> bool:
         """Keep a code and put its mail into the outbox, in one transaction.
 

@@ -198,6 +198,9 @@ class Mail:
 
 # --- an answer to a State -----------------------------------------------------------------------
 
+# Seconds for which a wrong code is known again: not for ever, lest whoever guesses makes many codes unusable.
+WRONG_FOR = 7 * 86400.0
+
 
 @record(frozen=True, slots=True)
 class Attempt:
@@ -281,8 +284,9 @@ class Settlement:
     codes whose try is taken back.  `event`: the login's row; `station`: the device it was at, as `core.trust`
     spells it, empty for one that is not known.  `told`: a step that is not accepted any more
     (`Token.told_steps`).  `trust`: a device to trust from now on, in place of what was known of that
-    station.  `notice`: a mail to the user.  `codes`: digests of a right code, where it is to be known again
-    (`LoginStore.was_used`): the first is written, and with any of them there already the code was used.
+    station.  `notice`: a mail to the user.  `codes`: digests of a code, right or wrong, where it is to be known
+    again: the first is written, and nothing at all where a login of the user has any of them already
+    (`Settled`), be it one that was let in, or one that was refused in the `WRONG_FOR` before this one.
     """
 
     attempt: Attempt
@@ -304,3 +308,4 @@ class Settled(Enum):
 
     DONE = auto()
     CODE_USED = auto()  # nothing was written: another login consumed the code first
+    CODE_WRONG_AGAIN = auto()  # nothing was written: the code was wrong in another login

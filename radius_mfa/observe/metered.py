@@ -101,8 +101,7 @@ class MeteredStore:
             steps["store_spend",],
             steps["store_settle",],
         )
-        self._is_spent, self._was_used = steps["store_is_spent",], steps["store_was_used",]
-        self._issue = steps["store_issue_mail_code",]
+        self._is_spent, self._issue = steps["store_is_spent",], steps["store_issue_mail_code",]
         self._is_trusted, self._others_at = steps["store_is_trusted",], steps["store_others_at",]
 
     def facts(self, user_id: str, deadline: float) -> Answer[Facts]:
@@ -124,9 +123,6 @@ class MeteredStore:
 
     def is_spent(self, login: bytes, round: int, deadline: float) -> Answer[bool]:
         return self._time(self._is_spent, self._store.is_spent(login, round, deadline))
-
-    def was_used(self, user_id: str, digests: Sequence[bytes], deadline: float) -> Answer[bool]:
-        return self._time(self._was_used, self._store.was_used(user_id, digests, deadline))
 
     def issue_mail_code(self, code: NewMailCode, deadline: float) -> Answer[bool]:
         return self._time(self._issue, self._store.issue_mail_code(code, deadline), bool)

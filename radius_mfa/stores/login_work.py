@@ -11,6 +11,7 @@ from radius_mfa.core.guard import Counters
 from radius_mfa.core.messages import AuditEvent, FactorKind
 from radius_mfa.core.store import Judge
 from radius_mfa.core.stored import (
+    WRONG_FOR,
     AnsweredBefore,
     Attempt,
     Consumption,
@@ -73,7 +74,13 @@ _LOGGING = """
          code)"""
 _LOGGED = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
 _WRITE_LOGIN = Statement(f"{_LOGGING} VALUES ({_LOGGED})")
-_USED = Statement("SELECT 1 FROM login WHERE user_id = ? AND code = ? LIMIT 1", types="text bytea")
+# By what was decided then: one that was let in is known for as long as it is there, one that was refused since.
+_SENT_BEFORE = Statement(
+    """
+    SELECT DISTINCT decision FROM login
+    WHERE user_id = ? AND code = ? AND (decision = 'accept' OR time > ?)""",
+    types="text bytea float8",
+)
 
 # Among the user's tokens, and not by way of the index of ids, which SQLite would take and which is elsewhere.
 _TAKING = """
@@ -194,7 +201,7 @@ def spend(
         return Refusal.SPENT, False  # just now, under the name of another user, who is not waited for
     if settlement and done == _WHOLE:
         return settlement, False
-    if settlement:  # another login has consumed the code since the facts were read
+    if settlement:  # another login has consumed the code since the facts were read, or it was sent before
         yield _DECIDE(None, attempt.login, attempt.round)
     if after != before:
         yield from _write_counters(user_id, after, now)
@@ -210,15 +217,16 @@ def _spend_at_once(
 ) -> Work[int]:
     """Write the end of an attempt together with its reservation.  `before`: what was counted without that.
 
-    How much was written: nothing, as the State is spent; that it is, and no more, as the code is used; _WHOLE.
+    How much was written: nothing, as the State is spent; that it is, and no more, as the code is used or was sent
+    before; _WHOLE.
     """
     user_id, event, step = known.user_id, settlement.event, settlement.consume
     # Who judges at once asks nobody, and settles nothing that has to last.
     assert (settlement.trust, settlement.notice, settlement.untried) == (None, None, ())
+    if (yield from _sent_before(settlement)) is not Settled.DONE:
+        return len((yield _SPEND(*spending, None)))
     if step:
         assert isinstance(step, TotpStep)
-        if settlement.codes and (yield from was_used(user_id, settlement.codes)):
-            return len((yield _SPEND(*spending, None)))
         taking = (*_taking(user_id, step, _accepted(event)), *_logged(event, settlement.codes))
         done = len((yield _SPEND_AND_TAKE(*spending, settlement.decision, *taking)))
     else:
@@ -242,12 +250,16 @@ def is_spent(login: bytes, round: int) -> Work[bool]:
     return bool((yield _SPENT(login, round)))
 
 
-def was_used(user_id: str, digests: Sequence[bytes]) -> Work[bool]:
-    """Whether a login of the user has one of them; nothing is asked for none."""
-    for digest in digests:
-        if (yield _USED(user_id, digest)):
-            return True
-    return False
+def _sent_before(settlement: Settlement) -> Work[Settled]:
+    """DONE where its code was not; nothing is asked where none is to be known again."""
+    user_id, since = settlement.attempt.user_id, settlement.event.time - WRONG_FOR
+    decided: set[str] = set()
+    for digest in settlement.codes:
+        rows = yield _SENT_BEFORE(user_id, digest, since)
+        decided.update(decision for (decision,) in rows)
+    if not decided:
+        return Settled.DONE
+    return Settled.CODE_USED if "accept" in decided else Settled.CODE_WRONG_AGAIN
 
 
 def _spent_before(
@@ -272,9 +284,9 @@ def settle(settlement: Settlement, now: float) -> Work[Settled | AnsweredBefore]
         raise StoreError("no State was spent by the attempt to settle, or it was purged")
     if rows[0][1] is not None:
         return AnsweredBefore(rows[0][1])
-    # Before anything is written: a code that is used ends the transaction with nothing in it.
-    if (yield from was_used(attempt.user_id, settlement.codes)):
-        return Settled.CODE_USED
+    # Before anything is written: a code that is known ends the transaction with nothing in it.
+    if (before := (yield from _sent_before(settlement))) is not Settled.DONE:
+        return before
     if settlement.consume and not (yield from _consume(attempt.user_id, settlement.consume, settlement.event)):
         return Settled.CODE_USED
     if settlement.adjust:

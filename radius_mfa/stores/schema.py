@@ -92,7 +92,7 @@ spent_state = Table(
 # Recent rounds that an answer decided; the columns are fields of `core.messages.AuditEvent`.  SQLite keeps
 # a user's together, by time: they are asked for by user, and in an order of their own would need an index more.
 # `round`: 0 or less in rows of a store that did not write it down.  `code`: a keyed digest of the code that was
-# accepted, where a supplicant may keep it and send it again.
+# looked at, where a supplicant may keep it and send it again.
 login = Table(
     "login",
     metadata,

@@ -94,9 +94,6 @@ class SqlStore(ABC):
     async def is_spent(self, login: bytes, round: int, deadline: float) -> bool:
         return await self._in_time(partial(login_work.is_spent, login, round), None, deadline)
 
-    async def was_used(self, user_id: str, digests: Sequence[bytes], deadline: float) -> bool:
-        return await self._in_time(partial(login_work.was_used, user_id, digests), None, deadline)
-
     async def issue_mail_code(self, code: NewMailCode, deadline: float) -> bool:
         return await self._in_time(partial(mail_work.issue, code), code.user_id, deadline)
 

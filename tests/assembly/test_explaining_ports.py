@@ -23,5 +23,4 @@ def test_an_answer_that_would_be_written_down_is_refused(it: House) -> None:
     for store in (OnlyRead(it.store), ENROLLED):
         assert it.run(store.spend(attempt, lambda counters: counters, PATIENCE)) is Refusal.SPENT
         assert it.run(store.is_spent(bytes(16), 1, PATIENCE))
-        assert not it.run(store.was_used("u-alice", [bytes(16)], PATIENCE))
     assert not it.run(it.store.is_spent(bytes(16), 1, PATIENCE))

@@ -50,6 +50,7 @@ TELL_NOTHING = {
     Outcome.STATE_OF_ANOTHER_CLIENT,
     Outcome.STATE_OF_ANOTHER_USER,
 }
+LIKE_ANOTHER = {Outcome.SECRET_UNREADABLE, Outcome.CODE_WRONG_AGAIN}
 
 
 @pytest.mark.parametrize("outcome", sorted(TELL_NOTHING))
@@ -57,13 +58,14 @@ def test_before_the_password_was_right_there_is_one_text(outcome: Outcome) -> No
     assert told_to_user(outcome) == REFUSED
 
 
-@pytest.mark.parametrize("outcome", sorted(set(Outcome) - TELL_NOTHING - {Outcome.SECRET_UNREADABLE}))
+@pytest.mark.parametrize("outcome", sorted(set(Outcome) - TELL_NOTHING - LIKE_ANOTHER))
 def test_afterwards_each_reason_has_its_own(outcome: Outcome) -> None:
     assert told_to_user(outcome) == outcome.value
 
 
-def test_a_secret_that_does_not_open_is_to_the_user_a_store_that_fails() -> None:
+def test_what_is_the_same_to_a_user_is_told_in_the_same_words() -> None:
     assert told_to_user(Outcome.SECRET_UNREADABLE) == Outcome.STORE_FAILED.value
+    assert told_to_user(Outcome.CODE_WRONG_AGAIN) == Outcome.CODE_WRONG.value
 
 
 @pytest.mark.parametrize("path", sorted((CONFIG / "messages").glob("*.yaml")), ids=lambda path: str(path.stem))

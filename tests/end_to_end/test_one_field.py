@@ -148,6 +148,20 @@ def test_a_line_that_a_supplicant_has_kept_for_an_hour_locks_nobody_out(universi
 
 
 @pytest.mark.parametrize("source", [COMMA, SIX])
+def test_a_wrong_line_that_a_supplicant_has_kept_counts_once(university: Site, source: str) -> None:
+    """More often than a lock takes: its user still logs in, there and elsewhere."""
+    user = university.staff()
+    line = typed(user, source, user.wrong_code())
+    with university.nas(source) as nas:
+        sessions = [(ACCT_SESSION_ID, b"%d" % number) for number in range(12)]
+        replies = [nas.ask(user.name, line, session) for session in sessions]
+        assert {(reply.code, reply.message) for reply in replies} == {(REJECT, told("rounds_over"))}
+        assert university.outcomes(user.name) == ["reject code_wrong"] + ["reject code_wrong_again"] * 11
+        assert university.show(user)["failures"] == 1
+        assert nas.ask(user.name, typed(user, source, user.code())).code == ACCEPT
+
+
+@pytest.mark.parametrize("source", [COMMA, SIX])
 def test_a_wrong_code_is_refused_at_once_and_counted(university: Site, source: str) -> None:
     user, nas = university.staff(), university.foreign("pyrad", source)
     reply = nas.ask(user.name, typed(user, source, user.wrong_code()))

@@ -212,7 +212,6 @@ def test_only_what_was_written_tells_that_the_store_works(it: Asked) -> None:
     found, works = shop.works_after(lambda store, by: store.spend(of, count, by))
     assert (type(found), works) == (Reserved, False)
     assert shop.works_after(lambda store, by: store.is_spent(of.login, 1, by)) == (True, False)
-    assert shop.works_after(lambda store, by: store.was_used(ALICE, [b"code"], by)) == (False, False)
     assert shop.works_after(lambda store, by: store.settle(settlement(of), by)) == (Settled.DONE, True)
     found, works = shop.works_after(lambda store, by: store.settle(settlement(of), by))
     assert (type(found), works) == (AnsweredBefore, False)

@@ -1,6 +1,7 @@
 """The contract of `core.store.Store`, held by every engine there is: another one joins `ENGINES`."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import fields, replace
 from functools import partial
@@ -15,9 +16,11 @@ from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters, Guard, cleared
 from radius_mfa.core.kept import NewToken
 from radius_mfa.core.messages import FactorKind
+from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Clock
 from radius_mfa.core.store import Judge, Store
 from radius_mfa.core.stored import (
+    WRONG_FOR,
     AnsweredBefore,
     Attempt,
     Facts,
@@ -303,8 +306,20 @@ def test_one_code_in_many_logins_at_once_is_good_for_one(it: Asked) -> None:
 CODE, CODE_UNDER_ANOTHER_KEY, OTHER_CODE = (bytes([octet]) * 16 for octet in b"abc")
 
 
-def was_used(it: Asked, *digests: bytes, user_id: str = ALICE) -> bool:
-    return it.run(it.store.was_used(user_id, digests, it.soon()))
+FRESH = itertools.count(1000)
+
+
+def sent_before(it: Asked, *digests: bytes, user_id: str = ALICE, time: float = NOON) -> Settled | AnsweredBefore:
+    """What is known of a code with these digests: nothing where it is DONE."""
+    number = next(FRESH)
+    of = attempt(number, user_id=user_id)
+    it.spend(of, unchanged)
+    return it.settle(wrong(of, number.to_bytes(16, "big"), *digests, time=time))
+
+
+def wrong(of: Attempt, *codes: bytes, time: float = NOON) -> Settlement:
+    refused = settlement(of, time=time, outcome=Outcome.CODE_WRONG, decision="reject")
+    return replace(refused, codes=codes)
 
 
 def with_code(of: Attempt, step: int, *codes: bytes) -> Settlement:
@@ -321,11 +336,62 @@ def test_a_code_that_was_accepted_is_known_by_the_first_of_its_digests(it: Asked
         it.spend(attempt())
         assert it.settle(end) is Settled.DONE
 
-    assert was_used(it, CODE)
-    assert was_used(it, OTHER_CODE, CODE)
-    assert not was_used(it, CODE_UNDER_ANOTHER_KEY, OTHER_CODE)
-    assert not was_used(it, CODE, user_id=BOB)
-    assert not was_used(it)
+    assert sent_before(it, CODE) is Settled.CODE_USED
+    assert sent_before(it, OTHER_CODE, CODE) is Settled.CODE_USED
+    assert sent_before(it, CODE_UNDER_ANOTHER_KEY, OTHER_CODE) is Settled.DONE
+    assert sent_before(it, CODE, user_id=BOB) is Settled.DONE
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_code_that_was_wrong_is_known_by_the_first_of_its_digests(it: Asked, at_once: bool) -> None:
+    """It is counted, and so it is when it is judged: later nothing is written of it."""
+    end = wrong(attempt(), CODE, CODE_UNDER_ANOTHER_KEY)
+    if at_once:
+        assert isinstance(it.spend(attempt(), judge=saying(end)), Settlement)
+    else:
+        it.spend(attempt())
+        assert it.settle(end) is Settled.DONE
+    assert it.counters() == Counters(1, 1)
+    again = wrong(attempt(2), OTHER_CODE, CODE)
+    assert isinstance(it.spend(attempt(2), judge=saying(again) if at_once else None), Reserved)
+    assert it.settle(again) is Settled.CODE_WRONG_AGAIN
+    back = partial(GUARD.given_back, has_suspended=False)
+    assert it.settle(settlement(attempt(2), adjust=back, decision="reject")) is Settled.DONE
+
+    assert it.counters() == Counters(1, 1)
+    assert sent_before(it, OTHER_CODE, CODE) is Settled.CODE_WRONG_AGAIN
+    assert sent_before(it, CODE_UNDER_ANOTHER_KEY, OTHER_CODE) is Settled.DONE
+    assert sent_before(it, CODE, user_id=BOB) is Settled.DONE
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_code_that_was_wrong_is_not_accepted_when_it_is_right(it: Asked, at_once: bool) -> None:
+    it.add(new_token())
+    it.spend(attempt(1), judge=lambda _: wrong(attempt(1), CODE))
+    end = with_code(attempt(2), 8, OTHER_CODE, CODE)
+
+    assert isinstance(it.spend(attempt(2), judge=saying(end) if at_once else None), Reserved)
+    assert it.settle(end) is Settled.CODE_WRONG_AGAIN
+    assert it.last_step() == 0
+    assert it.settle(with_code(attempt(2), 8, OTHER_CODE)) is Settled.DONE
+
+
+def test_a_wrong_code_is_known_for_seven_days_and_a_used_one_as_long_as_its_login(it: Asked) -> None:
+    it.add(new_token())
+    it.spend(attempt(1), judge=lambda _: wrong(attempt(1), CODE))
+    it.spend(attempt(2), judge=lambda _: with_code(attempt(2), 7, OTHER_CODE))
+
+    assert sent_before(it, CODE, time=NOON + WRONG_FOR - 1) is Settled.CODE_WRONG_AGAIN
+    assert sent_before(it, CODE, time=NOON + WRONG_FOR) is Settled.DONE
+    assert sent_before(it, OTHER_CODE, time=NOON + 10 * WRONG_FOR) is Settled.CODE_USED
+
+
+def test_a_code_that_was_wrong_and_later_right_was_used(it: Asked) -> None:
+    it.add(new_token())
+    it.spend(attempt(1), judge=lambda _: wrong(attempt(1), CODE, time=NOON - WRONG_FOR))
+    it.spend(attempt(2), judge=lambda _: with_code(attempt(2), 7, CODE))
+
+    assert sent_before(it, CODE, time=NOON - 1) is Settled.CODE_USED
 
 
 @pytest.mark.parametrize("at_once", [False, True])
@@ -338,7 +404,6 @@ def test_a_code_that_is_known_is_not_accepted_again_for_another_step(it: Asked, 
     assert isinstance(it.spend(attempt(2), judge=(lambda _: end) if at_once else None), Reserved)
     assert it.settle(end) is Settled.CODE_USED
     assert it.last_step() == 7
-    assert not was_used(it, OTHER_CODE)
     assert it.settle(with_code(attempt(2), 8, OTHER_CODE)) is Settled.DONE
 
 
@@ -346,20 +411,20 @@ def test_of_logins_without_a_digest_nothing_is_known(it: Asked) -> None:
     it.add(new_token())
     it.spend(attempt(), judge=lambda _: with_code(attempt(), 7))
 
-    assert not was_used(it, b"", CODE)
+    assert sent_before(it, b"", CODE) is Settled.DONE
 
 
 def test_a_code_is_known_for_as_long_as_its_login(it: Asked) -> None:
     it.add(new_token(), new_token(2, user_id=BOB))
     it.spend(attempt(), judge=lambda _: with_code(attempt(), 7, CODE))
     assert it.purge(NOON, NOON) == 0
-    assert was_used(it, CODE)
-    assert it.purge(NOON, NOON + 1) == 1
-    assert not was_used(it, CODE)
+    assert sent_before(it, CODE) is Settled.CODE_USED
+    assert it.purge(NOON, NOON + 1) > 0
+    assert sent_before(it, CODE) is Settled.DONE
 
     it.spend(attempt(2), judge=lambda _: with_code(attempt(2), 8, CODE))
     assert it.run(it.store.forget(ALICE))
-    assert not was_used(it, CODE)
+    assert sent_before(it, CODE) is Settled.DONE
 
 
 def test_of_many_users_at_once_each_has_their_own_codes(it: Asked) -> None:
@@ -376,7 +441,8 @@ def test_of_many_users_at_once_each_has_their_own_codes(it: Asked) -> None:
         return await asyncio.gather(*spending)
 
     assert {type(each) for each in it.run(all_of_them(7))} == {Settlement}
-    assert [was_used(it, CODE, user_id=user) for user in users] == [False, True] * 10
+    known = [sent_before(it, CODE, user_id=user) for user in users]
+    assert known == [Settled.DONE, Settled.CODE_USED] * 10
     assert [type(each) for each in it.run(all_of_them(8))] == [Settlement, Reserved] * 10
 
 

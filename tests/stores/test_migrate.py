@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from sqlalchemy import Column, Connection, MetaData, Table
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.store import SourceTally
-from radius_mfa.core.stored import MailKind
+from radius_mfa.core.stored import MailKind, Settled
 from radius_mfa.stores.migrate import NEWEST, SCRIPTS, VERSION
 from radius_mfa.stores.migrate import migrate as migrate_connection
 from radius_mfa.stores.schema import metadata
@@ -24,7 +25,7 @@ from radius_mfa.stores.sqlite import SqliteStore
 from radius_mfa.stores.sqlite_connection import connect, name_of
 from tests.adapters import NOON, FixedClock
 from tests.stores.schemas import NOTHING, bring_to, mark, opening, through
-from tests.stores.support import TOP, asked
+from tests.stores.support import TOP, asked, attempt, settlement
 
 
 @pytest.fixture
@@ -259,10 +260,11 @@ def test_what_a_store_of_the_sixth_version_holds_is_still_there(nothing: str) ->
         facts = it.facts("u-alice")
         assert (facts.username, facts.counters.locks, facts.required, facts.codes_since) == ("alice", 1, True, 0.0)
         assert [(token.id, token.last_step) for token in facts.tokens] == [("t-alice", 58_000_000)]
-        assert not it.run(it.store.was_used("u-alice", [b"", b"x"], it.soon()))
+        it.spend(attempt())
+        assert it.settle(replace(settlement(attempt()), codes=(b"", b"x"))) is Settled.DONE
         assert it.run(it.store.reset("u-alice"))
         assert it.facts("u-alice").codes_since == NOON
-        assert it.purge(NOON, NOON + 1) == 1
+        assert it.purge(NOON, NOON + 1) == 2
 
 
 def mailed(code: str, user: str) -> list[tuple[str, dict[str, Any]]]:
