@@ -4,10 +4,9 @@ Python's own `ssl` gives no keying material (RFC 5705), which the NAS has to be 
 
 A session that is taken up again is known by its master secret, which OpenSSL has as soon as it has read the first
 message of the supplicant; it tells nothing else of it.  That it is taken up does not say what it is worth:
-`eap.sessions`.  Over TLS 1.2 alone sessions are in OpenSSL's own memory and in no ticket, so that whoever reads
-ours learns nothing of those that are over; one whose connection is not said to be shut down in good order is
-forgotten.  With TLS 1.3 OpenSSL would keep one of every handshake, for strangers to fill its memory with; there
-they are in tickets, whose key ends with this process.
+`eap.sessions`.  Those of TLS 1.2 are in OpenSSL's own memory; one whose connection is not said to be shut down in
+good order is forgotten.  Of TLS 1.3 it would keep one of every handshake, for strangers to fill that memory with;
+where 1.3 is spoken sessions are in tickets instead, whose key ends with this process.
 """
 
 from __future__ import annotations
@@ -65,7 +64,6 @@ class Terms:
             self._context.set_options(SSL.OP_NO_TICKET)
         if lifetime:
             self._context.set_timeout(int(lifetime))
-        if lifetime and "1.3" not in versions:
             self._context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
         own = _read_key(key)
         for context in (self._context, self._forgetful):
