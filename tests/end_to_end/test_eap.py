@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.support import run_cli
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT
-from tests.end_to_end.site import COMMA, SECOND, Account, Site, odd
+from tests.end_to_end.site import COMMA, SECOND, SECRET, Account, Site, odd
 from tests.end_to_end.test_mail import code_in
-from tests.end_to_end.wireless import METHODS, VLAN, Wireless, new_mac, wireless
+from tests.end_to_end.wireless import METHODS, NAME, VLAN, Wireless, new_mac, wireless
 
 TUNNEL_PRIVATE_GROUP_ID = 81  # RFC 2868 §3.6
 USER_NAME, CHARGEABLE_USER_IDENTITY, EAP_KEY_NAME = 1, 89, 102
@@ -96,12 +97,13 @@ def test_a_login_ends_as_by_pap(wifi: Wireless, case: str, method: str, version:
         assert outcome.first(TUNNEL_PRIVATE_GROUP_ID) == b"\0" + VLAN.encode()  # no tag
 
 
+@pytest.mark.parametrize("octets", PIECES)
 @pytest.mark.parametrize("version", TLS)
 @pytest.mark.parametrize("method", METHODS)
 def test_who_is_locked_is_not_let_in_by_a_right_code(
-    wifi: Wireless, locked: Account, method: str, version: str
+    wifi: Wireless, locked: Account, method: str, version: str, octets: int
 ) -> None:
-    outcome = wifi.log_in(method, locked, locked.next_code(), tls13=TLS[version])
+    outcome = wifi.log_in(method, locked, locked.next_code(), tls13=TLS[version], fragment=octets, mtu=octets)
     assert (outcome.accepted, wifi.outcomes(locked)[-1]) == (False, "reject locked")
 
 
@@ -214,3 +216,16 @@ def test_the_access_accept_has_the_name_that_is_configured(
     aliases = [each.first(CHARGEABLE_USER_IDENTITY) for each in (second, third)]
     assert aliases[0] == aliases[1]
     assert (aliases[0] is not None) == (identity == "chargeable-user-identity")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_our_own_client_logs_in_with_each_method(wifi: Wireless, method: str) -> None:
+    """`radius-mfa login --eap`, as docs/eap.md has it."""
+    user = wifi.site.staff()
+    server = ("--server", f"127.0.0.1:{wifi.server.port}", "--secret", SECRET)
+    known = ("--ca", str(wifi.authority.ca_file), "--server-name", NAME, "--outer-name", "anonymous@example.org")
+    typed = ("--password", user.password, "--answer", user.code())
+    ran = run_cli("login", user.name, "--eap", method, *server, *known, *typed).worked()
+    assert ran.out.splitlines()[-1].startswith(("Access-Accept", "    "))
+    assert "Access-Accept" in ran.out
+    assert user.password not in ran.out + ran.err
