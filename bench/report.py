@@ -121,7 +121,7 @@ def _side(measured: Measured, place: int, version: str, logins: int) -> Side:
         version=version,
         logins=len(runs) * logins,
         accepted=sum(run.accepted for run in runs),
-        failures=failures,
+        failures=dict(failures),  # `asdict` takes no Counter
         resent=sum(run.resent for run in runs),
         figures={
             "cpu": spread(measured.whole[place]),

@@ -93,7 +93,9 @@ def _side(mine: Handshakes) -> Side:
     figures = {name: spread([figure(run) for run in mine.runs]) for name, (_, figure) in _FIGURES.items()}
     return Side(
         accepted=sum(run.accepted for run in mine.runs),
-        failures=sum((Counter(run.failures) for run in mine.runs), Counter[str]()),
+        failures=dict(
+            sum((Counter(run.failures) for run in mine.runs), Counter[str]())
+        ),  # `asdict` takes no Counter
         resent=sum(run.resent for run in mine.runs),
         core=spread([1e6 / cost for cost in mine.whole]),
         figures={"cpu": spread(mine.whole), **figures},

@@ -71,6 +71,13 @@ def test_both_servers_accept_every_login_and_what_is_printed_adds_up(tmp_path: P
     assert sum(int(cost) for _, _, cost in steps) == pytest.approx(int(found[2]), abs=len(steps))
 
 
+def test_802_1x_is_full_and_resumed_at_both_with_each_kind_of_key() -> None:
+    lines = bench("eap", "--runs", "1", "--logins", "8")
+    for handshakes in ("full", "resumed"):
+        for name in ("radius_mfa", "FreeRADIUS"):
+            assert lines.count(f"accepted  {name} 8 of 8 {handshakes}, 0 packets resent") == 2
+
+
 @pytest.mark.parametrize("what", [[], ["quick"], ["flat", "quick"], ["workers"], ["policies"], ["eap", "quick"]])
 @pytest.mark.parametrize("count", ["--runs", "--logins", "--starts"])
 @pytest.mark.parametrize("number", ["0", "-1", "1.5", "²"])

@@ -66,3 +66,4 @@ def test_sessions_that_are_not_resumed_are_failures(tmp_path: Path) -> None:
     assert not it.is_whole
     assert [side.failures for side in it.full.sides] == [{}, {}]
     assert [side.failures for side in it.resumed.sides] == [{}, {"a full handshake": 32}]
+    assert json.loads(json.dumps(asdict(it)))["resumed"]["sides"][1]["failures"] == {"a full handshake": 32}
