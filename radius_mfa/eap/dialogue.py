@@ -53,7 +53,7 @@ _PROTECTED_SUCCESS = b"\0"  # RFC 9190 §2.5
 
 @record(frozen=True, slots=True)
 class Say:
-    """Send this request.  `why`: it is an alert, and this is what is wrong; nobody may ever answer it."""
+    """Send this request.  `why`: nothing will come of it, in words for staff; nobody may ever answer it."""
 
     packet: bytes = field(repr=False)
     why: str = ""
@@ -120,7 +120,6 @@ class Dialogue:
         self._tunnel: Tunnel
         self._inner: Inner = _INNER[self._kind]()
         self._good = self._keep = False
-        self._why = ""
 
     @property
     def name(self) -> bytes | None:
@@ -260,8 +259,7 @@ class Dialogue:
             self._phase = _Phase.DECIDING
             return heard
         if isinstance(heard, GivenUp):
-            self._why = heard.why
-            return self._end_within(good=False)
+            return replace(self._end_within(good=False), why=heard.why)
         return self._say_within(heard.octets)
 
     def _say_within(self, octets: bytes) -> Say:
@@ -289,7 +287,7 @@ class Dialogue:
         if self._inner.has_result:
             self._tunnel.write(result(good=good))
         elif not good:
-            return self._fail(self._why)
+            return self._fail("")
         elif self._tunnel.taken_up and self._tunnel.is_tls13:
             self._tunnel.write(_PROTECTED_SUCCESS)
         elif not self._keep:
@@ -303,7 +301,7 @@ class Dialogue:
 
     def _hear_acknowledgement(self, message: bytes) -> End:
         if not self._good:
-            return self._fail(self._why)
+            return self._fail("")
         self._tunnel.take(message)
         said = self._tunnel.read()
         if self._inner.has_result and not is_good_result(said):

@@ -307,9 +307,9 @@ def test_in_peap_the_result_says_so_first(terms: Terms) -> None:
     event = it.say(Packet(packets.RESPONSE, 0, Type.NAK, bytes((26,))).octets())
     assert isinstance(event, Say)
     assert packets.result(packet_of(it.heard)) is False
+    assert event.why == "the supplicant wants MS-CHAPv2 within the tunnel, and only GTC is served"
 
-    words = "the supplicant wants MS-CHAPv2 within the tunnel, and only GTC is served"
-    assert why(it.say(packets.acknowledged(0, True).octets())) == words
+    assert why(it.say(packets.acknowledged(0, True).octets())) == ""
 
 
 @pytest.mark.parametrize("last", ["closed", "garbage", "agrees"])
@@ -367,7 +367,8 @@ def test_after_a_name_peap_is_asked_for_nothing_else_by_an_empty_message(terms: 
     event = it.say(b"\x01bob")
     assert isinstance(event, Say)
     assert packets.result(packet_of(it.heard)) is False
-    assert why(it.tell(b"")) == "a response of type 1 within the tunnel, where it does not belong"
+    assert event.why == "a response of type 1 within the tunnel, where it does not belong"
+    assert why(it.tell(b"")) == ""
 
 
 @pytest.mark.parametrize("tls", TLS)
