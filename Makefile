@@ -8,7 +8,7 @@ demo:
 	@.venv/bin/radius-mfa demo $(ARGS)
 
 # All branches of what decides and of what faces the network are to be run by the tests.
-COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
+COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov=radius_mfa/eap --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
 # `make test ARGS='-k conversation'` runs a part, and asks for no coverage.  Three processes are for two cores, since
 # many tests wait for what they have started.

@@ -198,11 +198,7 @@ class Tunnel:
 
 def _in_words(failed: SSL.Error) -> str:
     """OpenSSL's reason, the last one; an alert of the supplicant's is called one."""
-    reasons = failed.args[0] if failed.args else ()
-    if not isinstance(reasons, list | tuple) or not reasons:
-        return "no TLS"
-    reason = str(reasons[-1][-1])
-    words = reason.replace("_", " ").lower()
-    if " alert " in f" {words} ":
-        words = "the supplicant says: " + words.partition("alert ")[2]
-    return words
+    reasons = [str(reason) for queue in failed.args if isinstance(queue, list) for *_, reason in queue]
+    words = "".join(reasons[-1:]).replace("_", " ").lower() or "no TLS"
+    _, alert, said = words.rpartition("alert ")
+    return f"the supplicant says: {said}" if alert else words

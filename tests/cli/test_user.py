@@ -229,7 +229,7 @@ def test_on_postgresql_it_is_all_the_same(config: Path) -> None:
     shown = at(config, "show", "alice", "--json").json
     assert (shown["recovery_codes_left"], shown["proposed_address"]) == (len(codes), "other@example.net")
     assert run_cli("device", "list", "--json", "--config", config).json == []
-    assert "trusts no device" in run_cli("device", "revoke", "alice", "--all", "--config", config).line(1)
+    assert "0 devices revoked" in run_cli("device", "revoke", "alice", "--all", "--config", config).worked().out
     at(config, "reset", "bob", "--token", at(config, "show", "bob", "--json").json["tokens"][0]["id"]).worked()
     for command in ("unlock", "reset", "forget"):
         at(config, command, "alice").worked()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -261,9 +261,9 @@ def test_nobody_says_more_than_a_record_at_once(certificate: Path, tls: str) -> 
 # --- what it is made with -----------------------------------------------------------------------------
 
 
-def of_a_curve_for_signatures_only(certificate: Path, folder: Path) -> tuple[Path, Path]:
-    """Supplicants know RSA and the curves of NIST."""
-    key, file = ed25519.Ed25519PrivateKey.generate(), folder / "ed25519.key"
+def of_no_use_for_signatures(certificate: Path, folder: Path) -> tuple[Path, Path]:
+    """Which TLS would know."""
+    key, file = x25519.X25519PrivateKey.generate(), folder / "x25519.key"
     file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return certificate, file
 
@@ -297,9 +297,7 @@ def missing(certificate: Path, folder: Path) -> tuple[Path, Path]:
     return certificate, folder / "nothing"
 
 
-@pytest.mark.parametrize(
-    "files", [spoilt, of_another, locked, missing, without_a_key, of_a_curve_for_signatures_only]
-)
+@pytest.mark.parametrize("files", [spoilt, of_another, locked, missing, without_a_key, of_no_use_for_signatures])
 def test_what_makes_no_tunnel_is_refused_in_a_few_words(
     certificate: Path, tmp_path: Path, files: Callable[[Path, Path], tuple[Path, Path]]
 ) -> None:
