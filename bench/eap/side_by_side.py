@@ -29,10 +29,14 @@ from radius_mfa.cli.common import run as run_on_loop
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`runs` of so many `logins` at each, and as many resumed."""
+    """`runs` of so many `logins` at each, and as many resumed.
+
+    `put_off`: seconds to wait in the end for what a server does later.
+    """
 
     runs: int
     logins: int
+    put_off: float = PUT_OFF
 
     @property
     def users(self) -> int:
@@ -121,7 +125,7 @@ def _in_turn(sides: tuple[Side, Side], scale: Scale, *, resuming: bool) -> tuple
         users = range(number * scale.logins, (number + 1) * scale.logins)
         for side, mine in zip(sides, runs, strict=True):
             mine.append(measured(side.server, scale.logins, partial(_load, side, users, resuming)))
-    time.sleep(PUT_OFF)
+    time.sleep(scale.put_off)
     first, second = (
         Handshakes(mine, from_load_to_load(mine, cpu(side.server.pid), scale.logins))
         for side, mine in zip(sides, runs, strict=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from radius_mfa.cli.common import REFUSED, UNUSABLE, config_option, load_configuration
+from radius_mfa.cli.eapol_network import METHODS
 
 if TYPE_CHECKING:
     from radius_mfa.cli.eap_options import EapOptions
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 _TRIES = 3
 _LogIn = Callable[[str], bool]
 """Given the password, whether the login ended well."""
-
-_METHODS = ("ttls-pap", "ttls-gtc", "peap-gtc")
 
 
 @click.command()
@@ -54,7 +53,7 @@ _METHODS = ("ttls-pap", "ttls-gtc", "peap-gtc")
     help="The name it must have; else with --radsec the server's HOST, with --eap any.",
 )
 @click.option("--psk", metavar="IDENTITY:HEX", help="With --radsec: a shared key instead of certificates.")
-@click.option("--eap", type=click.Choice(_METHODS), help="As a Wi-Fi device (802.1X), by eapol_test.")
+@click.option("--eap", type=click.Choice(tuple(METHODS)), help="As a Wi-Fi device (802.1X), by eapol_test.")
 @click.option("--outer-name", metavar="NAME", help="With --eap: the name outside the tunnel; else USER.")
 @click.option("--station", metavar="MAC", help="With --eap: the device's address (Calling-Station-Id).")
 def login(

@@ -32,7 +32,7 @@ UNREADABLE = (
 
 
 def chain_in(file: Path) -> tuple[x509.Certificate, ...]:
-    """The certificates in a PEM file, the server's own first.  None where one of them is none."""
+    """The certificates in a PEM file, the server's own first.  Empty where one of them is none."""
     try:
         with leniently():
             return tuple(x509.load_pem_x509_certificates(file.read_bytes()))

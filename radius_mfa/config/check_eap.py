@@ -25,6 +25,7 @@ from radius_mfa.config.certificates import (
     common_name,
     days_left,
     dns_names,
+    end_of,
     extension,
     leniently,
 )
@@ -175,7 +176,7 @@ def _doubts(own: x509.Certificate) -> Iterator[str]:
 
 def _soon(chain: Sequence[x509.Certificate]) -> Iterator[str]:
     """The first of them to expire ends it."""
-    ends = min(each.not_valid_after_utc for each in chain)
+    ends = end_of(chain)
     days = days_left(ends.timestamp(), datetime.now(UTC).timestamp())
     if 0 <= days < SOON:
         yield f"expires in {days} days, on {ends:%Y-%m-%d}; renew it and send SIGHUP"

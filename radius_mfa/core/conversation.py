@@ -20,7 +20,7 @@ know again.  In every later round it sends that State and what the user typed.  
  6. **A code is used up in the transaction that accepts it**: whoever comes second with the same code
     is refused.  A used code, resent by a supplicant, is refused but not counted.  In one-field mode it sends the
     whole line for days: there a used code is known for as long as the login's row is kept, and a wrong one, which
-    is counted once, for 7 days from then.  Neither is right by chance meanwhile.
+    is counted once, for 7 days from then.  Until then neither is accepted, even where its time comes round.
  7. **The identical answer again gets the identical decision** while the NAS may still be asking, at
     whichever worker or node it arrives, because the decision is kept with the spent State
     (RFC 5080 §2.2.2 asks for no less).  Later it is an answer to a spent State like any other.

@@ -29,7 +29,7 @@ class Outcome(StrEnum):
     PASSWORD_UNREADABLE = "password_unreadable"  # not UTF-8 or control octets: is the shared secret right?
 
     # 802.1X: nobody got as far as a password.
-    EAP_FAILED = "eap_failed"  # no tunnel, or none of the methods: the event's `detail` says where it ended
+    EAP_FAILED = "eap_failed"  # no EAP, no tunnel or none of the methods: the event's `detail` says which
     EAP_GONE = "eap_gone"  # a conversation that nobody here knows (any more): the supplicant begins anew
 
     # Before the password was found right.

@@ -24,7 +24,6 @@ class Type(IntEnum):
     """What a request or response is about (RFC 3748 §5); TLV: the result of a PEAP tunnel ([MS-PEAP] §2.2.8)."""
 
     IDENTITY = 1
-    NOTIFICATION = 2
     NAK = 3
     GTC = 6
     TTLS = 21

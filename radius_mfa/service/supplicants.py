@@ -31,9 +31,10 @@ from radius_mfa.eap.dialogue import Dialogue, End, Say, TakenUp
 from radius_mfa.eap.inner import Asked
 from radius_mfa.eap.tunnel import Terms
 from radius_mfa.service.talks import Talk, Talks
+from radius_mfa.wire.packet import bare_reject
+from radius_mfa.wire.walker import LONGEST_VALUE
 
 _HANDSHAKE = 60.0  # seconds that a supplicant may say nothing until its password has come
-_LONGEST = 253  # octets of a name or text: as long as a RADIUS attribute
 _SUFFIX = ","  # between password and code in one field, where the profile says nothing else
 _WHY_GONE = "nobody here knows the conversation: it took too long, or the server or its worker was started anew"
 _REPLACED = frozenset({Attribute.USER_NAME, Attribute.EAP_MESSAGE, Attribute.STATE})
@@ -101,9 +102,10 @@ class Supplicants:
         if state is None:
             return self._begin(request, eap)
         talk = self._talks.find(state)
-        refused = Outcome.EAP_GONE if talk is None else self._why_not(talk, request)
-        if talk is None or refused is not None:
-            return self._refused(request, refused or Outcome.EAP_GONE)
+        if talk is None:
+            return self._gone(request)
+        if refused := self._why_not(talk, request):
+            return self._refused(request, refused)
         return await self._go_on(talk, state, eap, request)
 
     def _why_not(self, talk: Talk, request: AccessRequest) -> Outcome | None:
@@ -125,7 +127,7 @@ class Supplicants:
             self._withhold(request, "no EAP response")
             return None
         if identity.type != packet.Type.IDENTITY:
-            return self._refused(request, Outcome.EAP_GONE)
+            return self._gone(request)
         mtu = request.first(_FRAMED_MTU)
         dialogue = Dialogue(
             identity,
@@ -248,29 +250,31 @@ class Supplicants:
         self._meter.count("eap", event=how)
         self._talks.end(talk, request.nas.window)
 
-    def _refused(self, request: AccessRequest, outcome: Outcome) -> Reply:
-        """Nobody here knows the conversation, or it is another's: that is not touched by it."""
-        self._report(request, self._conclusion(request, outcome, _WHY_GONE if outcome is Outcome.EAP_GONE else ""))
+    def _gone(self, request: AccessRequest) -> Reply:
+        """Nobody here knows the conversation (any more)."""
         self._meter.count("eap", event="gone")
-        response = packet.read_response(request.eap or b"")
-        return Reply(Code.ACCESS_REJECT, eap=packet.failure(response.identifier if response else 0))
+        return self._refused(request, Outcome.EAP_GONE, _WHY_GONE)
+
+    def _refused(self, request: AccessRequest, outcome: Outcome, why: str = "") -> Reply:
+        """Whatever conversation there is, it is not touched by it."""
+        self._report(request, self._conclusion(request, outcome, why))
+        return bare_reject(request)
 
     def _withhold(self, request: AccessRequest, why: str) -> None:
-        decision = Discard(Outcome.EAP_FAILED)
-        event = event_of(Login.of(request), decision, self._clock.wall(), why)
-        self._report(request, Conclusion(decision, event))
+        self._report(request, self._concluded(request, Discard(Outcome.EAP_FAILED), why))
 
     def _conclusion(self, request: AccessRequest, outcome: Outcome, detail: str = "") -> Conclusion:
-        login = Login.of(request)
-        decision = Reject(outcome, login.message(outcome))
-        return Conclusion(decision, event_of(login, decision, self._clock.wall(), detail))
+        return self._concluded(request, Reject(outcome, Login.of(request).message(outcome)), detail)
+
+    def _concluded(self, request: AccessRequest, decision: Reject | Discard, detail: str) -> Conclusion:
+        return Conclusion(decision, event_of(Login.of(request), decision, self._clock.wall(), detail))
 
     # --- what was said within ---------------------------------------------------------------------
 
     def _within(self, request: AccessRequest, event: Asked | TakenUp, talk: Talk) -> AccessRequest:
         """The Access-Request that a gateway would have sent."""
         if isinstance(event, Asked):
-            text = event.text if len(event.text) <= _LONGEST else None
+            text = event.text if len(event.text) <= LONGEST_VALUE else None
             return _inside(request, self._nas(request.nas, event.answers), event.name, text, talk)
         return _inside(request, self._nas(request.nas, None), event.session.name.encode(), None, talk)
 
@@ -301,7 +305,7 @@ def _named(request: AccessRequest, talk: Talk) -> AccessRequest:
 def _inside(request: AccessRequest, nas: Nas, name: bytes, text: bytes | None, talk: Talk) -> AccessRequest:
     """With the User-Name, the text and the State that are inside the tunnel in place of those outside."""
     rest = tuple(each for each in request.attributes if each[0] not in _REPLACED)
-    said: tuple[tuple[int, bytes], ...] = ((Attribute.USER_NAME, name if len(name) <= _LONGEST else b""),)
+    said: tuple[tuple[int, bytes], ...] = ((Attribute.USER_NAME, name if len(name) <= LONGEST_VALUE else b""),)
     if talk.inner_state is not None:
         said += ((Attribute.STATE, talk.inner_state),)
     return AccessRequest(nas, said + rest, text, request.source, request.arrived, outer_name=talk.outer_name)

@@ -104,7 +104,7 @@ class Talks:
         others = chain(self._early, self._late) if len(own) < _SHARE else own
         oldest = next((each for each in others if each.answering is None), None)
         if oldest is not None:
-            self._drop(oldest)
+            self._drop(oldest, "evicted")
         return oldest is not None and self._room.is_left(client)
 
     def turn(self, talk: Talk, lasting: float, *, past_password: bool = False) -> bytes:
@@ -127,10 +127,10 @@ class Talks:
         self._late.pop(talk, None)
         self._early[talk] = None
 
-    def _drop(self, talk: Talk) -> None:
+    def _drop(self, talk: Talk, how: str = "abandoned") -> None:
         assert talk in self._early or talk in self._late  # or somebody would be given room for it once more
         if talk.dialogue is not None:
-            self._meter.count("eap", event="abandoned")
+            self._meter.count("eap", event=how)
         self._early.pop(talk, None)
         self._late.pop(talk, None)
         self._room.give_back(talk.client)

@@ -110,6 +110,12 @@ login = Table(
     Column("decision", Text, nullable=False),
     Column("code", LargeBinary),
     Index("login_by_time", "time"),
+    Index(
+        "login_by_code",
+        "code",
+        sqlite_where=text("code IS NOT NULL"),
+        postgresql_where=text("code IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -14,7 +14,7 @@ from bench.eap.freeradius import Tunnels, freeradius_with_eap
 from bench.eap.report import lines
 from bench.eap.side_by_side import RefusedError, Scale, Side, compare, freeradius_side
 
-SCALE = Scale(runs=2, logins=16)
+SCALE = Scale(runs=2, logins=16, put_off=0)
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_eap_may_be_in_several_pairs() -> None:
         (Type.NAK, b"", "wants nothing"),
         (Type.GTC, b"word", "a response of type 6 within the tunnel, where it does not belong"),
         (Type.TLV, b"\x80\x03\x00\x02\x00\x01", "a response of type 33"),
-        (Type.NOTIFICATION, b"", "a response of type 2"),
+        (2, b"", "a response of type 2"),
         (254, b"", "a response of type 254"),
     ],
 )

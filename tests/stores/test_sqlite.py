@@ -497,6 +497,18 @@ def how_found(path: Path, step: Step) -> str:
     return str(found)
 
 
+def test_a_code_that_was_sent_before_is_found_among_those_of_one_field_alone(path: Path) -> None:
+    """And not among all that the user has ever done, while everybody else waits."""
+    with asked(lambda clock: SqliteStore.open(f"sqlite:///{path}", clock)):
+        pass
+    settling = login_work.settle(replace(settlement(attempt()), codes=(b"digest",)), NOON)
+    next(settling)
+    statement, parameters = settling.send([(attempt().digest, None, False)])
+    with closing(sqlite3.connect(path)) as database:
+        plan = database.execute(f"EXPLAIN QUERY PLAN {statement.sqlite}", parameters).fetchall()
+    assert any("INDEX login_by_code" in text for *_, text in plan)
+
+
 def test_what_is_a_users_is_found_by_the_user_alone(path: Path) -> None:
     """By way of an index a login would read and write pages that it has no other use for."""
     with asked(lambda clock: SqliteStore.open(f"sqlite:///{path}", clock)):
