@@ -115,6 +115,7 @@ class Dialogue:
         self._phase = _Phase.PROPOSED
         self._kind = methods[0]
         self._incoming = Message()
+        self._heard: list[bytes] = []  # messages of the handshake
         self._unsent: Iterator[bytes] = iter(())
         self._next: bytes | None = None
         self._tunnel: Tunnel
@@ -221,9 +222,9 @@ class Dialogue:
         name = self._tunnel.taken_up
         session = None if name is None else self._find(name)
         if not self._tunnel.is_open:
-            if name is not None and session is None:  # worth nothing any more: as if it had not been asked for
-                self._tunnel = self._terms.tunnel(anew=True)
-                return self._shake_hands(message)
+            if name is not None and session is None:
+                return self._shake_hands_anew(message)
+            self._heard.append(message)
             return self._send(self._tunnel.outgoing())
         # It may have said something already, right behind its Finished.
         said = self._tunnel.read()
@@ -236,6 +237,17 @@ class Dialogue:
             return self._hear_within(said)
         outgoing = self._tunnel.outgoing()
         return self._send(outgoing) if outgoing else self._begin_within()
+
+    def _shake_hands_anew(self, message: bytes) -> Event:
+        """A session that is worth nothing any more: as if it had not been asked for.
+
+        What was answered before, where we had to ask for another group (RFC 8446 §4.1.4), was the same.
+        """
+        self._tunnel = self._terms.tunnel(anew=True)
+        for earlier in self._heard:
+            self._tunnel.take(earlier)
+            self._tunnel.outgoing()
+        return self._shake_hands(message)
 
     def _send_alert(self, why: str) -> Say | End:
         """RFC 5216 §2.1.3: so that the supplicant learns why; what it says to that is nothing."""

@@ -46,6 +46,10 @@ _VOID_ELSEWHERE = Statement(
 _DISTRUST_ELSEWHERE = Statement("""
     DELETE FROM trusted_device
     WHERE user_id = ? AND factor = 'mail' AND ? NOT IN (SELECT address FROM mail_address WHERE user_id = ?)""")
+# Nor does a code that was sent elsewhere let anybody in any more by a TLS session.
+_CODES_SINCE_ELSEWHERE = Statement("""
+    UPDATE user_counters SET codes_since = ?
+    WHERE user_id = ? AND EXISTS (SELECT 1 FROM mail_address WHERE user_id = ? AND address <> ?)""")
 _DROP_MAILS_ELSEWHERE = Statement("DELETE FROM outbox WHERE user_id = ? AND (address <> ? OR kind = 'address')")
 _SET_ADDRESS = Statement("""
     INSERT INTO mail_address (user_id, address, verified) VALUES (?, ?, ?)
@@ -155,6 +159,7 @@ def drop(mail_id: str) -> Work[None]:
 
 def set_address(user_id: str, address: str, now: float) -> Work[None]:
     """What was sent elsewhere is void, as is what was trusted by it, and what is not sent yet never will be."""
+    yield _CODES_SINCE_ELSEWHERE(now, user_id, user_id, address)
     yield _VOID_ELSEWHERE(user_id, address, user_id)
     yield _DISTRUST_ELSEWHERE(user_id, address, user_id)
     yield _DROP_MAILS_ELSEWHERE(user_id, address)

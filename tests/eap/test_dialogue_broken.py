@@ -409,6 +409,22 @@ def test_a_session_is_taken_up_only_once_the_handshake_is_over(terms: Terms) -> 
     assert why(again.send(ACKNOWLEDGED)) == ""
 
 
+def test_a_session_worth_nothing_is_not_asked_for_whatever_was_heard_before_it(terms: Terms) -> None:
+    """As where we have to ask for another group first (RFC 8446 §4.1.4): here, a first message cut in two."""
+    first = Bare(terms, Type.TTLS, "1.3")
+    first.shake_hands()
+    first.say(PAP)
+    first.judged(Verdict.ACCEPT)
+
+    again = Bare(terms, Type.TTLS, "1.3", first.tunnel.close())
+    hello = again.hello()
+    again.send(ACKNOWLEDGED + hello[:50])
+    again.tell(hello[50:])
+    finished = again.tunnel.records()
+    again.tell(finished)
+    assert isinstance(again.say(PAP), Asked)
+
+
 # --- whatever else ------------------------------------------------------------------------------------------
 
 _types = st.sampled_from([21, 21, 21, 25, 3, 1, 254])

@@ -513,6 +513,15 @@ def test_codes_from_before_a_device_was_revoked_count_no_more(it: Asked) -> None
     assert since(it) == NOON + 60
 
 
+def test_codes_from_before_the_address_was_another_count_no_more(it: Asked) -> None:
+    """Who reads the old mailbox may have had one of them; the first address is nobody's loss."""
+    it.add(new_token(1))
+    for address, expected in (("a@example.net", 0), ("a@example.net", 0), ("b@example.net", 180), ("", 240)):
+        later(it)
+        it.run(it.store.set_mail_address(ALICE, "alice", address))
+        assert since(it) == NOON + expected
+
+
 def test_codes_from_before_all_devices_were_revoked_count_no_more_though_there_were_none(it: Asked) -> None:
     """A TLS session spares the code as well, of who never asked to be trusted."""
     it.add(new_token(1), new_token(2, user_id=BOB))
