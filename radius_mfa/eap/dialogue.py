@@ -164,8 +164,8 @@ class Dialogue:
             if kind in self._methods and kind != self._kind:
                 return self._propose(Type(kind))
         names = " or ".join(f"type {each}" for each in wanted[:8] if each) or "none of them"
-        served = " and ".join(each.name for each in self._methods)
-        return self._fail(f"the supplicant wants {names}, and {served} are served")
+        served = ", ".join(_CALLED[each] for each in self._methods)
+        return self._fail(f"the supplicant wants {names}; served: {served}")
 
     # --- pieces -----------------------------------------------------------------------------------
 

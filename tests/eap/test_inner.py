@@ -136,6 +136,24 @@ def test_in_peap_it_is_the_same_without_a_header() -> None:
     assert inner.hear(b"\x06123456") == Asked(b"alice", b"123456", "PEAP/EAP-GTC", answers=None)
 
 
+def test_in_ttls_pap_does_not_follow_where_eap_was_begun() -> None:
+    """Its one field has other rules than an answer to a challenge."""
+    inner = Ttls()
+    inner.hear(avps((79, eap(Type.IDENTITY, b"alice"))))
+    assert inner.hear(packets.pap(b"alice", b"123456")) == GivenUp("PAP within the tunnel, where EAP was begun")
+
+
+@pytest.mark.parametrize("inner", [Peap(), Ttls()])
+def test_who_is_said_to_be_there_is_known_though_nobody_can_be_let_in(inner: Peap | Ttls) -> None:
+    """So that the help desk finds whose device wants another method."""
+    assert inner.name is None
+    for octets in (b"\x01alice", b"\x03\x1a"):
+        said = avps((79, eap(octets[0], octets[1:]))) if isinstance(inner, Ttls) else octets
+        heard = inner.hear(said)
+    assert isinstance(heard, GivenUp)
+    assert inner.name == b"alice"
+
+
 def test_a_peap_supplicant_may_leave_the_header_where_it_is() -> None:
     inner = Peap()
     assert told(inner, eap(Type.IDENTITY, b"alice", 9)) == b"\x06Password"

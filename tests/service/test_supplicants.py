@@ -333,7 +333,7 @@ def test_what_is_spoken_and_not_served_is_said_to_staff(certificate: Path) -> No
         assert not is_accept(login)
         assert reply.delayed
         assert it.heard() == ["reject eap_failed"]
-        assert it.events[0].detail == "the supplicant wants type 25, and TTLS are served"
+        assert it.events[0].detail == "the supplicant wants type 25; served: EAP-TTLS"
         assert it.became("failed") == 1
 
 
