@@ -21,7 +21,7 @@ from radius_mfa.assembly.lookout import Lookout
 from radius_mfa.assembly.reload import Prepared
 from radius_mfa.assembly.rules import clients_of, dictionary_of, rules_of, texts_of
 from radius_mfa.assembly.supplicants import EapServing
-from radius_mfa.assembly.upkeep import SourceKeeper, keep_added_up
+from radius_mfa.assembly.upkeep import ADD_UP_EVERY, SourceKeeper, keep_doing
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
 from radius_mfa.config.values import Endpoint
@@ -143,7 +143,7 @@ class Answering:
         tasks = self._footing.tasks
         tasks.begin(self.source_keeper.keep())
         tasks.begin(self._lookout.keep_looking())
-        tasks.begin(keep_added_up(self._footing.meter.add_up))
+        tasks.begin(keep_doing(self._footing.meter.add_up, ADD_UP_EVERY))
         self._show(loaded.configuration)
         spare_the_collector()
 

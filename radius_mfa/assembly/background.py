@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from radius_mfa.assembly.footing import GRACE, Footing
 from radius_mfa.assembly.mail import outbox_of
 from radius_mfa.assembly.reload import Prepared
-from radius_mfa.assembly.upkeep import purge, tell_of, tell_of_certificates
+from radius_mfa.assembly.upkeep import keep_doing, purge, tell_of
 from radius_mfa.config.certificates import DAY, ends_of
 from radius_mfa.config.load import Loaded
 
@@ -40,7 +40,7 @@ class Background:
         footing = self._footing
         footing.meter.watch("certificate_expires_days", self._days_left)
         footing.tasks.begin(purge(footing.store, footing.clock, self._retention))
-        footing.tasks.begin(tell_of_certificates(self._tell_of_certificates))
+        footing.tasks.begin(keep_doing(self._tell_of_certificates, DAY))
 
     async def prepare(self, loaded: Loaded) -> Prepared:
         """What would go on under another configuration.  Raises ConfigurationError; nothing has changed then."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from radius_mfa.config.certificates import DAY, SOON, days_left
+from radius_mfa.config.certificates import SOON, days_left
 from radius_mfa.core.errors import RadiusMfaError
 from radius_mfa.core.ports import Clock
 from radius_mfa.core.store import Store
@@ -19,7 +19,7 @@ _PURGE_EVERY = 60.0  # seconds
 _CLOCK_MARGIN = 3600.0  # seconds: a clock that jumps must not make a State forgotten while it is good
 KEEP_EVERY = 10.0  # seconds; what a crash loses of the counts
 _WRITE_EVERY = 1.0  # seconds that the counts of a process may be old in the eyes of the one that shows them
-_ADD_UP_EVERY = 1.0  # seconds for which each number of a histogram is kept as it was measured
+ADD_UP_EVERY = 1.0  # seconds for which each number of a histogram is kept as it was measured
 _READ_EVERY = 60.0  # seconds until what another node has learnt is known here
 
 
@@ -35,13 +35,6 @@ async def purge(store: Store, clock: Clock, retention: Callable[[], float]) -> N
             await store.purge(now - _CLOCK_MARGIN, now - retention())
         except RadiusMfaError as broken:
             log.error("purge_failed", error=str(broken))
-
-
-async def tell_of_certificates(tell: Callable[[], object], every: float = DAY) -> None:
-    """Tell of the certificates once a day, for ever."""
-    while True:
-        await asyncio.sleep(every)
-        tell()
 
 
 def tell_of(ends: Mapping[str, float], now: float) -> None:
@@ -68,11 +61,11 @@ async def keep_written(write: Callable[[], object]) -> None:
             fails = False
 
 
-async def keep_added_up(add_up: Callable[[], object], every: float = _ADD_UP_EVERY) -> None:
-    """Add up what was timed, for ever: where nobody asks for the counts, what it took would be kept one by one."""
+async def keep_doing(what: Callable[[], object], every: float) -> None:
+    """Do it every so many seconds, for ever; the first time after the first of them."""
     while True:
         await asyncio.sleep(every)
-        add_up()
+        what()
 
 
 class SourceKeeper:

@@ -82,6 +82,7 @@ class Supplicant:
         configuration = folder / "network"
         configuration.touch(0o600)
         configuration.write_text(self.network.configuration(folder / "control"))
+        # A list of our own words and of paths that we have made: no shell reads it.
         process = subprocess.Popen(  # noqa: S603
             self._command(configuration), stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT
         )

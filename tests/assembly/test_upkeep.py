@@ -12,7 +12,7 @@ import pytest
 import structlog.testing
 
 from radius_mfa.assembly import upkeep
-from radius_mfa.assembly.upkeep import SourceKeeper, keep_added_up, tell_of, tell_of_certificates
+from radius_mfa.assembly.upkeep import SourceKeeper, keep_doing, tell_of
 from radius_mfa.core.errors import StoreError
 from radius_mfa.stores.sqlite import SqliteStore
 from radius_mfa.wire.sources import Sources
@@ -170,19 +170,19 @@ def test_who_signs_is_known_from_the_start(rig: Rig) -> None:
     assert again.signs("vpn", HOST)
 
 
-def test_what_was_timed_is_added_up_again_and_again() -> None:
+def test_what_is_kept_up_is_done_again_and_again() -> None:
     async def play() -> None:
         times, thrice = 0, asyncio.Event()
 
-        def add_up() -> None:
+        def do() -> None:
             nonlocal times
             times += 1
             if times == 3:
                 thrice.set()
 
-        adding = asyncio.create_task(keep_added_up(add_up, every=0.001))
+        doing = asyncio.create_task(keep_doing(do, every=0.001))
         await asyncio.wait_for(thrice.wait(), 20)
-        adding.cancel()
+        doing.cancel()
 
     asyncio.run(play())
 
@@ -220,20 +220,3 @@ def test_each_certificate_is_told_of_with_its_last_day() -> None:
         ("eap", "2027-03-01"),
         ("radsec 127.0.0.1:2083", "2027-02-28"),
     ]
-
-
-def test_certificates_are_told_of_again_and_again() -> None:
-    async def play() -> None:
-        told, thrice = 0, asyncio.Event()
-
-        def tell() -> None:
-            nonlocal told
-            told += 1
-            if told == 3:
-                thrice.set()
-
-        telling = asyncio.create_task(tell_of_certificates(tell, every=0.001))
-        await asyncio.wait_for(thrice.wait(), 20)
-        telling.cancel()
-
-    asyncio.run(play())
