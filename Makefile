@@ -15,7 +15,7 @@ COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov=radius_mfa/eap --cov
 test:
 	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils freeradius-common radsecproxy \
 	    faketime postgresql samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper \
-	    openvpn openvpn-auth-radius eapoltest
+	    openvpn openvpn-auth-radius eapoltest freeradius-python3
 	@.ci/venv test
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -24,7 +24,7 @@ test:
 
 # Beside FreeRADIUS; with ARGS=quick in less than a minute.  ARGS=flat, workers, policies, eap: docs/performance.md.
 bench:
-	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils postgresql
+	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils freeradius-python3 postgresql
 	@.ci/venv test
 	@.venv/bin/python -m bench $(ARGS)
 

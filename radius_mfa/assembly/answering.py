@@ -180,6 +180,11 @@ class Answering:
         client = self._working.clients.called(name)
         return None if client is None else client.nas
 
+    def saw(self, client: str, host: str, signed: bool) -> None:
+        """Another than our listeners has received and verified a request."""
+        if self.sources.saw(client, host, self._footing.clock.wall(), signed):
+            self._note(client, host)
+
     async def stop(self) -> None:
         """Take nothing new, finish what is in flight, close."""
         for radsec in self.radsec.values():

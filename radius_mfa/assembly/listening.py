@@ -52,10 +52,11 @@ def open_sockets(loaded: Loaded, stack: ExitStack | AsyncExitStack) -> Sockets:
         for sock in sockets:
             stack.callback(sock.close)
         listeners.append(Opened(kind, sockets))
-    return Sockets(tuple(listeners), _metrics(loaded, stack))
+    return Sockets(tuple(listeners), open_metrics(loaded, stack))
 
 
-def _metrics(loaded: Loaded, stack: ExitStack | AsyncExitStack) -> socket | None:
+def open_metrics(loaded: Loaded, stack: ExitStack | AsyncExitStack) -> socket | None:
+    """Where the metrics are fetched, None where they are not.  Raises ConfigurationError."""
     if loaded.configuration.metrics is None:
         return None
     listen = loaded.configuration.metrics.listen

@@ -11,8 +11,8 @@ import structlog
 from radius_mfa.config.certificates import SOON, days_left
 from radius_mfa.core.errors import RadiusMfaError
 from radius_mfa.core.ports import Clock
+from radius_mfa.core.seldom import Seldom
 from radius_mfa.core.store import Store
-from radius_mfa.wire.seldom import Seldom
 from radius_mfa.wire.sources import Sources
 
 _PURGE_EVERY = 60.0  # seconds

@@ -8,7 +8,7 @@ import sys
 
 from radius_mfa.cli.common import run
 from radius_mfa.cli.main import ended
-from radius_mfa.cli.serve import say_what_nobody_catches
+from radius_mfa.observe.uncaught import say_what_nobody_catches
 from radius_mfa.transports.core_dumps import no_core_dumps
 from radius_mfa.transports.crew import BACKGROUND
 

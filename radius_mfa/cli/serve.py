@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import structlog
 
 from radius_mfa.cli.common import config_option, config_path, load_configuration, run, told_to_end
-from radius_mfa.core.errors import place_of
 
 if TYPE_CHECKING:
     from radius_mfa.assembly.server import Server
@@ -47,6 +44,7 @@ def serve() -> None:
 
 async def _serve(loaded: Loaded, path: Path) -> None:
     from radius_mfa.assembly.server import Server
+    from radius_mfa.observe.uncaught import say_what_nobody_catches
 
     ended, reload = told_to_end(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -58,27 +56,6 @@ async def _serve(loaded: Loaded, path: Path) -> None:
     log.info("stopping")
     reloading.cancel()
     await server.stop()
-
-
-def say_what_nobody_catches(loop: asyncio.AbstractEventLoop) -> None:
-    """In the log, from now on: of the loop, of threads, of objects at their end."""
-    loop.set_exception_handler(_say_what_nobody_caught)
-    threading.excepthook = sys.unraisablehook = _say_what_nobody_could_catch
-
-
-def _say_what_nobody_caught(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Its kind and place, and neither its text nor what it was called with: either may quote a packet."""
-    _say(context.get("exception"), "event loop")
-
-
-def _say_what_nobody_could_catch(broken: threading.ExceptHookArgs | sys.UnraisableHookArgs) -> None:
-    """The same, where a thread of a library ends so, or an object of one."""
-    _say(broken.exc_value, "thread")
-
-
-def _say(broken: BaseException | None, otherwise: str) -> None:
-    where = otherwise if broken is None else place_of(broken)
-    log.error("internal_error", error="none" if broken is None else type(broken).__name__, where=where)
 
 
 def _begin_log(loaded: Loaded) -> None:

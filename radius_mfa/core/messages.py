@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 
 from radius_mfa.core.outcomes import Outcome
@@ -11,6 +11,10 @@ from radius_mfa.core.record import record
 from radius_mfa.core.usernames import KEPT, Naming, fold, read
 
 FALLBACK = "en"  # the language that has every text
+
+_LONGEST_DELAY = 1.0  # seconds
+_JITTER = 0.1  # of the delay, at most
+_SUFFIX = ","  # between password and code in one field, where the profile says nothing else
 
 
 class Attribute(IntEnum):
@@ -112,6 +116,18 @@ class Nas:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "window", self.timeout * (self.retries + 1))
+
+    def refusal_delay(self, jitter: float) -> float:
+        """Seconds from arrival until a refusal leaves.  `jitter`: 0 to 1, lest its moment tell why."""
+        return min(_LONGEST_DELAY, self.timeout / 2) * (1 + _JITTER * jitter)
+
+    def in_one_field(self) -> Nas:
+        """The same, whose users type password and code in one text, whatever else it could show."""
+        return replace(self, profile=replace(self.profile, suffix=self.profile.suffix or _SUFFIX))
+
+    def within(self, seconds: float) -> Nas:
+        """The same, where an answer is worth nothing after so many."""
+        return self if self.window <= seconds else replace(self, timeout=seconds / (self.retries + 1))
 
 
 # Not by `record`, whose `__init__` would call another one: there is one of these for each packet.
@@ -332,6 +348,7 @@ class Reply:
     `delayed`: hold it until the reject delay is over, counted from arrival.
     `eap`: an EAP packet (RFC 3748 §4), empty for none.  `msk`: the 64 octets that EAP has agreed on with the
     supplicant (RFC 3748 §7.10), for the NAS; `key_name`: their name (RFC 5247 §1.4), where it asks for that.
+    `outcome`: why, for a transport that has a log of its own to say it in; empty where nothing was decided.
     """
 
     code: Code
@@ -342,3 +359,4 @@ class Reply:
     eap: bytes = field(default=b"", repr=False)
     msk: bytes = field(default=b"", repr=False)
     key_name: bytes = field(default=b"", repr=False)
+    outcome: str = ""

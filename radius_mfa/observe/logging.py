@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 
 import orjson
 import structlog
@@ -36,6 +37,45 @@ def configure(form: str, level: str, **always: str) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+
+
+def configure_elsewhere(say: Callable[[str, str], object], level: str) -> None:
+    """Log to where another program does, from now on.  `say`: takes a line after its level."""
+
+    def said(_logger: WrappedLogger, method: str, event: EventDict) -> str:
+        say(method, _as_words(event))
+        raise structlog.DropEvent
+
+    structlog.configure(
+        processors=[said],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[_Elsewhere(say)], force=True)
+
+
+class _Elsewhere(logging.Handler):
+    """What libraries log."""
+
+    def __init__(self, say: Callable[[str, str], object]) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._say(level, f"{record.name}: {_one_line(record.getMessage())}")
+
+
+def _as_words(event: EventDict) -> str:
+    """`event: key=value, key=value`, for people."""
+    said = dict(event)
+    what = str(said.pop("event"))
+    rest = ", ".join(f"{key}={_one_line(str(value))}" for key, value in said.items())
+    return f"{what}: {rest}" if rest else what
+
+
+def _one_line(text: str) -> str:
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

@@ -25,10 +25,10 @@ from radius_mfa.core.messages import (
 )
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Clock, Entropy, Meter
+from radius_mfa.core.seldom import Seldom
 from radius_mfa.core.sessions import Session
 from radius_mfa.service.same_login import SameLogin
 from radius_mfa.service.texts import Texts
-from radius_mfa.wire.seldom import Seldom
 
 # What is ours of the NAS's window; the rest is for the way back.
 _OURS = 0.9
@@ -166,14 +166,14 @@ class Service:
     def _reply(self, decision: Decision, profile: Profile) -> Reply | None:
         """The decision in words.  Refusals and second tries are delayed: guessing takes its time."""
         if isinstance(decision, Accept):
-            return Reply(Code.ACCESS_ACCEPT, attributes=decision.attributes)
+            return Reply(Code.ACCESS_ACCEPT, attributes=decision.attributes, outcome=decision.outcome)
         if isinstance(decision, Discard):
             return None
         words = (self._texts.words(decision.message, profile.name),)
         if isinstance(decision, Reject):
-            return Reply(Code.ACCESS_REJECT, messages=words, delayed=True)
+            return Reply(Code.ACCESS_REJECT, messages=words, delayed=True, outcome=decision.outcome)
         prompt, delayed = _PROMPTS[profile.shows_answer], decision.outcome not in _AT_ONCE
-        return Reply(Code.ACCESS_CHALLENGE, decision.state, words, prompt, delayed)
+        return Reply(Code.ACCESS_CHALLENGE, decision.state, words, prompt, delayed, outcome=decision.outcome)
 
 
 def _deadline(request: AccessRequest) -> float:

@@ -35,7 +35,6 @@ from radius_mfa.wire.packet import bare_reject
 from radius_mfa.wire.walker import LONGEST_VALUE
 
 _HANDSHAKE = 60.0  # seconds that a supplicant may say nothing until its password has come
-_SUFFIX = ","  # between password and code in one field, where the profile says nothing else
 _WHY_GONE = "nobody here knows the conversation: it took too long, or the server or its worker was started anew"
 _REPLACED = frozenset({Attribute.USER_NAME, Attribute.EAP_MESSAGE, Attribute.STATE})
 _FRAMED_MTU, _CHARGEABLE_USER_IDENTITY = 12, 89
@@ -283,9 +282,9 @@ class Supplicants:
         known = self._nases.get((nas.name, answers))
         if known is None or known[0] is not nas:
             profile = nas.profile
-            suffix = (profile.suffix or _SUFFIX) if answers == 0 else None
             rounds = min(profile.rounds, answers) if answers else profile.rounds
-            known = nas, replace(nas, profile=replace(profile, suffix=suffix, rounds=rounds))
+            asking = replace(nas, profile=replace(profile, suffix=None, rounds=rounds))
+            known = nas, nas.in_one_field() if answers == 0 else asking
             self._nases[nas.name, answers] = known
         return known[1]
 

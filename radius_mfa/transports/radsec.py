@@ -20,12 +20,12 @@ from functools import partial
 from structlog.typing import FilteringBoundLogger
 
 from radius_mfa.core.ports import Clock, Meter
+from radius_mfa.core.seldom import Seldom
 from radius_mfa.transports.radsec_connection import Connection
 from radius_mfa.transports.tls import HandshakeError, Peer, why
 from radius_mfa.wire.clients import Clients, Stranger, unmapped
 from radius_mfa.wire.desk import Link
 from radius_mfa.wire.room import Room
-from radius_mfa.wire.seldom import Seldom
 
 _LONGEST_NAMES = 200  # characters of a certificate's names in the log
 _MOST_LINES = 128  # of the log in a minute, about one client or about strangers

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from radius_mfa.core.seldom import Seldom
 from radius_mfa.wire.clients import Client
 from radius_mfa.wire.packet import Packet
 from radius_mfa.wire.replies import LONGEST, Key, Replies
 from radius_mfa.wire.room import Room
-from radius_mfa.wire.seldom import Seldom
 
 Send = Callable[[bytes], None]
 """Sends a reply to where its request came from; never waits, never raises."""

@@ -15,11 +15,11 @@ from structlog.typing import FilteringBoundLogger
 
 from radius_mfa.core.messages import AccessRequest, Attribute, Code, Reply
 from radius_mfa.core.ports import Clock, Meter
+from radius_mfa.core.seldom import Seldom
 from radius_mfa.wire.clients import Clients
 from radius_mfa.wire.desk import Asked, AskedOver, Desk, KnownReplies, Limits, Link, Send
 from radius_mfa.wire.packet import Encoder, bare_reject, decode, encode
 from radius_mfa.wire.replies import Replies, Seen
-from radius_mfa.wire.seldom import Seldom
 from radius_mfa.wire.sources import Sources
 from radius_mfa.wire.walker import DiscardReason
 
@@ -32,8 +32,6 @@ Note = Callable[[str, str], None]
 Vouch = Callable[[AccessRequest], bool]
 """Whether the State of a request is one of ours that its client may still answer."""
 
-_LONGEST_DELAY = 1.0  # seconds
-_JITTER = 0.1  # of the delay, at most: when a refusal comes shall not tell what was refused
 _MOST_LOGGED = 1024  # lines in a minute about clients,
 _MOST_LOGGED_OF_STRANGERS = 128  # and about sources that are none: both can be made up
 _MOST_FOUND = 65_536  # addresses that need not be looked at again; then they are forgotten, all at once
@@ -330,8 +328,7 @@ class Exchange:
         desk = asked.desk
         if len(self._held) >= self._limits.held or not desk.held.takes(asked.host):
             return self._drop(asked, DiscardReason.TOO_MANY_HELD)
-        delay = min(_LONGEST_DELAY, desk.client.nas.timeout / 2) * (1 + _JITTER * self._jitter())
-        remaining = asked.request.arrived + delay - self._monotonic()
+        remaining = asked.request.arrived + desk.client.nas.refusal_delay(self._jitter()) - self._monotonic()
         self._held[asked] = asyncio.get_running_loop().call_later(remaining, self._release, asked, octets)
         return None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import importlib
 import re
 import subprocess
@@ -11,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import structlog.testing
 
 from radius_mfa import __version__
 from radius_mfa.cli.main import ended
@@ -149,28 +146,3 @@ def test_a_mistake_of_ours_is_one_line_with_its_place_and_nothing_of_what_it_was
     assert re.fullmatch(
         r"radius-mfa: internal error: KeyError at .*test_main\.py:\d+; please report this line", line
     )
-
-
-def test_what_nobody_caught_in_the_server_is_said_by_kind_and_place() -> None:
-    async def fails() -> None:
-        raise ValueError("the secret it choked on")
-
-    async def play() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(serve._say_what_nobody_caught)
-        task = loop.create_task(fails())
-        await asyncio.wait([task])
-        del task
-        gc.collect()
-        loop.call_soon(int, "the secret it was called with")
-        await asyncio.sleep(0)
-        loop.call_exception_handler({"message": "nothing in particular"})
-
-    with structlog.testing.capture_logs() as logged:
-        asyncio.run(play())
-    assert [(line["event"], line["error"]) for line in logged] == [
-        ("internal_error", "ValueError"),
-        ("internal_error", "ValueError"),
-        ("internal_error", "none"),
-    ]
-    assert "secret" not in repr(logged)

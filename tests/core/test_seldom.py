@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from radius_mfa.wire.seldom import INTERVAL, Seldom
+from radius_mfa.core.seldom import INTERVAL, Seldom
 
 
 def test_the_same_thing_is_said_once_a_minute() -> None:

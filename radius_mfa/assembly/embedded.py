@@ -1,0 +1,92 @@
+"""The server inside of FreeRADIUS, in a thread of its own: what FreeRADIUS does itself is left out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from radius_mfa.assembly.rules import dictionary_of, load
+from radius_mfa.assembly.server import Server
+from radius_mfa.assembly.upkeep import keep_doing
+from radius_mfa.config.load import Loaded
+from radius_mfa.core.messages import Nas
+from radius_mfa.observe.logging import configure_elsewhere
+from radius_mfa.observe.uncaught import say_what_nobody_catches
+from radius_mfa.transports.freeradius import Inside
+from radius_mfa.transports.loop_thread import LoopThread
+from radius_mfa.wire.pairs import Pairs
+
+_REOPEN_EVERY = 60.0  # seconds: FreeRADIUS tells nobody that its logs have been rotated
+
+log = structlog.get_logger()
+
+
+def begin(yaml: Path, most_seconds: float, say: Callable[[str, str], object]) -> Inside:
+    """Everything opened and begun.  Raises ConfigurationError, KeyFileError, StoreError.
+
+    `most_seconds`: after so many FreeRADIUS gives a request up.  `say`: takes a line of the log, after its level.
+    """
+    configure_elsewhere(say, "info")
+    loaded = without_what_freeradius_does(load(yaml, os.environ, in_force=True))
+    configure_elsewhere(say, loaded.configuration.log.level)
+    for warning in loaded.warnings:
+        log.warning("configuration", note=warning)
+    # asyncpg looks for certificates there, and gives up where it may not look: FreeRADIUS keeps root's.
+    os.environ["HOME"] = pwd.getpwuid(os.geteuid()).pw_dir
+    loop = LoopThread("radius_mfa", _new_loop)
+    try:
+        server = loop.run(_start(loaded))
+    except BaseException:
+        loop.stop()
+        raise
+    nases = {
+        each.name: _known(nas, most_seconds)
+        for each in loaded.configuration.clients
+        if (nas := server.nas(each.name))
+    }
+    return Inside(
+        loop=loop,
+        nas=nases.get,
+        answer=server.answer,
+        saw=server.saw,
+        stop=server.stop,
+        vocabulary=Pairs(dictionary_of(loaded)),
+        meter=server.meter,
+        clock=server.clock,
+        jitter=random.random,
+    )
+
+
+def without_what_freeradius_does(loaded: Loaded) -> Loaded:
+    """It listens, ends tunnels, and has become the user that it wants to be."""
+    left_out = {"listen": (), "eap": None, "user": None, "workers": 1}
+    return replace(loaded, configuration=loaded.configuration.model_copy(update=left_out))
+
+
+async def _start(loaded: Loaded) -> Server:
+    say_what_nobody_catches(asyncio.get_running_loop())
+    server = await Server.start_within(loaded, "freeradius")
+    server.begin(keep_doing(server.reopen_audit, _REOPEN_EVERY))
+    return server
+
+
+def _known(nas: Nas, most_seconds: float) -> Nas:
+    if nas.window > most_seconds:
+        note = f"waits for {nas.window:g} s, and FreeRADIUS for {most_seconds:g}: raise its max_request_time"
+        log.warning("window_cut", client=nas.name, note=note)
+    return nas.within(most_seconds)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -1,0 +1,54 @@
+"""What FreeRADIUS's rlm_python3 loads (`module = radius_mfa.freeradius`): the login inside of FreeRADIUS.
+
+The module `radiusd` is there only.  Its `config` is that section of FreeRADIUS's module: `yaml`, the file of our
+configuration, and `max_request_time`, FreeRADIUS's own.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# rlm_python3 puts its `python_path` behind the system's, where the same libraries may be older than we need them.
+_OURS = sys.path.index(str(Path(__file__).parents[1]))
+sys.path[:] = [*sys.path[_OURS:], *sys.path[:_OURS]]
+
+from radius_mfa.core.errors import ConfigurationError  # noqa: E402  (by then from the right place)
+from radius_mfa.transports.freeradius import Module  # noqa: E402
+
+if TYPE_CHECKING:
+    from radius_mfa.transports.freeradius import Inside
+
+_YAML = "/etc/radius-mfa/radius-mfa.yaml"
+_MAX_REQUEST_TIME = "30"  # seconds, as in FreeRADIUS
+_LEVELS = {"debug": "L_DBG", "info": "L_INFO", "warning": "L_WARN", "error": "L_ERR", "critical": "L_ERR"}
+
+_radiusd: Any = import_module("radiusd")
+
+
+def _begin() -> Inside:
+    try:
+        from radius_mfa.assembly.embedded import begin
+    except ImportError as missing:  # compiled for another Python, mostly
+        version = ".".join(map(str, sys.version_info[:2]))
+        text = f"cannot import {missing.name}: make python_path a virtual environment of Python {version}"
+        raise ConfigurationError(text) from None
+    config = _radiusd.config
+    seconds = config.get("max_request_time", _MAX_REQUEST_TIME)
+    if not seconds.isdecimal():
+        raise ConfigurationError(f"config.max_request_time: {seconds!r} is not a number of seconds")
+    return begin(Path(config.get("yaml", _YAML)), float(seconds), _say)
+
+
+def _say(level: str, line: str) -> None:
+    _radiusd.radlog(getattr(_radiusd, _LEVELS[level]), f"radius_mfa: {line}")
+
+
+_module = Module(_radiusd, _begin)
+instantiate = _module.instantiate
+authorize = _module.authorize
+authenticate = _module.authenticate
+post_auth = _module.post_auth
+detach = _module.detach

@@ -1,0 +1,142 @@
+"""Debian's FreeRADIUS with our login inside: the files of deploy/freeradius, but for the paths and the ports.
+
+with FreeRadiusInside(site.write("inside.yaml"), {"vpn": "127.0.0.1"}, SECRET) as freeradius:
+    Radclient(freeradius.port, SECRET).ask(...)
+"""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import radius_mfa
+from tests.peers.foreign_proxy import ForeignProxy
+from tests.peers.freeradius import write_private
+
+ROOT = Path(radius_mfa.__file__).parents[1]
+DEPLOY = ROOT / "deploy" / "freeradius"
+_DEBIAN = Path("/etc/freeradius/3.0")
+# The checkout and what is installed beside it: rlm_python3 follows no .pth file, which an editable install is.
+PYTHON_PATH = f"{ROOT}:{sysconfig.get_path('purelib')}"
+
+_CONFIGURATION = """
+prefix = /usr
+name = freeradius
+raddbdir = "{folder}"
+confdir = "{folder}"
+logdir = "{folder}"
+run_dir = "{folder}"
+libdir = /usr/lib/freeradius
+max_request_time = {max_request_time}
+cleanup_delay = 5
+max_requests = 16384
+log {{
+    auth = yes
+}}
+security {{
+    reject_delay = 1
+}}
+thread pool {{
+    start_servers = {threads}
+    max_servers = {threads}
+    min_spare_servers = {threads}
+    max_spare_servers = {threads}
+    max_requests_per_server = 0
+}}
+{clients}
+modconfdir = {debian}/mods-config
+modules {{
+    $INCLUDE {debian}/mods-available/always
+    $INCLUDE {debian}/mods-available/attr_filter
+    $INCLUDE {debian}/mods-available/preprocess
+    {modules}
+}}
+policy {{
+    $INCLUDE {debian}/policy.d/filter
+    $INCLUDE {folder}/policy.d/
+}}
+{sites}
+"""
+_CLIENT = """
+client {name} {{
+    ipaddr = {address}
+    secret = "{secret}"
+    require_message_authenticator = yes
+}}
+"""
+
+
+class FreeRadiusInside(ForeignProxy):
+    """`yaml`: our configuration.  `clients`: FreeRADIUS's, addresses by name.
+
+    `sites`: of deploy/freeradius/sites-available; one of them listens at `port`.  `modules`: of mods-available;
+    `more`: modules that are none of ours, as FreeRADIUS's configuration has them.  `changes`: of what stands in
+    the files, a pattern each and what comes in its place.  `debugs`: whether it says all it does.
+    """
+
+    ready = "Ready to process requests"
+
+    def __init__(
+        self,
+        yaml: Path,
+        clients: Mapping[str, str],
+        secret: str,
+        *,
+        sites: Sequence[str] = ("radius_mfa",),
+        modules: Sequence[str] = ("radius_mfa",),
+        more: str = "",
+        changes: Mapping[str, str] | None = None,
+        threads: int = 32,
+        max_request_time: int = 30,
+        debugs: bool = True,
+    ) -> None:
+        super().__init__()
+        self.secret = secret
+        self._yaml = yaml
+        self._clients = "".join(
+            _CLIENT.format(name=name, address=address, secret=secret) for name, address in clients.items()
+        )
+        self._sites = sites
+        self._modules = modules
+        self._more = more
+        self._changes = changes or {}
+        self._values = {"threads": threads, "max_request_time": max_request_time}
+        self._debugs = debugs
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def _command(self, folder: Path, port: int) -> Sequence[str | Path]:
+        for each in DEPLOY.rglob("*"):
+            if each.is_file():
+                file = folder / each.relative_to(DEPLOY)
+                file.parent.mkdir(exist_ok=True)
+                write_private(file, self._changed(each.read_text(), port))
+        modules = [f"$INCLUDE {folder}/mods-available/{name}" for name in self._modules]
+        configuration = _CONFIGURATION.format(
+            folder=folder,
+            debian=_DEBIAN,
+            clients=self._clients,
+            modules="\n    ".join([*modules, self._more]),
+            sites="".join(f"$INCLUDE {folder}/sites-available/{name}\n" for name in self._sites),
+            **self._values,
+        )
+        write_private(folder / "radiusd.conf", configuration)
+        return ["/usr/sbin/freeradius", "-fxx" if self._debugs else "-f", "-l", "stdout", "-d", folder]
+
+    def _changed(self, text: str, port: int) -> str:
+        """A file of ours as it is here."""
+        here = {
+            r"^\tpython_path = .*": f'\tpython_path = "{PYTHON_PATH}"',
+            r"^\t\tyaml = .*": f'\t\tyaml = "{self._yaml}"',
+            r"^\t\tipaddr = \*": "\t\tipaddr = 127.0.0.1",
+            r"^\t\tport = 1812": f"\t\tport = {port}",
+            **self._changes,
+        }
+        for pattern, instead in here.items():
+            text = re.sub(pattern, instead.replace("\\", r"\\"), text, flags=re.MULTILINE)
+        return text
