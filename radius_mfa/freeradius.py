@@ -1,7 +1,7 @@
 """What FreeRADIUS's rlm_python3 loads (`module = radius_mfa.freeradius`): the login inside of FreeRADIUS.
 
 The module `radiusd` is there only.  Its `config` is that section of FreeRADIUS's module: `yaml`, the file of our
-configuration, and `max_request_time`, FreeRADIUS's own.
+configuration; `max_request_time`, FreeRADIUS's own; `longest_login`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from radius_mfa.transports.freeradius import Inside
 
 _YAML = "/etc/radius-mfa/radius-mfa.yaml"
-_MAX_REQUEST_TIME = "30"  # seconds, as in FreeRADIUS
 _LEVELS = {"debug": "L_DBG", "info": "L_INFO", "warning": "L_WARN", "error": "L_ERR", "critical": "L_ERR"}
 
 _radiusd: Any = import_module("radiusd")
@@ -36,10 +35,15 @@ def _begin() -> Inside:
         text = f"cannot import {missing.name}: make python_path a virtual environment of Python {version}"
         raise ConfigurationError(text) from None
     config = _radiusd.config
-    seconds = config.get("max_request_time", _MAX_REQUEST_TIME)
-    if not seconds.isdecimal():
-        raise ConfigurationError(f"config.max_request_time: {seconds!r} is not a number of seconds")
-    return begin(Path(config.get("yaml", _YAML)), float(seconds), _say)
+    yaml = Path(config.get("yaml", _YAML))
+    return begin(yaml, _seconds("max_request_time", 30), _seconds("longest_login", 5), _say)
+
+
+def _seconds(name: str, otherwise: int) -> float:
+    written = _radiusd.config.get(name, str(otherwise))
+    if not written.isdecimal() or int(written) == 0:
+        raise ConfigurationError(f"config.{name}: {written!r} is not a number of seconds")
+    return float(written)
 
 
 def _say(level: str, line: str) -> None:

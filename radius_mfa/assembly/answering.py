@@ -73,13 +73,15 @@ class Working:
         backends: Backends,
         audit: AuditFile | AuditLog,
         contexts: dict[int, SSLContext],
+        is_ready: Callable[[], bool],
     ) -> None:
-        """`contexts`: what each RadSec listener speaks, by its number."""
+        """`contexts`: what each RadSec listener speaks, by its number.  `is_ready`: what Status-Server is told."""
         self.clients = clients
         self.exchange = exchange
         self.backends = backends
         self.audit = audit
         self.contexts = contexts
+        self.is_ready = is_ready
         self._service = service
         self._answering = 0
         self._idle = asyncio.Event()
@@ -180,6 +182,10 @@ class Answering:
         client = self._working.clients.called(name)
         return None if client is None else client.nas
 
+    def is_ready(self) -> bool:
+        """Whether those who look are to find us there (RFC 5997 §4.2)."""
+        return self._working.is_ready()
+
     def saw(self, client: str, host: str, signed: bool) -> None:
         """Another than our listeners has received and verified a request."""
         if self.sources.saw(client, host, self._footing.clock.wall(), signed):
@@ -262,7 +268,7 @@ class Answering:
             is_ready=is_ready,
             jitter=random.random,
         )
-        return Working(clients, service, exchange, backends, audit, contexts), replies
+        return Working(clients, service, exchange, backends, audit, contexts, is_ready), replies
 
     def _note(self, client: str, source: str) -> None:
         self.source_keeper.note()

@@ -23,15 +23,17 @@ from radius_mfa.transports.freeradius import Inside
 from radius_mfa.transports.loop_thread import LoopThread
 from radius_mfa.wire.pairs import Pairs
 
+_TO_SAY_SO = 1.0  # seconds before FreeRADIUS gives a request up
 _REOPEN_EVERY = 60.0  # seconds: FreeRADIUS tells nobody that its logs have been rotated
 
 log = structlog.get_logger()
 
 
-def begin(yaml: Path, most_seconds: float, say: Callable[[str, str], object]) -> Inside:
+def begin(yaml: Path, max_request_time: float, longest: float, say: Callable[[str, str], object]) -> Inside:
     """Everything opened and begun.  Raises ConfigurationError, KeyFileError, StoreError.
 
-    `most_seconds`: after so many FreeRADIUS gives a request up.  `say`: takes a line of the log, after its level.
+    `max_request_time`: seconds after which FreeRADIUS gives a request up; `longest`: those in which one login may
+    hold up the others.  `say`: takes a line of the log, after its level.
     """
     configure_elsewhere(say, "info")
     loaded = without_what_freeradius_does(load(yaml, os.environ, in_force=True))
@@ -46,17 +48,17 @@ def begin(yaml: Path, most_seconds: float, say: Callable[[str, str], object]) ->
     except BaseException:
         loop.stop()
         raise
-    nases = {
-        each.name: _known(nas, most_seconds)
-        for each in loaded.configuration.clients
-        if (nas := server.nas(each.name))
-    }
+    for client in loaded.configuration.clients:
+        _warn_of_window(server.nas(client.name), max_request_time)
     return Inside(
         loop=loop,
-        nas=nases.get,
+        nas=server.nas,
         answer=server.answer,
-        saw=server.saw,
         stop=server.stop,
+        is_ready=server.is_ready,
+        saw=server.saw,
+        most=max_request_time - _TO_SAY_SO,
+        longest=longest,
         vocabulary=Pairs(dictionary_of(loaded)),
         meter=server.meter,
         clock=server.clock,
@@ -77,11 +79,10 @@ async def _start(loaded: Loaded) -> Server:
     return server
 
 
-def _known(nas: Nas, most_seconds: float) -> Nas:
-    if nas.window > most_seconds:
-        note = f"waits for {nas.window:g} s, and FreeRADIUS for {most_seconds:g}: raise its max_request_time"
+def _warn_of_window(nas: Nas | None, seconds: float) -> None:
+    if nas is not None and nas.window > seconds:
+        note = f"it waits for {nas.window:g} s, and FreeRADIUS for {seconds:g}: raise its max_request_time"
         log.warning("window_cut", client=nas.name, note=note)
-    return nas.within(most_seconds)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

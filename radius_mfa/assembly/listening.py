@@ -38,6 +38,9 @@ class Sockets:
 
 def open_sockets(loaded: Loaded, stack: ExitStack | AsyncExitStack) -> Sockets:
     """Closed with `stack`, should the start fail.  Raises ConfigurationError."""
+    if not loaded.configuration.listen:
+        text = "is empty, which is for what runs inside of FreeRADIUS; name an address to serve at"
+        raise ConfigurationError(loaded.places.cite(text, "listen"))
     listeners = []
     for number, listener in enumerate(loaded.configuration.listen):
         kind, endpoint = kind_of(listener)

@@ -93,6 +93,10 @@ class Server:
         """Decide on what others have received."""
         return await self._answering.answer(request)
 
+    def is_ready(self) -> bool:
+        """Whether those who look are to find us there."""
+        return self._answering.is_ready()
+
     def saw(self, client: str, host: str, signed: bool) -> None:
         """A request of that client and address has come, signed or not."""
         self._answering.saw(client, host, signed)

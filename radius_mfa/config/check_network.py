@@ -25,8 +25,9 @@ def check_network(document: Document) -> None:
         _listener(document, path, document.at(path))
     for kind in ("udp", "radsec"):
         document.unique(document.texts("listen", EACH, kind), "is listened on already")
-    for path in document.each("clients", EACH):
-        _client(document, path, document.at(path))
+    if document.at(("listen",)) != []:  # or FreeRADIUS listens, and has the addresses and the secrets
+        for path in document.each("clients", EACH):
+            _client(document, path, document.at(path))
     document.unique(document.texts("clients", EACH, "name"), "names another client")
     document.unique(_networks(document), "is a client's address already")
     document.unique(_names(document), "is a client's certificate already")

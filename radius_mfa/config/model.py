@@ -340,9 +340,9 @@ class Audit(Section):
 
 
 class Configuration(Section):
-    """The whole file."""
+    """The whole file.  `listen`: empty for what is inside of FreeRADIUS, which has the addresses and secrets."""
 
-    listen: Annotated[tuple[Listener, ...], SOME]
+    listen: tuple[Listener, ...]
     workers: Annotated[int, PlainValidator(values.whole(1, 64))] = 1
     profiles: dict[Name, OwnProfile] = Field(default_factory=dict)
     dictionaries: Annotated[tuple[ReadableFile, ...], LISTED] = ()

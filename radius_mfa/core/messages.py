@@ -12,6 +12,7 @@ from radius_mfa.core.usernames import KEPT, Naming, fold, read
 
 FALLBACK = "en"  # the language that has every text
 
+_OURS = 0.9  # of the NAS's window; the rest is for the way back
 _LONGEST_DELAY = 1.0  # seconds
 _JITTER = 0.1  # of the delay, at most
 _SUFFIX = ","  # between password and code in one field, where the profile says nothing else
@@ -100,8 +101,8 @@ class Nas:
     """A client of ours (RFC 2865 §1.2: the NAS), by its name in the YAML; its secret stays in `wire`.
 
     `timeout` is the NAS's own, in seconds, and `retries` what it sends after the first try; `window`: seconds
-    from the first packet until it gives up.  `naming`: how its users write their names.  `probe_users`: names,
-    folded, with which it only asks whether we are there.
+    from the first packet until it gives up; `patience`: those of them in which we decide.  `naming`: how its users
+    write their names.  `probe_users`: names, folded, with which it only asks whether we are there.
     """
 
     name: str
@@ -113,9 +114,12 @@ class Nas:
     naming: Naming = KEPT
     probe_users: frozenset[str] = frozenset()
     window: float = field(init=False, repr=False, compare=False)
+    patience: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "window", self.timeout * (self.retries + 1))
+        window = self.timeout * (self.retries + 1)
+        object.__setattr__(self, "window", window)
+        object.__setattr__(self, "patience", window * _OURS)
 
     def refusal_delay(self, jitter: float) -> float:
         """Seconds from arrival until a refusal leaves.  `jitter`: 0 to 1, lest its moment tell why."""
@@ -124,10 +128,6 @@ class Nas:
     def in_one_field(self) -> Nas:
         """The same, whose users type password and code in one text, whatever else it could show."""
         return replace(self, profile=replace(self.profile, suffix=self.profile.suffix or _SUFFIX))
-
-    def within(self, seconds: float) -> Nas:
-        """The same, where an answer is worth nothing after so many."""
-        return self if self.window <= seconds else replace(self, timeout=seconds / (self.retries + 1))
 
 
 # Not by `record`, whose `__init__` would call another one: there is one of these for each packet.
@@ -138,7 +138,8 @@ class AccessRequest:
     `attributes` are raw octets by number, in packet order, Vendor-Specific (26) undivided;
     User-Password and Message-Authenticator are not among them.  `password`: what was recovered
     of User-Password, padding removed; None where there was none or it was malformed.  `source`:
-    the sender's address and port as text; `arrived`: monotonic seconds.  `outer_name`: of what came through a
+    the sender's address and port as text; `arrived`, `deadline`: monotonic seconds, the latter of the decision.
+    `outer_name`: of what came through a
     tunnel (RFC 5281 §7.3), the User-Name outside of it; None: it came through none.  `said`: what is said of the
     login, the attributes as in a packet (RFC 2865 §5) without what DIFFERS.  `first`: called with the number of
     an attribute, the first value of it, or None.
@@ -150,6 +151,7 @@ class AccessRequest:
     source: str
     arrived: float
     outer_name: bytes | None = field(repr=False)
+    deadline: float = field(init=False, repr=False, compare=False)
     said: bytes = field(init=False, repr=False, compare=False)
     first: Callable[[int], bytes | None] = field(init=False, repr=False, compare=False)
     _firsts: dict[int, bytes] = field(init=False, repr=False, compare=False)
@@ -163,14 +165,19 @@ class AccessRequest:
         arrived: float,
         packet: tuple[bytes, dict[int, bytes]] | None = None,
         outer_name: bytes | None = None,
+        deadline: float | None = None,
     ) -> None:
-        """`packet`: whoever has one gives `said`, and the first value of each number."""
+        """`packet`: whoever has one gives `said`, and the first value of each number.
+
+        `deadline`: None for the NAS's patience.
+        """
         self.nas = nas
         self.attributes = attributes
         self.password = password
         self.source = source
         self.arrived = arrived
         self.outer_name = outer_name
+        self.deadline = arrived + nas.patience if deadline is None else deadline
         self.said, self._firsts = packet or _from_packet(attributes)
         # Asked a dozen times in a login, and so asked of the dictionary itself.
         self.first = self._firsts.get
@@ -359,4 +366,4 @@ class Reply:
     eap: bytes = field(default=b"", repr=False)
     msk: bytes = field(default=b"", repr=False)
     key_name: bytes = field(default=b"", repr=False)
-    outcome: str = ""
+    outcome: str = field(default="", compare=False)

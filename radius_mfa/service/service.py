@@ -30,8 +30,6 @@ from radius_mfa.core.sessions import Session
 from radius_mfa.service.same_login import SameLogin
 from radius_mfa.service.texts import Texts
 
-# What is ours of the NAS's window; the rest is for the way back.
-_OURS = 0.9
 _LOOK = 1.0  # seconds that may go into finding out whether a challenge is still open
 _MOST_LINES = 1024  # of the log, in a minute
 # What an administrator has to know soon, and nobody reads in the audit file while all logins fail.
@@ -118,7 +116,7 @@ class Service:
 
     async def _decide(self, request: AccessRequest) -> Reply | None:
         try:
-            conclusion = await self._conversation.answer(request, _deadline(request))
+            conclusion = await self._conversation.answer(request, request.deadline)
         except Exception as broken:  # a mistake of ours must end in a refusal and in the log
             conclusion = self._internal_error(request, broken)
         return self._report(request, conclusion)
@@ -127,12 +125,11 @@ class Service:
         self, request: AccessRequest, method: str, session: Session | None
     ) -> tuple[Conclusion, Reply | None]:
         """The same of what has come through a tunnel, by that method; `session`: of one that is taken up again."""
-        deadline = _deadline(request)
         try:
             if session is None:
-                conclusion = await self._conversation.answer(request, deadline)
+                conclusion = await self._conversation.answer(request, request.deadline)
             else:
-                conclusion = await self._conversation.resume(request, session, deadline)
+                conclusion = await self._conversation.resume(request, session, request.deadline)
         except Exception as broken:
             conclusion = self._internal_error(request, broken)
         event = conclusion.event
@@ -174,8 +171,3 @@ class Service:
             return Reply(Code.ACCESS_REJECT, messages=words, delayed=True, outcome=decision.outcome)
         prompt, delayed = _PROMPTS[profile.shows_answer], decision.outcome not in _AT_ONCE
         return Reply(Code.ACCESS_CHALLENGE, decision.state, words, prompt, delayed, outcome=decision.outcome)
-
-
-def _deadline(request: AccessRequest) -> float:
-    """Monotonic seconds."""
-    return request.arrived + request.nas.window * _OURS

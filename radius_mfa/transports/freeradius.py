@@ -72,16 +72,21 @@ class Radiusd(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What stands behind the module.  `nas`: the client of that name.  `answer`: decides, within `loop`.
+    """What stands behind the module.
 
-    `saw`: told of a client and its address whether a request was signed.  `jitter`: a number from 0 to 1.
-    `stop`: ends it all, within `loop`.
+    `nas`: the client of that name.  `answer`: decides, within `loop`; `stop`: ends it all, likewise.
+    `is_ready`: whether those who look are to find us there (RFC 5997).  `saw`: told of a client and its address
+    whether a request was signed.  `most`: seconds from its arrival in which FreeRADIUS waits for a decision;
+    `longest`: those in which one login may hold up the others.  `jitter`: a number from 0 to 1.
     """
 
     loop: LoopThread
     nas: Callable[[str], Nas | None]
     answer: Callable[[AccessRequest], Coroutine[Any, Any, Reply | None]]
+    is_ready: Callable[[], bool]
     saw: Callable[[str, str, bool], None]
+    most: float
+    longest: float
     stop: Callable[[], Coroutine[Any, Any, None]]
     vocabulary: Vocabulary
     meter: Meter
@@ -165,6 +170,8 @@ class Module:
     # --- authorize --------------------------------------------------------------------------------
 
     def _authorize(self, inside: Inside, said: Said, lists: Lists) -> Answer:
+        if said.asks == "status":  # RFC 5997 §4.2: silence, where a login had better be sent elsewhere
+            return self._radiusd.RLM_MODULE_OK if inside.is_ready() else self._radiusd.RLM_MODULE_HANDLED
         request, config = dict(lists["request"] or ()), dict(lists["config"] or ())
         # Other methods are for other modules; EAP is for FreeRADIUS's own, until it is out of a tunnel.
         if "User-Password" not in request or "EAP-Message" in request or config.get("Auth-Type") == "Reject":
@@ -190,15 +197,16 @@ class Module:
             return self._of_nobody(inside, said)
         if said.is_inner:
             nas = nas.in_one_field()
-        now, age = inside.clock.monotonic(), said.age(inside.clock.wall())
-        if age >= nas.window:  # it has waited for a thread, and nobody waits for it any more
-            self._complain(inside, "too_late", client=nas.name, note="FreeRADIUS's threads are all busy")
-            inside.meter.count("discarded", client=nas.name, reason="too_late")
+        now = inside.clock.monotonic()
+        arrived = now - said.age(inside.clock.wall())
+        deadline = min(arrived + min(nas.patience, inside.most), now + inside.longest)
+        if deadline <= now:  # it has waited to be let in, and nobody waits for it any more
+            self._complain(inside, "too_late", client=nas.name, note="more comes than is decided")
             return self._silence(said)
-        request = request_of(nas, lists, said, now - age, inside.vocabulary)
+        request = request_of(nas, lists, said, arrived, deadline, inside.vocabulary)
         deciding = self._decide(inside, request, is_signed(lists))
         try:
-            reply = inside.loop.run(deciding, nas.window - age + _GRACE)
+            reply = inside.loop.run(deciding, deadline - now + _GRACE)
         except TimeoutError:
             self._complain(inside, "no_decision", client=nas.name, note="in all the time that FreeRADIUS gives")
             reply = None

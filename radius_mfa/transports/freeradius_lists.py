@@ -5,6 +5,7 @@ values of OURS, each `name=text`, that FreeRADIUS's policy `radius_mfa` puts the
 
     client    the client's name, as the YAML has it
     source    the address and port that it has sent from
+    asks      `status` where it only wants to know whether we are there, by Status-Server
     arrived   when, in seconds since 1970, and microseconds behind a dot
     outer     of what came through a tunnel alone: the User-Name outside of it
     accepted  put there by ourselves: which of the accepted logins this is
@@ -67,6 +68,7 @@ class Said:
     source: str = ""
     arrived: float = 0.0
     outer: bytes | None = None
+    asks: str = ""
     accepted: str = ""
 
     @property
@@ -88,6 +90,7 @@ class Said:
             found.get("source", ""),
             _seconds(found.get("arrived", "")),
             None if outer is None else outer.encode(),
+            found.get("asks", ""),
             found.get("accepted", ""),
         )
 
@@ -97,8 +100,10 @@ def _seconds(text: str) -> float:
     return int(whole) + int(micro) / 1e6 if whole.isdecimal() and micro.isdecimal() else 0.0
 
 
-def request_of(nas: Nas, lists: Lists, said: Said, arrived: float, vocabulary: Vocabulary) -> AccessRequest:
-    """The Access-Request that is decided on.  `arrived`: monotonic seconds."""
+def request_of(
+    nas: Nas, lists: Lists, said: Said, arrived: float, deadline: float, vocabulary: Vocabulary
+) -> AccessRequest:
+    """The Access-Request that is decided on.  `arrived`, `deadline`: monotonic seconds."""
     attributes, password = [], None
     for name, text in lists["request"] or ():
         if name == "User-Password":
@@ -109,7 +114,8 @@ def request_of(nas: Nas, lists: Lists, said: Said, arrived: float, vocabulary: V
         if attribute is None or attribute[0] in _SET_ASIDE or (said.is_inner and attribute[0] == Attribute.STATE):
             continue
         attributes.append(attribute)
-    return AccessRequest(nas, tuple(attributes), password, said.source, arrived, outer_name=said.outer)
+    outer, source = said.outer, said.source
+    return AccessRequest(nas, tuple(attributes), password, source, arrived, outer_name=outer, deadline=deadline)
 
 
 def is_signed(lists: Lists) -> bool:

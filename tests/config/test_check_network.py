@@ -150,3 +150,19 @@ class TestWarnings:
         text = listener("{radsec: 127.0.0.1:2083}")
         shared = text.replace("directory:\n", f"  - {{name: gw, {self.SHARED}}}\ndirectory:\n")
         assert folder.warnings(shared) == []
+
+
+class TestWithoutListeners:
+    """`listen: []`: FreeRADIUS listens, and has the addresses and the secrets."""
+
+    def test_a_client_needs_a_name_alone(self, folder: Folder) -> None:
+        inside = spoilt("listen:\n  - udp: 127.0.0.1:1812\n", "listen: []\n")
+        for line in ("    address: 192.0.2.1\n", "    secret: 0123456789abcdef\n"):
+            assert line in inside
+            inside = inside.replace(line, "")
+        assert folder.load(inside).configuration.listen == ()
+
+    def test_names_are_one_client_s_all_the_same(self, folder: Folder) -> None:
+        twice = two_clients(SECOND_CLIENT.replace("wifi", "vpn"))
+        inside = twice.replace("listen:\n  - udp: 127.0.0.1:1812\n", "listen: []\n")
+        assert folder.problems(inside) == ['6: clients[1].name: "vpn" names another client, on line 3; change one']
