@@ -67,11 +67,11 @@ class _Elsewhere(logging.Handler):
 
 
 def _as_words(event: EventDict) -> str:
-    """`event: key=value, key=value`, for people."""
-    said = dict(event)
-    what = str(said.pop("event"))
-    rest = ", ".join(f"{key}={_one_line(str(value))}" for key, value in said.items())
-    return f"{what}: {rest}" if rest else what
+    """`event: key=value, key=value: note`, for people."""
+    said = {key: _one_line(str(value)) for key, value in event.items()}
+    what, note = said.pop("event"), said.pop("note", "")
+    rest = ", ".join(f"{key}={value}" for key, value in said.items())
+    return ": ".join(filter(None, (what, rest, note)))
 
 
 def _one_line(text: str) -> str:

@@ -138,3 +138,10 @@ main(sys.argv[sys.argv.index("--config") :])
         said = [(record["event"], record.get("error")) for record in server.log]
         assert said == [("internal_error", "KeyError"), ("internal_error", "ValueError"), ("ready", None)]
         assert "secret" not in server.said()
+
+
+def test_with_nowhere_to_listen_it_does_not_begin(config: Path) -> None:
+    """`listen: []` is for what runs inside of FreeRADIUS."""
+    changed(config, 'listen:\n  - udp: "[::1]:0"\n', "listen: []\n")
+    what = "is empty, which is for what runs inside of FreeRADIUS; name an address to serve at"
+    assert serve(config).line(2) == f"{config}:1: listen: {what}"
