@@ -104,16 +104,17 @@ def request_of(
     nas: Nas, lists: Lists, said: Said, arrived: float, deadline: float, vocabulary: Vocabulary
 ) -> AccessRequest:
     """The Access-Request that is decided on.  `arrived`, `deadline`: monotonic seconds."""
-    attributes, password = [], None
+    attributes, passwords = [], []
     for name, text in lists["request"] or ():
         if name == "User-Password":
-            password = text.encode()
+            passwords.append(text.encode())
             continue
         attribute = vocabulary.octets(name, text)
         # Within a tunnel, State is of the EAP packet that it came in, and FreeRADIUS's own.
         if attribute is None or attribute[0] in _SET_ASIDE or (said.is_inner and attribute[0] == Attribute.STATE):
             continue
         attributes.append(attribute)
+    password = passwords[0] if len(passwords) == 1 else None  # there is one at most (RFC 2865 §5.44)
     outer, source = said.outer, said.source
     return AccessRequest(nas, tuple(attributes), password, source, arrived, outer_name=outer, deadline=deadline)
 
