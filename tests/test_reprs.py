@@ -58,7 +58,8 @@ _OPENS = "the secret that must not be seen"
 
 def _classes() -> Iterator[type]:
     for found in pkgutil.walk_packages(radius_mfa.__path__, f"{radius_mfa.__name__}."):
-        if "__main__" in found.name or ".migrations" in found.name:
+        # FreeRADIUS's side has no class, and begins with the module `radiusd`, which is within FreeRADIUS only.
+        if "__main__" in found.name or ".migrations" in found.name or found.name == "radius_mfa.freeradius":
             continue
         module = importlib.import_module(found.name)
         for _, each in inspect.getmembers(module, inspect.isclass):

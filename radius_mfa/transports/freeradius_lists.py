@@ -14,6 +14,7 @@ values of OURS, each `name=text`, that FreeRADIUS's policy `radius_mfa` puts the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
 from typing import Any, Protocol
 
 from radius_mfa.core.messages import AccessRequest, Attribute, Nas, Reply, ReplyAttribute
@@ -67,7 +68,7 @@ class Said:
     client: str = ""
     source: str = ""
     arrived: float = 0.0
-    outer: bytes | None = None
+    outer: bytes | None = field(default=None, repr=False)
     asks: str = ""
     accepted: str = ""
 

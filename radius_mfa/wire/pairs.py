@@ -27,15 +27,18 @@ from radius_mfa.wire.walker import LONGEST_VALUE
 Pair = tuple[str, str]
 """A name, which may end in a tag (`Tunnel-Type:1`, 0 for none), and a text."""
 
-# What its dictionary does not have: Attr-241, Attr-26.311.16.
-_NAMELESS = re.compile(r"Attr-(?:26\.(?P<vendor>[0-9]{1,8})\.)?(?P<number>[0-9]{1,3})", re.ASCII)
+# What its dictionary does not have: Attr-241, Attr-26.311.16.  A vendor 0 would be a standard attribute.
+_NAMELESS = re.compile(r"Attr-(?:26\.(?P<vendor>[1-9][0-9]{0,7})\.)?(?P<number>[0-9]{1,3})", re.ASCII)
 _OCTETS = re.compile(r"0x(?P<digits>(?:[0-9a-f]{2})+)", re.ASCII | re.IGNORECASE)
 _REMEMBERED = 4096  # most pairs are the same in each request of a NAS
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An attribute of a policy as FreeRADIUS is given it.  `wire`: number and value in a packet."""
+    """An attribute of a policy as FreeRADIUS is given it.
+
+    `wire`: number and value in a packet, up to a NUL: no more of a text is given back by FreeRADIUS.
+    """
 
     name: str
     text: str
@@ -58,11 +61,14 @@ class Pairs:
 
     def given(self, attribute: ReplyAttribute) -> Given:
         """What FreeRADIUS is to be given for an attribute of a policy.  Raises DictionaryError."""
-        number, value = self._dictionary.encode(attribute.name, attribute.value)
+        _, value = self._dictionary.encode(attribute.name, attribute.value)
         definition = self._dictionary.definition(attribute.name.partition(":")[0])
-        tag, rest = definition.parted(value[VENDOR_HEADER:] if definition.vendor else value)
+        value = value[VENDOR_HEADER:] if definition.vendor else value
+        tag, rest = definition.parted(value)
         name = f"{definition.name}:{tag}" if tag else definition.name
-        return Given(name, _text(definition, rest), (number, value))
+        back = rest.partition(b"\0")[0] if definition.kind == "string" else rest
+        wire = attribute_of(definition, value[: len(value) - len(rest)] + back)
+        return Given(name, _text(definition, rest), wire)
 
     def reply_messages(self, text: str) -> list[Pair]:
         """What is said to a user, in as many attributes as it takes (RFC 2865 §5.18)."""
@@ -96,8 +102,9 @@ def _of_nameless(vendor: int, number: int, text: str) -> tuple[int, bytes] | Non
     octets = _OCTETS.fullmatch(text)
     if octets is None or not 0 < number < 256:
         return None
-    found = on_the_wire(vendor, number, bytes.fromhex(octets["digits"]))
-    return found if len(found[1]) <= LONGEST_VALUE else None
+    value = bytes.fromhex(octets["digits"])
+    fits = len(value) <= LONGEST_VALUE - (VENDOR_HEADER if vendor else 0)
+    return on_the_wire(vendor, number, value) if fits else None
 
 
 def _bare(name: str) -> str:

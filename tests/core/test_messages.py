@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radius_mfa.core.messages import Attribute, Challenge, Code, FactorKind, Message, Nas, Profile, Reply
+from radius_mfa.core.messages import (
+    AccessRequest,
+    Attribute,
+    Challenge,
+    Code,
+    FactorKind,
+    Message,
+    Nas,
+    Profile,
+    Reply,
+)
 from radius_mfa.core.outcomes import Outcome
 from tests.adapters import VPN, access_request
 
@@ -16,6 +26,33 @@ _MICROSOFT = (311).to_bytes(4, "big")
 def test_the_window_is_over_when_the_last_try_has_timed_out() -> None:
     assert Nas("vpn", Profile("generic"), timeout=5.0, retries=3).window == 20.0
     assert Nas("vpn", Profile("generic"), timeout=3.0, retries=0).window == 3.0
+
+
+@given(timeout=st.floats(0.1, 60), jitter=st.floats(0, 1))
+def test_a_refusal_waits_a_second_or_half_of_what_the_nas_does(timeout: float, jitter: float) -> None:
+    nas = Nas("vpn", Profile("generic"), timeout=timeout)
+    least = min(1.0, timeout / 2)
+
+    assert nas.refusal_delay(0.0) == least
+    assert least <= nas.refusal_delay(jitter) <= least * 1.1 + 1e-9
+    assert nas.refusal_delay(1.0) == pytest.approx(least * 1.1)
+
+
+@pytest.mark.parametrize(("suffix", "then"), [(None, ","), (";", ";"), (6, 6)])
+def test_a_client_that_cannot_be_asked_twice_takes_both_in_one_field(
+    suffix: str | int | None, then: str | int
+) -> None:
+    nas = Nas("vpn", Profile("generic", rounds=2, suffix=suffix), timeout=7.0)
+
+    assert nas.in_one_field() == replace(nas, profile=Profile("generic", rounds=2, suffix=then))
+    assert nas.in_one_field().in_one_field() == nas.in_one_field()
+
+
+def test_a_decision_is_due_before_the_nas_gives_up_or_when_whoever_is_between_says() -> None:
+    nas = Nas("vpn", Profile("generic"), timeout=5.0, retries=3)
+    assert (nas.window, nas.patience) == (20.0, 18.0)
+    assert AccessRequest(nas, (), b"", "192.0.2.1:1645", 100.0).deadline == 118.0
+    assert AccessRequest(nas, (), b"", "192.0.2.1:1645", 100.0, deadline=105.0).deadline == 105.0
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,22 @@ with FreeRadiusInside(site.write("inside.yaml"), {"vpn": "127.0.0.1"}, SECRET) a
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sysconfig
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import radius_mfa
 from tests.peers.foreign_proxy import ForeignProxy
 from tests.peers.freeradius import write_private
+from tests.peers.slapd import free_port
 
 ROOT = Path(radius_mfa.__file__).parents[1]
 DEPLOY = ROOT / "deploy" / "freeradius"
+_PATIENCE = 30.0  # seconds
 _DEBIAN = Path("/etc/freeradius/3.0")
 # The checkout and what is installed beside it: rlm_python3 follows no .pth file, which an editable install is.
 PYTHON_PATH = f"{ROOT}:{sysconfig.get_path('purelib')}"
@@ -109,6 +114,21 @@ class FreeRadiusInside(ForeignProxy):
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    def terminate(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(_PATIENCE)
+
+    def does_not_start(self, *more: str) -> tuple[int, str]:
+        """The exit status of one that comes to its end by itself, and what it has said.  `more`: options."""
+        # Of ours it is to find what its python_path has, and nothing else.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        with tempfile.TemporaryDirectory(prefix="radius-inside-") as folder:
+            command = [*self._command(Path(folder), free_port()), *more]
+            done = subprocess.run(command, capture_output=True, env=environment, timeout=_PATIENCE, check=False)
+        return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
     def _command(self, folder: Path, port: int) -> Sequence[str | Path]:
         for each in DEPLOY.rglob("*"):
