@@ -15,7 +15,7 @@ COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov=radius_mfa/eap --cov
 test:
 	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils freeradius-common radsecproxy \
 	    faketime postgresql samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper \
-	    openvpn openvpn-auth-radius eapoltest freeradius-python3
+	    openvpn openvpn-auth-radius eapoltest freeradius-python3 python3-venv
 	@.ci/venv test
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from radius_mfa.cli import supplicant
-from radius_mfa.cli.eapol_network import METHODS, Network
+from radius_mfa.cli.eapol_network import METHODS, Method, Network
 from radius_mfa.cli.eapol_output import Packet
 
 _ACCEPT = 2
@@ -70,7 +70,7 @@ class Supplicant:
 
     def log_in(
         self,
-        method: str,
+        method: str | Method,
         identity: str,
         texts: Sequence[str],
         *,
@@ -84,19 +84,18 @@ class Supplicant:
     ) -> Outcome:
         """A login, and `reauth` more in the same process, which may take its TLS session up again.
 
-        `method`: ttls-pap, ttls-gtc or peap-gtc.  `texts`: what is typed, one for each question; where all are
-        used up, the user goes away.  ttls-pap asks nothing and takes one.  `anonymous`: the outer name.
+        `method`: ttls-pap, ttls-gtc or peap-gtc, or one that we do not serve.  `texts`: what is typed, one for
+        each question; where all are used up, the user goes away.  ttls-pap asks nothing and takes one.
+        `anonymous`: the outer name.
         `fragment`: octets of TLS in the longest EAP packet it sends; `mtu`: Framed-MTU, for those of the server.
         `attributes`: more for each Access-Request, as eapol_test's -N has them
         (`30:s:00-00-5E-00-53-01:network`).
         """
-        asks = METHODS[method].asks
+        spoken = METHODS[method] if isinstance(method, str) else method
         # TLS 1.2 has to be allowed beside: eapol_test 2.10 takes its absence for a wish to speak TLS 1.1.
         phase1 = ("tls_disable_tlsv1_3=0",) if tls13 else ()
-        (password,) = (None,) if asks else texts
-        network = Network(
-            METHODS[method], identity, password, anonymous, self.ca, self.server_name, phase1, fragment
-        )
+        (password,) = (None,) if spoken.asks else texts
+        network = Network(spoken, identity, password, anonymous, self.ca, self.server_name, phase1, fragment)
         more = [*attributes, *([] if mtu is None else [f"{_FRAMED_MTU}:d:{mtu}"])]
         arguments = (*(f"-N{each}" for each in more), *([f"-r{reauth}"] if reauth else []))
         server, secret = (self.host, self.port), self.secret.encode()

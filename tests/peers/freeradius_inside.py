@@ -56,10 +56,13 @@ modules {{
     $INCLUDE {debian}/mods-available/always
     $INCLUDE {debian}/mods-available/attr_filter
     $INCLUDE {debian}/mods-available/preprocess
+    $INCLUDE {debian}/mods-available/realm
     {modules}
 }}
 policy {{
     $INCLUDE {debian}/policy.d/filter
+    $INCLUDE {debian}/policy.d/eap
+    $INCLUDE {debian}/policy.d/control
     $INCLUDE {folder}/policy.d/
 }}
 {sites}
@@ -74,7 +77,7 @@ client {name} {{
 
 
 class FreeRadiusInside(ForeignProxy):
-    """`yaml`: our configuration.  `clients`: FreeRADIUS's, addresses by name.
+    """`yaml`: our configuration, None where nothing of ours runs in it.  `clients`: addresses by name.
 
     `sites`: of deploy/freeradius/sites-available; one of them listens at `port`.  `modules`: of mods-available;
     `more`: modules that are none of ours, as FreeRADIUS's configuration has them.  `changes`: of what stands in
@@ -85,7 +88,7 @@ class FreeRadiusInside(ForeignProxy):
 
     def __init__(
         self,
-        yaml: Path,
+        yaml: Path | None,
         clients: Mapping[str, str],
         secret: str,
         *,
