@@ -22,7 +22,7 @@ test:
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -n 3 $(or $(ARGS),$(COVERED))
 
-# Beside FreeRADIUS; with ARGS=quick in less than a minute.  ARGS=flat, workers, policies, eap: docs/performance.md.
+# Beside FreeRADIUS; with ARGS=quick in less than a minute.  ARGS=flat, workers, policies, eap, inside: docs/performance.md.
 bench:
 	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils freeradius-python3 postgresql
 	@.ci/venv test

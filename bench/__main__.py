@@ -2,8 +2,8 @@
 
 `flat [quick]`: ours with few and with many users, clients, policies and open challenges; and the two stores.
 `workers`, `policies`: one worker beside two, 5 policies beside 500.  `eap [quick]`: 802.1X at ours beside
-FreeRADIUS, full handshakes and resumed ones.  Ends with 1 if any login failed or the
-figures could not be written, with 2 where it cannot begin.
+FreeRADIUS, full handshakes and resumed ones.  `inside [quick]`: our login inside of FreeRADIUS beside both.  Ends
+with 1 if any login failed or the figures could not be written, with 2 where it cannot begin.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from bench import directory, freeradius, plot
+from bench import directory, freeradius, inside, plot
 from bench.asked import arguments, need, need_writable, refuse, write
 from bench.eap import report as eap_report
 from bench.eap import side_by_side as eap
@@ -36,6 +36,8 @@ def main() -> int:
     given.pop("starts", None)
     if asked.what == "eap":
         return _eap(asked, given)
+    if asked.what == "inside":
+        return _inside(asked, given)
     if asked.what == "flat":
         scale = replace(Beside(logins=200) if asked.quick else Beside(), **given)
         return _pairs(_chosen(flat(quick=asked.quick), asked.only), scale, asked)
@@ -57,13 +59,30 @@ def _beside_freeradius(asked: argparse.Namespace, given: Mapping[str, int]) -> i
     return 0 if written and report.is_whole else 1
 
 
+def _inside(asked: argparse.Namespace, given: Mapping[str, int]) -> int:
+    _draws_nothing(asked)
+    _need_servers(asked)
+    need(inside.PROGRAMS)
+    need_writable(asked)
+    scale = replace(inside.QUICK if asked.quick else inside.FULL, **given)
+    report = inside.measure(scale, ldaps=asked.ldaps, postgresql=asked.postgresql)
+    for line in inside.lines(report):
+        print(line)
+    written = write(asked, asdict(report), "")
+    return 0 if written and report.is_whole else 1
+
+
+def _draws_nothing(asked: argparse.Namespace) -> None:
+    if asked.plot is not None:
+        refuse(f"of {asked.what} nothing is drawn: leave --plot out")
+
+
 def _need_servers(asked: argparse.Namespace) -> None:
     need((*directory.PROGRAMS, *freeradius.PROGRAMS, *([_POSTGRESQL] if asked.postgresql else ())))
 
 
 def _eap(asked: argparse.Namespace, given: Mapping[str, int]) -> int:
-    if asked.plot is not None:
-        refuse("of eap nothing is drawn: leave --plot out")
+    _draws_nothing(asked)
     _need_servers(asked)
     need_writable(asked)
     scale = replace(eap.QUICK if asked.quick else eap.FULL, **given)

@@ -17,8 +17,12 @@ def arguments(description: str | None, pairs: Iterable[str], given: list[str] | 
     parser = argparse.ArgumentParser(
         prog="bench", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", choices=["full", "quick", "flat", "eap", *pairs], default="full")
-    parser.add_argument("quick", nargs="?", choices=["quick"], help="after flat or eap: less of everything")
+    parser.add_argument(
+        "what", nargs="?", choices=["full", "quick", "flat", "eap", "inside", *pairs], default="full"
+    )
+    parser.add_argument(
+        "quick", nargs="?", choices=["quick"], help="after flat, eap or inside: less of everything"
+    )
     parser.add_argument("--runs", type=_count, help="loads at each, with other users each")
     parser.add_argument("--logins", type=_count, help="logins in each of them")
     parser.add_argument("--starts", type=_count, help="starts of the servers that are timed")

@@ -101,6 +101,34 @@ def _latency(figures: Figures, round_: int) -> Latency:
     return Latency(p50, p99)
 
 
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """Those of one server.  `at_start`: its memory before them, in MB.
+
+    `whole`: CPU µs a login from each load to the next, so with what is put off.
+    """
+
+    at_start: float
+    runs: list[Run]
+    whole: list[float]
+
+
+def compare(servers: Sequence[Server], runs: int, logins: int, put_off: float = PUT_OFF) -> list[Loads]:
+    """In turn and nothing between, so that all see the same of what else the machine does.
+
+    `put_off`: seconds to wait in the end for what a server does later.
+    """
+    at_start = [resident(server.pid) for server in servers]
+    mine: dict[int, list[Run]] = {server.pid: [] for server in servers}
+    for server, run in in_turn(servers, runs, logins):
+        mine[server.pid].append(run)
+    time.sleep(put_off)
+    return [
+        Loads(before, mine[server.pid], from_load_to_load(mine[server.pid], cpu(server.pid), logins))
+        for server, before in zip(servers, at_start, strict=True)
+    ]
+
+
 def from_load_to_load(runs: Sequence[Run], end: float, logins: int) -> list[float]:
     """CPU µs a login from each load to the next, or to the `end`, in CPU seconds of the server."""
     begins = [*(run.began for run in runs), end]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.beside import Run
+from bench.beside import Loads, Run
 from bench.freeradius import version as freeradius_version
 from bench.load import AT_ONCE
 from bench.machine import Machine, openldap_version, this_machine
@@ -18,7 +18,7 @@ from radius_mfa import __version__
 REST = "loop and sockets"
 
 # What is set beside each other, by the names in the JSON, and how it is called for people.
-_FIGURES: Mapping[str, tuple[str, Callable[[Run], float]]] = {
+FIGURES: Mapping[str, tuple[str, Callable[[Run], float]]] = {
     "cpu_in_loads": ("of it in the loads", lambda run: run.cpu),
     "slapd": ("slapd's, µs/login", lambda run: run.slapd),
     "per_second": ("logins/s", lambda run: run.per_second),
@@ -28,26 +28,25 @@ _FIGURES: Mapping[str, tuple[str, Callable[[Run], float]]] = {
     "round_two_p99": ("round two p99, ms", lambda run: run.round_two.p99),
 }
 
+TITLES = {"cpu": "CPU, µs/login", **{name: title for name, (title, _) in FIGURES.items()}}
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What was measured, of ours and of FreeRADIUS in that order.
 
-    `whole`: CPU µs a login from each load to the next, so with what is put off.  `steps`: of ours, a budget a run;
-    the rest is not among them.
+    `steps`: of ours, a budget a run; the rest is not among them.
     """
 
     names: tuple[str, str]
     ready: tuple[tuple[float, ...], tuple[float, ...]]
-    runs: tuple[list[Run], list[Run]]
-    memory_at_start: tuple[float, float]
-    whole: tuple[Sequence[float], Sequence[float]]
+    loads: tuple[Loads, Loads]
     steps: Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two; the fields are keys of the JSON.  `memory`: MB (10⁶ octets) after so many logins."""
+    """One of those compared; the fields are keys of the JSON.  `memory`: MB (10⁶ octets) after so many logins."""
 
     name: str
     version: str
@@ -89,49 +88,55 @@ class Report:
 
 def report_of(measured: Measured, logins: int, imported: float, ldaps: bool, postgresql: bool) -> Report:
     """`logins` a run; tokens `imported` a second."""
-    ours, other = measured.runs
-    ratios = {
-        name: ratio([figure(run) for run in ours], [figure(run) for run in other])
-        for name, (_, figure) in _FIGURES.items()
-    }
-    ratios["cpu"] = ratio(*measured.whole)
-    ratios["memory"] = ratio([ours[-1].memory], [other[-1].memory])
+    ours, other = measured.loads
     steps = {step: median(each[step] for each in measured.steps) for step in measured.steps[0]}
     return Report(
         machine=this_machine(),
         openldap=openldap_version(),
         ldaps=ldaps,
         store="PostgreSQL" if postgresql else "SQLite",
-        runs=len(ours),
+        runs=len(ours.runs),
         logins_a_run=logins,
         at_once=AT_ONCE,
-        ours=_side(measured, 0, __version__, logins),
-        freeradius=_side(measured, 1, freeradius_version(), logins),
-        ratios=ratios,
+        ours=side_of(measured.names[0], __version__, ours, logins, measured.ready[0]),
+        freeradius=side_of(measured.names[1], freeradius_version(), other, logins, measured.ready[1]),
+        ratios=ratios_of(ours, other),
         imported_per_second=imported,
-        budget={**steps, REST: median(measured.whole[0]) - sum(steps.values())},
+        budget={**steps, REST: median(ours.whole) - sum(steps.values())},
     )
 
 
-def _side(measured: Measured, place: int, version: str, logins: int) -> Side:
-    runs = measured.runs[place]
+def ratios_of(these: Loads, those: Loads) -> dict[str, Spread]:
+    """These over those; of memory in the end."""
+    ratios = {
+        name: ratio([figure(run) for run in these.runs], [figure(run) for run in those.runs])
+        for name, (_, figure) in FIGURES.items()
+    }
+    ratios["cpu"] = ratio(these.whole, those.whole)
+    ratios["memory"] = ratio([these.runs[-1].memory], [those.runs[-1].memory])
+    return ratios
+
+
+def side_of(name: str, version: str, loads: Loads, logins: int, ready: Sequence[float]) -> Side:
+    """`logins` a run."""
+    runs = loads.runs
     failures = sum((Counter(run.failures) for run in runs), Counter[str]())
     return Side(
-        name=measured.names[place],
+        name=name,
         version=version,
         logins=len(runs) * logins,
         accepted=sum(run.accepted for run in runs),
         failures=dict(failures),  # `asdict` takes no Counter
         resent=sum(run.resent for run in runs),
         figures={
-            "cpu": spread(measured.whole[place]),
-            **{name: spread([figure(run) for run in runs]) for name, (_, figure) in _FIGURES.items()},
+            "cpu": spread(loads.whole),
+            **{name: spread([figure(run) for run in runs]) for name, (_, figure) in FIGURES.items()},
         },
         memory=[
-            (0, measured.memory_at_start[place]),
+            (0, loads.at_start),
             *((number * logins, run.memory) for number, run in enumerate(runs, 1)),
         ],
-        ready=spread(measured.ready[place]),
+        ready=spread(ready),
     )
 
 
@@ -143,14 +148,10 @@ def lines(report: Report) -> Iterator[str]:
     yield f"beside    {' and '.join(f'{side.name} {side.version}' for side in sides)}, {report.store} in ours"
     yield f"          {spoken} to the same OpenLDAP {report.openldap}"
     yield f"load      {report.runs} runs of {report.logins_a_run} logins at each in turn, {report.at_once} at once"
-    for side in sides:
-        yield f"accepted  {side.name} {side.accepted} of {side.logins}, {side.resent} packets resent"
-        for failure, times in side.failures.items():
-            yield f"failed    {side.name} {times} in {failure}"
+    yield from accepted(sides)
     yield ""
     yield row("", [side.name for side in sides], "ratio")
-    titles = {"cpu": "CPU, µs/login", **{name: title for name, (title, _) in _FIGURES.items()}}
-    for name, title in titles.items():
+    for name, title in TITLES.items():
         yield row(title, [side.figures[name] for side in sides], report.ratios[name])
     for place in _places(report.ours.memory):
         at = report.ours.memory[place][0]
@@ -161,6 +162,14 @@ def lines(report: Report) -> Iterator[str]:
     yield row("token import, rows/s", [f"{report.imported_per_second:.0f}", ""])
     yield ""
     yield budget_line(report.budget)
+
+
+def accepted(sides: Sequence[Side]) -> Iterator[str]:
+    """How many, and what the others ended with."""
+    for side in sides:
+        yield f"accepted  {side.name} {side.accepted} of {side.logins}, {side.resent} packets resent"
+        for failure, times in side.failures.items():
+            yield f"failed    {side.name} {times} in {failure}"
 
 
 def _places(memory: Sequence[object]) -> list[int]:

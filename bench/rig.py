@@ -71,12 +71,23 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a server needs.  `import_seconds`: what `token import` took for all users, its own start included.
+
+    `stored`: users in the store.
+    """
+
+    config: Path
+    import_seconds: float
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rig:
     """What is running: `server` and `directory` are process ids, `port` the server's.
 
     `ready`: seconds from the start of a process until every listener was bound, of each of the starts.
-    `import_seconds`: what `token import` took for all users, its own start included.
-    `stored`: users in the store.
+    The rest is as it was `Prepared`.
     """
 
     config: Path
@@ -115,6 +126,20 @@ def rig(users: int, directory: Directory, *, starts: int = 1, site: Site | None 
     """Import the tokens of all users and start the server, `starts` times; stop it in the end."""
     site = site or Site()
     with ExitStack() as stack:
+        it = stack.enter_context(prepared(users, directory, site))
+        ready = []
+        for _ in range(starts - 1):
+            with _serving(it.config) as server:
+                ready.append(server.ready)
+        server = stack.enter_context(_serving(it.config))
+        ready.append(server.ready)
+        yield Rig(it.config, server.pid, directory.pid, server.port, (*ready,), it.import_seconds, it.stored)
+
+
+@contextmanager
+def prepared(users: int, directory: Directory, site: Site) -> Iterator[Prepared]:
+    """Import the tokens of all users, so that a server may be started."""
+    with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="radius-mfa-bench-")))
         storage = f"sqlite:///{folder}/state.db"
         if site.postgresql:
@@ -129,12 +154,7 @@ def rig(users: int, directory: Directory, *, starts: int = 1, site: Site | None 
         import_seconds = time.perf_counter() - began
         stored = users if site.postgresql else add_others(folder / "state.db", site.stored)
         config.write_text(_yaml(folder, directory, storage, site))
-        ready = []
-        for _ in range(starts - 1):
-            with _serving(config) as it:
-                ready.append(it.ready)
-        it = stack.enter_context(_serving(config))
-        yield Rig(config, it.pid, directory.pid, it.port, (*ready, it.ready), import_seconds, stored)
+        yield Prepared(config, import_seconds, stored)
 
 
 def _yaml(folder: Path, directory: Directory, storage: str, site: Site) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from bench.beside import PUT_OFF, Run, Server, from_load_to_load, in_turn
+from bench.beside import Server, compare
 from bench.budget import workbench
 from bench.directory import slapd
 from bench.freeradius import freeradius
 from bench.load import refuses
 from bench.report import Measured, Report, report_of
-from bench.rig import SECRET, Rig, Site, cpu, resident, rig
+from bench.rig import SECRET, Rig, Site, rig
 from radius_mfa.cli.common import run as run_on_loop
 
 
@@ -59,7 +58,9 @@ def measure(scale: Scale, *, ldaps: bool = False, postgresql: bool = False) -> R
         for server in both.servers:
             if not refuses(server.port, SECRET, scale.users - 1):
                 raise RuntimeError(f"{server.name} has not refused a wrong password or code")
-        measured = run_on_loop(_runs(both, scale))
+        ours, other = compare(both.servers, scale.runs, scale.logins)
+        names, steps = (both.servers[0].name, both.servers[1].name), run_on_loop(_steps(both.it, scale))
+        measured = Measured(names, both.starts, (ours, other), steps)
         return report_of(measured, scale.logins, scale.users / both.it.import_seconds, ldaps, postgresql)
 
 
@@ -77,25 +78,8 @@ def _both(scale: Scale, *, ldaps: bool, postgresql: bool) -> Iterator[_Both]:
         yield _Both(it, servers, (it.ready, ready))
 
 
-async def _runs(both: _Both, scale: Scale) -> Measured:
-    """Ours and FreeRADIUS in turn and nothing between, so that both see the same of what else the machine does."""
-    ours, other = both.servers
-    at_start = {server.name: resident(server.pid) for server in both.servers}
-    runs: dict[str, list[Run]] = {ours.name: [], other.name: []}
-    for server, run in in_turn(both.servers, scale.runs, scale.logins):
-        runs[server.name].append(run)
-    await asyncio.sleep(PUT_OFF)
-    whole = {
-        server.name: from_load_to_load(runs[server.name], cpu(server.pid), scale.logins) for server in both.servers
-    }
+async def _steps(it: Rig, scale: Scale) -> list[dict[str, float]]:
+    """Ours taken apart, once for each of the runs."""
     parts = range(scale.loads, scale.loads + scale.runs * scale.pieces, scale.pieces)
-    async with workbench(both.it.config) as bench:
-        steps = [await bench.measure(range(first, first + scale.pieces)) for first in parts]
-    return Measured(
-        names=(ours.name, other.name),
-        ready=both.starts,
-        runs=(runs[ours.name], runs[other.name]),
-        memory_at_start=(at_start[ours.name], at_start[other.name]),
-        whole=(whole[ours.name], whole[other.name]),
-        steps=steps,
-    )
+    async with workbench(it.config) as bench:
+        return [await bench.measure(range(first, first + scale.pieces)) for first in parts]

@@ -78,7 +78,9 @@ def test_802_1x_is_full_and_resumed_at_both_with_each_kind_of_key() -> None:
             assert lines.count(f"accepted  {name} 8 of 8 {handshakes}, 0 packets resent") == 2
 
 
-@pytest.mark.parametrize("what", [[], ["quick"], ["flat", "quick"], ["workers"], ["policies"], ["eap", "quick"]])
+@pytest.mark.parametrize(
+    "what", [[], ["quick"], ["flat", "quick"], ["workers"], ["policies"], ["eap", "quick"], ["inside"]]
+)
 @pytest.mark.parametrize("count", ["--runs", "--logins", "--starts"])
 @pytest.mark.parametrize("number", ["0", "-1", "1.5", "²"])
 def test_less_than_one_of_anything_is_refused(
@@ -105,6 +107,7 @@ def refused(*given: str) -> str:
     [
         *((what, option) for what in ("quick", "flat", "workers") for option in ("--json", "--plot")),
         ("eap", "--json"),
+        ("inside", "--json"),
     ],
 )
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(
@@ -116,10 +119,11 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(
         assert refused(what, option, str(file)) == f"bench: cannot write {option} {file}: {why}"
 
 
-def test_of_802_1x_nothing_is_drawn(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["eap", "inside"])
+def test_of_802_1x_and_of_what_is_inside_nothing_is_drawn(what: str, tmp_path: Path) -> None:
     drawn = tmp_path / "figures.svg"
 
-    assert refused("eap", "--plot", str(drawn)) == "bench: of eap nothing is drawn: leave --plot out"
+    assert refused(what, "--plot", str(drawn)) == f"bench: of {what} nothing is drawn: leave --plot out"
     assert not drawn.exists()
 
 

@@ -271,9 +271,7 @@ def test_a_client_that_only_freeradius_knows_is_refused_and_named_in_the_log(
 ) -> None:
     user, nas = university.staff(), Radclient(freeradius.port, SECRET, UNKNOWN)
     assert nas.ask(user.name, user.password).code == REJECT
-    freeradius.wait_for(
-        "radius_mfa: unknown_client: client=unlisted, note=no client of radius-mfa.yaml has the name"
-    )
+    freeradius.wait_for("radius_mfa: unknown_client: client=unlisted: no client of radius-mfa.yaml has the name")
     freeradius.wait_for(f"Login incorrect (radius_mfa: unknown_client): [{user.name}] (from client unlisted")
     assert university.outcomes(user.name) == []
 

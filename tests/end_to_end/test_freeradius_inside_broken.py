@@ -22,12 +22,9 @@ CLIENTS = {"vpn": VPN, "second": SECOND, "marker": MARKER}
 _MOST = 3  # seconds that a FreeRADIUS gives a request, shorter than its NASes wait
 
 # Of the site's file: where another module has its say, before ours and after it.
-_BEFORE = {r"^\t\tpreprocess$": "\t\tpreprocess\n\t\tupdate control {\n\t\t\t&Auth-Type := Accept\n\t\t}"}
-_AFTER = {
-    r"^\t\tradius_mfa\n\t\}\n\n\tauthenticate": (
-        "\t\tradius_mfa\n\t\tupdate control {\n\t\t\t&Auth-Type := Accept\n\t\t}\n\t}\n\n\tauthenticate"
-    )
-}
+_ACCEPT = "\t\tupdate control {\n\t\t\t&Auth-Type := Accept\n\t\t}\n"
+_BEFORE = {r"^\t\t# Claims every login": f"{_ACCEPT}\t\t# Claims every login"}
+_AFTER = {r"^\t\tAutz-Type": f"{_ACCEPT}\t\tAutz-Type"}
 _TAKEN_AWAY = {
     r"^\tpost-auth \{$": "\tpost-auth {\n\t\tupdate reply {\n\t\t\t&Filter-Id !* ANY\n\t\t}",
 }
@@ -102,7 +99,7 @@ def test_a_directory_that_hangs_leaves_time_for_a_refusal_before_freeradius_give
 ) -> None:
     user = fragile.staff()
     assert (
-        f"radius_mfa: window_cut: client=vpn, note=waits for 6.3 s, and FreeRADIUS for {_MOST}" in freeradius.log()
+        f"radius_mfa: window_cut: client=vpn: it waits for 6.3 s, and FreeRADIUS for {_MOST}" in freeradius.log()
     )
     with raw_nas(freeradius.port, SECRET) as nas:
         assert nas.ask(user.name, "wrong").code == REJECT  # there is a connection now
@@ -180,7 +177,7 @@ def test_what_another_module_accepts_after_ours_is_refused_and_said(fragile: Sit
             reply = Radclient(freeradius.port, SECRET).ask(user.name, password)
             assert (reply.code, reply.state) == (REJECT, b"")
         freeradius.wait_for(
-            "Error: radius_mfa: not_accepted_here: auth_type=Accept, note=an Access-Accept that another"
+            "Error: radius_mfa: not_accepted_here: auth_type=Accept: an Access-Accept that another"
         )
         freeradius.wait_for(f"Login incorrect (radius_mfa: not_accepted_here): [{user.name}] (from client vpn")
 

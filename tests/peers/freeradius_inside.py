@@ -51,6 +51,8 @@ thread pool {{
     max_requests_per_server = 0
 }}
 {clients}
+"""
+_LOGIN = """
 modconfdir = {debian}/mods-config
 modules {{
     $INCLUDE {debian}/mods-available/always
@@ -109,7 +111,7 @@ class FreeRadiusInside(ForeignProxy):
         self._sites = sites
         self._modules = modules
         self._more = more
-        self._changes = changes or {}
+        self._changes = changes
         self._values = {"threads": threads, "max_request_time": max_request_time}
         self._debugs = debugs
 
@@ -134,32 +136,50 @@ class FreeRadiusInside(ForeignProxy):
         return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
     def _command(self, folder: Path, port: int) -> Sequence[str | Path]:
-        for each in DEPLOY.rglob("*"):
-            if each.is_file():
-                file = folder / each.relative_to(DEPLOY)
-                file.parent.mkdir(exist_ok=True)
-                write_private(file, self._changed(each.read_text(), port))
-        modules = [f"$INCLUDE {folder}/mods-available/{name}" for name in self._modules]
-        configuration = _CONFIGURATION.format(
-            folder=folder,
-            debian=_DEBIAN,
-            clients=self._clients,
-            modules="\n    ".join([*modules, self._more]),
-            sites="".join(f"$INCLUDE {folder}/sites-available/{name}\n" for name in self._sites),
-            **self._values,
-        )
-        write_private(folder / "radiusd.conf", configuration)
+        beginning = _CONFIGURATION.format(folder=folder, clients=self._clients, **self._values)
+        login = login_within(folder, port, self._yaml, self._sites, self._modules, self._more, self._changes)
+        write_private(folder / "radiusd.conf", beginning + login)
         return ["/usr/sbin/freeradius", "-fxx" if self._debugs else "-f", "-l", "stdout", "-d", folder]
 
-    def _changed(self, text: str, port: int) -> str:
-        """A file of ours as it is here."""
-        here = {
-            r"^\tpython_path = .*": f'\tpython_path = "{PYTHON_PATH}"',
-            r"^\t\tyaml = .*": f'\t\tyaml = "{self._yaml}"',
-            r"^\t\tipaddr = \*": "\t\tipaddr = 127.0.0.1",
-            r"^\t\tport = 1812": f"\t\tport = {port}",
-            **self._changes,
-        }
-        for pattern, instead in here.items():
-            text = re.sub(pattern, instead.replace("\\", r"\\"), text, flags=re.MULTILINE)
-        return text
+
+def login_within(
+    folder: Path,
+    port: int,
+    yaml: Path | None,
+    sites: Sequence[str] = ("radius_mfa",),
+    modules: Sequence[str] = ("radius_mfa",),
+    more: str = "",
+    changes: Mapping[str, str] | None = None,
+) -> str:
+    """The files of deploy/freeradius written there as they are here; what a configuration of FreeRADIUS ends with.
+
+    All else is as `FreeRadiusInside` has it.
+    """
+    here = {
+        r"^\tpython_path = .*": f'\tpython_path = "{PYTHON_PATH}"',
+        r"^\t\tyaml = .*": f'\t\tyaml = "{yaml}"',
+        r"^\t\tipaddr = \*": "\t\tipaddr = 127.0.0.1",
+        r"^\t\tport = 1812": f"\t\tport = {port}",
+        **(changes or {}),
+    }
+    left = {*(changes or ())}
+    for each in DEPLOY.rglob("*"):
+        if each.is_file():
+            file, text = folder / each.relative_to(DEPLOY), each.read_text()
+            file.parent.mkdir(exist_ok=True)
+            left -= {pattern for pattern in left if re.search(pattern, text, flags=re.MULTILINE)}
+            write_private(file, _changed(text, here))
+    assert not left, f"there is nothing of the kind to be changed: {left}"
+    included = [f"$INCLUDE {folder}/mods-available/{name}" for name in modules]
+    return _LOGIN.format(
+        folder=folder,
+        debian=_DEBIAN,
+        modules="\n    ".join([*included, more]),
+        sites="".join(f"$INCLUDE {folder}/sites-available/{name}\n" for name in sites),
+    )
+
+
+def _changed(text: str, here: Mapping[str, str]) -> str:
+    for pattern, instead in here.items():
+        text = re.sub(pattern, instead.replace("\\", r"\\"), text, flags=re.MULTILINE)
+    return text
