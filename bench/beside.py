@@ -113,14 +113,16 @@ class Loads:
     whole: list[float]
 
 
-def compare(servers: Sequence[Server], runs: int, logins: int, put_off: float = PUT_OFF) -> list[Loads]:
+def compare(
+    servers: Sequence[Server], runs: int, logins: int, put_off: float = PUT_OFF, people: int = 0
+) -> list[Loads]:
     """In turn and nothing between, so that all see the same of what else the machine does.
 
-    `put_off`: seconds to wait in the end for what a server does later.
+    `put_off`: seconds to wait in the end for what a server does later.  `people`: see `in_turn`.
     """
     at_start = [resident(server.pid) for server in servers]
     mine: dict[int, list[Run]] = {server.pid: [] for server in servers}
-    for server, run in in_turn(servers, runs, logins):
+    for server, run in in_turn(servers, runs, logins, people):
         mine[server.pid].append(run)
     time.sleep(put_off)
     return [

@@ -31,19 +31,28 @@ _OWN, _INSIDE, _ALONE = NAMES = ("own server", "inside FreeRADIUS", "FreeRADIUS 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """`runs` of so many `logins` at each.  `put_off`: seconds to wait in the end for what a server does later."""
+    """`runs` of so many `logins` at each.  `put_off`: seconds to wait in the end for what a server does later.
+
+    `rests`: after each load, until its people have new codes; what is remembered for a while is forgotten then.
+    """
 
     runs: int
     logins: int
     put_off: float = PUT_OFF
+    rests: bool = False
+
+    @property
+    def people(self) -> int:
+        """0 where everybody logs in once."""
+        return self.logins if self.rests else 0
 
     @property
     def users(self) -> int:
-        """Everybody logs in once at each, and one is refused."""
-        return self.runs * self.logins + 1
+        """One of them is refused."""
+        return (self.people or self.runs * self.logins) + 1
 
 
-FULL = Scale(runs=10, logins=2000)
+FULL = Scale(runs=12, logins=2000, rests=True)
 QUICK = Scale(runs=6, logins=300)
 
 
@@ -79,7 +88,7 @@ def measure(scale: Scale, *, ldaps: bool = False, postgresql: bool = False) -> R
         for server in servers:
             if not refuses(server.port, SECRET, scale.users - 1):
                 raise RuntimeError(f"{server.name} has not refused a wrong password or code")
-        own, inside, alone = loads = compare(servers, scale.runs, scale.logins, scale.put_off)
+        own, inside, alone = loads = compare(servers, scale.runs, scale.logins, scale.put_off, scale.people)
     versions = (__version__, __version__, freeradius.version())
     sides = [
         side_of(name, version, each, scale.logins, [seconds])
