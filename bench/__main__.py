@@ -64,7 +64,8 @@ def _inside(asked: argparse.Namespace, given: Mapping[str, int]) -> int:
     _need_servers(asked)
     need(inside.PROGRAMS)
     need_writable(asked)
-    scale = replace(inside.QUICK if asked.quick else inside.FULL, **given)
+    usual = inside.QUICK if asked.quick else inside.FULL
+    scale = replace(usual, runs=given.get("runs", usual.runs), logins=given.get("logins", usual.logins))
     report = inside.measure(scale, ldaps=asked.ldaps, postgresql=asked.postgresql)
     for line in inside.lines(report):
         print(line)
