@@ -42,8 +42,7 @@ class Run:
     """What one load came to.
 
     `cpu`, `slapd`: their CPU µs a login.  `began`: CPU seconds that the server had used before.  `memory`: the
-    server's, after it, in MB (10⁶ octets).  `shares`: of all
-    cores, meanwhile.
+    server's, after it, in MB (10⁶ octets).  `shares`: of all cores, meanwhile.
     """
 
     accepted: int

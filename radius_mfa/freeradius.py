@@ -7,12 +7,14 @@ configuration; `max_request_time`, FreeRADIUS's own; `longest_login`.
 from __future__ import annotations
 
 import sys
+from getopt import GetoptError, getopt
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # rlm_python3 puts its `python_path` behind the system's, where the same libraries may be older than we need them.
-_OURS = sys.path.index(str(Path(__file__).parents[1]))
+_HERE = Path(__file__).parents[1]
+_OURS = next((at for at, each in enumerate(sys.path) if Path(each) == _HERE), 0)
 sys.path[:] = [*sys.path[_OURS:], *sys.path[:_OURS]]
 
 from radius_mfa.core.errors import ConfigurationError  # noqa: E402  (by then from the right place)
@@ -21,22 +23,41 @@ from radius_mfa.transports.freeradius import Module  # noqa: E402
 if TYPE_CHECKING:
     from radius_mfa.transports.freeradius import Inside
 
+_CONFIG = ("yaml", "max_request_time", "longest_login")
+_OPTIONS = "Cd:D:fhi:l:mMn:p:PstvxX"  # radiusd(8)
 _YAML = "/etc/radius-mfa/radius-mfa.yaml"
 _LEVELS = {"debug": "L_DBG", "info": "L_INFO", "warning": "L_WARN", "error": "L_ERR", "critical": "L_ERR"}
 
 _radiusd: Any = import_module("radiusd")
 
 
-def _begin() -> Inside:
+def _begin() -> Inside | None:
+    """None where FreeRADIUS only looks whether it could start."""
     try:
-        from radius_mfa.assembly.embedded import begin
+        from radius_mfa.assembly.embedded import begin, check
     except ImportError as missing:  # compiled for another Python, mostly
         version = ".".join(map(str, sys.version_info[:2]))
         text = f"cannot import {missing.name}: make python_path a virtual environment of Python {version}"
         raise ConfigurationError(text) from None
     config = _radiusd.config
-    yaml = Path(config.get("yaml", _YAML))
-    return begin(yaml, _seconds("max_request_time", 30), _seconds("longest_login", 5), _say)
+    if unknown := [name for name in config if name not in _CONFIG]:
+        raise ConfigurationError(f"config.{unknown[0]}: unknown; there are {', '.join(_CONFIG)}")
+    yaml, max_request_time = Path(config.get("yaml", _YAML)), _seconds("max_request_time", 30)
+    longest = _seconds("longest_login", 5)
+    if _only_looks():
+        check(yaml)
+        return None
+    return begin(yaml, max_request_time, longest, _say)
+
+
+def _only_looks() -> bool:
+    """Whether it was started with -C; 3.2 up to 3.2.7 instantiates its modules all the same."""
+    arguments = Path("/proc/self/cmdline").read_bytes().decode(errors="replace").split("\0")[1:-1]
+    try:
+        options, _ = getopt(arguments, _OPTIONS)
+    except GetoptError:
+        return False
+    return any(option == "-C" for option, _ in options)
 
 
 def _seconds(name: str, otherwise: int) -> float:

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import structlog
 
+from radius_mfa.assembly.backends import probe_key_file, probe_store
 from radius_mfa.assembly.rules import dictionary_of, load
 from radius_mfa.assembly.server import Server
 from radius_mfa.assembly.upkeep import keep_doing
 from radius_mfa.config.load import Loaded
+from radius_mfa.config.model import Configuration
 from radius_mfa.core.messages import Nas
 from radius_mfa.observe.logging import configure_elsewhere
 from radius_mfa.observe.uncaught import say_what_nobody_catches
 from radius_mfa.transports.freeradius import Inside
-from radius_mfa.transports.loop_thread import LoopThread
+from radius_mfa.transports.loop_thread import LoopThread, new_loop
 from radius_mfa.wire.pairs import Pairs
 
 _TO_SAY_SO = 1.0  # seconds before FreeRADIUS gives a request up
@@ -42,7 +44,7 @@ def begin(yaml: Path, max_request_time: float, longest: float, say: Callable[[st
         log.warning("configuration", note=warning)
     # asyncpg looks for certificates there, and gives up where it may not look: FreeRADIUS keeps root's.
     os.environ["HOME"] = pwd.getpwuid(os.geteuid()).pw_dir
-    loop = LoopThread("radius_mfa", _new_loop)
+    loop = LoopThread("radius_mfa", new_loop)
     try:
         server = loop.run(_start(loaded))
     except BaseException:
@@ -66,6 +68,17 @@ def begin(yaml: Path, max_request_time: float, longest: float, say: Callable[[st
     )
 
 
+def check(yaml: Path) -> None:
+    """Look whether it could begin; nothing is made.  Raises as `begin` does."""
+    loaded = without_what_freeradius_does(load(yaml, os.environ, in_force=True))
+    asyncio.run(_probe(loaded.configuration))
+
+
+async def _probe(configuration: Configuration) -> None:
+    await probe_key_file(configuration)
+    await probe_store(configuration)
+
+
 def without_what_freeradius_does(loaded: Loaded) -> Loaded:
     """It listens, ends tunnels, and has become the user that it wants to be."""
     left_out = {"listen": (), "eap": None, "user": None, "workers": 1}
@@ -83,11 +96,3 @@ def _warn_of_window(nas: Nas | None, seconds: float) -> None:
     if nas is not None and nas.window > seconds:
         note = f"it waits for {nas.window:g} s, and FreeRADIUS for {seconds:g}: raise its max_request_time"
         log.warning("window_cut", client=nas.name, note=note)
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()

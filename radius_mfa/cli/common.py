@@ -69,11 +69,10 @@ def load_configuration(*, in_force: bool = True) -> Loaded:
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
     """Run `main` on the fastest event loop there is."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(main)
-    return uvloop.run(main)
+    from radius_mfa.transports.loop_thread import new_loop
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(main)
 
 
 def told_to_end() -> asyncio.Event:

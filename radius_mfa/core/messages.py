@@ -138,11 +138,10 @@ class AccessRequest:
     `attributes` are raw octets by number, in packet order, Vendor-Specific (26) undivided;
     User-Password and Message-Authenticator are not among them.  `password`: what was recovered
     of User-Password, padding removed; None where there was none or it was malformed.  `source`:
-    the sender's address and port as text; `arrived`, `deadline`: monotonic seconds, the latter of the decision.
-    `outer_name`: of what came through a
-    tunnel (RFC 5281 §7.3), the User-Name outside of it; None: it came through none.  `said`: what is said of the
-    login, the attributes as in a packet (RFC 2865 §5) without what DIFFERS.  `first`: called with the number of
-    an attribute, the first value of it, or None.
+    the sender's address and port as text; `arrived`: monotonic seconds, as is `deadline`, for the decision.
+    `outer_name`: of what came through a tunnel (RFC 5281 §7.3), the User-Name outside of it; None: it came
+    through none.  `said`: what is said of the login, the attributes as in a packet (RFC 2865 §5) without what
+    DIFFERS.  `first`: called with the number of an attribute, the first value of it, or None.
     """
 
     nas: Nas

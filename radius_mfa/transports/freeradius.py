@@ -16,7 +16,7 @@ Its rules, which are rlm_python3's:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
@@ -37,6 +37,7 @@ from radius_mfa.transports.freeradius_lists import (
     Vocabulary,
     because,
     is_signed,
+    pausing,
     reply_of,
     request_of,
 )
@@ -46,8 +47,13 @@ AUTH_TYPE = "radius_mfa"  # what FreeRADIUS calls `authenticate`
 
 _MOST_ACCEPTED = 1024  # that `post_auth` was not asked about
 _MOST_LINES = 64  # of the log, in a minute
+_SILENCE = "Do-Not-Respond"  # a Response-Packet-Type of FreeRADIUS's
+_BEHIND = "one login at a time is let in: a directory is slow, or too much comes (docs/freeradius.md)"
 _GRACE = 0.5  # seconds after its deadline in which a decision comes
 _TO_END = 30.0  # seconds
+_IN_A_TUNNEL = (
+    0.1  # seconds from the arrival of a password until its refusal is said, up to as many more by chance
+)
 _MOST_DELAY = 10_000_000  # µs that FreeRADIUS holds an Access-Reject back
 
 Answer = int | tuple[int, Updates]
@@ -97,8 +103,11 @@ class Inside:
 class Module:
     """What FreeRADIUS calls; all its instances of the module share one."""
 
-    def __init__(self, radiusd: Radiusd, begin: Callable[[], Inside]) -> None:
-        """`begin`: opens everything.  Raises ConfigurationError, KeyFileError, StoreError."""
+    def __init__(self, radiusd: Radiusd, begin: Callable[[], Inside | None]) -> None:
+        """`begin`: opens everything; None where FreeRADIUS only looks whether that could be.
+
+        Raises ConfigurationError, KeyFileError, StoreError.
+        """
         self._radiusd = radiusd
         self._begin = begin
         self._inside: Inside | None = None
@@ -106,7 +115,7 @@ class Module:
         self._accepted: dict[str, Sequence[Given]] = {}  # what each is to carry, by its number in `control`
         self._numbers = count(1)
         self._lines = Seldom(_MOST_LINES)
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()  # several instances let in several threads
 
     # --- what FreeRADIUS calls --------------------------------------------------------------------
 
@@ -151,11 +160,15 @@ class Module:
         return self._safely(self._post_auth, lists)
 
     def _safely(self, section: Callable[[Inside, Said, Lists], Answer], lists: Lists) -> Answer:
+        inside = self._inside
+        if inside is None:
+            return self._radiusd.RLM_MODULE_FAIL
         try:
-            if self._inside is not None:
-                return section(self._inside, Said.of(lists), lists)
+            if isinstance(lists, Mapping):
+                return section(inside, Said.of(lists), lists)
+            self._complain(inside, "lists_unreadable", note="set pass_all_vps_dict = yes in FreeRADIUS's module")
         except Exception as broken:
-            log.error("internal_error", error=type(broken).__name__, where=place_of(broken))
+            self._complain(inside, "internal_error", error=type(broken).__name__, where=place_of(broken))
         return self._radiusd.RLM_MODULE_FAIL
 
     def _cannot_begin(self, *problems: str) -> int:
@@ -201,7 +214,7 @@ class Module:
         arrived = now - said.age(inside.clock.wall())
         deadline = min(arrived + min(nas.patience, inside.most), now + inside.longest)
         if deadline <= now:  # it has waited to be let in, and nobody waits for it any more
-            self._complain(inside, "too_late", client=nas.name, note="more comes than is decided")
+            self._complain(inside, "too_late", client=nas.name, note=_BEHIND)
             return self._silence(said)
         request = request_of(nas, lists, said, arrived, deadline, inside.vocabulary)
         deciding = self._decide(inside, request, is_signed(lists))
@@ -239,35 +252,46 @@ class Module:
             return radiusd.RLM_MODULE_HANDLED, {"reply": carried, "config": config}
         delay = _delay(inside, request) if reply.delayed else 0.0
         later = ("FreeRADIUS-Response-Delay-USec", ":=", str(min(int(delay * 1e6), _MOST_DELAY)))
-        return self._refusal(reply.outcome, *carried, later)
+        answer, updates = self._refusal(reply.outcome, *carried, later)
+        if not outside:
+            updates["config"] = (pausing(_pause(inside, request)),)
+        return answer, updates
 
     def _remember(self, given: Sequence[Given]) -> str:
         """The number of an accepted login, of which `post_auth` is to see that it is whole."""
-        if len(self._accepted) >= _MOST_ACCEPTED:
-            self._accepted.pop(next(iter(self._accepted)), None)
-        number = str(next(self._numbers))
-        self._accepted[number] = given
+        with self._lock:
+            if len(self._accepted) >= _MOST_ACCEPTED:
+                del self._accepted[next(iter(self._accepted))]
+            number = str(next(self._numbers))
+            self._accepted[number] = given
         return number
 
-    def _refusal(self, outcome: str, *carried: Update) -> Answer:
+    def _refusal(self, outcome: str, *carried: Update) -> tuple[int, Updates]:
         return self._radiusd.RLM_MODULE_REJECT, {"reply": carried, "request": (because(outcome),)}
 
     def _silence(self, said: Said) -> Answer:
         """No reply; within a tunnel there has to be one."""
         if said.is_inner:
             return self._refusal("no_decision")
-        return self._radiusd.RLM_MODULE_HANDLED, {"config": (("Response-Packet-Type", ":=", "Do-Not-Respond"),)}
+        return self._radiusd.RLM_MODULE_HANDLED, {"config": (("Response-Packet-Type", ":=", _SILENCE),)}
 
     # --- post_auth --------------------------------------------------------------------------------
 
     def _post_auth(self, inside: Inside, said: Said, lists: Lists) -> Answer:
         config = dict(lists["config"] or ())
-        if config.get("Post-Auth-Type") in ("Reject", "Challenge"):
+        if (
+            config.get("Post-Auth-Type") in ("Reject", "Challenge")
+            or config.get("Response-Packet-Type") == _SILENCE
+        ):
             return self._radiusd.RLM_MODULE_NOOP  # it is no Access-Accept
-        given = self._accepted.pop(said.accepted, None)
+        with self._lock:
+            given = self._accepted.pop(said.accepted, None)
         if given is None:
+            auth_type = config.get("Auth-Type", "")
             note = "an Access-Accept that another module wanted, without a second factor: it is refused"
-            self._complain(inside, "not_accepted_here", auth_type=config.get("Auth-Type", ""), note=note)
+            if auth_type == AUTH_TYPE:
+                note = "FreeRADIUS's policy radius_mfa has to be called in authenticate, under this Auth-Type"
+            self._complain(inside, "not_accepted_here", auth_type=auth_type, note=note)
             return self._refusal("not_accepted_here")
         if missing := [*inside.vocabulary.missing(given, lists["reply"] or ())]:
             note = "FreeRADIUS does not know what a policy returns, or another module took it away: it is refused"
@@ -277,10 +301,15 @@ class Module:
 
     def _complain(self, inside: Inside, event: str, **details: object) -> None:
         """In the log, once a minute."""
-        with self._one_at_a_time:
+        with self._lock:
             may_say = self._lines.may_say((event, str(details)), inside.clock.monotonic())
         if may_say:
             log.error(event, **details)
+
+
+def _pause(inside: Inside, request: AccessRequest) -> float:
+    """Seconds until it may be said within a tunnel, which is soon: a thread of FreeRADIUS waits for it."""
+    return max(0.0, request.arrived + _IN_A_TUNNEL * (1 + inside.jitter()) - inside.clock.monotonic())
 
 
 def _delay(inside: Inside, request: AccessRequest) -> float:

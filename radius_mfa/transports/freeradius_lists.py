@@ -21,6 +21,7 @@ from radius_mfa.core.messages import AccessRequest, Attribute, Nas, Reply, Reply
 from radius_mfa.core.record import record
 
 OURS = "Tmp-String-9"
+_PAUSE = "Tmp-String-8"  # seconds, as sleep(1) takes them, for which a refusal within a tunnel is to wait
 
 Pair = tuple[str, str]
 Lists = Mapping[str, tuple[Pair, ...] | None]
@@ -138,6 +139,11 @@ def reply_of(reply: Reply, given: Sequence[Given], vocabulary: Vocabulary, *, si
         found.append((each.name, "+=" if each.name in seen or ":" in each.name else ":=", each.text))
         seen.add(each.name)
     return tuple(found)
+
+
+def pausing(seconds: float) -> Update:
+    """How long a refusal within a tunnel is to wait."""
+    return _PAUSE, ":=", f"{seconds:.6f}"
 
 
 def because(of: str) -> Update:

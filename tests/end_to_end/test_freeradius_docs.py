@@ -52,6 +52,8 @@ def test_inside_and_then_in_the_tunnel(machine: Machine, checkout: Path) -> None
     assert "Class = 0x" + b"everybody".hex() in inside
     assert "accepted" in inside.rpartition("Received")[2]
     assert "Access-Accept" in tunnel, said
+    slip = "sed -i s/policies:/polices:/ /etc/radius-mfa/freeradius.yaml\n! freeradius -C -l stdout\n"
+    assert "radius_mfa: /etc/radius-mfa/freeradius.yaml:9: polices: unknown key" in machine.run(slip, checkout)
 
 
 def test_before_our_own_server(machine: Machine, checkout: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -54,12 +55,18 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @contextmanager
-def inside(it: Site, name: str, yaml: Mapping[str, Any] | None = None, **how: Any) -> Iterator[FreeRadiusInside]:
-    """A FreeRADIUS over that configuration, which in the end has said nothing of a mistake of ours."""
+def inside(
+    it: Site, name: str, yaml: Mapping[str, Any] | None = None, *, others: bool = False, **how: Any
+) -> Iterator[FreeRadiusInside]:
+    """A FreeRADIUS over that configuration, which in the end has said nothing of a mistake of ours.
+
+    `others`: whether another module accepts somebody, which is said.
+    """
     with FreeRadiusInside(it.write(f"{name}.yaml", yaml), CLIENTS, SECRET, **how) as freeradius:
         yield freeradius
         said = freeradius.log()
     assert "internal_error" not in said, said
+    assert ("not_accepted_here" in said) == others, said
     assert "Unresponsive child" not in said, said
 
 
@@ -121,6 +128,7 @@ def test_where_the_nas_has_another_server_to_ask_there_is_silence(fragile: Site)
         packet = nas.packet(user.name.encode(), user.password.encode())
         with stopped(fragile.slapd):
             nas.socket.send(packet)
+            freeradius.wait_for("Not responding to request")
             assert marker.ask("", "").code == REJECT  # by then a refusal would have come
             assert nas.received() == []
         assert fragile.outcomes(masked(user.name))[-1] == "discard directory_failed"
@@ -172,7 +180,7 @@ def test_what_another_module_has_chosen_before_is_nothing(fragile: Site) -> None
 
 def test_what_another_module_accepts_after_ours_is_refused_and_said(fragile: Site) -> None:
     user = fragile.staff()
-    with inside(fragile, "after", changes=_AFTER, debugs=False) as freeradius:
+    with inside(fragile, "after", others=True, changes=_AFTER, debugs=False) as freeradius:
         for password in ("wrong", user.password):
             reply = Radclient(freeradius.port, SECRET).ask(user.name, password)
             assert (reply.code, reply.state) == (REJECT, b"")
@@ -265,3 +273,21 @@ def test_without_our_package_in_its_python_path_freeradius_does_not_start(fragil
     status, said = freeradius.does_not_start()
     assert status != 0
     assert "No module named 'radius_mfa'" in said
+
+
+def test_a_key_that_the_module_does_not_have_keeps_freeradius_from_starting(fragile: Site) -> None:
+    slip = {r"^\t\tlongest_login = 5": "\t\tlongest_logn = 5"}
+    status, said = FreeRadiusInside(fragile.config, CLIENTS, SECRET, changes=slip, debugs=False).does_not_start()
+    assert status != 0
+    assert ours(said) == ["config.longest_logn: unknown; there are yaml, max_request_time, longest_login"]
+
+
+def test_whoever_only_looks_whether_it_could_start_makes_and_takes_nothing(fragile: Site) -> None:
+    """Also beside one that runs and has the port of the metrics."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        metrics = {"listen": f"127.0.0.1:{taken.getsockname()[1]}"}
+        store = fragile.folder / "not-yet.db"
+        config = fragile.write("looking.yaml", {"metrics": metrics, "storage": f"sqlite:///{store}"})
+        status, said = FreeRadiusInside(config, CLIENTS, SECRET, debugs=False).does_not_start("-C")
+    assert (status, ours(said)) == (0, [])
+    assert not store.exists()

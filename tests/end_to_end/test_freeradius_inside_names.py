@@ -22,14 +22,6 @@ def freeradius(university: Site) -> Iterator[FreeRadiusInside]:
         yield freeradius
 
 
-@pytest.fixture(scope="module")
-def unfiltered(university: Site) -> Iterator[FreeRadiusInside]:
-    """One that lets names with spaces through, as our own server does; a policy of FreeRADIUS's forbids them."""
-    changes = {r"^\t\tfilter_username\n": ""}
-    with FreeRadiusInside(university.write("inside.yaml"), CLIENTS, SECRET, changes=changes) as freeradius:
-        yield freeradius
-
-
 @pytest.fixture
 def nas(freeradius: FreeRadiusInside) -> Iterator[RawNas]:
     """At the address of the client `vpn`."""
@@ -41,10 +33,10 @@ def nas(freeradius: FreeRadiusInside) -> Iterator[RawNas]:
     "name", ["日本 太郎", "müller", "*)(uid=*", "*", "back\\slash \\2a", "a, b + c = #d", "n" * 253]
 )
 def test_whoever_it_is_the_right_password_and_code_are_let_in(
-    university: Site, unfiltered: FreeRadiusInside, name: str
+    university: Site, freeradius: FreeRadiusInside, name: str
 ) -> None:
     user = odd(name)
-    with raw_nas(unfiltered.port, SECRET, SECOND) as nas:
+    with raw_nas(freeradius.port, SECRET, SECOND) as nas:
         challenge = nas.ask(user.name, user.password)
         assert challenge.code == CHALLENGE
         # Another test may have used a code of theirs: that it is looked at is enough.
@@ -55,9 +47,9 @@ def test_whoever_it_is_the_right_password_and_code_are_let_in(
 
 
 @pytest.mark.parametrize("name", ["  müller ", "MÜLLER", "müller\u3000", "mu\u0308ller", "Ｍüller"])
-def test_a_name_is_one_user_however_it_is_typed(university: Site, unfiltered: FreeRadiusInside, name: str) -> None:
+def test_a_name_is_one_user_however_it_is_typed(university: Site, freeradius: FreeRadiusInside, name: str) -> None:
     user = odd("müller")
-    with raw_nas(unfiltered.port, SECRET, SECOND) as nas:
+    with raw_nas(freeradius.port, SECRET, SECOND) as nas:
         assert nas.ask(name, user.password).code == CHALLENGE
     assert {event["user_id"] for event in university.audit(name.strip())} == {university.show(user)["id"]}
 

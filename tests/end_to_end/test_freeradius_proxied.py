@@ -86,14 +86,23 @@ def test_a_realm_of_others_is_theirs_and_what_they_return_is_looked_through(
     reply = radclient(proxy.port, NASES, *signed)
     assert elsewhere.says('User-Name = "bob@example.net"')
     assert (reply.code, reply.first("Reply-Message")) == (ACCEPT, "from elsewhere")
+    assert reply.attributes[0][0] == "Message-Authenticator"  # CVE-2024-3596
     assert "Tunnel-Private-Group-Id" not in reply.output.rpartition("Received")[2]
 
 
 def test_a_realm_of_nobody_is_refused_here(proxy: FreeRadiusInside) -> None:
     with raw_nas(proxy.port, NASES) as nas:
-        nas.socket.send(nas.packet(b"bob@example.com", b"whatever"))
-        proxy.wait_for("no realm of ours, nor of anybody we ask")
-        proxy.wait_for("Sent Access-Reject")
+        assert nas.ask("bob@example.com", "whatever").code == REJECT  # signed, as `ask` sees to
+    proxy.wait_for("no realm of ours, nor of anybody we ask")
+
+
+def test_a_name_that_no_realm_could_have_is_refused_here_and_a_space_of_ours_is_none(
+    university: Site, proxy: FreeRadiusInside
+) -> None:
+    user = university.staff()
+    with raw_nas(proxy.port, NASES) as nas:
+        assert nas.ask("bob@example..net", "whatever").code == REJECT
+        assert nas.ask(f"{user.name} ", user.password).code == CHALLENGE
 
 
 def test_nobody_answers_for_a_server_that_is_down(university: Site, elsewhere: Elsewhere) -> None:

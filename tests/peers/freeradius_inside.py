@@ -167,7 +167,8 @@ def login_within(
         if each.is_file():
             file, text = folder / each.relative_to(DEPLOY), each.read_text()
             file.parent.mkdir(exist_ok=True)
-            left -= {pattern for pattern in left if re.search(pattern, text, flags=re.MULTILINE)}
+            if each.name in (*sites, *modules) or each.parent.name not in ("sites-available", "mods-available"):
+                left -= {pattern for pattern in left if re.search(pattern, text, flags=re.MULTILINE)}
             write_private(file, _changed(text, here))
     assert not left, f"there is nothing of the kind to be changed: {left}"
     included = [f"$INCLUDE {folder}/mods-available/{name}" for name in modules]

@@ -30,6 +30,7 @@ LANGUAGES = {path.stem: yaml.safe_load(path.read_text()) for path in (CONFIG / "
 STAFF = Policy("staff", reply=always(ReplyAttribute("Class", "staff"), ReplyAttribute("Tunnel-Type:1", "VLAN")))
 SIGNED = ("Message-Authenticator", ":=", "0x00")
 SILENCE = (("Response-Packet-Type", ":=", "Do-Not-Respond"),)
+SILENT = (("Response-Packet-Type", "Do-Not-Respond"),)
 
 MakeAnswer = Callable[[AccessRequest], Coroutine[Any, Any, Reply | None]]
 
@@ -226,6 +227,27 @@ async def _breaks(_: AccessRequest) -> Reply | None:
     raise ValueError("hunter2")
 
 
+class TestWhatIsCalled:
+    def test_nothing_is_begun_where_freeradius_only_looks_whether_it_could_start(self) -> None:
+        radiusd = Radiusd()
+        module = Module(radiusd, lambda: None)
+        assert module.instantiate(None) == OK
+        assert module.authorize({"request": (), "reply": None, "config": None}) == FAIL
+        assert module.detach(None) == OK
+        assert radiusd.lines == []
+
+    def test_lists_in_another_form_are_a_failure_and_it_is_said_how_to_have_them(self) -> None:
+        with freeradius() as it, structlog.testing.capture_logs() as logs:
+            for _ in range(2):
+                answers = {
+                    it.module.authorize((("User-Name", "alice"),)),  # type: ignore[arg-type]
+                    it.module.authorize(None),  # type: ignore[arg-type]
+                }
+                assert answers == {FAIL}
+        (line,) = logs  # once a minute
+        assert "pass_all_vps_dict = yes" in line["note"]
+
+
 class TestAuthorize:
     def test_a_login_by_password_is_ours_whatever_another_module_has_said(self) -> None:
         with freeradius() as it:
@@ -367,6 +389,14 @@ class TestWithinATunnel:
             assert texts(updates, "Message-Authenticator") == []
             assert it.seen == []  # there is no packet
 
+    @pytest.mark.parametrize(("waited", "pause"), [(0.0, 0.15), (0.05, 0.1), (3.0, 0.0)])
+    def test_a_refusal_says_how_long_it_is_to_wait_from_its_arrival_on(self, waited: float, pause: float) -> None:
+        with freeradius() as it:
+            _, updates = it.says("wrong,123456", outer="anonymous", waited=waited)
+            ((name, _, text),) = updates["config"]
+            assert name == "Tmp-String-8"
+            assert float(text) == pytest.approx(pause, abs=1e-3)
+
     def test_there_is_no_challenge(self) -> None:
         async def asks(_: AccessRequest) -> Reply:
             return Reply(Code.ACCESS_CHALLENGE, b"state", ("a code, please",), outcome="challenged")
@@ -384,6 +414,17 @@ class TestPostAuth:
     def test_what_is_no_access_accept_goes(self, kind: str) -> None:
         with freeradius() as it:
             assert it.module.post_auth({"request": (), "reply": (), "config": (("Post-Auth-Type", kind),)}) == NOOP
+
+    def test_nor_is_silence(self) -> None:
+        with freeradius() as it:
+            assert it.module.post_auth({"request": (), "reply": None, "config": SILENT}) == NOOP
+
+    def test_where_the_site_forgets_to_authenticate_it_is_said_so(self) -> None:
+        with freeradius() as it, structlog.testing.capture_logs() as logs:
+            config = (("Auth-Type", AUTH_TYPE),)
+            answer = it.module.post_auth({"request": (), "reply": None, "config": config})
+            assert why(answer) == ["radius_mfa: not_accepted_here"]
+            assert "has to be called in authenticate" in logs[0]["note"]
 
     def test_what_was_not_accepted_here_is_refused(self) -> None:
         with freeradius() as it, structlog.testing.capture_logs() as logs:
