@@ -22,7 +22,7 @@ def commands(section: str) -> str:
     return "".join(blocks)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our repository, of which an installation may leave something behind."""
     folder = tmp_path_factory.mktemp("checkout")
@@ -33,19 +33,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def installed(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     machine = Machine(tmp_path_factory.mktemp("installed"))
     machine.run(commands("Installing"), checkout, networked=True)
     return machine
 
 
-@pytest.fixture
-def machine(installed: Machine, tmp_path: Path) -> Machine:
-    return installed.like(tmp_path / "machine")
+def test_all_three_ways_work_as_they_are_written(installed: Machine, checkout: Path, tmp_path: Path) -> None:
+    """One test, for one installation: that takes longer than all the rest."""
+    with_the_login_inside(installed.like(tmp_path / "inside"), checkout)
+    before_our_own_server(installed.like(tmp_path / "before"), checkout)
 
 
-def test_inside_and_then_in_the_tunnel(machine: Machine, checkout: Path) -> None:
+def with_the_login_inside(machine: Machine, checkout: Path) -> None:
     said = machine.run(commands("Inside") + "echo TUNNEL\n" + commands("In the tunnel"), checkout)
     inside, _, tunnel = said.rpartition("TUNNEL\n")
     assert "Received Access-Accept" in inside, said
@@ -56,7 +57,7 @@ def test_inside_and_then_in_the_tunnel(machine: Machine, checkout: Path) -> None
     assert "radius_mfa: /etc/radius-mfa/freeradius.yaml:9: polices: unknown key" in machine.run(slip, checkout)
 
 
-def test_before_our_own_server(machine: Machine, checkout: Path) -> None:
+def before_our_own_server(machine: Machine, checkout: Path) -> None:
     said = machine.run(commands("Before ours"), checkout)
     assert "Received Access-Accept" in said
     assert "Class = 0x" + b"everybody".hex() in said
