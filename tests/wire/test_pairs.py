@@ -10,7 +10,7 @@ from ipaddress import IPv6Network
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from radius_mfa.core.messages import ReplyAttribute
@@ -192,6 +192,10 @@ class TestGiven:
         )
     )
     def test_what_freeradius_makes_of_it_is_read_back(self, returned: tuple[str, str]) -> None:
+        # A number of no VLAN is nothing that a policy may return.
+        assume(
+            not (returned[0].startswith("Tunnel-Private") and returned[1].isascii() and returned[1].isdecimal())
+        )
         given = PAIRS.given(ReplyAttribute(*returned))
         there = (given.name, back(given.text))
         assert [*PAIRS.missing([given], [there])] == []
