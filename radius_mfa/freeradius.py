@@ -12,16 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# rlm_python3 puts its `python_path` behind the system's, where the same libraries may be older than we need them.
-_HERE = Path(__file__).parents[1]
-_OURS = next((at for at, each in enumerate(sys.path) if Path(each) == _HERE), 0)
-sys.path[:] = [*sys.path[_OURS:], *sys.path[:_OURS]]
-
-from radius_mfa.core.errors import ConfigurationError  # noqa: E402  (by then from the right place)
-from radius_mfa.transports.freeradius import Module  # noqa: E402
-
 if TYPE_CHECKING:
-    from radius_mfa.transports.freeradius import Inside
+    from radius_mfa.transports.freeradius import Inside, Module
 
 _CONFIG = ("yaml", "max_request_time", "longest_login")
 _OPTIONS = "Cd:D:fhi:l:mMn:p:PstvxX"  # radiusd(8)
@@ -31,8 +23,24 @@ _LEVELS = {"debug": "L_DBG", "info": "L_INFO", "warning": "L_WARN", "error": "L_
 _radiusd: Any = import_module("radiusd")
 
 
+def _ours_first() -> None:
+    """rlm_python3 puts its `python_path` behind the system's, where the same libraries may be older."""
+    here = Path(__file__).parents[1]
+    at = next((at for at, each in enumerate(sys.path) if Path(each) == here), 0)
+    sys.path[:] = [*sys.path[at:], *sys.path[:at]]
+
+
+def _made() -> Module:
+    _ours_first()
+    from radius_mfa.transports.freeradius import Module
+
+    return Module(_radiusd, _begin)
+
+
 def _begin() -> Inside | None:
     """None where FreeRADIUS only looks whether it could start."""
+    from radius_mfa.core.errors import ConfigurationError
+
     try:
         from radius_mfa.assembly.embedded import begin, check
     except ImportError as missing:  # compiled for another Python, mostly
@@ -51,7 +59,7 @@ def _begin() -> Inside | None:
 
 
 def _only_looks() -> bool:
-    """Whether it was started with -C; 3.2 up to 3.2.7 instantiates its modules all the same."""
+    """Whether it was started with -C; up to 3.2.6 it instantiates its modules all the same."""
     arguments = Path("/proc/self/cmdline").read_bytes().decode(errors="replace").split("\0")[1:-1]
     try:
         options, _ = getopt(arguments, _OPTIONS)
@@ -61,6 +69,8 @@ def _only_looks() -> bool:
 
 
 def _seconds(name: str, otherwise: int) -> float:
+    from radius_mfa.core.errors import ConfigurationError
+
     written = _radiusd.config.get(name, str(otherwise))
     if not written.isdecimal() or int(written) == 0:
         raise ConfigurationError(f"config.{name}: {written!r} is not a number of seconds")
@@ -71,7 +81,7 @@ def _say(level: str, line: str) -> None:
     _radiusd.radlog(getattr(_radiusd, _LEVELS[level]), f"radius_mfa: {line}")
 
 
-_module = Module(_radiusd, _begin)
+_module = _made()
 instantiate = _module.instantiate
 authorize = _module.authorize
 authenticate = _module.authenticate

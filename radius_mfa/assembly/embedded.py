@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import pwd
 import random
@@ -25,6 +26,7 @@ from radius_mfa.transports.freeradius import Inside
 from radius_mfa.transports.loop_thread import LoopThread, new_loop
 from radius_mfa.wire.pairs import Pairs
 
+_M_ARENA_MAX, _ARENAS = -8, 2  # mallopt(3)
 _TO_SAY_SO = 1.0  # seconds before FreeRADIUS gives a request up
 _REOPEN_EVERY = 60.0  # seconds: FreeRADIUS tells nobody that its logs have been rotated
 
@@ -44,6 +46,8 @@ def begin(yaml: Path, max_request_time: float, longest: float, say: Callable[[st
         log.warning("configuration", note=warning)
     # asyncpg looks for certificates there, and gives up where it may not look: FreeRADIUS keeps root's.
     os.environ["HOME"] = pwd.getpwuid(os.geteuid()).pw_dir
+    # Or each of FreeRADIUS's threads has a heap of its own, where what was freed stays: 0.5 MB in 1,000 logins.
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
     loop = LoopThread("radius_mfa", new_loop)
     try:
         server = loop.run(_start(loaded))

@@ -179,7 +179,7 @@ def _shown_time(written: str, zone: tzinfo | None) -> str:
 
 def _tell(search: Search, last: int) -> None:
     """What there is to know about what was printed, on stderr."""
-    from radius_mfa.config.document import printable
+    from radius_mfa.core.printing import printable
 
     for path, why in search.unread.items():
         click.echo(printable(f"{path}: {why}"), err=True)

@@ -87,7 +87,7 @@ def _counts(sources: Sequence[SourceTally]) -> tuple[str, str, str]:
 
 def _to_do(lines: Sequence[_Line]) -> Iterator[str]:
     """What to do next, a sentence each."""
-    from radius_mfa.config.document import printable
+    from radius_mfa.core.printing import printable
 
     ready = [line for line in lines if line.is_safe and line.rule in ("auto", "off")]
     if known := [line.name for line in ready if not line.has_several]:
@@ -107,7 +107,7 @@ def _to_do(lines: Sequence[_Line]) -> Iterator[str]:
 
 async def _forget(what: str, as_json: bool) -> None:
     from radius_mfa.assembly.backends import opened
-    from radius_mfa.config.document import printable
+    from radius_mfa.core.printing import printable
 
     name, slash, source = what.rpartition("/")
     async with opened(load_configuration()) as backends:

@@ -109,9 +109,9 @@ async def find_activated(backends: Backends, username: str, by_id: bool) -> User
 
 
 async def _find(backends: Backends, username: str, by_id: bool, hint: str) -> User:
-    from radius_mfa.config.document import printable
     from radius_mfa.core.messages import User
     from radius_mfa.core.outcomes import Outcome
+    from radius_mfa.core.printing import printable
 
     if by_id:
         if not is_one_line(username) or not 1 <= len(username.encode()) <= _LONGEST_ID:
@@ -146,7 +146,7 @@ def time_of(seconds: float | None) -> str | None:
 
 def table_line(cells: Sequence[str], widths: Sequence[int]) -> str:
     """A line of a table; `widths`: of the columns, in those of a terminal, where the last may be any."""
-    from radius_mfa.config.document import printable
+    from radius_mfa.core.printing import printable
 
     return "  ".join(_padded(printable(cell) or "-", width) for cell, width in zip(cells, widths, strict=True))
 

@@ -97,7 +97,7 @@ def revoke(username: str, device_id: str | None, by_id: bool, all_: bool, as_jso
 
 async def _revoke(username: str, by_id: bool, device_id: str | None, as_json: bool) -> None:
     from radius_mfa.assembly.backends import opened
-    from radius_mfa.config.document import printable
+    from radius_mfa.core.printing import printable
 
     async with opened(load_configuration()) as backends:
         found = await find_user(backends, username, by_id)

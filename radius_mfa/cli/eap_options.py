@@ -13,8 +13,8 @@ from radius_mfa.cli.eapol_network import METHODS, Network
 from radius_mfa.cli.over_udp import unreachable
 from radius_mfa.cli.supplicant import Supplicant
 from radius_mfa.cli.tls_context import must_have_certificates
-from radius_mfa.config.document import printable
 from radius_mfa.core import stations
+from radius_mfa.core.printing import printable
 
 _LONGEST_NAME = 253  # octets, of User-Name (RFC 2865 §5.1)
 

@@ -125,7 +125,7 @@ async def _of_somebody(
 ) -> list[Question]:
     """Those whose names somebody has; the others are told on stderr.  The command ends where none is left."""
     from radius_mfa.assembly.explaining_changes import in_no_directory
-    from radius_mfa.config.document import printable
+    from radius_mfa.core.printing import printable
 
     nobody = await in_no_directory(asked, explainers, people)
     if not nobody:

@@ -100,7 +100,7 @@ def named_value(written: str) -> tuple[str, str]:
 
 def known_clients(names: Sequence[str], *explainers: Explainer) -> Sequence[str]:
     """Those that were named, or all; the command ends where there is none of a name anywhere."""
-    from radius_mfa.config.document import printable
+    from radius_mfa.core.printing import printable
 
     known = list(dict.fromkeys(name for each in explainers for name in each.clients))
     for name in names:

@@ -17,8 +17,8 @@ from radius_mfa.cli.eapol_output import Output, Packet
 from radius_mfa.cli.over_udp import address_of
 from radius_mfa.cli.rounds import NoReplyError
 from radius_mfa.cli.supplicant import Supplicant
-from radius_mfa.config.document import printable
 from radius_mfa.core.messages import Code
+from radius_mfa.core.printing import printable
 from radius_mfa.wire.dictionary import Dictionary
 
 _LAST = (Code.ACCESS_ACCEPT, Code.ACCESS_REJECT)

@@ -108,7 +108,7 @@ def _in_words(gone: dict[str, Any]) -> Sequence[str]:
 
 async def _reset_token(username: str, by_id: bool, token_id: str, as_json: bool) -> None:
     from radius_mfa.assembly.backends import opened
-    from radius_mfa.config.document import printable
+    from radius_mfa.core.printing import printable
 
     async with opened(load_configuration()) as backends:
         found = await find_user(backends, username, by_id)

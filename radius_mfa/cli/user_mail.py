@@ -147,8 +147,8 @@ class _Command:
             click.echo(f"{found.username}: {address or 'no address'}")
 
     def _refuse(self, address: str, found: User, why: AddressRefusal) -> NoReturn:
-        from radius_mfa.config.document import printable
         from radius_mfa.core.enrolment import AddressRefusal
+        from radius_mfa.core.printing import printable
 
         if why is AddressRefusal.OUT_OF_ORDER:
             first = f"run 'user enrol {self._who}'"

@@ -13,8 +13,8 @@ from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 
-from radius_mfa.config.document import printable
 from radius_mfa.config.model import Configuration
+from radius_mfa.core.printing import printable
 
 Kind = TypeVar("Kind", bound=x509.ExtensionType)
 

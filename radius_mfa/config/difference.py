@@ -10,9 +10,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from radius_mfa.config.document import Document, KeyPath, printable
+from radius_mfa.config.document import Document, KeyPath
 from radius_mfa.config.elsewhere import has_secrets, with_password
 from radius_mfa.config.load import Loaded
+from radius_mfa.core.printing import printable
 
 _MOST = 50  # lines
 _LONGEST_SHOWN = 80  # characters of one value, or of one key

@@ -17,6 +17,7 @@ from typing import Final
 import yaml
 
 from radius_mfa.config.not_yaml import why_not
+from radius_mfa.core.printing import printable
 
 KeyPath = tuple[str | int, ...]
 
@@ -362,10 +363,3 @@ def dotted(path: KeyPath) -> str:
 def quoted(text: str) -> str:
     """`"text"`, not endless."""
     return f'"{text}"' if len(text) <= _LONGEST_SHOWN else f'"{text[:_LONGEST_SHOWN]}…"'
-
-
-def printable(text: str) -> str:
-    """`text` in one line: whatever does not print is escaped."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -22,7 +22,6 @@ from radius_mfa.config.document import (
     KeyPath,
     Places,
     Problem,
-    printable,
     quoted,
     read_document,
 )
@@ -30,6 +29,7 @@ from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.login import PUT_OTHERWISE
 from radius_mfa.core.messages import FALLBACK
 from radius_mfa.core.outcomes import Outcome, told_to_user
+from radius_mfa.core.printing import printable
 from radius_mfa.wire.walker import LONGEST_VALUE
 
 _LANGUAGE = re.compile("[a-z]{2,8}")  # as `core.challenge.primary_language` has it

@@ -10,6 +10,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from radius_mfa.core.printing import printable
+
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -63,19 +65,15 @@ class _Elsewhere(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "error" if record.levelno >= logging.ERROR else "warning"
-        self._say(level, f"{record.name}: {_one_line(record.getMessage())}")
+        self._say(level, f"{record.name}: {printable(record.getMessage())}")
 
 
 def _as_words(event: EventDict) -> str:
     """`event: key=value, key=value: note`, for people."""
-    said = {key: _one_line(str(value)) for key, value in event.items()}
+    said = {key: printable(str(value)) for key, value in event.items()}
     what, note = said.pop("event"), said.pop("note", "")
     rest = ", ".join(f"{key}={value}" for key, value in said.items())
     return ": ".join(filter(None, (what, rest, note)))
-
-
-def _one_line(text: str) -> str:
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

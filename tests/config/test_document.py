@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from radius_mfa.config.document import UNUSABLE, Document, Places, Problem, dotted, printable, read_document
+from radius_mfa.config.document import UNUSABLE, Document, Places, Problem, dotted, read_document
 
 
 def read(text: str) -> Document:
@@ -150,10 +150,6 @@ def test_a_path_is_written_with_dots_and_brackets() -> None:
 
 def test_an_endless_key_is_cut() -> None:
     assert len(dotted(("a" * 10_000,))) < 100
-
-
-def test_printable_text_is_left_alone() -> None:
-    assert printable("Größe: 時刻") == "Größe: 時刻"
 
 
 class TestQueries:

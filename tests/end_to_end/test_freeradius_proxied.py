@@ -16,6 +16,7 @@ from tests.peers.radclient import radclient
 from tests.peers.server import Server
 
 NASES = "the secret of the NASes"
+HURRY = 8  # seconds of FreeRADIUS in one of ours
 
 _ELSEWHERE = """
 server default {{
@@ -50,7 +51,7 @@ def elsewhere() -> Iterator[Elsewhere]:
         yield it
 
 
-def before(server: Server, elsewhere: ForeignProxy) -> FreeRadiusInside:
+def before(server: Server, elsewhere: ForeignProxy, hurry: int = 1) -> FreeRadiusInside:
     """FreeRADIUS before that server and the other institution's."""
     changes = {
         r"^\tport = 1822": f"\tport = {server.port}\n\tsrc_ipaddr = {VPN}",
@@ -59,7 +60,14 @@ def before(server: Server, elsewhere: ForeignProxy) -> FreeRadiusInside:
         r"change-me-elsewhere": elsewhere.secret,
     }
     return FreeRadiusInside(
-        None, {"nas": "127.0.0.1"}, NASES, sites=("radius_mfa-proxy",), modules=(), changes=changes, threads=4
+        None,
+        {"nas": "127.0.0.1"},
+        NASES,
+        sites=("radius_mfa-proxy",),
+        modules=(),
+        changes=changes,
+        threads=4,
+        hurry=hurry,
     )
 
 
@@ -107,7 +115,11 @@ def test_a_name_that_no_realm_could_have_is_refused_here_and_a_space_of_ours_is_
 
 def test_nobody_answers_for_a_server_that_is_down(university: Site, elsewhere: Elsewhere) -> None:
     """So that a NAS asks its second server: silence, also once the server is known to be dead."""
-    with university.another() as server, before(server, elsewhere) as proxy, raw_nas(proxy.port, NASES) as nas:
+    with (
+        university.another() as server,
+        before(server, elsewhere, HURRY) as proxy,
+        raw_nas(proxy.port, NASES) as nas,
+    ):
         server.kill()
         user = university.staff()
         for ends in ("due to lack of any response from home server", "Failed to find live home server"):

@@ -17,6 +17,7 @@ from pathlib import Path
 import radius_mfa
 from tests.peers.foreign_proxy import ForeignProxy
 from tests.peers.freeradius import write_private
+from tests.peers.server import hurried
 from tests.peers.slapd import free_port
 
 ROOT = Path(radius_mfa.__file__).parents[1]
@@ -84,6 +85,7 @@ class FreeRadiusInside(ForeignProxy):
     `sites`: of deploy/freeradius/sites-available; one of them listens at `port`.  `modules`: of mods-available;
     `more`: modules that are none of ours, as FreeRADIUS's configuration has them.  `changes`: of what stands in
     the files, a pattern each and what comes in its place.  `debugs`: whether it says all it does.
+    `hurry`: how many of its seconds pass in one, for it waits for many.
     """
 
     ready = "Ready to process requests"
@@ -101,6 +103,7 @@ class FreeRadiusInside(ForeignProxy):
         threads: int = 32,
         max_request_time: int = 30,
         debugs: bool = True,
+        hurry: int = 1,
     ) -> None:
         super().__init__()
         self.secret = secret
@@ -114,6 +117,7 @@ class FreeRadiusInside(ForeignProxy):
         self._changes = changes
         self._values = {"threads": threads, "max_request_time": max_request_time}
         self._debugs = debugs
+        self._hurry = hurry
 
     @property
     def pid(self) -> int:
@@ -139,7 +143,8 @@ class FreeRadiusInside(ForeignProxy):
         beginning = _CONFIGURATION.format(folder=folder, clients=self._clients, **self._values)
         login = login_within(folder, port, self._yaml, self._sites, self._modules, self._more, self._changes)
         write_private(folder / "radiusd.conf", beginning + login)
-        return ["/usr/sbin/freeradius", "-fxx" if self._debugs else "-f", "-l", "stdout", "-d", folder]
+        says = "-fxx" if self._debugs else "-f"
+        return hurried(["/usr/sbin/freeradius", says, "-l", "stdout", "-d", folder], self._hurry)
 
 
 def login_within(
