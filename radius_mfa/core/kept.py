@@ -16,7 +16,8 @@ from radius_mfa.core.stored import Token
 class NewToken:
     """A TOTP token to add.  `fingerprint`: keyed digest of the seed: one seed is one token of a user.
 
-    `other_fingerprints`: the same under keys that others may still use.
+    `other_fingerprints`: the same under keys that others may still use.  `good_from`: of one whose first code was
+    seen and which is to count only then; it is not `confirmed` until that.  0: it waits for no time.
     """
 
     id: str
@@ -28,6 +29,7 @@ class NewToken:
     confirmed: bool = False
     last_step: int = 0
     drift: int = 0
+    good_from: float = 0.0
     other_fingerprints: tuple[bytes, ...] = field(default=(), repr=False)
 
 
@@ -43,7 +45,8 @@ class NewRecoveryCode:
 class Proposal:
     """An address that nobody has confirmed yet, one a user.  `code` is sealed for `address`.
 
-    `tries`: guesses at the code, this one too.
+    `tries`: guesses at the code, this one too.  `good_from`: of one whose code was seen and which is to count only
+    then; 0: its code was not seen.
     """
 
     id: str
@@ -54,6 +57,7 @@ class Proposal:
     created: float
     expires: float
     tries: int = 0
+    good_from: float = 0.0
 
 
 @record(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 
+from radius_mfa.core.acts import Act
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.record import record
 from radius_mfa.core.usernames import KEPT, Naming, fold, read
@@ -325,10 +326,13 @@ class AuditEvent:
     and `username`: the directory's.  `decision`: accept, reject, challenge or discard.  `factor`:
     what the answer was judged as.  `duration`: seconds from arrival to decision, set by the service.
     `detail`: for staff, one line, no secret.
+
+    What is done in the portal is such an event too: `outcome` is an `Act`, `decision` is done or refused, and `by`
+    who of the help desk did it, by user name; empty for the user themselves.
     """
 
     time: float
-    outcome: Outcome
+    outcome: Outcome | Act
     decision: str
     client: str
     source: str
@@ -345,6 +349,7 @@ class AuditEvent:
     nas_identifier: str = ""
     duration: float = 0.0
     detail: str = ""
+    by: str = ""
 
 
 @record(frozen=True, slots=True)

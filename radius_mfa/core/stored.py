@@ -39,8 +39,8 @@ class Token:
 class MailCode:
     """A mailed code as the store has it.  `code` is sealed for `mail`.
 
-    `reference`: what prompt and mail both show.  `tries`: guesses made until it was used or expired,
-    counted before they were looked at.
+    `reference`: what prompt and mail both show.  `client`: where it was asked for.  `tries`: guesses made until it
+    was used or expired, counted before they were looked at.
     """
 
     id: str
@@ -51,6 +51,7 @@ class MailCode:
     expires: float
     tries: int = 0
     used: bool = False
+    client: str = ""
 
 
 @record(frozen=True, slots=True)
@@ -139,6 +140,15 @@ class MailKind(StrEnum):
     CODE = "code"  # to log in with
     ADDRESS = "address"  # a code that shows whose address it is
     SUSPENDED = "suspended"  # too many wrong codes: the user should know
+    LINK = "link"  # to start anew with, where no factor can be shown any more
+    # What was done, or is about to count (`Mail.expires`), in the portal: the user should know.
+    TOKEN_ADDED = "token_added"
+    TOKEN_WAITING = "token_waiting"
+    ADDRESS_SET = "address_set"
+    ADDRESS_WAITING = "address_waiting"
+    RECOVERY_CODES_MADE = "recovery_codes_made"
+    STARTED_ANEW = "started_anew"
+    LOGIN_DISOWNED = "login_disowned"
 
 
 @record(frozen=True, slots=True)

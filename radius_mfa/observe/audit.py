@@ -153,6 +153,8 @@ def as_record(event: AuditEvent) -> dict[str, Any]:
         record["duration"] = event.duration
     if event.detail:
         record["detail"] = event.detail
+    if event.by:
+        record["by"] = event.by
     return record
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
 
+from radius_mfa.core.acts import Act
 from radius_mfa.core.conversation import Conversation
 from radius_mfa.core.errors import BackendError, place_of
 from radius_mfa.core.login import Conclusion, Login, event_of
@@ -33,7 +34,7 @@ from radius_mfa.service.texts import Texts
 _LOOK = 1.0  # seconds that may go into finding out whether a challenge is still open
 _MOST_LINES = 1024  # of the log, in a minute
 # What an administrator has to know soon, and nobody reads in the audit file while all logins fail.
-_SAID = {
+_SAID: dict[Outcome | Act, str] = {
     Outcome.DIRECTORY_FAILED: "",
     Outcome.STORE_FAILED: "",
     Outcome.METHOD_NOT_OFFERED: "",
