@@ -1,11 +1,11 @@
 """A visit: somebody in the portal, from signing in to signing out, and what they may do there.
 
-1. **A visit has an end**: after some idle minutes, and after some hours whatever is done.  Its id changes whenever
-   password and factor are shown, so that nobody knows it from before (fixation).
+1. **A visit has an end**: after some idle minutes, and after some hours whatever is done.  Its id changes
+   whenever password and factor are shown, so that nobody knows it from before (fixation).
 2. **What is sensitive asks for both again** unless they were shown within the last ten minutes.
-3. **What adds a factor needs the strongest one that is held.**  An authenticator app and a recovery code, which was
-   printed under it, are things that somebody has; a mailbox is one more password.  So whoever holds an app and
-   came in by a mailed code is made to wait, and everybody who is known to be reachable is told meanwhile.
+3. **What adds a factor needs the strongest one that is held.**  An authenticator app and a recovery code, which
+   was printed under it, are things that somebody has; a mailbox is one more password.  So whoever holds an app
+   and came in by a mailed code is made to wait, and every address that is known is told meanwhile.
 4. **Without a factor nothing but the first one can be set up**, and only from the administrator's networks or
    with a voucher: a stolen password alone must not become a login.
 """
@@ -31,8 +31,8 @@ class Visit:
     `id`: a keyed digest of what their browser has.  `factor`: which kind was shown; None: none, the visit is for
     setting up the first.  `desk`: of the help desk.  `source`: their address.  `begun`: when they signed in;
     `shown`: when password and factor were shown last; `seen`: when they did something last; `expires`: the end,
-    whatever they do.  `voucher`: the id of one that was shown and is not used up yet.  `anew`: they came by a mailed
-    link, and start anew.  `pending`: what is being set up, sealed for `visit`.
+    whatever they do.  `voucher`: the id of one that was shown and is not used up yet.  `anew`: they came by a
+    mailed link, and start anew.  `pending`: what is being set up, sealed for `visit`.
     """
 
     id: str
