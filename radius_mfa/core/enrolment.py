@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Protocol
 
@@ -48,6 +48,7 @@ class Confirmation(Enum):
     CONFIRMED = auto()
     WRONG = auto()
     CLOCK_WRONG = auto()  # right for another time, by minutes
+    USED = auto()  # right, and accepted before
     NOTHING_OPEN = auto()  # every token of the user is confirmed, or there is none
 
 
@@ -158,6 +159,28 @@ class Enrolment:
                 return step if done else Resync.USED
         return Resync.WRONG if tokens else Resync.NO_TOKEN
 
+    def first_step(self, seed: Seed, code: str) -> TotpStep | NearMiss | None:
+        """The step a code of a seed is for that nobody keeps yet."""
+        new = self._sealed(seed, confirmed=False)
+        token = Token(new.id, new.user_id, new.label, new.seed, confirmed=False)
+        return self._totp.first_code(token, _digits(code), self._clock.wall())
+
+    def token_of(self, seed: Seed, step: TotpStep, good_from: float = 0.0) -> NewToken:
+        """The token of a seed whose first code was seen; `good_from`: see `NewToken`."""
+        new = replace(seed, last_step=step.step, drift=step.drift)
+        return replace(self._sealed(new, confirmed=not good_from), good_from=good_from)
+
+    async def try_token(self, facts: Facts, token_id: str, code: str) -> Confirmation:
+        """Whether a code of a confirmed token is right, which is used up then; nothing is counted."""
+        token = next((each for each in facts.tokens if each.id == token_id and each.confirmed), None)
+        if token is None:
+            return Confirmation.NOTHING_OPEN
+        step = self._totp.first_code(token, _digits(code), self._clock.wall())
+        if not isinstance(step, TotpStep):  # nor is it told of another time: that would be worth guessing for
+            return Confirmation.WRONG
+        used = step.step in token.told_steps or not await self._store.resync_token(*_said(step))
+        return Confirmation.USED if used else Confirmation.CONFIRMED
+
     async def remove_token(self, user_id: str, token_id: str) -> bool:
         """End one token; False where the user has none of that id."""
         return await self._store.remove_token(user_id, token_id)
@@ -226,10 +249,14 @@ class Enrolment:
 
     async def confirm_address(self, user_id: str, code: str) -> str | None:
         """The address that the code was mailed to, which is the user's verified one now; else None."""
+        proposal = await self.look_at_proposal(user_id, code)
+        accepted = proposal is not None and await self._store.accept_proposal(proposal.id, user_id)
+        return proposal.address if proposal is not None and accepted else None
+
+    async def look_at_proposal(self, user_id: str, code: str) -> Proposal | None:
+        """What the code was mailed for; a guess is counted, and nothing is accepted."""
         proposal = await self._store.try_proposal(user_id, self._clock.wall())
-        if proposal is None or not self._fits(ADDRESS, proposal, codes.compact(code)):
-            return None
-        return proposal.address if await self._store.accept_proposal(proposal.id, user_id) else None
+        return proposal if proposal is not None and self._fits(ADDRESS, proposal, codes.compact(code)) else None
 
     async def remove_address(self, user_id: str) -> None:
         """From now on no code is mailed to the user, and none that was is good."""
@@ -264,12 +291,17 @@ class Enrolment:
         await self._store.set_voucher(voucher, username)
         return codes.spelled(letters), voucher.expires
 
-    async def redeem_voucher(self, user_id: str, typed: str) -> bool:
-        """Whether it was the user's voucher, which is used up now."""
+    async def look_at_voucher(self, user_id: str, typed: str) -> str | None:
+        """The id of the user's voucher, where it is that; a guess is counted, and nothing is used up."""
         voucher = await self._store.try_voucher(user_id, self._clock.wall())
         if voucher is None or not self._fits(VOUCHER, voucher, codes.compact(typed)):
-            return False
-        return await self._store.use_voucher(voucher.id, user_id)
+            return None
+        return voucher.id
+
+    async def redeem_voucher(self, user_id: str, typed: str) -> bool:
+        """Whether it was the user's voucher, which is used up now."""
+        voucher_id = await self.look_at_voucher(user_id, typed)
+        return voucher_id is not None and await self._store.use_voucher(voucher_id, user_id)
 
     def _fits(self, purpose: str, kept: Proposal | Voucher, typed: str) -> bool:
         """Whether it is the code, after a guess that was counted before it is looked at."""
@@ -290,6 +322,10 @@ class Enrolment:
 
     def _new_id(self) -> str:
         return self._entropy.octets(8).hex()
+
+
+def _said(step: TotpStep) -> tuple[str, int, int]:
+    return step.token_id, step.step, step.drift
 
 
 def _digits(code: str) -> str:

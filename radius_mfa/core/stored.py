@@ -149,6 +149,7 @@ class MailKind(StrEnum):
     RECOVERY_CODES_MADE = "recovery_codes_made"
     STARTED_ANEW = "started_anew"
     LOGIN_DISOWNED = "login_disowned"
+    RESET = "reset"  # by the help desk
 
 
 @record(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.record import record
 from radius_mfa.core.stored import Facts
 
+PORTAL = "portal"  # what the portal is called as a client
 FRESH_FOR = 600.0  # seconds after which what is sensitive asks for password and factor again
 
 _SOMETHING_ONE_HAS = frozenset({FactorKind.TOTP, FactorKind.RECOVERY_CODES})

@@ -1,0 +1,151 @@
+"""Signing in to the portal: a login like any other, with a browser in the place of the NAS.
+
+So what counts, locks, spends and is audited at a gateway does so here: it is the same conversation.  Only what the
+outcome means is said here: somebody without any factor is not let in by a gateway, and may set up the first one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from radius_mfa.core.conversation import Conversation
+from radius_mfa.core.login import Conclusion
+from radius_mfa.core.messages import (
+    Accept,
+    AccessRequest,
+    Attribute,
+    AuditEvent,
+    Challenge,
+    FactorKind,
+    Message,
+    Nas,
+    Reject,
+    User,
+)
+from radius_mfa.core.outcomes import Outcome
+from radius_mfa.core.ports import Clock, Directory
+from radius_mfa.core.record import record
+
+MOST_OCTETS = 253  # of a name, as of any attribute (RFC 2865 §5)
+MOST_PASSWORD = 512  # octets
+
+
+@record(frozen=True, slots=True)
+class Asked:
+    """The password was right: a code of one of these factors is asked for.
+
+    `state`: to be sent back with it.  `outcome`: why it is asked for (again); `message`: as a gateway is told.
+    """
+
+    state: bytes = field(repr=False)
+    factors: frozenset[FactorKind]
+    outcome: Outcome
+    message: Message
+
+
+@record(frozen=True, slots=True)
+class Known:
+    """It is this user.  `factor`: what was shown besides the password; None: they hold none."""
+
+    user: User
+    factor: FactorKind | None
+
+
+@record(frozen=True, slots=True)
+class Refused:
+    """They are not let in.  `message`: what they may be told, in the words of a gateway."""
+
+    outcome: Outcome
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SigningIn:
+    """Lets people into the portal, which is the client `nas`.
+
+    `conversation`: has a policy that asks for a second factor; `by_password`: the same house, with one that never
+    does.  `directory`: the one both ask.  `audit`: is told of each round.
+    """
+
+    conversation: Conversation
+    by_password: Conversation
+    directory: Directory
+    nas: Nas
+    clock: Clock
+    audit: Callable[[AuditEvent], None]
+
+    async def password(self, username: str, password: str, source: str) -> Asked | Known | Refused:
+        """Round one.  `source`: address and port of the browser.  Raises BackendError, once all was right."""
+        request = self._request(username, password, source)
+        return await self._meant(request, await self._concluded(self.conversation, request))
+
+    async def answer(self, username: str, state: bytes, answer: str, source: str) -> Asked | Known | Refused:
+        """A later round: a code, or `mail`.  Raises BackendError, once all was right."""
+        request = self._request(username, answer, source, state)
+        return await self._meant(request, await self._concluded(self.conversation, request))
+
+    async def password_alone(self, username: str, password: str, source: str) -> Known | Refused:
+        """Whether name and password are right, whatever else the user holds; no code is asked for or mailed."""
+        request = self._request(username, password, source)
+        conclusion = await self._concluded(self.by_password, request)
+        if isinstance(conclusion.decision, Accept):
+            return await self._known(conclusion.event, None)
+        return _refused(conclusion)
+
+    def _request(self, username: str, password: str, source: str, state: bytes | None = None) -> AccessRequest:
+        """What a NAS would send.  The station is the browser's address: from another it is another answer."""
+        station = source.rpartition(":")[0].strip("[]")
+        attributes = [
+            (Attribute.USER_NAME, username.encode()[: MOST_OCTETS + 1]),
+            (Attribute.CALLING_STATION_ID, station.encode()),
+        ]
+        if state is not None:
+            attributes.append((Attribute.STATE, state))
+        typed = password.encode()
+        if len(typed) > MOST_PASSWORD or len(attributes[0][1]) > MOST_OCTETS:
+            typed = b""  # nobody's, and nobody is asked
+        return AccessRequest(self.nas, tuple(attributes), typed, source, self.clock.monotonic())
+
+    async def _concluded(self, conversation: Conversation, request: AccessRequest) -> Conclusion:
+        conclusion = await conversation.answer(request, request.deadline)
+        event = conclusion.event
+        event.duration = round(self.clock.monotonic() - request.arrived, 6)
+        self.audit(event)
+        return conclusion
+
+    async def _meant(self, request: AccessRequest, conclusion: Conclusion) -> Asked | Known | Refused:
+        decision, event = conclusion.decision, conclusion.event
+        if isinstance(decision, Accept):
+            return await self._known(event, FactorKind(event.factor))
+        if isinstance(decision, Challenge):
+            return Asked(decision.state, self._factors_of(request, decision), decision.outcome, decision.message)
+        if event.outcome is Outcome.UNENROLLED:
+            return await self._known(event, None)
+        return _refused(conclusion)
+
+    def _factors_of(self, request: AccessRequest, challenge: Challenge) -> frozenset[FactorKind]:
+        """Those that may answer, as State has them."""
+        name = request.first(Attribute.USER_NAME) or b""
+        attributes = ((Attribute.USER_NAME, name), (Attribute.STATE, challenge.state))
+        answering = AccessRequest(self.nas, attributes, None, request.source, request.arrived)
+        content, _ = self.conversation.states.of(answering)
+        assert content is not None  # we have just made it
+        return content.factors
+
+    async def _known(self, event: AuditEvent, factor: FactorKind | None) -> Known | Refused:
+        """Who it is, with all their groups; Refused where the entry is not the one of the login any more."""
+        deadline = self.clock.monotonic() + self.nas.patience
+        user = await self.directory.find(event.username or event.user_name, deadline)
+        if not isinstance(user, User) or user.id != event.user_id or not user.active:
+            return Refused(Outcome.USER_GONE, Message(Outcome.USER_GONE.value))
+        if user.lacks_groups:
+            user = await self.directory.with_groups(user, deadline)
+        return Known(user, factor)
+
+
+def _refused(conclusion: Conclusion) -> Refused:
+    decision, event = conclusion.decision, conclusion.event
+    assert isinstance(event.outcome, Outcome)  # of a login, not of an act
+    message = decision.message if isinstance(decision, Reject) else Message(Outcome.STORE_FAILED.value)
+    return Refused(event.outcome, message)

@@ -1,0 +1,72 @@
+"""The portal as an application: which path is which page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount
+from starlette.routing import Route as Path
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from radius_mfa.assembly.portal import PortalPorts
+from radius_mfa.portal.guarded import Guarded, Route, context_of, headers_of
+from radius_mfa.portal.house import STATIC, House
+from radius_mfa.portal.pages import desk, home, lost, own, set_up, sign_in
+
+PAGES = (*sign_in.ROUTES, *home.ROUTES, *set_up.ROUTES, *own.ROUTES, *lost.ROUTES, *desk.ROUTES)
+
+
+def application(ports: PortalPorts) -> ASGIApp:
+    """What a web server is given."""
+    house = House(ports)
+    by_path: dict[str, list[Route]] = defaultdict(list)
+    for route in PAGES:
+        by_path[route.path].append(route)
+    paths = []
+    for path, routes in by_path.items():
+        guarded = Guarded(house, routes)
+        paths.append(Path(path, guarded.__call__, methods=["GET", "POST"]))
+
+    async def missing(request: Request, _: Exception) -> Response:
+        if request.headers.get("host", "").lower() != house.netloc:
+            return PlainTextResponse("This is not the host that was asked for.", 421)
+        return (await context_of(house, request)).page("error.html", 404, error="missing")
+
+    app = Starlette(
+        routes=[
+            Path("/health", _healthy),
+            Mount("/static", StaticFiles(directory=STATIC), name="static"),
+            *paths,
+        ],
+        exception_handlers={404: missing, 405: missing},
+    )
+    return _WithHeaders(app, headers_of(house))
+
+
+async def _healthy(_: Request) -> Response:
+    """Whoever balances loads asks by whatever name."""
+    return PlainTextResponse("ok")
+
+
+class _WithHeaders:
+    """Says the same with every answer, whoever gives it; what is static may be kept for an hour."""
+
+    def __init__(self, app: ASGIApp, headers: dict[str, str]) -> None:
+        self._app = app
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self._kept = [each for each in self._headers if each[0] != b"cache-control"]
+        self._kept.append((b"cache-control", b"public, max-age=3600"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ours = self._kept if scope.get("path", "").startswith("/static/") else self._headers
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *ours]
+            await send(message)
+
+        await self._app(scope, receive, sent)

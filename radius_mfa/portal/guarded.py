@@ -1,0 +1,183 @@
+"""What is looked at before any page is, and said with every one: the portal's doors.
+
+A form is ours when the browser says that it came from our pages (Sec-Fetch-Site, Origin), where it says anything,
+and when it carries what only a page of ours in that browser could know (`browser`).  Nothing is done by a GET.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from urllib.parse import quote
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from radius_mfa.core.errors import BackendError, place_of
+from radius_mfa.core.visits import Visit
+from radius_mfa.portal import browser
+from radius_mfa.portal.context import Context
+from radius_mfa.portal.forms import read_form
+from radius_mfa.portal.house import House
+from radius_mfa.portal.words import LANGUAGES, language_of
+
+log = structlog.get_logger()
+
+Page = Callable[[Context], Awaitable[Response]]
+
+# Nothing from elsewhere, nothing inline, in nobody's frame; forms go to us alone.
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # with none at all a browser would not say where a form comes from
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cache-Control": "no-store",
+}
+_ONLY_TLS = "max-age=31536000"
+
+
+class Needs(Enum):
+    """Who is shown a page."""
+
+    NOBODY = auto()
+    VISIT = auto()  # whoever has shown a password, and a factor where they hold one
+    FACTOR = auto()  # whoever has shown a factor
+    FRESH = auto()  # the same, just now
+    DESK = auto()  # the help desk
+    DESK_FRESH = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A page of ours.  `post`: it does something, and is given a form."""
+
+    path: str
+    page: Page
+    needs: Needs = Needs.NOBODY
+    post: bool = False
+
+
+class Guarded:
+    """Answers requests for one path, by its routes."""
+
+    def __init__(self, house: House, routes: Sequence[Route]) -> None:
+        self._house = house
+        self._get = next((each for each in routes if not each.post), None)
+        self._post = next((each for each in routes if each.post), None)
+        self.methods = [name for name, route in (("GET", self._get), ("POST", self._post)) if route]
+
+    async def __call__(self, request: Request) -> Response:
+        if request.headers.get("host", "").lower() != self._house.netloc:
+            return PlainTextResponse("This is not the host that was asked for.", 421)
+        context = await context_of(self._house, request)
+        try:
+            response = await self._answered(context)
+        except HTTPException as refused:
+            response = context.page("error.html", refused.status_code, error=_kind(refused.status_code))
+        except BackendError as broken:
+            log.error("portal_backend_failed", error=str(broken))
+            response = context.page("error.html", 503, error="unavailable")
+        except Exception as broken:  # the log gets where and what kind: an exception may quote a form
+            log.error("internal_error", error=type(broken).__name__, where=place_of(broken))
+            response = context.page("error.html", 500, error="internal")
+        return response
+
+    async def _answered(self, it: Context) -> Response:
+        route = self._post if it.request.method == "POST" else self._get
+        if route is None:
+            raise HTTPException(405)
+        if route.post:
+            if not came_from_us(self._house, it.request):
+                raise HTTPException(403)
+            it.form = await read_form(it.request)
+            if not self._house.cookies.is_ours(it.value, it.form.get("csrf", "")):
+                return self._stale(it, route)
+        elif (language := it.request.query_params.get("language")) in LANGUAGES:
+            response = it.go(it.request.url.path)
+            self._house.cookies.set(response, browser.LANGUAGE, language)
+            return response
+        return self._not_for(it, route) or await route.page(it)
+
+    def _stale(self, it: Context, route: Route) -> Response:
+        """A form of a visit that has ended, or of a browser that keeps no cookies."""
+        if it.new_value and it.request.cookies == {}:
+            return it.page("error.html", 403, error="cookies")
+        if route.needs is Needs.NOBODY:
+            return it.page("error.html", 403, error="stale")
+        return (
+            it.go("/sign-in", "said.signed_out") if it.visit is None else it.page("error.html", 403, error="stale")
+        )
+
+    def _not_for(self, it: Context, route: Route) -> Response | None:
+        """Where somebody is sent to whom this is not shown."""
+        needs = route.needs
+        if needs is Needs.NOBODY:
+            return None
+        path = it.request.url.path
+        if it.visit is None:
+            return it.go("/sign-in" if path == "/" else f"/sign-in?next={quote(path)}")
+        if needs is Needs.VISIT:
+            return None
+        if it.visit.factor is None:
+            return it.go("/set-up")
+        if needs in (Needs.DESK, Needs.DESK_FRESH) and not it.visit.may_help:
+            # As if it were not there: who is of the desk and came in by mail is told where the desk is shown.
+            raise HTTPException(404)
+        if needs in (Needs.FRESH, Needs.DESK_FRESH) and not it.is_fresh:
+            return it.again(path if not route.post else it.form.get("page", "/"))
+        return None
+
+
+async def context_of(house: House, request: Request) -> Context:
+    """Who has sent it: the visit that their cookie names, while it lasts."""
+    cookies = house.cookies
+    value = cookies.read(request, browser.VISIT)
+    visit = None
+    if value:
+        visit = await _visit(house, value)
+    new = False
+    if visit is None:
+        value = cookies.read(request, browser.BROWSER)
+        if not value:
+            value, new = cookies.new_value(), True
+    chosen = cookies.read(request, browser.LANGUAGE)
+    words = house.words(language_of(request, chosen, visit.language if visit else ""))
+    said = cookies.read(request, browser.SAID) if request.method == "GET" else ""
+    return Context(request, house, words, value, visit, new_value=new, said=said if said in words else "")
+
+
+async def _visit(house: House, value: str) -> Visit | None:
+    now = house.clock.wall()
+    visit = await house.store.visit(house.cookies.visit_id(value), now)
+    if visit is None:
+        return None
+    if visit.is_over(now, house.settings.idle_timeout):
+        await house.store.end_visit(visit.id)
+        return None
+    await house.store.see_visit(visit.id, now)
+    return visit
+
+
+def came_from_us(house: House, request: Request) -> bool:
+    """Whether the browser says so, where it says anything: what is no browser has no cookies of anybody."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    return site in (None, "same-origin", "none") and origin in (None, house.origin)
+
+
+def _kind(status: int) -> str:
+    return {403: "forbidden", 404: "missing", 405: "missing", 429: "too_many"}.get(status, "unreadable")
+
+
+def headers_of(house: House) -> dict[str, str]:
+    """What is said with every answer."""
+    return HEADERS | ({"Strict-Transport-Security": _ONLY_TLS} if house.is_secure else {})
