@@ -2,8 +2,9 @@
 
 `flat [quick]`: ours with few and with many users, clients, policies and open challenges; and the two stores.
 `workers`, `policies`: one worker beside two, 5 policies beside 500.  `eap [quick]`: 802.1X at ours beside
-FreeRADIUS, full handshakes and resumed ones.  `inside [quick]`: our login inside of FreeRADIUS beside both.  Ends
-with 1 if any login failed or the figures could not be written, with 2 where it cannot begin.
+FreeRADIUS, full handshakes and resumed ones.  `inside [quick]`: our login inside of FreeRADIUS beside both.
+`portal [quick]`: its pages, and signing in.  Ends with 1 if any login failed or the figures could not be
+written, with 2 where it cannot begin.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from bench import directory, freeradius, inside, plot
+from bench import directory, freeradius, inside, plot, portal
 from bench.asked import arguments, need, need_writable, refuse, write
 from bench.eap import report as eap_report
 from bench.eap import side_by_side as eap
@@ -38,6 +39,8 @@ def main() -> int:
         return _eap(asked, given)
     if asked.what == "inside":
         return _inside(asked, given)
+    if asked.what == "portal":
+        return _portal(asked, given)
     if asked.what == "flat":
         scale = replace(Beside(logins=200) if asked.quick else Beside(), **given)
         return _pairs(_chosen(flat(quick=asked.quick), asked.only), scale, asked)
@@ -68,6 +71,19 @@ def _inside(asked: argparse.Namespace, given: Mapping[str, int]) -> int:
     scale = replace(usual, runs=given.get("runs", usual.runs), logins=given.get("logins", usual.logins))
     report = inside.measure(scale, ldaps=asked.ldaps, postgresql=asked.postgresql)
     for line in inside.lines(report):
+        print(line)
+    written = write(asked, asdict(report), "")
+    return 0 if written and report.is_whole else 1
+
+
+def _portal(asked: argparse.Namespace, given: Mapping[str, int]) -> int:
+    _draws_nothing(asked)
+    need(directory.PROGRAMS)
+    need_writable(asked)
+    usual = portal.QUICK if asked.quick else portal.FULL
+    runs, people = given.get("runs", usual.runs), given.get("logins", usual.people)
+    report = portal.measure(replace(usual, runs=runs, people=people))
+    for line in portal.lines(report):
         print(line)
     written = write(asked, asdict(report), "")
     return 0 if written and report.is_whole else 1

@@ -18,10 +18,10 @@ def arguments(description: str | None, pairs: Iterable[str], given: list[str] | 
         prog="bench", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "what", nargs="?", choices=["full", "quick", "flat", "eap", "inside", *pairs], default="full"
+        "what", nargs="?", choices=["full", "quick", "flat", "eap", "inside", "portal", *pairs], default="full"
     )
     parser.add_argument(
-        "quick", nargs="?", choices=["quick"], help="after flat, eap or inside: less of everything"
+        "quick", nargs="?", choices=["quick"], help="after flat, eap, inside or portal: less of everything"
     )
     parser.add_argument("--runs", type=_count, help="loads at each, with other users each")
     parser.add_argument("--logins", type=_count, help="logins in each of them")
