@@ -258,6 +258,7 @@ class House:
         self.seeds: dict[str, list[bytes]] = {}
         self._trust_lifetime = 7 * 86400.0
         self._keys = KeyFile.new()
+        self._mail_of: str | None = None
         self._seal_with(self._keys)
         self._runner = asyncio.Runner()
 
@@ -265,7 +266,8 @@ class House:
         """All that seals or opens anything, and so the conversation."""
         self.sealer = AeadSealer(keys)
         self.totp = TotpFactor(self.sealer, window=1)
-        self.mail = MailFactor(self.sealer, self.entropy, MailRules(86400.0, per_day=5, cooldown=60.0))
+        mail_rules = MailRules(86400.0, per_day=5, cooldown=60.0)
+        self.mail = MailFactor(self.sealer, self.entropy, mail_rules, self._mail_of)
         self.recovery = RecoveryFactor(self.sealer)
         life = EnrolmentRules()
         self.enrolment = Enrolment(self.store, self.sealer, self.totp, self.clock, self.entropy, life)
@@ -340,9 +342,9 @@ class House:
         return code
 
     def _opened(self, mail: Mail) -> str:
-        if mail.kind is MailKind.SUSPENDED:
+        purpose = {MailKind.CODE: PURPOSE, MailKind.ADDRESS: ADDRESS}.get(mail.kind)
+        if purpose is None:
             return ""
-        purpose = PURPOSE if mail.kind is MailKind.CODE else ADDRESS
         code = self.sealer.open(purpose, mail.code, mail.user_id, mail.id)
         assert code is not None
         return code.decode()
@@ -392,6 +394,11 @@ class House:
     def rotate_keys(self) -> None:
         """From now on another key seals, and the old one still opens."""
         self._keys = KeyFile(KeyFile.new().primary, self._keys.all)
+        self._seal_with(self._keys)
+
+    def count_mail_of(self, client: str | None) -> None:
+        """From now on a mailed code counts only if it was asked for at that client; None: at any."""
+        self._mail_of = client
         self._seal_with(self._keys)
 
     def spoil_everything(self) -> None:

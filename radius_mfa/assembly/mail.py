@@ -40,6 +40,7 @@ def outbox_of(configuration: model.Configuration, footing: Footing) -> Outbox | 
         footing.clock,
         footing.meter,
         partial(footing.health.said, MAIL),
+        configuration.portal.url if configuration.portal else "",
     )
     return Outbox(ports, _TIME_LIMIT, configuration.timezone)
 

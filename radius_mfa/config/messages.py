@@ -52,10 +52,18 @@ _NEEDED = {
     "mail_subject": ("reference",),
     "mail_address_body": ("code", "reference"),
     "mail_address_subject": ("reference",),
+    "mail_portal_body": ("code", "reference"),
+    "mail_portal_subject": ("reference",),
+    "mail_link_body": ("link",),
+    # What is about to count has to be stopped before it does.
+    "mail_token_waiting_body": ("until", "portal"),
+    "mail_address_waiting_body": ("until", "portal"),
     "mail_sent": ("reference",),
     "mail_sent_log_in_again": ("reference",),
     "change_password": ("password_url",),
 }
+# What would be no link any more, or another one, with something before or behind it.
+_ALONE = {"mail_link_body": "{link}"}
 
 # What `core.asking` puts a question after.
 _ASKED_AFTER = (
@@ -312,6 +320,9 @@ def _wrong_text(key: str, text: str) -> Iterator[str]:
     for name in _NEEDED.get(key, ()):
         if name not in fields:
             yield f"must have {{{name}}} in it"
+    alone = _ALONE.get(key)
+    if alone and any(alone in line and alone != line.strip() for line in text.splitlines()):
+        yield f"must have {alone} on a line of its own"
     if len(fields) > len(set(fields)) and not key.endswith("_body"):
         yield "has something put in twice"
     if not re.sub(r"\{[^{}]*\}", "", text).strip():

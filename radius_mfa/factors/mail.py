@@ -32,16 +32,21 @@ class MailRules:
 class MailFactor:
     """Judges mailed codes, and says when there is a new one to mail.
 
+    `client`: the only one whose codes count, which are those that were asked for there; None: all do.  A code of
+    another client is then like one that there never was, be it used or not.  The mails of the day are counted over
+    all clients, and no two of them have the same reference.
+
     A clock that was set back makes codes look as if they came from the future.  They are as young as
     can be, so that nobody is sent another; but from further than a lifetime ahead none is good.
     """
 
     kind = FactorKind.MAIL
 
-    def __init__(self, sealer: Sealer, entropy: Entropy, rules: MailRules) -> None:
+    def __init__(self, sealer: Sealer, entropy: Entropy, rules: MailRules, client: str | None = None) -> None:
         self._sealer = sealer
         self._entropy = entropy
         self._rules = rules
+        self._client = client
 
     def usable(self, facts: Facts) -> bool:
         """Whether the user has a verified address."""
@@ -50,11 +55,13 @@ class MailFactor:
     def judge(self, facts: Facts, code: str, now: float) -> MailCodeUse | Outcome:
         """The good code that `code` is; CODE_USED for one that was good and is used.
 
-        The guess has been counted, so a third one is still looked at.  Every code is opened and
-        compared, so that the time taken says nothing of which one fits.
+        The guess has been counted, so a third one is still looked at.  Every code that counts here is opened
+        and compared, so that the time taken says nothing of which one fits.
         """
         opened = [
-            (each, self._sealer.open(PURPOSE, each.code, each.user_id, each.id)) for each in facts.mail_codes
+            (each, self._sealer.open(PURPOSE, each.code, each.user_id, each.id))
+            for each in facts.mail_codes
+            if self._counts(each)
         ]
         fits = [each for each, plain in opened if plain is not None and hmac.compare_digest(plain, code.encode())]
         current = [each for each in fits if self._current(each, now)]
@@ -77,7 +84,7 @@ class MailFactor:
         good = [
             each
             for each in facts.mail_codes
-            if self._current(each, now) and not each.used and each.tries < MOST_TRIES
+            if self._counts(each) and self._current(each, now) and not each.used and each.tries < MOST_TRIES
         ]
         young = [each for each in good if now - each.created < self._rules.cooldown]
         if young:
@@ -87,6 +94,9 @@ class MailFactor:
         if today < self._rules.per_day:
             return self._new(facts, language, client, now)
         return good[-1] if good else None
+
+    def _counts(self, code: MailCode) -> bool:
+        return self._client is None or code.client == self._client
 
     def _current(self, code: MailCode, now: float) -> bool:
         return code.created - self._rules.lifetime <= now < code.expires

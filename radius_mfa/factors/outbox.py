@@ -20,10 +20,12 @@ import structlog
 
 from radius_mfa.core.enrolment import ADDRESS
 from radius_mfa.core.errors import BackendError
+from radius_mfa.core.links import link_token
 from radius_mfa.core.messages import FALLBACK, Message
 from radius_mfa.core.ports import Clock, Meter, Sealer
 from radius_mfa.core.store import Store
 from radius_mfa.core.stored import Mail, MailKind
+from radius_mfa.core.visits import PORTAL
 from radius_mfa.factors.mail import PURPOSE
 
 _AT_ONCE = 4  # connections to the mail server
@@ -31,10 +33,10 @@ _PAUSES = (5.0, 15.0, 60.0, 300.0)  # seconds after one failure after another, t
 _MOST_COPIES = 5  # times that a mail of ours may have been delivered, after which it is taken for it
 _MARGIN = 30.0  # seconds by which a claim outlasts a try: the store has to be told of its end
 _LONGEST_REASON = 200  # characters
+_TELLING = 16  # characters of a link's token, by which it is known in what a server says
 
-# By what a mail is about: what its code is sealed for, and what the keys of its texts begin with.
+# By what a mail is about: what its code is sealed for.
 _PURPOSES = {MailKind.CODE: PURPOSE, MailKind.ADDRESS: ADDRESS}
-_TEXTS = {MailKind.CODE: "mail", MailKind.ADDRESS: "mail_address", MailKind.SUSPENDED: "mail_suspended"}
 
 log = structlog.get_logger()
 
@@ -85,7 +87,10 @@ def _unheard(*, works: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the outbox asks of the world.  `words`: the text of a message, in its language."""
+    """What the outbox asks of the world.  `words`: the text of a message, in its language.
+
+    `portal`: the portal's URL, without what its pages are called; empty where there is no portal.
+    """
 
     store: Store
     sealer: Sealer
@@ -94,6 +99,15 @@ class Ports:
     clock: Clock
     meter: Meter
     heard: Heard = _unheard
+    portal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What a mail lets somebody do: `code`, `token`: of a link; each empty where there is none."""
+
+    code: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
 
 
 class Outbox:
@@ -111,6 +125,7 @@ class Outbox:
         self._clock = ports.clock
         self._meter = ports.meter
         self._heard = ports.heard
+        self._portal = ports.portal.rstrip("/")
         self._lease = time_limit + _MARGIN
         self._zone = zone
         self._poll = poll
@@ -193,25 +208,30 @@ class Outbox:
         self._meter.count("mails", outcome=outcome)
 
     async def _try(self, mail: Mail) -> str:
-        digits = self._code_in(mail)
-        if digits is None:
+        carried = self._carried_by(mail)
+        if carried is None:
             return await self._drop(mail, "unreadable", "the code does not open under our keys")
         if mail.expires <= self._clock.wall():
             return await self._drop(mail, "expired", "it has expired")
-        said = await self._send(self._letter(mail, digits))
+        if carried.token and not self._portal:  # another node may know where it leads
+            return await self._postpone(mail, "there is no portal in this configuration")
+        said = await self._send(self._letter(mail, carried))
         self._heard(works=not isinstance(said, Postponed))
         if said is None:
             del self._copies[mail.id]
             log.info("mail_delivered", **_about(mail), attempts=mail.attempts)
             await self._store.drop_mail(mail.id)
             return "delivered"
-        reason = shown(said.reason, mail.address, digits)
+        reason = shown(said.reason, mail.address, carried.code, carried.token)
         if isinstance(said, Refused):
             return await self._drop(mail, "refused", reason)
         if said.perhaps:
             self._copies[mail.id] += 1
             if self._copies[mail.id] >= _MOST_COPIES:
                 return await self._drop(mail, "uncertain", reason)
+        return await self._postpone(mail, reason)
+
+    async def _postpone(self, mail: Mail, reason: str) -> str:
         due = self._clock.wall() + _PAUSES[min(mail.attempts, len(_PAUSES)) - 1]
         if due >= mail.expires:
             return await self._drop(mail, "expired", reason)
@@ -225,19 +245,23 @@ class Outbox:
         await self._store.drop_mail(mail.id)
         return outcome
 
-    def _code_in(self, mail: Mail) -> str | None:
-        """The code that the mail is to carry, "" for none; None where there should be one and none opens."""
+    def _carried_by(self, mail: Mail) -> _Carried | None:
+        """What the mail is to carry; None where there should be a code and none opens."""
+        if mail.kind is MailKind.LINK:
+            return _Carried(token=link_token(self._sealer, mail.id))
         purpose = _PURPOSES.get(mail.kind)
         if purpose is None:
-            return ""
+            return _Carried()
         code = self._sealer.open(purpose, mail.code, mail.user_id, mail.id)
-        return None if code is None else code.decode()
+        return None if code is None else _Carried(code.decode())
 
-    def _letter(self, mail: Mail, code: str) -> Letter:
-        text = _TEXTS[mail.kind]
+    def _letter(self, mail: Mail, carried: _Carried) -> Letter:
+        text = _text_of(mail)
         until = datetime.fromtimestamp(mail.expires, self._zone)
         parameters = (
-            ("code", f"{code[:4]} {code[4:]}"),
+            ("code", f"{carried.code[:4]} {carried.code[4:]}"),
+            ("link", f"{self._portal}/link/{carried.token}"),
+            ("portal", self._portal),
             ("reference", mail.reference),
             ("username", one_line(mail.username)),
             ("client", one_line(mail.client)),
@@ -256,15 +280,24 @@ class Outbox:
         )
 
 
+def _text_of(mail: Mail) -> str:
+    """What the keys of its texts begin with."""
+    if mail.kind is MailKind.CODE:
+        # A code that lets somebody change factors is worth more to a swindler than that of one login.
+        return "mail_portal" if mail.client == PORTAL else "mail"
+    return f"mail_{mail.kind.value}"
+
+
 def one_line(text: str) -> str:
     """The text without anything that could end a line, hide, or turn round what follows it."""
     return "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text).strip()
 
 
-def shown(reason: str, address: str, code: str) -> str:
-    """What a server said, in one short line, without the code and the name before the address's `@`."""
+def shown(reason: str, address: str, code: str, token: str = "") -> str:
+    """What a server said, in one short line, without code, token of a link, and the name before the `@`."""
     told, name = one_line(reason), re.escape(address.partition("@")[0])
-    for secret in ("[ -]?".join(code), name and rf"(?<![A-Za-z0-9]){name}(?![A-Za-z0-9])"):
+    link = token and re.escape(token[:_TELLING]) + "[A-Za-z0-9_-]*"  # however much of it was quoted
+    for secret in ("[ -]?".join(code), link, name and rf"(?<![A-Za-z0-9]){name}(?![A-Za-z0-9])"):
         told = re.sub(secret, "…", told, flags=re.IGNORECASE) if secret else told
     return told[:_LONGEST_REASON]
 

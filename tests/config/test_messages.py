@@ -28,6 +28,8 @@ PARAMETERS = {
     "username": "alice",
     "client": "vpn",
     "until": "2026-10-15 12:00 UTC",
+    "portal": "https://mfa.example.org",
+    "link": "https://mfa.example.org/link/AbCd-_",
 }
 
 
@@ -165,6 +167,17 @@ def test_every_slip_is_one_line_with_its_place(tmp_path: Path) -> None:
     [
         ("mail_body: 'no code, ref {reference}'", "mail_body: must have {code} in it"),
         ("mail_body: 'your {{code}}, ref {reference}'", "mail_body: must have {code} in it"),
+        ("mail_portal_body: 'ref {reference}'", "mail_portal_body: must have {code} in it"),
+        ("mail_portal_subject: 'Your code'", "mail_portal_subject: must have {reference} in it"),
+        ("mail_link_body: 'Start anew'", "mail_link_body: must have {link} in it"),
+        ('mail_link_body: "Go on:\\n{link}."', "mail_link_body: must have {link} on a line of its own"),
+        ("mail_link_body: 'Go to {link}'", "mail_link_body: must have {link} on a line of its own"),
+        (
+            "mail_link_subject: 'Go to {link}'",
+            'mail_link_subject: "{link}" cannot stand here; there are {contact}',
+        ),
+        ("mail_token_waiting_body: 'Stop it: {portal}'", "mail_token_waiting_body: must have {until} in it"),
+        ("mail_address_waiting_body: 'Not before {until}'", "mail_address_waiting_body: must have {portal} in it"),
         ("refused: 'No. {contact} {contact}'", "refused: has something put in twice"),
         ("mail_sent: 'Code, please'", "mail_sent: must have {reference} in it"),
         ("refused: '{contact}'", "refused: must say something besides what is put in"),
@@ -182,6 +195,14 @@ def test_what_is_mailed_may_have_something_in_it_twice(tmp_path: Path) -> None:
     (tmp_path / "en.yaml").write_text("mail_body: 'ref {reference}: {code}, which is {code} of {reference}'")
 
     assert read(tmp_path).languages["en"]["mail_body"].startswith("ref ")
+
+
+def test_a_mailed_link_may_stand_anywhere_as_long_as_it_stands_alone(tmp_path: Path) -> None:
+    (tmp_path / "en.yaml").write_text(
+        "mail_link_body: |\n  Start anew, {username}, until {until}:\n\n    {link}\n"
+    )
+
+    assert read(tmp_path).languages["en"]["mail_link_body"].endswith("  {link}\n")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from radius_mfa.core.policy import Policy
 from tests.adapters import COMMA, MAIL_POLICY, PASSWORD, SIX, WIFI, Fuse, House, Visitor, heard, house
 
 DAY = 86400.0
+PORTAL = Nas("portal", Profile("generic"))
 ONLY_MAIL = Policy("mail only", factors=frozenset({FactorKind.MAIL}))
 
 
@@ -139,6 +140,81 @@ def test_somebody_elses_code_is_wrong(it: House) -> None:
     login.says(PASSWORD)
 
     assert login.says(code) == "challenge code_wrong"
+
+
+# --- where codes count only if they were asked for there ----------------------------------------
+
+
+def at_portal(it: House) -> Visitor:
+    """A login of alice's to what takes no code that was asked for elsewhere."""
+    it.count_mail_of(PORTAL.name)
+    return it.challenged("alice", PORTAL)
+
+
+def test_a_code_that_was_asked_for_at_a_gateway_opens_no_portal_and_stays_good_at_gateways(it: House) -> None:
+    _, code = asked(it)
+
+    login = at_portal(it)
+    assert login.says(code) == "challenge code_wrong"
+    assert it.counters("alice").failures == 1
+    it.count_mail_of(None)
+    assert it.challenged("alice").says(code) == "accept accepted"
+
+
+def test_a_code_that_was_asked_for_at_the_portal_is_good_there(it: House) -> None:
+    login = at_portal(it)
+
+    assert login.says("mail") == "challenge mail_sent"
+    assert login.says(it.mailed()) == "accept accepted"
+
+
+def test_and_at_any_gateway_as_well(it: House) -> None:
+    assert at_portal(it).says("mail") == "challenge mail_sent"
+    code = it.mailed()
+
+    it.count_mail_of(None)
+    assert it.challenged("alice").says(code) == "accept accepted"
+
+
+def test_at_the_portal_nobody_learns_that_a_gateways_code_was_used(it: House) -> None:
+    login, code = asked(it)
+    assert login.says(code) == "accept accepted"
+
+    guessing = at_portal(it)
+    assert guessing.says(code) == "challenge code_wrong"
+    assert guessing.says(wrong(code)) == "challenge code_wrong"
+    assert it.counters("alice").failures == 2
+
+
+def test_guesses_at_the_portal_are_tries_of_the_codes_of_gateways_too(it: House) -> None:
+    """Else somebody could guess three times at each."""
+    _, code = asked(it)
+    guessing = at_portal(it)
+    for _ in range(2):
+        guessing.says(wrong(code))
+    assert [each.tries for each in it.facts("alice").mail_codes] == [2]
+
+
+def test_a_gateways_code_on_its_way_is_not_what_is_asked_for_at_the_portal(it: House) -> None:
+    first, _ = asked(it)
+    login = at_portal(it)
+
+    assert login.says("mail") == "challenge mail_sent"
+    ((mail, code),) = it.mails()
+    assert mail.client == PORTAL.name
+    assert ("reference", mail.reference) not in first.message.parameters
+    assert login.says("mail") == "challenge mail_sent"
+    assert it.mails() == []
+    assert login.says(code) == "accept accepted"
+
+
+def test_the_mails_of_the_day_are_those_of_gateways_and_portal_together(it: House) -> None:
+    for _ in range(5):
+        login, code = asked(it)
+        assert login.says(code) == "accept accepted"
+
+    assert at_portal(it).says("mail") == "challenge mail_limit"
+    assert it.mails() == []
 
 
 # --- asking again -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from radius_mfa.core.outcomes import (
     Outcome,
     told_to_user,
 )
+from radius_mfa.core.stored import MailKind
 from radius_mfa.data import CONFIG
 
 # No reply with words: accepted, or asked without a text of its own.
@@ -80,9 +81,7 @@ def test_every_text_a_user_may_be_told_exists_in_every_language(path: Path) -> N
         "change_password",
         "mail_subject",
         "mail_body",
-        "mail_address_subject",
-        "mail_address_body",
-        "mail_suspended_subject",
-        "mail_suspended_body",
-    }
+        "mail_portal_subject",
+        "mail_portal_body",
+    } | {f"mail_{kind}_{part}" for kind in set(MailKind) - {MailKind.CODE} for part in ("subject", "body")}
     assert {told_to_user(outcome) for outcome in set(Outcome) - SILENT} | otherwise | beside == set(texts)

@@ -21,17 +21,24 @@ SEALER = new_sealer()
 HOUR = 3600.0
 RULES = MailRules(lifetime=DAY, per_day=5, cooldown=60)
 FACTOR = MailFactor(SEALER, SeededEntropy(), RULES)
+PORTAL = MailFactor(SEALER, SeededEntropy(), RULES, "portal")
 ADDRESS = "alice@example.net"
 A_YEAR = 365 * DAY
 
 
 def kept(
-    digits: str = "12345678", code_id: str = "c1", *, age: float = HOUR, tries: int = 0, used: bool = False
+    digits: str = "12345678",
+    code_id: str = "c1",
+    *,
+    age: float = HOUR,
+    tries: int = 0,
+    used: bool = False,
+    client: str = "",
 ) -> MailCode:
     """A code mailed so many seconds ago."""
     sealed = SEALER.seal("mail", digits.encode(), "u-alice", code_id)
     created = NOON - age
-    return MailCode(code_id, "u-alice", "K7", sealed, created, created + RULES.lifetime, tries, used)
+    return MailCode(code_id, "u-alice", "K7", sealed, created, created + RULES.lifetime, tries, used, client)
 
 
 def facts(*codes: MailCode, address: str = ADDRESS) -> Facts:
@@ -218,6 +225,67 @@ def test_the_day_is_the_last_24_hours() -> None:
 
     assert issued(facts(*codes)).after == "c4"
     assert asked(facts(*(replace(each, created=each.created + 1) for each in codes))) is None
+
+
+# --- where codes count only if they were asked for there ------------------------------------------
+
+
+def test_a_code_that_was_asked_for_there_is_good_there_and_everywhere() -> None:
+    known = facts(kept("11111111", "c1", client="portal"))
+
+    assert PORTAL.judge(known, "11111111", NOON) == MailCodeUse("c1")
+    assert FACTOR.judge(known, "11111111", NOON) == MailCodeUse("c1")
+
+
+@pytest.mark.parametrize("client", ["vpn", "", "Portal", "portal "])
+@pytest.mark.parametrize("used", [False, True])
+def test_one_that_was_asked_for_elsewhere_is_like_one_that_there_never_was(client: str, used: bool) -> None:
+    """Nor is it told that it was good somewhere."""
+    known = facts(kept(client=client, used=used), kept("87654321", "c2", client="portal"))
+
+    assert PORTAL.judge(known, "12345678", NOON) is PORTAL.judge(known, "00000000", NOON) is Outcome.CODE_WRONG
+    assert PORTAL.judge(facts(*known.mail_codes[:1]), "12345678", NOON) is Outcome.CODE_WRONG
+    assert PORTAL.judge(known, "87654321", NOON) == MailCodeUse("c2")
+
+
+def test_of_two_codes_of_the_same_digits_the_one_that_was_asked_for_there_counts() -> None:
+    known = facts(kept(code_id="c1", client="portal"), kept(code_id="c2", client="vpn", used=True))
+
+    assert PORTAL.judge(known, "12345678", NOON) == MailCodeUse("c1")
+
+
+def test_a_code_of_elsewhere_that_does_not_open_is_nobodys_trouble_there() -> None:
+    spoilt = replace(kept(client="vpn"), code=b"")
+
+    assert PORTAL.judge(facts(spoilt), "12345678", NOON) is Outcome.CODE_WRONG
+    assert PORTAL.judge(facts(replace(spoilt, client="portal")), "12345678", NOON) is Outcome.SECRET_UNREADABLE
+
+
+def test_a_young_code_of_elsewhere_will_not_do_there_but_one_of_there_will_do_elsewhere() -> None:
+    at_vpn, at_portal = kept(code_id="c1", age=1, client="vpn"), kept(code_id="c2", age=1, client="portal")
+
+    assert issued(facts(at_vpn), factor=PORTAL).after == "c1"
+    assert asked(facts(at_vpn, at_portal), factor=PORTAL) == at_portal
+    assert asked(facts(at_portal, at_vpn), factor=PORTAL) == at_portal
+    assert asked(facts(at_portal)) == at_portal
+
+
+def test_the_mails_of_the_day_are_those_of_all_clients() -> None:
+    codes = [kept(code_id=f"c{number}", age=HOUR * (10 - number), client="vpn") for number in range(5)]
+
+    assert asked(facts(*codes), factor=PORTAL) is None
+    assert asked(facts(*codes)) == codes[4]
+    mine = replace(codes[1], client="portal")
+    assert asked(facts(codes[0], mine, *codes[2:]), factor=PORTAL) == mine
+
+
+def test_a_reference_is_none_that_a_mail_of_another_client_has() -> None:
+    factor = MailFactor(SEALER, SeededEntropy(), replace(RULES, per_day=1000, cooldown=0), "portal")
+    known = facts()
+    for _ in range(140):
+        new = issued(known, factor=factor)
+        assert new.reference not in {each.reference for each in known.mail_codes}
+        known = with_codes(known, replace(as_kept(new), client="vpn"))
 
 
 # --- a clock that was set back --------------------------------------------------------------------
