@@ -15,7 +15,7 @@ from radius_mfa.core.seldom import Seldom
 from radius_mfa.core.store import Store
 from radius_mfa.wire.sources import Sources
 
-_PURGE_EVERY = 60.0  # seconds
+PURGE_EVERY = 60.0  # seconds
 _CLOCK_MARGIN = 3600.0  # seconds: a clock that jumps must not make a State forgotten while it is good
 KEEP_EVERY = 10.0  # seconds; what a crash loses of the counts
 _WRITE_EVERY = 1.0  # seconds that the counts of a process may be old in the eyes of the one that shows them
@@ -26,12 +26,16 @@ _READ_EVERY = 60.0  # seconds until what another node has learnt is known here
 log = structlog.get_logger()
 
 
-async def purge(store: Store, clock: Clock, retention: Callable[[], float]) -> None:
-    """Delete what nobody asks for any more, for ever.  `retention`: seconds that logins are kept."""
+async def purge(store: Store, clock: Clock, retention: Callable[[], float], every: float = PURGE_EVERY) -> None:
+    """Delete what nobody asks for any more, and let count what has waited long enough, for ever.
+
+    `retention`: seconds that logins are kept; `every`: seconds between two times.
+    """
     while True:
-        await asyncio.sleep(_PURGE_EVERY)
+        await asyncio.sleep(every)
         now = clock.wall()
         try:
+            await store.ripen(now)  # first: what has waited while no server ran must not be past its time
             await store.purge(now - _CLOCK_MARGIN, now - retention())
         except RadiusMfaError as broken:
             log.error("purge_failed", error=str(broken))

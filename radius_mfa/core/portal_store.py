@@ -115,7 +115,10 @@ class PortalStore(Protocol):
     # --- starting anew
 
     async def post_link(self, link: Link, mail: Notice, since: float, most: int) -> bool:
-        """Keep a link and put its mail into the outbox; False, and nothing, for who had `most` since then."""
+        """Keep a link and put its mail, of the same id, into the outbox.
+
+        False, and nothing, for who had `most` since then, or where the mail's address is not the user's any more.
+        """
         ...
 
     async def link(self, link_id: str, now: float) -> Link | None:
@@ -123,7 +126,10 @@ class PortalStore(Protocol):
         ...
 
     async def use_link(self, link_id: str, now: float) -> bool:
-        """Use it up; False where it was, or has expired.  It still counts for `post_link`."""
+        """Use it up, and its mail if that is still to leave; False where it was, or has expired.
+
+        It still counts for `post_link`.
+        """
         ...
 
     async def start_anew(self, token: NewToken, visit_id: str) -> bool:

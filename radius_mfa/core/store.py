@@ -14,6 +14,7 @@ from typing import Protocol
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.kept import Device, KnownUser, NewRecoveryCode, NewToken, Proposal, TokenRecord, Voucher
 from radius_mfa.core.messages import FactorKind
+from radius_mfa.core.portal_store import PortalStore
 from radius_mfa.core.stored import (
     AnsweredBefore,
     Attempt,
@@ -128,7 +129,7 @@ class LifeStore(FactsStore, Protocol):
         ...
 
     async def confirm_token(self, token_id: str, step: int, drift: int) -> bool:
-        """Mark a token confirmed by the code of `step`; False when it was confirmed before."""
+        """Mark a token confirmed by the code of `step`; False when it was confirmed before, or has to wait."""
         ...
 
     async def resync_token(self, token_id: str, step: int, drift: int) -> bool:
@@ -142,7 +143,8 @@ class LifeStore(FactsStore, Protocol):
     async def set_mail_address(self, user_id: str, username: str, address: str) -> None:
         """Keep the user's verified address, "" for none.
 
-        Codes that were sent to another one are void, mails to another one are not sent, and a proposal is gone.
+        Codes and links that were sent to another one are void, and are not sent, and a proposal is gone.  What
+        only tells of a change still leaves for the address that was.
         """
         ...
 
@@ -151,7 +153,10 @@ class LifeStore(FactsStore, Protocol):
         ...
 
     async def try_proposal(self, user_id: str, now: float) -> Proposal | None:
-        """Count a guess at the code, and return the proposal; None where there is none, or it has expired."""
+        """Count a guess at the code, and return the proposal; None where there is none, or it has expired.
+
+        One whose code was seen, and which waits for its time, is none.
+        """
         ...
 
     async def accept_proposal(self, proposal_id: str, user_id: str) -> bool:
@@ -194,7 +199,7 @@ class LifeStore(FactsStore, Protocol):
         """Delete every factor of the user, and clear the counters; False for one never seen.
 
         Tokens, address, proposal, mailed and recovery codes, voucher, mails that are waiting, trusted
-        devices.  The user is `required` from then on.
+        devices; visits and links too.  The user is `required` from then on.
         """
         ...
 
@@ -315,7 +320,7 @@ class KeyStore(Protocol):
         ...
 
 
-class Store(LoginStore, OutboxStore, LifeStore, KeyStore, SourceStore, Protocol):
+class Store(LoginStore, OutboxStore, LifeStore, KeyStore, SourceStore, PortalStore, Protocol):
     """All of it, and what a server asks besides."""
 
     async def purge(self, now: float, logins_before: float) -> int:

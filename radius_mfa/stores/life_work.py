@@ -26,6 +26,7 @@ _REQUIRE_ALL = of_rows(
 _LOCK_OWNER = Statement("""
     UPDATE user_counters SET required = required
     WHERE user_id = (SELECT user_id FROM totp_token WHERE id = ?) RETURNING user_id""")
+_LOCK_USER = Statement("UPDATE user_counters SET required = required WHERE user_id = ?")
 _UNLOCK = Statement("""
     UPDATE user_counters SET failures = 0, since_success = 0, locks = 0, locked_until = 0, suspended = FALSE
     WHERE user_id = ? RETURNING 1""")
@@ -44,16 +45,20 @@ _SAME_SEED = Statement("SELECT 1 FROM totp_token WHERE user_id = ? AND fingerpri
 _ADD_TOKENS = of_rows(
     """
     INSERT INTO totp_token
-        (id, user_id, label, seed, fingerprint, confirmed, last_step, drift, created)
+        (id, user_id, label, seed, fingerprint, confirmed, last_step, drift, good_from, created)
     VALUES {rows}
     ON CONFLICT (user_id, fingerprint) DO NOTHING RETURNING id""",
-    columns=9,
+    columns=10,
 )
 _AT_ONCE = 50  # rows in one statement
+# One that waits for its time is not confirmed sooner by another code.
 _CONFIRM = Statement("""
     UPDATE totp_token SET confirmed = TRUE, drift = ?,
         last_step = CASE WHEN last_step < ? THEN ? ELSE last_step END
-    WHERE id = ? AND NOT confirmed RETURNING 1""")
+    WHERE id = ? AND NOT confirmed AND good_from = 0 RETURNING 1""")
+_RIPEN_TOKENS = Statement("""
+    UPDATE totp_token SET confirmed = TRUE, good_from = 0
+    WHERE user_id = ? AND good_from > 0 AND good_from <= ? RETURNING 1""")
 _RESYNC = Statement("UPDATE totp_token SET last_step = ?, drift = ? WHERE id = ? AND last_step < ? RETURNING 1")
 # What a token knows of the last success, before it goes.
 _KEEP_LAST_SUCCESS = Statement("""
@@ -82,6 +87,7 @@ _DEVICES_OF = Statement(f"{_DEVICES} AND d.user_id = ? ORDER BY d.created DESC, 
 _REVOKE_ALL = Statement("DELETE FROM trusted_device WHERE user_id = ? RETURNING id")
 _REVOKE = Statement("DELETE FROM trusted_device WHERE user_id = ? AND id = ? RETURNING id")
 
+# Links before mails, as by whoever uses one (`portal_work`).
 _DROP_FACTORS = tuple(
     Statement(f"DELETE FROM {table} WHERE user_id = ?")
     for table in (
@@ -89,13 +95,16 @@ _DROP_FACTORS = tuple(
         "mail_address",
         "mail_code",
         "proposal",
+        "link",
         "outbox",
         "recovery_code",
         "voucher",
         "trusted_device",
     )
 )
+_DROP_VISITS = Statement("DELETE FROM visit WHERE user_id = ? AND id <> ?")
 _DROP_TRACES = (
+    Statement("DELETE FROM help_case WHERE user_id = ?"),
     Statement("DELETE FROM login WHERE user_id = ?"),
     Statement("DELETE FROM station_user WHERE user_id = ?"),
 )
@@ -162,9 +171,9 @@ def _add_tokens(new: Sequence[NewToken], now: float) -> Work[set[str]]:
     """The ids of those that were added; their users are known."""
     if not new:
         return set()
-    rows = ((*_identity(each), each.confirmed, each.last_step, each.drift, now) for each in new)
+    rows = ((*_identity(each), _counts(each), each.last_step, each.drift, each.good_from, now) for each in new)
     added = {row[0] for row in (yield _ADD_TOKENS(len(new))(*_flat(rows)))}
-    required = sorted({each.user_id for each in new if each.confirmed and each.id in added})
+    required = sorted({each.user_id for each in new if _counts(each) and each.id in added})
     if required:
         yield _REQUIRE_ALL(len(required))(*required)
     return added
@@ -172,6 +181,10 @@ def _add_tokens(new: Sequence[NewToken], now: float) -> Work[set[str]]:
 
 def _identity(new: NewToken) -> tuple[object, ...]:
     return new.id, new.user_id, new.label, new.seed, new.fingerprint
+
+
+def _counts(new: NewToken) -> bool:
+    return new.confirmed and not new.good_from
 
 
 def _flat(rows: Iterable[Iterable[object]]) -> Iterator[object]:
@@ -226,6 +239,16 @@ def accept_proposal(proposal_id: str, user_id: str, now: float) -> Work[bool]:
     if accepted:
         yield _REQUIRE(user_id)
     return accepted
+
+
+def ripen(user_id: str, now: float) -> Work[int]:
+    """Let count what of the user has waited long enough: how many tokens and addresses."""
+    yield _LOCK_USER(user_id)
+    ripe = len((yield _RIPEN_TOKENS(user_id, now)))
+    ripe += yield from mail.take_ripe_proposal(user_id, now)
+    if ripe:
+        yield _REQUIRE(user_id)
+    return ripe
 
 
 def set_recovery_codes(user_id: str, username: str, codes: Sequence[NewRecoveryCode], now: float) -> Work[None]:
@@ -292,13 +315,15 @@ def unlock(user_id: str) -> Work[bool]:
     return bool((yield _UNLOCK(user_id)))
 
 
-def reset(user_id: str, now: float) -> Work[bool]:
+def reset(user_id: str, now: float, visit_id: str = "") -> Work[bool]:
+    """End every factor, and every visit but that one."""
     known = yield _UNLOCK(user_id)
     yield _CODES_SINCE(now, user_id)
     yield _REQUIRE(user_id)
     yield _KEEP_LAST_SUCCESS(user_id, user_id)
     for statement in _DROP_FACTORS:
         yield statement(user_id)
+    yield _DROP_VISITS(user_id, visit_id)
     yield _EMPTY_DECIDED(b"", user_id)  # nor does an answer from before get its Access-Accept again
     return bool(known)
 
@@ -308,6 +333,7 @@ def forget(user_id: str) -> Work[bool]:
     known = yield _FORGET(user_id)
     for statement in (*_DROP_FACTORS, *_DROP_TRACES):
         yield statement(user_id)
+    yield _DROP_VISITS(user_id, "")
     yield _EMPTY_SPENT(b"", user_id)
     return bool(known)
 

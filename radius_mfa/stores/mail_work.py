@@ -8,16 +8,16 @@ from typing import Any
 from radius_mfa.core.kept import Proposal
 from radius_mfa.core.mailing import DAY
 from radius_mfa.core.stored import Mail, MailCode, MailCodeUse, MailKind, NewMailCode, Notice
-from radius_mfa.stores.work import Statement, Work
+from radius_mfa.stores.work import Rows, Statement, Work
 
 _CODES = Statement("""
-    SELECT id, reference, code, created, expires, tries, used FROM mail_code
+    SELECT id, reference, code, created, expires, tries, used, client FROM mail_code
     WHERE user_id = ? ORDER BY number""")
 _NEWEST = Statement("SELECT id FROM mail_code WHERE user_id = ? ORDER BY number DESC LIMIT 1")
 _ADDRESS = Statement("SELECT address FROM mail_address WHERE user_id = ?")
 _ADD_CODE = Statement("""
-    INSERT INTO mail_code (id, user_id, reference, code, created, expires, tries, used)
-    VALUES (?, ?, ?, ?, ?, ?, 0, FALSE)""")
+    INSERT INTO mail_code (id, user_id, reference, code, created, expires, tries, used, client)
+    VALUES (?, ?, ?, ?, ?, ?, 0, FALSE, ?)""")
 _COUNT_TRY = Statement("""
     UPDATE mail_code SET tries = tries + 1 WHERE user_id = ? AND NOT used AND expires > ? RETURNING id""")
 _UNCOUNT_TRY = Statement("UPDATE mail_code SET tries = tries - 1 WHERE id = ? AND user_id = ? AND tries > 0")
@@ -50,19 +50,32 @@ _DISTRUST_ELSEWHERE = Statement("""
 _CODES_SINCE_ELSEWHERE = Statement("""
     UPDATE user_counters SET codes_since = ?
     WHERE user_id = ? AND EXISTS (SELECT 1 FROM mail_address WHERE user_id = ? AND address <> ?)""")
-_DROP_MAILS_ELSEWHERE = Statement("DELETE FROM outbox WHERE user_id = ? AND (address <> ? OR kind = 'address')")
+# A link that was mailed elsewhere starts nothing anew any more; it counts for `post_link` all the same.
+_VOID_LINKS_ELSEWHERE = Statement("""
+    UPDATE link SET used = TRUE
+    WHERE user_id = ? AND NOT used AND ? NOT IN (SELECT address FROM mail_address WHERE user_id = ?)""")
+# What is good for something, or is about a login, is for the verified address alone.  What tells of a change is
+# also for the address that was: whoever has just replaced it must not stop the mail that says so.
+_DROP_MAILS_ELSEWHERE = Statement("""
+    DELETE FROM outbox
+    WHERE user_id = ? AND (kind = 'address' OR (address <> ? AND kind IN ('code', 'link', 'suspended')))""")
 _SET_ADDRESS = Statement("""
     INSERT INTO mail_address (user_id, address, verified) VALUES (?, ?, ?)
     ON CONFLICT (user_id) DO UPDATE SET address = excluded.address, verified = excluded.verified""")
 _REMOVE_ADDRESS = Statement("DELETE FROM mail_address WHERE user_id = ?")
 
-_PROPOSAL = """id, user_id, address, reference, code, created, expires, tries"""
+_PROPOSAL = "id, user_id, address, reference, code, created, expires, tries, good_from"
 _DROP_PROPOSAL_MAIL = Statement("DELETE FROM outbox WHERE user_id = ? AND kind = 'address'")
-_DROP_PROPOSAL = Statement("DELETE FROM proposal WHERE user_id = ?")
-_ADD_PROPOSAL = Statement(f"INSERT INTO proposal ({_PROPOSAL}) VALUES (?, ?, ?, ?, ?, ?, ?, 0)")
+_DROP_PROPOSAL = Statement("DELETE FROM proposal WHERE user_id = ? RETURNING 1")
+_ADD_PROPOSAL = Statement(f"INSERT INTO proposal ({_PROPOSAL}) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0)")
 _FIND_PROPOSAL = Statement(f"SELECT {_PROPOSAL} FROM proposal WHERE user_id = ? AND expires > ?")
-_TRY_PROPOSAL = Statement("UPDATE proposal SET tries = tries + 1 WHERE user_id = ?")
-_TAKE_PROPOSAL = Statement("DELETE FROM proposal WHERE id = ? AND user_id = ? RETURNING address")
+# One that waits for its time has no code to guess any more, and is not taken before.
+_TRY_PROPOSAL = Statement("UPDATE proposal SET tries = tries + 1 WHERE user_id = ? AND good_from = 0 RETURNING 1")
+_TAKE_PROPOSAL = Statement("DELETE FROM proposal WHERE id = ? AND user_id = ? AND good_from = 0 RETURNING address")
+_LET_PROPOSAL_WAIT = Statement("""
+    UPDATE proposal SET good_from = ?, expires = ? WHERE id = ? AND user_id = ? AND good_from = 0 RETURNING 1""")
+_TAKE_RIPE_PROPOSAL = Statement("""
+    DELETE FROM proposal WHERE user_id = ? AND good_from > 0 AND good_from <= ? RETURNING address""")
 
 
 def codes(user_id: str) -> Work[tuple[MailCode, ...]]:
@@ -72,8 +85,8 @@ def codes(user_id: str) -> Work[tuple[MailCode, ...]]:
 
 
 def _code(user_id: str, row: Sequence[Any]) -> MailCode:
-    code_id, reference, code, created, expires, tries, used = row
-    return MailCode(code_id, user_id, reference, code, created, expires, tries, bool(used))
+    code_id, reference, code, created, expires, tries, used, client = row
+    return MailCode(code_id, user_id, reference, code, created, expires, tries, bool(used), client)
 
 
 def count_try(user_id: str, now: float) -> Work[tuple[str, ...]]:
@@ -103,17 +116,23 @@ def issue(code: NewMailCode) -> Work[bool]:
         return True  # done before, by whom the answer did not reach
     if (newest[0][0] if newest else "") != code.after or not address or address[0][0] != code.address:
         return False
-    yield _ADD_CODE(code.id, code.user_id, code.reference, code.code, code.created, code.expires)
+    yield _ADD_CODE(code.id, code.user_id, code.reference, code.code, code.created, code.expires, code.client)
     where = (code.address, code.language, code.client)
     yield _ADD_MAIL(code.id, MailKind.CODE.value, code.user_id, *where, code.created, code.expires, code.created)
     return True
 
 
-def post_notice(notice: Notice) -> Work[None]:
+def post_notice(notice: Notice) -> Work[bool]:
     """A mail without a code, unless its address is the user's no longer."""
     address = yield _ADDRESS(notice.user_id)
     if not address or address[0][0] != notice.address:
-        return
+        return False
+    yield from post(notice)
+    return True
+
+
+def post(notice: Notice) -> Work[None]:
+    """The same, whoever's address it is."""
     where = (notice.address, notice.language, notice.client)
     times = (notice.created, notice.expires, notice.created)
     yield _ADD_MAIL(notice.id, notice.kind.value, notice.user_id, *where, *times)
@@ -161,6 +180,7 @@ def set_address(user_id: str, address: str, now: float) -> Work[None]:
     """What was sent elsewhere is void, as is what was trusted by it, and what is not sent yet never will be."""
     yield _CODES_SINCE_ELSEWHERE(now, user_id, user_id, address)
     yield _VOID_ELSEWHERE(user_id, address, user_id)
+    yield _VOID_LINKS_ELSEWHERE(user_id, address, user_id)
     yield _DISTRUST_ELSEWHERE(user_id, address, user_id)
     yield _DROP_MAILS_ELSEWHERE(user_id, address)
     yield _DROP_PROPOSAL(user_id)
@@ -189,16 +209,38 @@ def proposal_of(user_id: str, now: float) -> Work[Proposal | None]:
 
 def try_proposal(user_id: str, now: float) -> Work[Proposal | None]:
     """The same with a guess more."""
-    yield _TRY_PROPOSAL(user_id)
-    return (yield from proposal_of(user_id, now))
+    tried = yield _TRY_PROPOSAL(user_id)
+    return (yield from proposal_of(user_id, now)) if tried else None
 
 
 def accept_proposal(proposal_id: str, user_id: str, now: float) -> Work[bool]:
     """Make the proposed address the verified one."""
-    rows = yield _TAKE_PROPOSAL(proposal_id, user_id)
+    return (yield from _taken(user_id, (yield _TAKE_PROPOSAL(proposal_id, user_id)), now))
+
+
+def take_ripe_proposal(user_id: str, now: float) -> Work[bool]:
+    """The same of one that has waited long enough."""
+    return (yield from _taken(user_id, (yield _TAKE_RIPE_PROPOSAL(user_id, now)), now))
+
+
+def _taken(user_id: str, rows: Rows, now: float) -> Work[bool]:
     if rows:
         yield from set_address(user_id, rows[0][0], now)
     return bool(rows)
+
+
+def let_proposal_wait(proposal_id: str, user_id: str, good_from: float) -> Work[bool]:
+    """Its code was seen, and it is the verified one from then on; it is kept for a day more, to be taken."""
+    waits = yield _LET_PROPOSAL_WAIT(good_from, good_from + DAY, proposal_id, user_id)
+    if waits:
+        yield _DROP_PROPOSAL_MAIL(user_id)
+    return bool(waits)
+
+
+def drop_proposal(user_id: str) -> Work[bool]:
+    """Nor is its mail sent any more."""
+    yield _DROP_PROPOSAL_MAIL(user_id)
+    return bool((yield _DROP_PROPOSAL(user_id)))
 
 
 # --- what is past its time ------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from radius_mfa.stores.sqlite_connection import store_errors
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-NEWEST = "0007"
+NEWEST = "0008"
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "alembic_version"
 VERSION = f"SELECT version_num FROM {VERSION_TABLE}"

@@ -1,4 +1,4 @@
-"""The tables, schema version 7: what a migration has to arrive at.
+"""The tables, schema version 8: what a migration has to arrive at.
 
 For migrations, the command line and people; the way of a login speaks SQL of its own.  One schema for
 SQLite and PostgreSQL.  Times are wall seconds as floats, since that is what they are compared with.
@@ -56,6 +56,7 @@ user_counters = Table(
 # SQLite keeps together: a login asks for all of them, and writes one.
 # `told_steps`: those whose codes are not accepted any more, with commas between.  `last_success`: when a code
 # of it let the user in last; where it was no such code, that is in `user_counters`.
+# `good_from`: of one that is not `confirmed` until then, though its first code was seen; 0 for all others.
 totp_token = Table(
     "totp_token",
     metadata,
@@ -70,7 +71,14 @@ totp_token = Table(
     Column("created", Double, nullable=False),
     Column("told_steps", Text, nullable=False, server_default=""),
     Column("last_success", Double),
+    Column("good_from", Double, nullable=False, server_default=text("0")),
     UniqueConstraint("id", name="totp_token_once"),
+    Index(
+        "totp_token_that_waits",
+        "good_from",
+        sqlite_where=text("good_from > 0"),
+        postgresql_where=text("good_from > 0"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -130,7 +138,8 @@ mail_address = Table(
 )
 
 # Mailed codes; `code` is sealed.  Kept while they count: until they expire, and for a day.  `number` is the
-# order in which they were issued, whatever the clock said.
+# order in which they were issued, whatever the clock said.  `client`: where it was asked for, "" where that is not
+# known.
 mail_code = Table(
     "mail_code",
     metadata,
@@ -143,6 +152,7 @@ mail_code = Table(
     Column("expires", Double, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("used", Boolean, nullable=False),
+    Column("client", Text, nullable=False, server_default=""),
     Index("mail_code_by_user", "user_id", "number"),
     Index("mail_code_by_expiry", "expires"),
 )
@@ -159,7 +169,8 @@ recovery_code = Table(
     sqlite_with_rowid=False,
 )
 
-# An address that nobody has confirmed yet; `code`, sealed, was mailed there.
+# An address that nobody has confirmed yet; `code`, sealed, was mailed there.  `good_from`: of one whose code was
+# seen and which is the verified one only then; 0 for all others.
 proposal = Table(
     "proposal",
     metadata,
@@ -171,6 +182,13 @@ proposal = Table(
     Column("created", Double, nullable=False),
     Column("expires", Double, nullable=False),
     Column("tries", Integer, nullable=False),
+    Column("good_from", Double, nullable=False, server_default=text("0")),
+    Index(
+        "proposal_that_waits",
+        "good_from",
+        sqlite_where=text("good_from > 0"),
+        postgresql_where=text("good_from > 0"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -216,7 +234,7 @@ station_user = Table(
     sqlite_with_rowid=False,
 )
 
-# Mails to be delivered.  What carries a code has the id of that, in `mail_code` or `proposal`, by `kind`.
+# Mails to be delivered.  What carries a code has the id of that, in `mail_code`, `proposal` or `link`, by `kind`.
 # Whoever delivers one moves `due` ahead first.
 outbox = Table(
     "outbox",
@@ -233,6 +251,64 @@ outbox = Table(
     Column("expires", Double, nullable=False, server_default=text("0")),
     Index("outbox_by_due", "due"),
     Index("outbox_by_user", "user_id"),
+    sqlite_with_rowid=False,
+)
+
+# Somebody in the portal.  `id`: a keyed digest of what their browser has; `factor`: "" for none; `pending` is
+# sealed, and lost with its key, as the visit ends within hours.
+visit = Table(
+    "visit",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("username", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("factor", Text, nullable=False),
+    Column("desk", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("begun", Double, nullable=False),
+    Column("shown", Double, nullable=False),
+    Column("seen", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("voucher", Text, nullable=False),
+    Column("anew", Boolean, nullable=False),
+    Column("pending", LargeBinary, nullable=False),
+    Index("visit_by_user", "user_id"),
+    Index("visit_by_expiry", "expires"),
+    sqlite_with_rowid=False,
+)
+
+# What was mailed to who can show no factor any more: no secret, as the mail has the id sealed.  Kept for a day
+# after it has expired, used or not, since only so many are mailed to a user in a day.
+link = Table(
+    "link",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("username", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Column("used", Boolean, nullable=False),
+    Index("link_by_user", "user_id", "created"),
+    Index("link_by_expiry", "expires"),
+    sqlite_with_rowid=False,
+)
+
+# The help desk's queue.  `answered`: 0 for not yet; of each `kind` a user has one such.
+help_case = Table(
+    "help_case",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("username", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("answered", Double, nullable=False),
+    Column("answered_by", Text, nullable=False),
+    Index("help_case_by_user", "user_id", "kind", "answered"),
+    Index("help_case_by_answer", "answered", "created", "id"),
     sqlite_with_rowid=False,
 )
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.kept import Device, KnownUser, NewRecoveryCode, NewToken, Proposal, TokenRecord, Voucher
 from radius_mfa.core.messages import FactorKind
+from radius_mfa.core.portal_store import Case, Link, PastLogin, TokenDetails
 from radius_mfa.core.ports import Clock
 from radius_mfa.core.store import Judge, Node, Resealed, SealedRow, SourceTally
 from radius_mfa.core.stored import (
@@ -19,6 +20,7 @@ from radius_mfa.core.stored import (
     Mail,
     MailCodeUse,
     NewMailCode,
+    Notice,
     RecoveryCodeUse,
     Refusal,
     Reserved,
@@ -26,13 +28,14 @@ from radius_mfa.core.stored import (
     Settlement,
 )
 from radius_mfa.core.trust import LOOK_BACK
-from radius_mfa.stores import key_work, life_work, login_work, mail_work, source_work
+from radius_mfa.core.visits import Visit
+from radius_mfa.stores import key_work, life_work, login_work, mail_work, portal_work, source_work
 from radius_mfa.stores.work import Rows, Statement, Work
 from radius_mfa.wire.sources import MOST_SIGNERS
 
 T = TypeVar("T")
 
-_BATCH = 500  # rows deleted, or sources added, in one transaction
+_BATCH = 500  # rows deleted, or sources added, in one transaction; users looked up
 # Whom work that concerns no one user is alone with.
 _OUTBOX, _KEYS, _IMPORT, _SOURCES = "outbox", "keys", "import", "sources"
 
@@ -197,6 +200,85 @@ class SqlStore(ABC):
     async def tokens(self, after: str, most: int) -> Sequence[TokenRecord]:
         return await self._durably(partial(life_work.tokens, after, most), None)
 
+    # --- the portal ---------------------------------------------------------------------------------
+
+    async def begin_visit(self, visit: Visit, instead_of: str = "") -> bool:
+        work = partial(portal_work.begin_visit, visit, instead_of, self._clock.wall())
+        return await self._durably(work, visit.user_id)
+
+    async def visit(self, visit_id: str, now: float) -> Visit | None:
+        return await self._durably(partial(portal_work.visit, visit_id, now), None)
+
+    async def see_visit(self, visit_id: str, now: float) -> None:
+        await self._durably(partial(portal_work.see_visit, visit_id, now), visit_id)
+
+    async def keep_pending(self, visit_id: str, pending: bytes, voucher: str) -> bool:
+        work = partial(portal_work.keep_pending, visit_id, pending, voucher, self._clock.wall())
+        return await self._durably(work, visit_id)
+
+    async def set_factor(self, visit_id: str, factor: str, shown: float) -> bool:
+        work = partial(portal_work.set_factor, visit_id, factor, shown, self._clock.wall())
+        return await self._durably(work, visit_id)
+
+    async def end_visit(self, visit_id: str) -> bool:
+        return await self._durably(partial(portal_work.end_visit, visit_id), visit_id)
+
+    async def end_visits(self, user_id: str, but: str = "") -> int:
+        return await self._durably(partial(portal_work.end_visits, user_id, but), user_id)
+
+    async def post_link(self, link: Link, mail: Notice, since: float, most: int) -> bool:
+        return await self._durably(partial(portal_work.post_link, link, mail, since, most), link.user_id)
+
+    async def link(self, link_id: str, now: float) -> Link | None:
+        return await self._durably(partial(portal_work.link, link_id, now), None)
+
+    async def use_link(self, link_id: str, now: float) -> bool:
+        return await self._durably(partial(portal_work.use_link, link_id, now), link_id)
+
+    async def start_anew(self, token: NewToken, visit_id: str) -> bool:
+        work = partial(portal_work.start_anew, token, visit_id, self._clock.wall())
+        return await self._durably(work, token.user_id)
+
+    async def open_case(self, case: Case) -> bool:
+        return await self._durably(partial(portal_work.open_case, case), case.user_id)
+
+    async def cases(self, most: int) -> Sequence[Case]:
+        return await self._durably(partial(portal_work.cases, most), None)
+
+    async def answer_case(self, case_id: str, by: str, now: float) -> Case | None:
+        return await self._durably(partial(portal_work.answer_case, case_id, by, now), case_id)
+
+    async def token_details(self, user_id: str) -> Sequence[TokenDetails]:
+        return await self._durably(partial(portal_work.token_details, user_id), None)
+
+    async def label_token(self, user_id: str, token_id: str, label: str) -> bool:
+        return await self._durably(partial(portal_work.label_token, user_id, token_id, label), user_id)
+
+    async def accept_proposal_from(self, proposal_id: str, user_id: str, good_from: float) -> bool:
+        work = partial(mail_work.let_proposal_wait, proposal_id, user_id, good_from)
+        return await self._durably(work, user_id)
+
+    async def drop_proposal(self, user_id: str) -> bool:
+        return await self._durably(partial(mail_work.drop_proposal, user_id), user_id)
+
+    async def ripen(self, now: float) -> int:
+        """A user at a time, so that each is alone with what else is done to them."""
+        total = 0
+        while True:
+            users = await self._durably(partial(portal_work.ripe, now, _BATCH), None)
+            for user_id in users:
+                total += await self._durably(partial(life_work.ripen, user_id, now), user_id)
+            if len(users) < _BATCH:
+                return total
+            await self._pause()
+
+    async def logins(self, user_id: str, since: float, most: int) -> Sequence[PastLogin]:
+        return await self._durably(partial(portal_work.logins, user_id, since, most), None)
+
+    async def post(self, notices: Sequence[Notice]) -> None:
+        if notices:
+            await self._durably(partial(portal_work.post, notices), notices[0].user_id)
+
     # --- keys ---------------------------------------------------------------------------------------
 
     async def key_proofs(self) -> Mapping[bytes, bytes]:
@@ -246,6 +328,9 @@ class SqlStore(ABC):
             + await self._purge(life_work.PURGE_VOUCHERS, now)
             + await self._purge(life_work.PURGE_DEVICES, now)
             + await self._purge(life_work.PURGE_STATIONS, now - LOOK_BACK)
+            + await self._purge(portal_work.PURGE_VISITS, now)
+            + await self._purge(portal_work.PURGE_LINKS, now - portal_work.LINKS_KEPT)
+            + await self._purge(portal_work.PURGE_CASES, now - portal_work.CASES_KEPT)
             + await self._purge(key_work.PURGE_NODES, now)
             + await self._purge(source_work.PURGE, now - source_work.KEPT)
             + await self._purge(source_work.PURGE_STRANGERS, source_work.MOST_STRANGERS)

@@ -12,13 +12,18 @@ import pytest
 import structlog.testing
 
 from radius_mfa.assembly import upkeep
-from radius_mfa.assembly.upkeep import SourceKeeper, keep_doing, tell_of
+from radius_mfa.assembly.upkeep import SourceKeeper, keep_doing, purge, tell_of
 from radius_mfa.core.errors import StoreError
+from radius_mfa.core.store import Store
 from radius_mfa.stores.sqlite import SqliteStore
 from radius_mfa.wire.sources import Sources
 from tests.adapters import NOON, FixedClock, Fuse, fused
+from tests.stores.portal import ADDRESS, visit
+from tests.stores.support import ALICE, new_token
+from tests.stores.test_life import proposal
 
 HOST, OTHER = "192.0.2.1", "192.0.2.2"
+DAY = 86400.0
 T = TypeVar("T")
 
 
@@ -170,6 +175,54 @@ def test_who_signs_is_known_from_the_start(rig: Rig) -> None:
     assert again.signs("vpn", HOST)
 
 
+async def purged(rig: Rig, store: Store, holds: Callable[[], Awaitable[bool]]) -> None:
+    """Purge until it holds."""
+    purging = asyncio.create_task(purge(store, rig.clock, lambda: DAY, every=0.01))
+    try:
+        while not await holds():
+            await asyncio.sleep(0)
+    finally:
+        purging.cancel()
+        with suppress(asyncio.CancelledError):
+            await purging
+
+
+def test_what_has_waited_long_enough_counts_even_if_no_server_ran_for_days(rig: Rig) -> None:
+    """By then it is past its time, and would be purged."""
+    rig.run(rig.store.add_tokens([new_token(confirmed=False, good_from=NOON + 60)]))
+    rig.run(rig.store.propose_address(proposal(), "alice", "ja"))
+    rig.run(rig.store.accept_proposal_from("p1", ALICE, NOON + 60))
+    rig.run(rig.store.begin_visit(visit()))
+    rig.clock.advance(7 * DAY)
+
+    async def is_done() -> bool:
+        facts = await rig.store.facts(ALICE, rig.clock.monotonic() + 20)
+        return [each.confirmed for each in facts.tokens] == [True] and facts.mail_address == ADDRESS
+
+    async def is_purged() -> bool:
+        return await rig.store.visit("v1", NOON) is None
+
+    rig.run(purged(rig, rig.store, is_done))
+    rig.run(purged(rig, rig.store, is_purged))
+
+
+def test_what_cannot_be_purged_is_said_and_tried_again(rig: Rig) -> None:
+    async def has_failed() -> bool:
+        return rig.breaker.met >= 2
+
+    async def is_purged() -> bool:
+        return await rig.store.visit("v1", NOON) is None
+
+    rig.run(rig.store.begin_visit(visit()))
+    rig.clock.advance(DAY)
+    rig.breaker.broken = True
+    with structlog.testing.capture_logs() as lines:
+        rig.run(purged(rig, fused(rig.store, rig.breaker), has_failed))
+    assert {line["event"] for line in lines} == {"purge_failed"}
+    rig.breaker.broken = False
+    rig.run(purged(rig, fused(rig.store, rig.breaker), is_purged))
+
+
 def test_what_is_kept_up_is_done_again_and_again() -> None:
     async def play() -> None:
         times, thrice = 0, asyncio.Event()
@@ -185,9 +238,6 @@ def test_what_is_kept_up_is_done_again_and_again() -> None:
         doing.cancel()
 
     asyncio.run(play())
-
-
-DAY = 86400.0
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from radius_mfa.core.enrolment import (
     Seed,
 )
 from radius_mfa.core.guard import Counters
-from radius_mfa.core.kept import Proposal
+from radius_mfa.core.kept import NewToken, Proposal
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.stored import Facts, MailKind, Token, TotpStep
 from tests.adapters import MAIL_POLICY, NOON, PASSWORD, PERIOD, House, house, interleaved
@@ -99,6 +99,20 @@ def test_the_code_says_which_open_token_it_confirms(it: House) -> None:
 
     assert confirm(it, it.code("alice", token=2)) is Confirmation.CONFIRMED
     assert [token.confirmed for token in it.facts("alice").tokens].count(True) == 2
+
+
+def test_a_token_that_waits_is_confirmed_by_no_code_and_lets_in_from_its_time_on(it: House) -> None:
+    it.enrol("alice", confirmed=False)
+    (kept,) = it.facts("alice").tokens
+    assert it.run(it.enrolment.remove_token("u-alice", kept.id))
+    of_a_seed = (kept.id, kept.user_id, "alice", kept.label, kept.seed, b"fingerprint")
+    assert it.run(it.store.add_tokens([NewToken(*of_a_seed, good_from=NOON + 60)])) == [True]
+
+    assert confirm(it, it.code("alice")) is Confirmation.WRONG
+    assert it.login("alice").says(PASSWORD) == "reject unenrolled"
+    it.clock.advance(60.0)
+    assert it.run(it.store.ripen(it.clock.wall())) == 1
+    assert it.challenged("alice").says(it.code("alice")) == "accept accepted"
 
 
 def test_one_seed_is_one_token_of_a_user(it: House) -> None:

@@ -22,6 +22,8 @@ from radius_mfa.core.stored import Consumption, MailCodeUse, RecoveryCodeUse, To
 from radius_mfa.stores.postgresql import PostgresqlStore
 from radius_mfa.stores.sqlite import SqliteStore
 from radius_mfa.stores.sqlite_connection import path_of
+from tests.adapters import NOON
+from tests.stores.portal import FAR, case, link, link_mail, visit
 from tests.stores.support import PATIENCE, SystemClock, attempt, count, new_token, settlement
 
 CLOCK = SystemClock()
@@ -108,6 +110,25 @@ async def add(url: str, who: str, many: str) -> dict[str, int]:
     async def one(store: Store, number: int) -> object:
         (added,) = await store.add_tokens([new_token(id=f"{who}-{number}")])
         return str if added else None
+
+    return await together(url, int(many), one)
+
+
+async def portal(url: str, what: str, who: str, many: str) -> dict[str, int]:
+    """What may be done once, or so often, in the portal; who is given an id has one of its own."""
+
+    async def one(store: Store, number: int) -> object:
+        mine = f"{who}-{number}"
+        doing: dict[str, Callable[[], Awaitable[object]]] = {
+            "begin": lambda: store.begin_visit(visit(id=mine, expires=FAR), "v1"),
+            "post": lambda: store.post_link(link(mine), link_mail(mine), NOON, 3),
+            "use": lambda: store.use_link("l1", NOON),
+            "anew": lambda: store.start_anew(new_token(id=mine), "v1"),
+            "open": lambda: store.open_case(case(mine)),
+            "answer": lambda: store.answer_case("c1", mine, NOON),
+            "ripen": lambda: store.ripen(NOON + 1),
+        }
+        return str if await doing[what]() else None
 
     return await together(url, int(many), one)
 
@@ -204,6 +225,7 @@ TASKS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, int]]]] = {
     "fail": fail,
     "add": add,
     "add-sources": add_sources,
+    "portal": portal,
     "open": open_,
     "counters": counters,
     "spend-and-hang": spend_and_hang,

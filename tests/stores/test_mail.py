@@ -78,7 +78,7 @@ def test_an_address_is_among_the_facts_with_the_name(it: Asked) -> None:
 def test_an_issued_code_is_among_the_facts_and_its_mail_in_the_outbox(it: Asked) -> None:
     assert issue(it, new_code())
 
-    assert codes(it) == [MailCode("c1", ALICE, "K1", b"sealed code 1", NOON + 1, NOON + 1 + DAY)]
+    assert codes(it) == [MailCode("c1", ALICE, "K1", b"sealed code 1", NOON + 1, NOON + 1 + DAY, client="vpn")]
     assert claim(it) == [
         Mail("c1", ALICE, "alice", ADDRESS, "ja", "vpn", "K1", b"sealed code 1", NOON + 1, NOON + 1 + DAY, 1)
     ]

@@ -11,6 +11,8 @@ from radius_mfa.core.guard import Counters
 from radius_mfa.core.kept import NewRecoveryCode
 from radius_mfa.core.stored import Reserved, Settled
 from radius_mfa.stores.sqlite import SqliteStore
+from tests.adapters import NOON
+from tests.stores.portal import FAR, case, link, link_mail, visit
 from tests.stores.postgresql import new_url
 from tests.stores.schemas import NOTHING, opening
 from tests.stores.support import (
@@ -81,6 +83,28 @@ def test_one_seed_added_by_two_processes_is_one_token(url: str, it: Asked) -> No
         assert together(*at_once(one, other)) == {"type": 1, "NoneType": 39}
 
     assert len(it.facts().tokens) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "often"),
+    [("begin", 1), ("use", 1), ("anew", 1), ("answer", 1), ("open", 1), ("ripen", 1), ("post", 3)],
+)
+def test_what_may_be_done_once_in_the_portal_or_so_often_is(url: str, it: Asked, what: str, often: int) -> None:
+    """A visit in place of another, a link used, a start anew, a case opened and answered, links mailed."""
+    it.run(it.store.set_mail_address(ALICE, "alice", ADDRESS))
+    it.run(it.store.begin_visit(visit(anew=True, expires=FAR)))
+    it.add(new_token(9, confirmed=False, good_from=NOON + 1))
+    if what == "use":
+        it.run(it.store.post_link(link(), link_mail(), NOON, 3))
+    if what == "answer":
+        it.run(it.store.open_case(case()))
+
+    with Contender("portal", url, what, "a", 20) as one, Contender("portal", url, what, "b", 20) as other:
+        assert together(*at_once(one, other)) == {"type": often, "NoneType": 40 - often}
+
+    assert it.run(it.store.end_visits(ALICE)) == 1
+    assert [token.confirmed for token in it.facts().tokens] == [what in ("anew", "ripen")]
+    assert len(it.run(it.store.claim_mails(NOON, NOON + 60, 100))) == (3 if what == "post" else 0)
 
 
 @pytest.mark.parametrize("engine", NOTHING)
