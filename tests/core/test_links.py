@@ -46,17 +46,17 @@ def test_whoever_changes_a_letter_has_none(at: int, letter: str) -> None:
 @pytest.mark.parametrize(
     "typed",
     [
-        "",
-        "A",
-        "=",
-        "====",
-        TOKEN[:-1],
-        TOKEN + "A",
-        f" {TOKEN}",
-        f"{TOKEN}\n",
-        f"{TOKEN}。",
-        "\ud800",
-        "A" * 1_000_000,
+        pytest.param("", id="nothing"),
+        pytest.param("A", id="a letter"),
+        pytest.param("=", id="padding"),
+        pytest.param("====", id="more of it"),
+        pytest.param(TOKEN[:-1], id="one letter less"),
+        pytest.param(TOKEN + "A", id="one more"),
+        pytest.param(f" {TOKEN}", id="a space"),
+        pytest.param(f"{TOKEN}\n", id="a line"),
+        pytest.param(f"{TOKEN}。", id="a full stop"),
+        pytest.param("\ud800", id="half a character"),
+        pytest.param("A" * 1_000_000, id="a million letters"),
     ],
 )
 def test_what_is_typed_instead_is_none(typed: str) -> None:
