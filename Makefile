@@ -3,6 +3,10 @@
 
 .PHONY: demo test bench soak clean
 
+# Some machines tell Python to keep nothing it has compiled.  Then each of the hundreds of processes that the tests
+# start compiles us anew, and each process of pytest all tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 demo:
 	@.ci/venv
 	@.venv/bin/radius-mfa demo $(ARGS)
@@ -10,17 +14,18 @@ demo:
 # All branches of what decides and of what faces the network are to be run by the tests.
 COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov=radius_mfa/eap --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
-# `make test ARGS='-k conversation'` runs a part, and asks for no coverage.  Three processes are for two cores, since
-# many tests wait for what they have started.
+# `make test ARGS='-k conversation'` runs a part, and asks for no coverage.  Four processes are for two cores, since
+# many tests wait for what they have started; who is done first takes over what is left of another's tests.
 test:
 	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils freeradius-common radsecproxy \
 	    faketime postgresql samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper \
-	    openvpn openvpn-auth-radius eapoltest freeradius-python3 python3-venv
+	    openvpn openvpn-auth-radius eapoltest freeradius-python3 python3-venv chromium fonts-noto-cjk
 	@.ci/venv test
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
-	.venv/bin/mypy
-	.venv/bin/python -m pytest -n 3 $(or $(ARGS),$(COVERED))
+	@# While mypy has one core, the other compiles the tests, once for all processes of pytest.
+	.venv/bin/python -m pytest --collect-only -qq >/dev/null 2>&1 & .venv/bin/mypy; types=$$?; wait; exit $$types
+	.venv/bin/python -m pytest -n 4 --dist worksteal $(or $(ARGS),$(COVERED))
 
 # Beside FreeRADIUS; with ARGS=quick in less than a minute.  ARGS=flat, workers, policies, eap, inside: docs/performance.md.
 bench:
@@ -35,4 +40,5 @@ soak:
 	@.venv/bin/python -m bench.soak $(ARGS)
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* *.egg-info
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* *.egg-info build
+	find . -name __pycache__ -prune -exec rm -rf {} +

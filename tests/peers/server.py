@@ -23,12 +23,14 @@ class Server:
     `log`: what it has said so far, a record a line.  `addresses`: its listeners.
     """
 
+    verb = "serve"
+
     def __init__(
         self, config: Path, environment: dict[str, str] | None = None, within: Sequence[str] = ()
     ) -> None:
         """`within`: a command that runs the one it is given."""
         self.config = config
-        self._command = [*within, sys.executable, "-m", "radius_mfa", "--config", str(config), "serve"]
+        self._command = [*within, sys.executable, "-m", "radius_mfa", "--config", str(config), self.verb]
         self._environment = {**os.environ, **(environment or {})}
         self._lines: Queue[str | None] = Queue()
         self.log: list[dict[str, Any]] = []
@@ -49,7 +51,7 @@ class Server:
         except BaseException:
             self.__exit__()
             raise
-        self.addresses = [(host, int(port)) for host, port in ready["listen"]]
+        self._listens(ready)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,6 +68,9 @@ class Server:
             self._reader.join(_PATIENCE)
             assert self._process.stderr is not None
             self._process.stderr.close()
+
+    def _listens(self, ready: dict[str, Any]) -> None:
+        self.addresses = [(host, int(port)) for host, port in ready["listen"]]
 
     @property
     def pid(self) -> int:
