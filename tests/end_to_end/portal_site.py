@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import csv
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -103,11 +104,16 @@ class PortalSite:
         return self.staff(HELP_DESK)
 
     def with_token(self, account: Account) -> Account:
-        path = self.site.folder / f"token-{account.name}.csv"
+        path = self.site.folder / f"token-{account.name}-{next(self._numbers)}.csv"
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([("username", "secret"), (account.name, account.base32)])
         run_cli("--config", self.site.config, "token", "import", path).worked()
         return account
+
+    def another_app(self, account: Account) -> Account:
+        """The same, with one more token, whose codes it has: no code is good twice, and a step takes 30 s."""
+        seed = hashlib.sha1(account.seed).digest()
+        return self.with_token(replace(account, seed=seed))
 
     def with_address(self, account: Account) -> Account:
         """The same, with an address, verified by the administrator."""
@@ -124,6 +130,20 @@ class PortalSite:
         nas = self.site.foreign("radclient", source)
         asked = nas.ask(account.name, account.password)
         return nas.ask(account.name, answer, asked.state).code if asked.code == CHALLENGE else asked.code
+
+    def acts(self, account: Account) -> list[dict[str, Any]]:
+        """What the audit file says was done in the portal, or refused there, about somebody."""
+        return [each for each in self.site.audit(account.name) if each["decision"] in ("done", "refused")]
+
+    @contextmanager
+    def also(self, **changes: Any) -> Iterator[str]:
+        """The address of another portal over the same store, with other words in its configuration."""
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        section = {**self.site.usual()["portal"], "listen": f"127.0.0.1:{port}", "url": url}
+        config = self.site.write(f"portal-{port}.yaml", {"portal": section, **changes})
+        with PortalProcess(config):
+            yield url
 
     @contextmanager
     def later(self, time: str) -> Iterator[str]:
