@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from ipaddress import IPv4Network, IPv6Network
@@ -58,4 +58,4 @@ class PortalPorts:
     clock: Clock
     entropy: Entropy
     texts: Texts
-    events: Callable[[str, str], Sequence[Mapping[str, Any]]]
+    events: Callable[[str, str], Awaitable[Sequence[Mapping[str, Any]]]]

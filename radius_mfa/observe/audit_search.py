@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -79,10 +79,14 @@ class Search:
     for, and was left out.
     """
 
-    def __init__(self, path: Path, query: Query, block: int = BLOCK) -> None:
+    def __init__(
+        self, path: Path, query: Query, block: int = BLOCK, is_enough: Callable[[], bool] | None = None
+    ) -> None:
+        """`is_enough`: asked before each line; once it says so no more is read, in any file."""
         self._path = path
         self._matcher = _Matcher(query)
         self._block = block
+        self._is_enough = is_enough or _never
         self._since = query.since - _MARGIN if query.since else None
         self._floor = _written(self._since)  # what is older is not looked for; it rises
         self.more = False
@@ -121,7 +125,7 @@ class Search:
                     heappushpop(found, hit)
                 if len(found) > most:
                     self._floor = max(self._floor, _before(found[0].time))
-        self.more = len(found) > most
+        self.more = self.more or len(found) > most
         return sorted(found)[-most:]
 
     def _all(self, parts: list[AuditPart]) -> Iterator[Hit]:
@@ -160,6 +164,9 @@ class Search:
         """The events of a file; what is none is counted."""
         try:
             for at, line in lines:
+                if self._is_enough():
+                    self.more = True
+                    return
                 event = _event(line)
                 if event is not None:
                     yield Hit(event["time"], file, at, line.lstrip(b"\0"), event)
@@ -169,6 +176,10 @@ class Search:
                     self.first_odd = (part.path, at)
         except (OSError, EOFError, zlib.error) as broken:  # the last two of what is half compressed
             self.unread[part.path] = why(broken) if isinstance(broken, OSError) else "is not whole"
+
+
+def _never() -> bool:
+    return False
 
 
 def _event(line: bytes) -> Event | None:

@@ -26,6 +26,7 @@ class House:
         self.self_service = ports.self_service
         self.help_desk = ports.help_desk
         self.store = ports.store
+        self.sealer = ports.sealer
         self.clock = ports.clock
         self.texts = ports.texts
         self.events = ports.events

@@ -346,3 +346,14 @@ def test_whatever_stands_in_the_file_nothing_is_raised(
     ):
         for most in (0, 3):
             list(Search(path, query).hits(most))
+
+
+@pytest.mark.parametrize("most", [0, 5])
+def test_whoever_has_had_enough_gets_what_was_found_and_is_told(path: Path, most: int) -> None:
+    write(path, *(event(seconds) for seconds in range(10)))
+    path.rename(path.with_name("audit.jsonl.1"))
+    write(path, *(event(seconds) for seconds in range(20, 23)))
+    left = iter([False] * 2)
+    search = Search(path, EVERYTHING, is_enough=lambda: next(left, True))
+    assert len(list(search.hits(most))) == 2
+    assert search.more
