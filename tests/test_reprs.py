@@ -46,6 +46,7 @@ SHOWN = {
     "Login.id": "the number of a login",
     "MailCodeUse.code_id": "the number of a row",
     "Node.keys": "the ids of keys",
+    "PortalSettings.password_url": "where people go",
     "RecoveryCodeUse.code_id": "the number of a row",
     "Reply.attributes": "what a policy returns",
     "Returns.entry_attributes": "the names of attributes",

@@ -173,7 +173,7 @@ class SelfService:
         (added,) = await self._store.add_tokens([token])
         if not added:
             return self._done(visit, Act.TOKEN_ADDED, Result.ALREADY, label)
-        if await self._store.visit(visit.id, self._clock.wall()) is None:
+        if not await self._store.keep_pending(visit.id, b"", visit.voucher):
             # All was reset meanwhile, the visit too: what it has added since is not to stay.
             await self._enrolment.remove_token(visit.user_id, token.id)
             return self._done(visit, Act.TOKEN_ADDED, Result.GONE, label)

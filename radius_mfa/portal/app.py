@@ -15,9 +15,31 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from radius_mfa.assembly.portal import PortalPorts
 from radius_mfa.portal.guarded import Guarded, Route, context_of, headers_of
 from radius_mfa.portal.house import STATIC, House
-from radius_mfa.portal.pages import desk, home, lost, own, set_up, sign_in
+from radius_mfa.portal.pages import (
+    address,
+    desk,
+    devices,
+    home,
+    logins,
+    lost,
+    recovery_codes,
+    set_up,
+    sign_in,
+    tokens,
+)
 
-PAGES = (*sign_in.ROUTES, *home.ROUTES, *set_up.ROUTES, *own.ROUTES, *lost.ROUTES, *desk.ROUTES)
+PAGES = (
+    *sign_in.ROUTES,
+    *home.ROUTES,
+    *set_up.ROUTES,
+    *tokens.ROUTES,
+    *address.ROUTES,
+    *recovery_codes.ROUTES,
+    *devices.ROUTES,
+    *logins.ROUTES,
+    *lost.ROUTES,
+    *desk.ROUTES,
+)
 
 
 def application(ports: PortalPorts) -> ASGIApp:

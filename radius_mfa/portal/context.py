@@ -13,7 +13,6 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from radius_mfa.core.acts import Act
 from radius_mfa.core.messages import FactorKind, User
-from radius_mfa.core.self_service import Result
 from radius_mfa.core.signing_in import Known
 from radius_mfa.core.visits import Visit
 from radius_mfa.portal import browser
@@ -99,9 +98,9 @@ class Context:
             self.house.cookies.set(response, browser.SAID, said)
         return self._told(response)
 
-    def again(self, path: str) -> Response:
-        """To where password and factor are shown once more, and then on to `path`."""
-        return self.go(f"/again?next={quote(path)}")
+    def again(self, path: str, said: str = "") -> Response:
+        """To where password and factor are shown once more, and then on to `path`; `said`: as in `go`."""
+        return self.go(f"/again?next={quote(path)}", said)
 
     def _told(self, response: Response) -> Response:
         if self.new_value:
@@ -169,8 +168,3 @@ class Context:
             await self.house.store.end_visit(self.visit.id)
             self.house.self_service.signed(self.visit, Act.SIGNED_OUT)
         self.visit, self.value, self.new_value = None, self.house.cookies.new_value(), True
-
-
-def key_of(page: str, result: Result) -> str:
-    """The text for what became of something on a page: its own, or that for all pages."""
-    return f"{page}.{result.value}"

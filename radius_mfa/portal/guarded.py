@@ -6,6 +6,7 @@ and when it carries what only a page of ours in that browser could know (`browse
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -43,6 +44,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cache-Control": "no-store",
 }
+_SAID = re.compile(r"said\.\w+|\w+\.said_\w+")  # keys of what is told once
 _ONLY_TLS = "max-age=31536000"
 
 
@@ -153,7 +155,8 @@ async def context_of(house: House, request: Request) -> Context:
     chosen = cookies.read(request, browser.LANGUAGE)
     words = house.words(language_of(request, chosen, visit.language if visit else ""))
     said = cookies.read(request, browser.SAID) if request.method == "GET" else ""
-    return Context(request, house, words, value, visit, new_value=new, said=said if said in words else "")
+    is_told = said in words and _SAID.fullmatch(said)
+    return Context(request, house, words, value, visit, new_value=new, said=said if is_told else "")
 
 
 async def _visit(house: House, value: str) -> Visit | None:
