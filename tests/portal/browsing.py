@@ -46,6 +46,7 @@ from radius_mfa.core.world import Ports
 from radius_mfa.data import CONFIG
 from radius_mfa.factors.mail import PURPOSE
 from radius_mfa.factors.totp import read_base32
+from radius_mfa.observe.audit import as_record
 from radius_mfa.portal.app import application
 from radius_mfa.service.texts import Texts
 from tests.adapters import PASSWORD, House, house
@@ -138,12 +139,8 @@ class Portal:
         ports = Ports(it.directory, it.store, factors, it.sealer, it.clock, it.entropy, trusted, mailing)
         return Conversation(ports, Rules((policy,), Guard(), 300.0, UTC))
 
-    def _events(self, user_id: str, username: str) -> list[Mapping[str, Any]]:
-        return [
-            {"time": each.time, "outcome": str(each.outcome), "decision": each.decision, "detail": each.detail}
-            for each in reversed(self.audit)
-            if each.user_id == user_id
-        ]
+    async def _events(self, user_id: str, username: str) -> list[Mapping[str, Any]]:
+        return [as_record(each) for each in reversed(self.audit) if each.user_id == user_id]
 
     def browser(self, host: str = HOME, language: str = "en") -> Browser:
         """Somebody's browser, which has never been here."""

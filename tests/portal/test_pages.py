@@ -19,7 +19,7 @@ PUBLIC = {"/sign-in", "/again", "/lost", "/desk"}
 
 def assert_whole(page: Page, language: str) -> None:
     """What holds for every page."""
-    assert page.status in (200, 403, 422, 429), (page.path, page.status, page.text)
+    assert page.status in (200, 403, 404, 422, 429), (page.path, page.status, page.text)
     assert f'<html lang="{language}">' in page.html
     levels = [int(tag[1]) for tag, _ in page.headings]
     assert levels.count(1) == 1, (page.path, page.headings)
