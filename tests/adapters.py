@@ -31,6 +31,7 @@ from radius_mfa.core.mailing import Mailing
 from radius_mfa.core.messages import (
     AccessRequest,
     Attribute,
+    AuditEvent,
     Challenge,
     FactorKind,
     Message,
@@ -41,13 +42,16 @@ from radius_mfa.core.messages import (
     User,
 )
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.core.policy import Policy
+from radius_mfa.core.policy import Policy, SecondFactor
 from radius_mfa.core.ports import Factor, Password
 from radius_mfa.core.returns import Returned, Returns, Template
 from radius_mfa.core.rules import Rules
+from radius_mfa.core.self_service import AllStore, SelfService, SelfServiceRules
+from radius_mfa.core.signing_in import SigningIn
 from radius_mfa.core.store import Store
 from radius_mfa.core.stored import Facts, Mail, MailKind
 from radius_mfa.core.trust import TrustedDevices
+from radius_mfa.core.visits import PORTAL, Visit
 from radius_mfa.core.world import Ports
 from radius_mfa.factors.mail import PURPOSE, MailFactor, MailRules
 from radius_mfa.factors.recovery import RecoveryFactor
@@ -66,6 +70,7 @@ PASSWORD = "correct horse"
 VPN = Nas("vpn", Profile("generic"))
 WIFI = Nas("wifi", Profile("generic"))
 COMMA = Nas("comma", Profile("one field", suffix=","))
+AT_PORTAL = Nas(PORTAL, Profile("generic"))
 SIX = Nas("six", Profile("one field", suffix=6))
 
 STAFF_POLICY = Policy("staff")
@@ -252,6 +257,7 @@ class House:
         self.rules = rules
         self.clock = FixedClock()
         self.entropy = SeededEntropy()
+        self.audit: list[AuditEvent] = []
         self.directory = Accounts({user.username: user for user in USERS})
         self.store = SqliteStore.open("sqlite://", self.clock)
         self.doorbell = Doorbell()
@@ -266,21 +272,71 @@ class House:
         """All that seals or opens anything, and so the conversation."""
         self.sealer = AeadSealer(keys)
         self.totp = TotpFactor(self.sealer, window=1)
-        mail_rules = MailRules(86400.0, per_day=5, cooldown=60.0)
-        self.mail = MailFactor(self.sealer, self.entropy, mail_rules, self._mail_of)
+        self.mail_rules = MailRules(86400.0, per_day=5, cooldown=60.0)
+        self.mail = MailFactor(self.sealer, self.entropy, self.mail_rules, self._mail_of)
         self.recovery = RecoveryFactor(self.sealer)
         life = EnrolmentRules()
         self.enrolment = Enrolment(self.store, self.sealer, self.totp, self.clock, self.entropy, life)
         self.conversation = self._conversation(self.rules)
+        self.serve_themselves()
 
-    def _conversation(self, rules: Rules, fuse: Fuse | None = None, store: Store | None = None) -> Conversation:
+    def serve_themselves(
+        self, *, store: AllStore | None = None, first: FactorKind | None = None, **rules: Any
+    ) -> None:
+        """The portal's part, from now on with these `SelfServiceRules`; all factors are served.
+
+        `store`: one to ask in place of the house's own; `first`: the factor to set up before any other.
+        """
+        store = store or self.store
+        life = EnrolmentRules(["blocked.example"], first)
+        self.portal_enrolment = Enrolment(store, self.sealer, self.totp, self.clock, self.entropy, life)
+        world = (self.sealer, self.clock, self.entropy, self.audit.append)
+        rules = {"served": frozenset(FactorKind), **rules}
+        self.self_service = SelfService(self.portal_enrolment, store, *world, SelfServiceRules(**rules))
+
+    def signing_in(self, nas: Nas = AT_PORTAL) -> SigningIn:
+        """Signing in to the portal, where a mailed code counts only if it was asked for there."""
+        mail = MailFactor(self.sealer, self.entropy, self.mail_rules, PORTAL)
+        rules = replace(self.rules, policies=(Policy(PORTAL, factors=frozenset(FactorKind)),))
+        alone = replace(self.rules, policies=(Policy(PORTAL, second_factor=SecondFactor.NEVER),))
+        asks, asks_nothing = (self._conversation(each, mail=mail) for each in (rules, alone))
+        return SigningIn(asks, asks_nothing, self.directory, nas, self.clock, self.audit.append)
+
+    def visit(self, username: str = "alice", factor: FactorKind | None = FactorKind.TOTP, **more: Any) -> Visit:
+        """A visit that has begun just now; `more`: fields that are otherwise."""
+        now, user = self.clock.wall(), user_named(username)
+        visit = Visit(
+            id=self.entropy.octets(16).hex(),
+            user_id=user.id,
+            username=username,
+            language="en",
+            factor=factor,
+            desk=False,
+            source="192.0.2.9:50000",
+            begun=now,
+            shown=now,
+            seen=now,
+            expires=now + 8 * 3600,
+        )
+        visit = replace(visit, **more)
+        assert self.run(self.store.begin_visit(visit))
+        return visit
+
+    def again(self, visit: Visit) -> Visit | None:
+        """The visit as the store has it now."""
+        return self.run(self.store.visit(visit.id, self.clock.wall()))
+
+    def _conversation(
+        self, rules: Rules, fuse: Fuse | None = None, store: Store | None = None, mail: MailFactor | None = None
+    ) -> Conversation:
         store = store or fused(self.store, fuse)
-        factors: tuple[Factor, ...] = (self.totp, self.mail, self.recovery)
+        mail = mail or self.mail
+        factors: tuple[Factor, ...] = (self.totp, mail, self.recovery)
         ports = Ports(
             directory=fused(self.directory, fuse),
             store=store,
             factors={each.kind: fused(each, fuse) for each in factors},
-            mailing=Mailing(fused(self.mail, fuse), self.doorbell, store, self.clock, self.entropy),
+            mailing=Mailing(fused(mail, fuse), self.doorbell, store, self.clock, self.entropy),
             trusted=TrustedDevices(store, fused(self.clock, fuse), self.entropy, self._trust_lifetime),
             sealer=fused(self.sealer, fuse),
             clock=fused(self.clock, fuse),

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from radius_mfa.core import usernames
+from radius_mfa.core.answers import CodeAnswer, read_answer
 from radius_mfa.core.conversation import Conversation
 from radius_mfa.core.login import Conclusion
 from radius_mfa.core.messages import (
@@ -90,7 +92,7 @@ class SigningIn:
         request = self._request(username, password, source)
         conclusion = await self._concluded(self.by_password, request)
         if isinstance(conclusion.decision, Accept):
-            return await self._known(conclusion.event, None)
+            return await self._known(request, conclusion.event, None)
         return _refused(conclusion)
 
     def _request(self, username: str, password: str, source: str, state: bytes | None = None) -> AccessRequest:
@@ -104,7 +106,7 @@ class SigningIn:
             attributes.append((Attribute.STATE, state))
         typed = password.encode()
         if len(typed) > MOST_PASSWORD or len(attributes[0][1]) > MOST_OCTETS:
-            typed = b""  # nobody's, and nobody is asked
+            typed = b""  # nobody's, and no directory is asked about it
         return AccessRequest(self.nas, tuple(attributes), typed, source, self.clock.monotonic())
 
     async def _concluded(self, conversation: Conversation, request: AccessRequest) -> Conclusion:
@@ -117,11 +119,14 @@ class SigningIn:
     async def _meant(self, request: AccessRequest, conclusion: Conclusion) -> Asked | Known | Refused:
         decision, event = conclusion.decision, conclusion.event
         if isinstance(decision, Accept):
-            return await self._known(event, FactorKind(event.factor))
+            # Of the identical answer, sent twice by an impatient finger, the event does not say what it was.
+            answer = read_answer((request.password or b"").decode())
+            assert isinstance(answer, CodeAnswer)  # or it would not be let in
+            return await self._known(request, event, answer.kind)
         if isinstance(decision, Challenge):
             return Asked(decision.state, self._factors_of(request, decision), decision.outcome, decision.message)
         if event.outcome is Outcome.UNENROLLED:
-            return await self._known(event, None)
+            return await self._known(request, event, None)
         return _refused(conclusion)
 
     def _factors_of(self, request: AccessRequest, challenge: Challenge) -> frozenset[FactorKind]:
@@ -133,10 +138,15 @@ class SigningIn:
         assert content is not None  # we have just made it
         return content.factors
 
-    async def _known(self, event: AuditEvent, factor: FactorKind | None) -> Known | Refused:
+    async def _known(
+        self, request: AccessRequest, event: AuditEvent, factor: FactorKind | None
+    ) -> Known | Refused:
         """Who it is, with all their groups; Refused where the entry is not the one of the login any more."""
         deadline = self.clock.monotonic() + self.nas.patience
-        user = await self.directory.find(event.username or event.user_name, deadline)
+        # By the name that was typed, as in round one: the one that the store has may be from before a marriage.
+        typed = usernames.read(request.first(Attribute.USER_NAME)) or ""
+        name = usernames.looked_up(typed, self.nas.naming)
+        user = name if isinstance(name, Outcome) else await self.directory.find(name, deadline)
         if not isinstance(user, User) or user.id != event.user_id or not user.active:
             return Refused(Outcome.USER_GONE, Message(Outcome.USER_GONE.value))
         if user.lacks_groups:

@@ -4,7 +4,7 @@
    whenever password and factor are shown, so that nobody knows it from before (fixation).
 2. **What is sensitive asks for both again** unless they were shown within the last ten minutes.
 3. **What adds a factor needs the strongest one that is held.**  An authenticator app and a recovery code, which
-   was printed under it, are things that somebody has; a mailbox is one more password.  So whoever holds an app
+   was printed under it, are things that somebody has; a mailbox is one more password.  So whoever holds either
    and came in by a mailed code is made to wait, and every address that is known is told meanwhile.
 4. **Without a factor nothing but the first one can be set up**, and only from the administrator's networks or
    with a voucher: a stolen password alone must not become a login.
@@ -65,11 +65,11 @@ class Visit:
         return self.desk and self.factor in _SOMETHING_ONE_HAS
 
 
-def suffices(factor: FactorKind | None, facts: Facts) -> bool:
-    """Whether it is as strong as the strongest that the user holds."""
+def suffices(factor: FactorKind | None, facts: Facts, served: Collection[FactorKind]) -> bool:
+    """Whether it is as strong as the strongest that the user holds, of those that are served."""
     if factor is None:
         return False
-    return factor in _SOMETHING_ONE_HAS or not any(token.confirmed for token in facts.tokens)
+    return factor in _SOMETHING_ONE_HAS or not is_enrolled(facts, _SOMETHING_ONE_HAS.intersection(served))
 
 
 def is_enrolled(facts: Facts, served: Collection[FactorKind]) -> bool:

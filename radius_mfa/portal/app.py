@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
@@ -13,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from radius_mfa.assembly.portal import PortalPorts
-from radius_mfa.portal.guarded import Guarded, Route, context_of, headers_of
+from radius_mfa.portal.guarded import Guarded, Route, context_or_stranger, headers_of
 from radius_mfa.portal.house import STATIC, House
 from radius_mfa.portal.pages import (
     address,
@@ -53,10 +54,14 @@ def application(ports: PortalPorts) -> ASGIApp:
         guarded = Guarded(house, routes)
         paths.append(Path(path, guarded.__call__, methods=["GET", "POST"]))
 
-    async def missing(request: Request, _: Exception) -> Response:
+    async def missing(request: Request, refused: Exception) -> Response:
+        assert isinstance(refused, HTTPException)
         if request.headers.get("host", "").lower() != house.netloc:
             return PlainTextResponse("This is not the host that was asked for.", 421)
-        return (await context_of(house, request)).page("error.html", 404, error="missing")
+        it = await context_or_stranger(house, request)
+        response = it.page("error.html", refused.status_code, error="missing")
+        response.headers.update(refused.headers or {})
+        return response
 
     app = Starlette(
         routes=[
@@ -74,8 +79,14 @@ async def _healthy(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
+_FOUND = (200, 206, 304)
+
+
 class _WithHeaders:
-    """Says the same with every answer, whoever gives it; what is static may be kept for an hour."""
+    """Says the same with every answer, whoever gives it; what is static may be kept for an hour.
+
+    But only where it is there: a page that says it is not has a cookie for one browser alone.
+    """
 
     def __init__(self, app: ASGIApp, headers: dict[str, str]) -> None:
         self._app = app
@@ -84,10 +95,11 @@ class _WithHeaders:
         self._kept.append((b"cache-control", b"public, max-age=3600"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        ours = self._kept if scope.get("path", "").startswith("/static/") else self._headers
+        is_static = scope.get("path", "").startswith("/static/")
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
+                ours = self._kept if is_static and message["status"] in _FOUND else self._headers
                 message["headers"] = [*message["headers"], *ours]
             await send(message)
 

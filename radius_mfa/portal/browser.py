@@ -66,7 +66,8 @@ class Cookies:
         """Whether the form came from a page of ours in that browser."""
         expected = [self._sealer.digest("csrf", value.encode())]
         expected += self._sealer.other_digests("csrf", value.encode())  # made before the key was changed
-        return bool(value) and any(compare_digest(each.hex(), token) for each in expected)
+        said = token.encode()  # as octets: it may be anything
+        return bool(value) and any(compare_digest(each.hex().encode(), said) for each in expected)
 
     def _name(self, name: str) -> str:
         return f"__Host-{name}" if self._secure else name

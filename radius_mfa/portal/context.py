@@ -105,6 +105,8 @@ class Context:
     def _told(self, response: Response) -> Response:
         if self.new_value:
             self.house.cookies.set(response, browser.VISIT if self.visit else browser.BROWSER, self.value)
+            if self.visit is None and self.house.cookies.read(self.request, browser.VISIT):
+                self.house.cookies.drop(response, browser.VISIT)  # it names nothing any more
         return response
 
     # --- visits -------------------------------------------------------------------------------------

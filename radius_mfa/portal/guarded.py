@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from urllib.parse import quote
 
@@ -44,8 +44,8 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cache-Control": "no-store",
 }
-_SAID = re.compile(r"said\.\w+|\w+\.said_\w+")  # keys of what is told once
 _ONLY_TLS = "max-age=31536000"
+_TOLD_ONCE = re.compile(r"said\.\w+|\w+\.said_\w+")  # the only texts that a cookie may ask for
 
 
 class Needs(Enum):
@@ -81,18 +81,20 @@ class Guarded:
     async def __call__(self, request: Request) -> Response:
         if request.headers.get("host", "").lower() != self._house.netloc:
             return PlainTextResponse("This is not the host that was asked for.", 421)
-        context = await context_of(self._house, request)
+        context = stranger(self._house, request)  # for as long as nobody was asked who it is
         try:
-            response = await self._answered(context)
+            context = await context_of(self._house, request)
+            return await self._answered(context)
         except HTTPException as refused:
-            response = context.page("error.html", refused.status_code, error=_kind(refused.status_code))
+            status, error = refused.status_code, _kind(refused.status_code)
         except BackendError as broken:
             log.error("portal_backend_failed", error=str(broken))
-            response = context.page("error.html", 503, error="unavailable")
+            status, error = 503, "unavailable"
         except Exception as broken:  # the log gets where and what kind: an exception may quote a form
             log.error("internal_error", error=type(broken).__name__, where=place_of(broken))
-            response = context.page("error.html", 500, error="internal")
-        return response
+            status, error = 500, "internal"
+        context.said = ""
+        return context.page("error.html", status, error=error)
 
     async def _answered(self, it: Context) -> Response:
         route = self._post if it.request.method == "POST" else self._get
@@ -141,22 +143,34 @@ class Guarded:
 
 
 async def context_of(house: House, request: Request) -> Context:
-    """Who has sent it: the visit that their cookie names, while it lasts."""
-    cookies = house.cookies
-    value = cookies.read(request, browser.VISIT)
-    visit = None
-    if value:
+    """Who has sent it: the visit that their cookie names, while it lasts.  Raises StoreError."""
+    cookies, it = house.cookies, stranger(house, request)
+    if value := cookies.read(request, browser.VISIT):
         visit = await _visit(house, value)
-    new = False
-    if visit is None:
-        value = cookies.read(request, browser.BROWSER)
-        if not value:
-            value, new = cookies.new_value(), True
-    chosen = cookies.read(request, browser.LANGUAGE)
-    words = house.words(language_of(request, chosen, visit.language if visit else ""))
+        if visit is not None:
+            chosen = cookies.read(request, browser.LANGUAGE)
+            it.t = house.words(language_of(request, chosen, visit.language))
+            # What is done in it is done from where they are now, be it theirs or not.
+            it.visit, it.value, it.new_value = replace(visit, source=it.source), value, False
     said = cookies.read(request, browser.SAID) if request.method == "GET" else ""
-    is_told = said in words and _SAID.fullmatch(said)
-    return Context(request, house, words, value, visit, new_value=new, said=said if is_told else "")
+    it.said = said if _TOLD_ONCE.fullmatch(said) and said in it.t else ""
+    return it
+
+
+def stranger(house: House, request: Request) -> Context:
+    """Somebody of whom nothing is known but what the browser has from before signing in; nobody is asked."""
+    value = house.cookies.read(request, browser.BROWSER)
+    words = house.words(language_of(request, house.cookies.read(request, browser.LANGUAGE)))
+    return Context(request, house, words, value or house.cookies.new_value(), None, new_value=not value)
+
+
+async def context_or_stranger(house: House, request: Request) -> Context:
+    """Who has sent it, as far as that is known just now."""
+    try:
+        return await context_of(house, request)
+    except BackendError as broken:
+        log.error("portal_backend_failed", error=str(broken))
+        return stranger(house, request)
 
 
 async def _visit(house: House, value: str) -> Visit | None:

@@ -7,11 +7,12 @@ bounded: whoever was counted longest ago is forgotten first.
 from __future__ import annotations
 
 from collections import OrderedDict
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from radius_mfa.core.ports import Clock
 
 _MOST_KEYS = 20_000
+_LONGEST_KEY = 96  # characters; what is longer is counted with what begins alike
 
 
 class Limit:
@@ -25,18 +26,21 @@ class Limit:
 
     def wait(self, key: str) -> float:
         """Seconds until there may be another try; 0 for now."""
-        over = self._full_at.get(key, 0.0) - self._clock.monotonic() - (self._burst - 1) * self._every
+        over = (
+            self._full_at.get(key[:_LONGEST_KEY], 0.0) - self._clock.monotonic() - (self._burst - 1) * self._every
+        )
         return max(over, 0.0)
 
     def count(self, key: str) -> None:
         """There was one."""
-        now = self._clock.monotonic()
+        key, now = key[:_LONGEST_KEY], self._clock.monotonic()
         self._full_at[key] = max(self._full_at.pop(key, now), now) + self._every
         if len(self._full_at) > _MOST_KEYS:
             self._full_at.popitem(last=False)
 
     def give_back(self, key: str) -> None:
         """It was not wrong after all."""
+        key = key[:_LONGEST_KEY]
         if key in self._full_at:
             self._full_at[key] -= self._every
 
@@ -61,4 +65,4 @@ def neighbourhood(host: str) -> str:
     if address.version == 4:
         return str(address)
     mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped) if mapped else f"{address.exploded[:19]}::/64"
+    return str(mapped) if mapped else f"{IPv6Address(address.packed[:8] + bytes(8))}/64"

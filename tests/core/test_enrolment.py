@@ -19,7 +19,8 @@ from radius_mfa.core.enrolment import (
 from radius_mfa.core.guard import Counters
 from radius_mfa.core.kept import NewToken, Proposal
 from radius_mfa.core.messages import FactorKind
-from radius_mfa.core.stored import Facts, MailKind, Token, TotpStep
+from radius_mfa.core.stored import Facts, MailKind, NearMiss, Token, TotpStep
+from radius_mfa.factors.totp import code_of
 from tests.adapters import MAIL_POLICY, NOON, PASSWORD, PERIOD, House, house, interleaved
 
 
@@ -438,3 +439,98 @@ def test_an_exported_seed_opens_only_with_all_that_was_said_of_it(it: House) -> 
         assert it.enrolment.imported(sealed, said) is None
     it.spoil_everything()
     assert it.enrolment.exported(token, ()) is None
+
+
+# --- step by step, as the portal does it --------------------------------------------------------
+
+
+def seed_and_code(it: House) -> tuple[Seed, str]:
+    seed = Seed("u-alice", "alice", it.enrolment.new_seed(), "phone")
+    return seed, code_of(seed.octets, it.clock.wall())
+
+
+def test_the_first_code_of_a_seed_that_nobody_keeps_says_its_step(it: House) -> None:
+    seed, code = seed_and_code(it)
+
+    step = it.enrolment.first_step(seed, f" {code[:3]} {code[3:]} ")
+
+    assert isinstance(step, TotpStep)
+    assert step.step == NOON // PERIOD
+    assert isinstance(it.enrolment.first_step(seed, code_of(seed.octets, it.clock.wall(), 4)), NearMiss)
+    assert it.enrolment.first_step(seed, "hunter2") is None
+    assert it.facts("alice").tokens == ()
+
+
+@pytest.mark.parametrize("good_from", [0.0, NOON + 86400])
+def test_the_token_of_such_a_seed_counts_at_once_or_after_a_while(it: House, good_from: float) -> None:
+    seed, code = seed_and_code(it)
+    step = it.enrolment.first_step(seed, code)
+    assert isinstance(step, TotpStep)
+
+    token = it.enrolment.token_of(seed, step, good_from)
+
+    assert (token.confirmed, token.good_from, token.last_step) == (not good_from, good_from, step.step)
+    assert (token.user_id, token.username, token.label) == ("u-alice", "alice", "phone")
+    assert it.sealer.open("totp", token.seed, "u-alice", token.id) == seed.octets
+
+
+def try_token(it: House, code: str, token_id: str = "") -> Confirmation:
+    facts = it.facts("alice")
+    return it.run(it.enrolment.try_token(facts, token_id or facts.tokens[0].id, code))
+
+
+def test_a_code_that_is_tried_is_used_up_and_not_counted(it: House) -> None:
+    it.enrol("alice")
+
+    assert try_token(it, it.wrong_code("alice")) is Confirmation.WRONG
+    assert try_token(it, it.code("alice", 4)) is Confirmation.WRONG  # of another time, which is not told
+    assert try_token(it, it.code("alice")) is Confirmation.CONFIRMED
+    assert try_token(it, it.code("alice")) is Confirmation.USED
+    assert it.counters("alice") == Counters()
+    assert it.challenged("alice").says(it.code("alice")) == "challenge code_used"
+
+
+def test_a_code_that_was_answered_with_advice_is_not_right_when_it_is_tried(it: House) -> None:
+    it.enrol("alice")
+    assert it.challenged("alice").says(it.code("alice", 2)) == "challenge clock_wrong"
+    it.clock.advance(PERIOD)
+
+    assert try_token(it, it.code("alice", 1)) is Confirmation.USED
+
+
+def test_only_a_confirmed_token_is_tried(it: House) -> None:
+    it.enrol("alice", confirmed=False)
+
+    assert try_token(it, it.code("alice")) is Confirmation.NOTHING_OPEN
+    assert try_token(it, it.code("alice"), "another") is Confirmation.NOTHING_OPEN
+
+
+def test_looking_at_a_voucher_counts_and_uses_nothing_up(it: House) -> None:
+    voucher, _ = it.run(it.enrolment.issue_voucher("u-alice", "alice"))
+
+    def look(typed: str, user_id: str = "u-alice") -> str | None:
+        return it.run(it.enrolment.look_at_voucher(user_id, typed))
+
+    voucher_id = look(voucher)
+    assert voucher_id is not None
+    assert look(voucher.upper()) == voucher_id
+    assert look(voucher, "u-bob") is None
+    assert [look("abcd-efgh-jkmn") for _ in range(3)] == [None] * 3
+    assert look(voucher) is None  # the sixth guess
+
+
+def test_looking_at_a_proposal_counts_and_accepts_nothing(it: House) -> None:
+    soon = it.clock.monotonic() + 5
+    proposal = it.run(it.enrolment.propose_address("u-alice", "alice", "a@example.net", "en", soon))
+    assert isinstance(proposal, Proposal)
+    ((_, code),) = it.mails()
+
+    def look(typed: str) -> Proposal | None:
+        return it.run(it.enrolment.look_at_proposal("u-alice", typed))
+
+    assert [look("12345") for _ in range(4)] == [None] * 4
+    found = look(code)
+    assert found is not None
+    assert (found.id, found.tries) == (proposal.id, 5)
+    assert look(code) is None
+    assert it.facts("alice").mail_address == ""

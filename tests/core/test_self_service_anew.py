@@ -15,7 +15,8 @@ from radius_mfa.core.acts import Act
 from radius_mfa.core.links import link_token
 from radius_mfa.core.messages import AuditEvent, FactorKind
 from radius_mfa.core.portal_store import Link
-from radius_mfa.core.self_service import LINK_LIFETIME, Result, SelfService, SelfServiceRules
+from radius_mfa.core.self_service import Result, SelfService, SelfServiceRules
+from radius_mfa.core.starting_anew import LINK_LIFETIME
 from radius_mfa.core.stored import Mail, MailKind
 from radius_mfa.core.visits import Visit
 from radius_mfa.factors.totp import base32

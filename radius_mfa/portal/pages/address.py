@@ -6,7 +6,6 @@ from starlette.responses import Response
 
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.self_service import Result
-from radius_mfa.core.visits import suffices
 from radius_mfa.portal.context import Context
 from radius_mfa.portal.guarded import Needs, Route
 from radius_mfa.portal.pages import addresses
@@ -30,7 +29,9 @@ async def new(it: Context) -> Response:
 async def _new(it: Context, status: int = 200, problem: object = None) -> Response:
     facts = await it.house.self_service.facts(it.here.user_id)
     wait = it.house.settings.wait
-    counts_from = it.house.clock.wall() + wait if wait and not suffices(it.here.factor, facts) else None
+    counts_from = (
+        it.house.clock.wall() + wait if wait and not it.house.self_service.suffices(it.here, facts) else None
+    )
     values = {"address": it.form.get("address", ""), "problem": problem, "counts_from": counts_from}
     return it.page("address_new.html", status, **values)
 

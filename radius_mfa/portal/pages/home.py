@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from radius_mfa.core.visits import suffices
 from radius_mfa.portal.context import Context
 from radius_mfa.portal.guarded import Needs, Route
 from radius_mfa.portal.pages import addresses
@@ -32,7 +31,7 @@ async def home(it: Context) -> Response:
         devices=await devices_of(it),
         logins=await logins_of(it, _LOGINS),
         few=FEW,
-        weak=not suffices(it.here.factor, facts),
+        weak=not it.house.self_service.suffices(it.here, facts),
         locked_until=locked_until if locked_until > it.house.clock.wall() else None,
         left=(await progress_of(it)).left,
     )

@@ -127,7 +127,10 @@ class Tries:
     """How often somebody may try to sign in as `username`, from where they are and from anywhere."""
 
     def __init__(self, it: Context, username: str) -> None:
-        limits, here, name = it.house.limits, neighbourhood(it.host), usernames.fold(username)
+        limits, here = it.house.limits, neighbourhood(it.host)
+        # As it is looked up: `A\\alice` and `B\\alice` are one account.
+        meant = usernames.looked_up(username, it.house.signing_in.nas.naming)
+        name = usernames.fold(username if isinstance(meant, Outcome) else meant)
         self._counted = ((limits.address, here), (limits.account, f"{here} {name}"), (limits.everywhere, name))
 
     @property

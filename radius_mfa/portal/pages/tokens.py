@@ -10,7 +10,6 @@ from starlette.responses import Response
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.portal_store import TokenDetails
 from radius_mfa.core.self_service import Result
-from radius_mfa.core.visits import suffices
 from radius_mfa.portal.context import Context
 from radius_mfa.portal.guarded import Needs, Route
 from radius_mfa.portal.pages import apps
@@ -63,7 +62,7 @@ async def _counts_from(it: Context) -> float | None:
     """When it will count, where it has to wait."""
     facts = await it.house.self_service.facts(it.here.user_id)
     wait = it.house.settings.wait
-    return it.house.clock.wall() + wait if wait and not suffices(it.here.factor, facts) else None
+    return it.house.clock.wall() + wait if wait and not it.house.self_service.suffices(it.here, facts) else None
 
 
 async def new_begun(it: Context) -> Response:

@@ -1,0 +1,113 @@
+"""What a browser keeps for us."""
+
+from http.cookies import SimpleCookie
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.responses import Response
+
+from radius_mfa.portal.browser import BROWSER, LANGUAGE, VISIT, Cookies
+from radius_mfa.stores.key_file import KeyFile
+from radius_mfa.stores.seal import AeadSealer
+from tests.adapters import SeededEntropy, new_sealer
+
+
+def cookies(*, secure: bool = True) -> Cookies:
+    return Cookies(new_sealer(), SeededEntropy(), secure=secure)
+
+
+COOKIES = cookies()
+
+
+def request(said: str) -> Request:
+    return Request({"type": "http", "headers": [(b"cookie", said.encode("latin-1", "replace"))]})
+
+
+def given_out(kept: Cookies, name: str, value: str = "v") -> tuple[str, dict[str, str]]:
+    response = Response()
+    kept.set(response, name, value)
+    ((key, morsel),) = SimpleCookie(response.headers["set-cookie"]).items()
+    return key, {name: said for name, said in morsel.items() if said}
+
+
+@pytest.mark.parametrize("name", [VISIT, BROWSER])
+def test_over_tls_no_other_host_and_no_script_has_it(name: str) -> None:
+    assert given_out(COOKIES, name) == (
+        f"__Host-{name}",
+        {"path": "/", "samesite": "lax", "secure": True, "httponly": True},
+    )
+
+
+def test_without_tls_it_has_the_plain_name() -> None:
+    key, said = given_out(cookies(secure=False), VISIT)
+
+    assert key == "visit"
+    assert "secure" not in said
+    assert said["httponly"]
+
+
+def test_only_the_language_outlives_the_browser() -> None:
+    assert given_out(COOKIES, LANGUAGE)[1]["max-age"] == str(365 * 86400)
+
+
+def test_what_is_dropped_is_dropped_under_the_same_rules() -> None:
+    response = Response()
+    COOKIES.drop(response, VISIT)
+    said = response.headers["set-cookie"]
+
+    assert said.startswith('__Host-visit="";')
+    assert "Max-Age=0" in said
+    assert "Secure" in said
+    assert "Path=/" in said
+
+
+def test_over_tls_the_plain_name_is_not_read() -> None:
+    assert COOKIES.read(request("visit=abc"), VISIT) == ""
+    assert COOKIES.read(request("__Host-visit=abc"), VISIT) == "abc"
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=255, exclude_categories=["Cc"]), max_size=100))
+def test_whatever_a_browser_sends_is_ours_in_form_or_nothing(value: str) -> None:
+    read = COOKIES.read(request(f"__Host-visit={value}"), VISIT)
+
+    assert len(read) <= 64
+    assert read == "" or read.replace("_", "").replace(".", "").isalnum()
+
+
+def test_a_value_is_one_that_nobody_has_seen() -> None:
+    values = {COOKIES.new_value() for _ in range(100)}
+
+    assert len(values) == 100
+    assert {len(value) for value in values} == {64}
+
+
+def test_the_store_knows_a_visit_by_what_does_not_bring_it_back() -> None:
+    value = COOKIES.new_value()
+
+    assert value not in COOKIES.visit_id(value)
+    assert COOKIES.visit_id(value) != COOKIES.csrf(value)
+    assert cookies().visit_id(value) != COOKIES.visit_id(value)  # of another key
+
+
+def test_a_form_is_of_its_browser_alone() -> None:
+    value, other = COOKIES.new_value(), COOKIES.new_value()
+
+    assert COOKIES.is_ours(value, COOKIES.csrf(value))
+    assert not COOKIES.is_ours(other, COOKIES.csrf(value))
+    assert not COOKIES.is_ours("", COOKIES.csrf(""))
+    assert not COOKIES.is_ours(value, "")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_what_somebody_makes_up_is_not_ours(token: str) -> None:
+    assert not COOKIES.is_ours("value", token)
+
+
+def test_a_form_outlives_a_change_of_keys() -> None:
+    old = KeyFile.new()
+    new = KeyFile(KeyFile.new().primary, old.all)
+    token = Cookies(AeadSealer(old), SeededEntropy(), secure=True).csrf("value")
+
+    assert Cookies(AeadSealer(new), SeededEntropy(), secure=True).is_ours("value", token)
