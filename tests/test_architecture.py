@@ -54,9 +54,15 @@ KEPT_BY = {
     "aiosmtplib": "factors.smtp",
     "asyncpg": "stores.postgresql",
     "OpenSSL": "eap.tunnel",
+    "starlette": "portal.",
+    "jinja2": "portal.",
+    "uvicorn": "portal.serving",
 }
 # In RADIUS a 16-octet field and an attribute: no class takes either name for something else.
 TAKEN_NAMES = {"Authenticator", "State"}
+
+# A process of its own, and the command that is its start.
+STARTS = {"cli.portal": "portal"}
 
 # FreeRADIUS has decoded already.
 NOT_IMPORTED_BY = {"transports.freeradius": "wire"}
@@ -112,7 +118,7 @@ def _wrong_inside(module: str, name: str) -> str:
         return f"no such room: {unknown}"
     if NOT_IMPORTED_BY.get(module) == other:
         return f"this one does without {other}"
-    if room == other:
+    if room == other or STARTS.get(module) == other:
         return ""
     if room in MAY_IMPORT or other in MAY_BE_IMPORTED_BY:
         allowed = other in MAY_IMPORT.get(room, {other}) and room in MAY_BE_IMPORTED_BY.get(other, {room})
@@ -243,6 +249,19 @@ def test_what_is_imported_while_a_process_of_several_begins_is_as_little_as_for_
     assert not {name for name in at_once if room_of(name) == "assembly" and name.startswith(OURS)}
 
 
+@pytest.mark.parametrize("module", ["cli.main", "cli.serve", "assembly.server", "assembly.worker"])
+def test_a_server_has_nothing_of_the_portals_in_its_memory(module: str) -> None:
+    program = f"import sys, {OURS}.{module}; print(*sys.modules, sep=chr(10))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    names = set(done.stdout.split())
+
+    assert f"{OURS}.{module}" in names
+    assert not {name for name in names if name.split(".")[0] in {"starlette", "uvicorn", "jinja2", "h11"}}
+    assert not {name for name in names if name.startswith(f"{OURS}.portal")}
+
+
 def in_a_module(node: ast.stmt) -> ast.Module:
     """What is imported where it stands, functions left out."""
     body = [] if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else [node]
@@ -279,6 +298,11 @@ def in_a_module(node: ast.stmt) -> ast.Module:
         ("factors.totp", "from radius_mfa.observe import audit"),
         ("wire.packet", "from radius_mfa.eap import tls"),
         ("cli.main", "from radius_mfa.portal import pages"),
+        ("cli.serve", "from radius_mfa.portal.app import application"),
+        ("portal.app", "from radius_mfa.cli import portal"),
+        ("assembly.portal", "from radius_mfa.portal.app import application"),
+        ("assembly.portal", "import starlette"),
+        ("portal.app", "import uvicorn"),
         # The rooms beside the stairs.
         ("config.load", "from radius_mfa.service.texts import Texts"),
         ("config.load", "from radius_mfa.stores import seal"),
@@ -322,6 +346,8 @@ def test_the_walker_catches(module: str, source: str) -> None:
         ("service.service", "from radius_mfa.wire import packet"),
         ("transports.udp", "from radius_mfa.wire.exchange import Exchange"),
         ("assembly", "from radius_mfa.config import model\nfrom radius_mfa.stores import sqlite"),
+        ("cli.portal", "from radius_mfa.portal.app import application"),
+        ("portal.app", "from starlette.applications import Starlette"),
         ("cli.check", "from radius_mfa.config import load\nfrom radius_mfa.factors import totp"),
         ("config.load", "import yaml\nfrom radius_mfa.data import CONFIG\nfrom radius_mfa.wire import dictionary"),
         ("wire.dictionary", "import pyrad.dictionary\nfrom radius_mfa.data import DICTIONARIES"),

@@ -12,7 +12,14 @@ from ssl import SSLContext
 
 import structlog
 
-from radius_mfa.assembly.backends import Backends, Shields, TellWrong, backends_of, open_directory
+from radius_mfa.assembly.backends import (
+    Backends,
+    Shields,
+    TellWrong,
+    audit_of,
+    backends_of,
+    open_directory,
+)
 from radius_mfa.assembly.collector import spare_the_collector
 from radius_mfa.assembly.expected import expect
 from radius_mfa.assembly.footing import GRACE, Footing
@@ -239,7 +246,7 @@ class Answering:
             listeners = enumerate(configuration.listen)
             contexts = {at: context_of(loaded, at, clients) for at, each in listeners if each.radsec}
             soon = asyncio.get_running_loop().call_soon
-            audit = AuditFile(configuration.audit.file, soon) if configuration.audit.file else AuditLog()
+            audit = audit_of(configuration, soon)
             stack.callback(audit.close)
             directory = open_directory(configuration, self.shields)
             stack.push_async_callback(directory.close)

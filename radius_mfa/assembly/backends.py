@@ -25,9 +25,11 @@ from radius_mfa.directories.shield import ShieldedDirectory, WrongPasswords
 from radius_mfa.factors.mail import MailFactor, MailRules
 from radius_mfa.factors.recovery import RecoveryFactor
 from radius_mfa.factors.totp import TotpFactor
+from radius_mfa.observe.audit import AuditFile, AuditLog, Soon
 from radius_mfa.stores.entropy import SystemEntropy
 from radius_mfa.stores.key_file import FollowedKeyFile, read_key_file
 from radius_mfa.stores.migrate import look
+from radius_mfa.stores.ownership import mode_of_new
 from radius_mfa.stores.seal import AeadSealer, check_proofs, verify_key
 from radius_mfa.stores.sqlite import SqliteStore
 
@@ -76,13 +78,14 @@ def backends_of(
     sealer: Sealer,
     directory: OpenDirectory,
     logins: LoginStore | None = None,
+    client: str | None = None,
 ) -> Backends:
-    """`logins`: None for the store itself."""
+    """`logins`: None for the store itself.  `client`: the only one whose mailed codes count; None: all."""
     logins = logins or store
     totp_settings = configuration.factors.totp or model.Totp()
     clock, entropy = SystemClock(), SystemEntropy()
     totp = TotpFactor(sealer, totp_settings.window)
-    factors, mailed = factors_of(configuration.factors, sealer, entropy)
+    factors, mailed = factors_of(configuration.factors, sealer, entropy, client)
     lifetime = configuration.trusted_devices.lifetime
     return Backends(
         directory=directory,
@@ -100,15 +103,18 @@ def backends_of(
 
 
 def factors_of(
-    served: model.Factors, sealer: Sealer, entropy: Entropy
+    served: model.Factors, sealer: Sealer, entropy: Entropy, client: str | None = None
 ) -> tuple[dict[FactorKind, Factor], MailedFactor | None]:
-    """The factors that are configured, and the one whose codes are mailed, where there is one."""
+    """The factors that are configured, and the one whose codes are mailed, where there is one.
+
+    `client`: as in `backends_of`.
+    """
     factors: dict[FactorKind, Factor] = {}
     mailed = None
     if served.totp:
         factors[FactorKind.TOTP] = TotpFactor(sealer, served.totp.window)
     if mail := served.mail:
-        mailed = MailFactor(sealer, entropy, MailRules(mail.lifetime, mail.per_day, mail.cooldown))
+        mailed = MailFactor(sealer, entropy, MailRules(mail.lifetime, mail.per_day, mail.cooldown), client)
         factors[FactorKind.MAIL] = mailed
     if served.recovery_codes:
         factors[FactorKind.RECOVERY_CODES] = RecoveryFactor(sealer)
@@ -146,6 +152,12 @@ async def store_of(configuration: model.Configuration, *, upgrade: bool) -> Stor
 def _password(configuration: model.Configuration) -> str | None:
     secret = configuration.storage_password or configuration.storage.password
     return secret.reveal() if secret else None
+
+
+def audit_of(configuration: model.Configuration, soon: Soon | None) -> AuditFile | AuditLog:
+    """Where events are told; `soon`: see `AuditFile`.  Raises ConfigurationError."""
+    path = configuration.audit.file
+    return AuditLog() if path is None else AuditFile(path, soon, mode_of_new(path, 0o640))
 
 
 TellWrong = Callable[[str, str, bool, bool], None]

@@ -1,19 +1,48 @@
-"""What the portal asks of the world, put together from a configuration."""
+"""What the portal asks of the world, put together from a configuration.
+
+It is a client of its own (`core.visits.PORTAL`) with a policy of its own, over the store, the directory and the
+factors of the server; what it has to mail lies in the outbox until the server, which looks there, delivers it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any
+from socket import socket
+from ssl import SSLContext
 
+import structlog
+
+from radius_mfa.assembly.answering import conversation_of
+from radius_mfa.assembly.backends import Backends, Shields, audit_of, backends_of, open_directory
+from radius_mfa.assembly.footing import Footing
+from radius_mfa.assembly.portal_events import Events, events_of
+from radius_mfa.assembly.rules import dictionary_of, enrolment_rules_of, rules_of, texts_of
+from radius_mfa.config import model
+from radius_mfa.config.load import Loaded
+from radius_mfa.config.model_portal import Portal
+from radius_mfa.core.conversation import Conversation
+from radius_mfa.core.errors import ConfigurationError
+from radius_mfa.core.groups import fold_group
 from radius_mfa.core.help_desk import HelpDesk
-from radius_mfa.core.messages import FactorKind
+from radius_mfa.core.messages import AuditEvent, FactorKind, Nas, Profile
+from radius_mfa.core.policy import Policy, SecondFactor
 from radius_mfa.core.ports import Clock, Directory, Entropy, Sealer
-from radius_mfa.core.self_service import AllStore, SelfService
+from radius_mfa.core.self_service import AllStore, SelfService, SelfServiceRules
 from radius_mfa.core.signing_in import SigningIn
+from radius_mfa.core.visits import PORTAL
 from radius_mfa.service.texts import Texts
+from radius_mfa.transports.sockets import open_tcp
+from radius_mfa.transports.tls import certify, web_context, why
+
+_NAS = Nas(PORTAL, Profile(PORTAL, rounds=5), timeout=10.0, retries=0)
+_BY_PASSWORD = f"{PORTAL}-password"  # the policy of who shows that alone, and is then shown hardly anything
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +69,16 @@ class PortalSettings:
     password_url: str | None = None
 
 
+def _nothing() -> None:
+    """There is no file."""
+
+
 @dataclass(frozen=True, slots=True)
 class PortalPorts:
     """`texts`: what gateways are told, which is put in here where there is nothing better.
 
     `events`: the latest events of the audit file about a user, the newest first, by id and name; empty where that
-    may not be read.
+    may not be read.  `reopen_audit`: goes on in a new audit file where the old one was rotated away.
     """
 
     settings: PortalSettings
@@ -58,4 +91,146 @@ class PortalPorts:
     clock: Clock
     entropy: Entropy
     texts: Texts
-    events: Callable[[str, str], Awaitable[Sequence[Mapping[str, Any]]]]
+    events: Events
+    reopen_audit: Callable[[], None] = _nothing
+
+
+@asynccontextmanager
+async def open_portal(loaded: Loaded) -> AsyncIterator[PortalPorts]:
+    """Open store, directory and audit file; close them in the end.
+
+    An older store is left to the server.  Raises ConfigurationError, KeyFileError and StoreError.
+    """
+    configuration = loaded.configuration
+    async with AsyncExitStack() as stack:
+        footing = await Footing.open(loaded, stack, PORTAL, upgrade=False)
+        directory = open_directory(configuration, Shields())
+        stack.push_async_callback(directory.close)
+        backends = backends_of(configuration, footing.store, footing.sealer, directory, client=PORTAL)
+        audit = audit_of(configuration, asyncio.get_running_loop().call_soon)
+        stack.callback(audit.close)
+        ports = _ports_of(loaded, backends, audit)
+        # As a server does: no key is retired that the portal still seals with.
+        stack.push_async_callback(footing.presence.leave)
+        stack.push_async_callback(footing.tasks.cancel)
+        footing.tasks.begin(footing.presence.keep())
+        await footing.presence.known()
+        yield replace(ports, reopen_audit=audit.reopen)
+
+
+def _ports_of(loaded: Loaded, backends: Backends, audit: Callable[[AuditEvent], None]) -> PortalPorts:
+    configuration, enrolment = loaded.configuration, backends.enrolment
+    settings = _settings_of(configuration, backends.issuer)
+    store, clock, entropy, directory = backends.store, backends.clock, backends.entropy, backends.directory
+    rules = SelfServiceRules(settings.served, settings.wait, settings.initialise)
+    return PortalPorts(
+        settings=settings,
+        signing_in=_signing_in(loaded, backends, audit),
+        self_service=SelfService(enrolment, store, backends.sealer, clock, entropy, audit, rules),
+        help_desk=HelpDesk(enrolment, store, directory, clock, entropy, audit, vouchers=settings.voucher),
+        directory=directory,
+        store=store,
+        sealer=backends.sealer,
+        clock=clock,
+        entropy=entropy,
+        texts=texts_of(configuration),
+        events=events_of(configuration.audit.file),
+    )
+
+
+def _settings_of(configuration: model.Configuration, issuer: str) -> PortalSettings:
+    portal, enrolment, ldap = _portal_of(configuration), configuration.enrolment, configuration.directory.ldap
+    return PortalSettings(
+        url=portal.url,
+        issuer=issuer,
+        contact=configuration.contact,
+        networks=enrolment.networks,
+        voucher=enrolment.voucher,
+        wait=enrolment.wait,
+        initialise=enrolment.initialise,
+        help_desk=frozenset(map(fold_group, portal.help_desk)),
+        idle_timeout=portal.idle_timeout,
+        visit_lifetime=portal.visit_lifetime,
+        served=configuration.factors.kinds,
+        first=enrolment_rules_of(configuration).first,
+        zone=configuration.timezone,
+        password_url=ldap.password_url if ldap else None,
+    )
+
+
+def _signing_in(loaded: Loaded, backends: Backends, audit: Callable[[AuditEvent], None]) -> SigningIn:
+    """Over the conversation of every gateway, under two policies of the portal's own.
+
+    Where the directory fails they are told so: there is no other server that a browser could ask.
+    """
+    rules = rules_of(loaded.configuration, dictionary_of(loaded))
+
+    def under(policy: Policy) -> Conversation:
+        own = replace(rules, policies=(policy,), discard_when_broken=False)
+        return conversation_of(own, backends, backends.directory, _Outbox())
+
+    return SigningIn(
+        conversation=under(Policy(PORTAL, factors=loaded.configuration.factors.kinds)),
+        by_password=under(Policy(_BY_PASSWORD, second_factor=SecondFactor.NEVER)),
+        directory=backends.directory,
+        nas=_NAS,
+        clock=backends.clock,
+        audit=audit,
+    )
+
+
+class _Outbox:
+    """`core.ports.Mailer`: the server looks into it every few seconds."""
+
+    def wake(self) -> None:
+        """Nobody sleeps here."""
+
+
+# --- how it is reached ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where browsers, or a proxy, come in.  `proxies`: whose word is taken about where requests come from."""
+
+    sock: socket
+    tls: SSLContext | None
+    proxies: Sequence[IPv4Network | IPv6Network]
+
+
+def open_door(loaded: Loaded, stack: AsyncExitStack) -> Door:
+    """What is to be opened while there may still be root; closed with `stack`.  Raises ConfigurationError."""
+    portal = _portal_of(loaded.configuration)
+    listen = portal.listen
+    try:
+        sock = open_tcp(listen.host, listen.port, both=True)
+    except OSError as broken:
+        text = f"cannot listen on {listen.host} port {listen.port}: {broken.strerror}"
+        raise ConfigurationError(loaded.places.cite(text, "portal", "listen")) from None
+    stack.callback(sock.close)
+    tls = None
+    if portal.certificate and portal.key:
+        try:
+            tls = web_context(portal.certificate, portal.key)
+        except OSError as broken:  # of which SSLError is one
+            text = f"certificate and key cannot be used: {why(broken)}"
+            raise ConfigurationError(loaded.places.cite(text, "portal")) from None
+    return Door(sock, tls, portal.trusted_proxies)
+
+
+def renew_certificate(loaded: Loaded, door: Door) -> None:
+    """Show what is in the files now; what cannot be used is logged, and changes nothing."""
+    portal = _portal_of(loaded.configuration)
+    if door.tls is None or portal.certificate is None or portal.key is None:
+        return
+    try:
+        web_context(portal.certificate, portal.key)  # half of a new pair must not take the place of a whole one
+        certify(door.tls, portal.certificate, portal.key)
+    except OSError as broken:
+        log.error("certificate_refused", error=why(broken), note="the one in use stays")
+
+
+def _portal_of(configuration: model.Configuration) -> Portal:
+    if configuration.portal is None:
+        raise ConfigurationError("there is no portal in the configuration")
+    return configuration.portal

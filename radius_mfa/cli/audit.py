@@ -19,7 +19,7 @@ from radius_mfa.cli.common import REFUSED, config_option, json_option, load_conf
 if TYPE_CHECKING:
     from radius_mfa.observe.audit_search import Hit, Search
 
-_DECISIONS = ("accept", "reject", "challenge", "discard")
+_DECISIONS = ("accept", "reject", "challenge", "discard", "done", "refused")  # the last two: of acts
 _COLUMNS = ("decision", "outcome", "user", "client", "station", "factor", "policy", "source", "detail")
 _MEASURED = 1000  # events that say how wide the columns are
 _WIDEST = 40
@@ -35,8 +35,15 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
     help="With --user: also a name that nobody was found for and that could be it: of alice the file has a…(5).",
 )
 @click.option("--client", "clients", multiple=True, metavar="NAME", help="The client that asked.")
-@click.option("--outcome", "outcomes", multiple=True, metavar="REASON", help="Such as wrong_password.")
+@click.option(
+    "--outcome",
+    "outcomes",
+    multiple=True,
+    metavar="REASON",
+    help="Such as wrong_password, or, in the portal, unlocked.",
+)
 @click.option("--decision", "decisions", multiple=True, type=click.Choice(_DECISIONS))
+@click.option("--by", multiple=True, metavar="NAME", help="Who of the help desk did it.")
 @click.option(
     "--station", "stations", multiple=True, metavar="ID", help="Calling-Station-Id; a MAC in any spelling."
 )
@@ -95,12 +102,14 @@ def audit(
 
 
 def _check(outcomes: tuple[str, ...], sources: tuple[str, ...], logins: tuple[str, ...]) -> None:
+    from radius_mfa.core.acts import Act
     from radius_mfa.core.outcomes import Outcome
     from radius_mfa.observe.audit_search import address_of
 
+    known = [*Outcome, *Act]
     for each in outcomes:
-        if each not in list(Outcome):
-            near = ", ".join(difflib.get_close_matches(each, list(Outcome)))
+        if each not in known:
+            near = ", ".join(difflib.get_close_matches(each, known))
             raise click.UsageError(f"There is no outcome {each!r}{f'; there is {near}' if near else ''}.")
     for each in sources:
         if address_of(each) is None:
@@ -161,6 +170,8 @@ def _cells(hit: Hit, zone: tzinfo | None) -> tuple[str, ...]:
     said["user"] = next(
         (str(name) for key in ("username", "user_name", "user_id") if (name := hit.event.get(key))), ""
     )
+    if by := hit.event.get("by"):
+        said["detail"] = "; ".join(filter(None, (f"by {by}", said["detail"])))
     return (_shown_time(hit.time, zone), *said.values())
 
 

@@ -56,7 +56,7 @@ def config_path() -> Path:
 
 
 def load_configuration(*, in_force: bool = True) -> Loaded:
-    """The configuration asked for, with everything this version has no feature for refused.
+    """The configuration asked for.
 
     `in_force`: a server works under it, or is to, for which an expired certificate is a warning; False: an error.
     """
@@ -65,6 +65,17 @@ def load_configuration(*, in_force: bool = True) -> Loaded:
 
     configure("console", "error")  # what goes wrong in a command is said by the command, in one line
     return load(config_path(), os.environ, in_force=in_force)
+
+
+def begin_log(loaded: Loaded) -> None:
+    """Log as is configured, and what there is to know of the configuration first."""
+    import structlog
+
+    from radius_mfa.observe.logging import configure
+
+    configure(loaded.configuration.log.format, loaded.configuration.log.level)
+    for warning in loaded.warnings:
+        structlog.get_logger().warning("configuration", note=warning)
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:

@@ -28,6 +28,7 @@ _COMMANDS = {
     "hash": ("hash", "The argon2id hash of a password, for accounts in the YAML."),
     "keys": ("keys", "The key file that seals what is stored."),
     "login": ("login", "Try a login, round by round, and show every packet."),
+    "portal": ("portal", "Run the portal, where people look after their second factors."),
     "serve": ("serve", "Run the server in the foreground."),
     "token": ("token", "TOTP tokens in bulk."),
     "user": ("user", "Users and their second factors."),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from radius_mfa.cli.common import config_option, config_path, load_configuration, run, told_to_end
+from radius_mfa.cli.common import begin_log, config_option, config_path, load_configuration, run, told_to_end
 
 if TYPE_CHECKING:
     from radius_mfa.assembly.server import Server
@@ -34,7 +34,7 @@ def serve() -> None:
     no_core_dumps()
     allow_descriptors()
     path, loaded = config_path(), load_configuration()
-    _begin_log(loaded)
+    begin_log(loaded)
     if loaded.configuration.workers > 1:
         from radius_mfa.assembly.muster import become_supervisor
 
@@ -58,14 +58,6 @@ async def _serve(loaded: Loaded, path: Path) -> None:
     await server.stop()
 
 
-def _begin_log(loaded: Loaded) -> None:
-    from radius_mfa.observe.logging import configure
-
-    configure(loaded.configuration.log.format, loaded.configuration.log.level)
-    for warning in loaded.warnings:
-        log.warning("configuration", note=warning)
-
-
 async def _reload_when(asked: asyncio.Event, server: Server, path: Path) -> None:
     """Reload each time `asked` is set; a configuration that is wrong changes nothing."""
     from radius_mfa.assembly.reload import problems_of
@@ -79,4 +71,4 @@ async def _reload_when(asked: asyncio.Event, server: Server, path: Path) -> None
         except Exception as broken:  # a mistake of ours must not be the last reload there is
             log.error("reload_refused", problems=problems_of(broken))
         else:
-            _begin_log(news.loaded)
+            begin_log(news.loaded)

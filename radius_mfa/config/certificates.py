@@ -49,8 +49,10 @@ def leniently() -> Iterator[None]:
 
 
 def served(configuration: Configuration) -> dict[str, Path]:
-    """The files of all that we show, by who shows it: `eap`, `radsec 0.0.0.0:2083`."""
+    """The files of all that we show, by who shows it: `eap`, `radsec 0.0.0.0:2083`, `portal`."""
     files = {"eap": configuration.eap.certificate} if configuration.eap else {}
+    if configuration.portal is not None and configuration.portal.certificate is not None:
+        files["portal"] = configuration.portal.certificate
     for each in configuration.listen:
         if each.certificate is not None:
             files[f"radsec {each.radsec}"] = each.certificate

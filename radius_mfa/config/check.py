@@ -8,7 +8,9 @@ are passed over; the model has reported them.
 from __future__ import annotations
 
 import pwd
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +20,10 @@ from radius_mfa.config.check_eap import check_eap, check_eap_files, warn_of_eap
 from radius_mfa.config.check_groups import check_groups
 from radius_mfa.config.check_network import check_network, warn_of_radsec
 from radius_mfa.config.check_policies import check_policies, configured_factors, group_texts
+from radius_mfa.config.check_portal import check_portal, desk_texts, warn_of_portal
 from radius_mfa.config.check_profiles import Written, check_profiles, warn_of_profiles
 from radius_mfa.config.check_tls import check_tls
-from radius_mfa.config.document import EACH, Document
+from radius_mfa.config.document import EACH, Document, KeyPath
 from radius_mfa.config.model import Configuration, Ldap, Mail
 from radius_mfa.config.policy_warnings import warn_of_policies
 from radius_mfa.config.storage import storage
@@ -44,7 +47,8 @@ def check(document: Document, dictionary: Dictionary | None) -> None:
     _storage(document)
     check_eap(document)
     check_policies(document, dictionary)
-    check_groups(document, group_texts(document))
+    check_portal(document)
+    check_groups(document, chain(group_texts(document), desk_texts(document)))
     _budgets(document)
     _user(document)
 
@@ -153,8 +157,14 @@ def _window(written: Written) -> float:
         return written.gateway.timeout * tries
 
 
+def _users(document: Document) -> Iterator[tuple[KeyPath, str]]:
+    """Whom our processes become."""
+    yield from document.texts("user")
+    yield from document.texts("portal", "user")
+
+
 def _user(document: Document) -> None:
-    for path, name in document.texts("user"):
+    for path, name in _users(document):
         if name == "root" or _uid(name) == 0:
             document.report("must be somebody with no more rights than it needs, not root", *path)
 
@@ -174,7 +184,7 @@ def check_files(document: Document, folder: Path, *, in_force: bool) -> None:
     """
     check_tls(document, folder)
     check_eap_files(document, folder, in_force=in_force)
-    for user, name in document.texts("user"):
+    for user, name in _users(document):
         if _uid(name) is None:
             document.warn("there is no such user on this machine", *user)
 
@@ -194,6 +204,7 @@ def warn(document: Document, configuration: Configuration) -> None:
     warn_of_policies(document, configuration)
     if configuration.eap is not None:
         warn_of_eap(document, configuration.eap)
+    warn_of_portal(document, configuration)
     if configuration.storage.in_clear:
         text = "is not encrypted on its way: add ?sslmode=verify-full&sslrootcert=… to it"
         document.warn(text, "storage")

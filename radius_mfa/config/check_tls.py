@@ -29,6 +29,7 @@ def check_tls(document: Document, folder: Path) -> None:
         if document.has(*path, "radsec"):
             _check_own(document, path, folder)
             _check_authorities(document, (*path, "client_ca"), folder)
+    _check_own(document, ("portal",), folder)
     if not getattr(ssl, "HAS_PSK", False):
         for path in document.each("clients", EACH, "psk"):
             document.report("needs Python 3.13 or newer", *path)

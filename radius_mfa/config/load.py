@@ -19,7 +19,6 @@ from radius_mfa.config.document import UNUSABLE, Document, KeyPath, Places, Prob
 from radius_mfa.config.elsewhere import cut_keys, fill, has_secrets, refuse_mappings, twins_at
 from radius_mfa.config.messages import check_messages
 from radius_mfa.config.model import Configuration
-from radius_mfa.config.not_yet import not_yet
 from radius_mfa.config.unknown import misnamed_condition, unknown_key
 from radius_mfa.core.errors import ConfigurationError
 
@@ -57,7 +56,7 @@ def load(path: Path, environment: Mapping[str, str], dictionary: Dictionary | No
 def load_usable(
     path: Path, environment: Mapping[str, str], dictionary: Dictionary | None = None, *, in_force: bool = False
 ) -> Loaded:
-    """As `load`, and what this version has no feature for is among the problems.  `in_force`: see `judged`."""
+    """As `load`, and what is wrong with files that it names is among the problems.  `in_force`: see `judged`."""
     return _load(path, environment, dictionary, usable=True, in_force=in_force)
 
 
@@ -90,7 +89,6 @@ def judged(
         check(document, extended)
         _once(document, told)
         if usable:
-            not_yet(document)
             check_files(document, folder, in_force=in_force)
             check_messages(document, folder)
     elif not document.problems:

@@ -16,10 +16,12 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from radius_mfa.config import filters, policy_values, times, values
+from radius_mfa.config.model_portal import Enrolment, Portal
 from radius_mfa.config.profiles import GATEWAYS, GENERIC, Gateway, how_to_split
 from radius_mfa.config.section import (
     LISTED,
     SOME,
+    Account,
     Address,
     AttributeName,
     Bool,
@@ -242,14 +244,6 @@ class Lockout(Section):
         return self
 
 
-class Enrolment(Section):
-    """What, besides the password, a first enrolment needs."""
-
-    order: Literal["totp-first", "mail-first"] = "totp-first"
-    networks: Annotated[tuple[Prefix, ...], LISTED] = ()
-    voucher: Bool = True
-
-
 class TrustedDevices(Section):
     lifetime: Annotated[float, PlainValidator(values.lasting("1h", "365d"))] = 604800.0
 
@@ -318,11 +312,6 @@ class Eap(Section):
     identity: Literal["none", "user-name", "chargeable-user-identity"] = "none"
 
 
-class Portal(Section):
-    listen: Address
-    url: WebAddress
-
-
 class Metrics(Section):
     listen: Address
 
@@ -367,7 +356,7 @@ class Configuration(Section):
     timezone: Annotated[ZoneInfo, PlainValidator(values.parsed(times.zone))] = ZoneInfo("UTC")
     when_directory_fails: Literal["reject", "discard"] = "reject"
     status_server: Literal["ready", "alive"] = "ready"
-    user: Annotated[str, PlainValidator(values.text(1, 32))] | None = None
+    user: Account | None = None
 
     def gateway_of(self, client: Client) -> Gateway:
         """What is known of the gateway that `client` is: its profile's, and what is said of itself."""

@@ -296,6 +296,18 @@ def web_address(written: str) -> str:
     return written
 
 
+@written(Form(says="https:// and the host, without a path", pattern="[A-Za-z]+://[^/?#]+/?"))
+def site(written: str) -> str:
+    """Scheme, host and port of such a URL that has no path, as browsers write them: `https://mfa.example.org`."""
+    url = _url(web_address(written), ("https", "http"))
+    if url.path not in ("", "/") or url.query or url.fragment:
+        raise ValueError("must end after host and port; it cannot be below another site's path")
+    host, port = url.hostname or "", url.port
+    host = f"[{host}]" if ":" in host else host
+    usual = 443 if url.scheme == "https" else 80
+    return f"{url.scheme}://{host}" if port in (None, usual) else f"{url.scheme}://{host}:{port}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether what is sent to `host` stays on this machine."""
     try:

@@ -25,26 +25,34 @@ log = structlog.get_logger()
 class AuditFile:
     """Appends events to `path`, whole lines with a single write, so that several processes may share it.
 
-    The file is made readable by its owner and group only.  When a line cannot be written the log
+    The file is made readable by its owner and group only (`mode`).  When a line cannot be written the log
     says so and has the event instead: the login itself is not held up.
     """
 
-    def __init__(self, path: Path, soon: Soon | None = None) -> None:
+    def __init__(self, path: Path, soon: Soon | None = None, mode: int = 0o640) -> None:
         """`soon`: has something done at the end of this turn of the event loop: what is told until then is
         written together.  None: each event is written at once.
         """
         try:
             # Not to wait: a pipe may have no reader, or no room.
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-            self._file = os.open(path, flags, 0o640)
+            self._file = os.open(path, flags, mode)
+            self._share(mode)
         except OSError as broken:
             why = "is a pipe that nobody reads" if broken.errno == errno.ENXIO else broken.strerror
             raise ConfigurationError(f"audit.file: {path}: {why}") from None
         self._path = path
+        self._mode = mode
         self._torn = _ends_within_a_line(self._file, path)
         # Of what else may be at the path a pipe takes a long write in pieces, with others' between.
         self._soon = soon if stat.S_ISREG(os.fstat(self._file).st_mode) else None
         self._told: list[AuditEvent] = []  # not yet written; nobody changes them any more
+
+    def _share(self, mode: int) -> None:
+        """Let the group write into a new one, where that was asked for, whatever the umask says."""
+        made = os.fstat(self._file)
+        if mode & stat.S_IWGRP and stat.S_ISREG(made.st_mode) and not made.st_size and made.st_uid == os.geteuid():
+            os.fchmod(self._file, mode)
 
     def __call__(self, event: AuditEvent) -> None:
         self._told.append(event)
@@ -83,7 +91,7 @@ class AuditFile:
         """Go on in the file that is at the path now: the one before was rotated away.  Never raises."""
         self._write()
         try:
-            again = AuditFile(self._path)
+            again = AuditFile(self._path, mode=self._mode)
         except ConfigurationError as broken:
             log.error("audit_not_reopened", error=str(broken), note="goes on in the file it has")
             return

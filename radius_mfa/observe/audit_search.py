@@ -41,7 +41,8 @@ class Query:
     `users`: names as typed or as the directory has them, or its ids.  `masked`: also a name that nobody
     stands behind, which the file has masked, and which could be one of them.  `stations`: a MAC address in any
     spelling, else as the NAS sends them.  `sources`: addresses; a port is not looked at.  `since`, `until`: the
-    first moment, and the first that is none any more; neither is before 1970.
+    first moment, and the first that is none any more; neither is before 1970.  `by`: who of the
+    help desk, by name.
     """
 
     users: Sequence[str] = ()
@@ -54,6 +55,7 @@ class Query:
     masked: bool = False
     since: datetime | None = None
     until: datetime | None = None
+    by: Sequence[str] = ()
 
 
 class Hit(NamedTuple):
@@ -212,6 +214,7 @@ class _Matcher:
                 ("outcome", query.outcomes),
                 ("decision", query.decisions),
                 ("login", [each.lower() for each in query.logins]),
+                ("by", query.by),
             )
             if these
         ]

@@ -144,13 +144,16 @@ def _secret(text: str, name: str, number: int) -> bytes:
 
 
 def read_key_file(path: Path) -> KeyFile:
-    """The keys in the file, which nobody but its owner may read or write.  Raises KeyFileError."""
+    """The keys in the file, which none but its owner may write, and its group read at most.  Raises KeyFileError.
+
+    The portal may be another user than the server, and needs the same keys: both are in that group.
+    """
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
                 raise KeyFileError(f"{path}: is not a file")
-            if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            if mode & (stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP):
                 raise KeyFileError(f"{path}: can be read or written by others; run `chmod 600 {path}`")
             octets = file.read()
     except FileNotFoundError:
@@ -337,10 +340,10 @@ def _write(path: Path, keys: KeyFile, like: Path | None = None) -> None:
             if like is None:
                 give_to_owner_of_folder(file.fileno(), path)
             else:
-                before = like.stat()
-                if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+                before, made = like.stat(), os.fstat(file.fileno())
+                if (before.st_uid, before.st_gid) != (made.st_uid, made.st_gid):
                     os.fchown(file.fileno(), before.st_uid, before.st_gid)
-                os.fchmod(file.fileno(), before.st_mode & stat.S_IRWXU)
+                os.fchmod(file.fileno(), before.st_mode & (stat.S_IRWXU | stat.S_IRGRP))
             file.write(keys.text())
             file.flush()
             os.fsync(file.fileno())

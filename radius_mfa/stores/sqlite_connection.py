@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from radius_mfa.core.errors import StoreError
-from radius_mfa.stores.ownership import give_to_owner_of_folder
+from radius_mfa.stores.ownership import give_to_owner_of_folder, mode_of_new
 from radius_mfa.stores.work import Chain, Rows, Statement, Work
 
 T = TypeVar("T")
@@ -40,7 +40,8 @@ def name_of(url: str) -> str:
 def connect(url: str, *, wait: float) -> sqlite3.Connection:
     """A connection in autocommit mode that blocks its thread for up to `wait` seconds on a lock.
 
-    A file that does not exist is made, for its owner alone; SQLite gives the files beside it the same mode.
+    A file that does not exist is made, for its owner alone, or in a shared folder for its group; SQLite gives the
+    files beside it the same mode.
     May be used from any one thread at a time.  Raises StoreError.
     """
     path = path_of(url)
@@ -52,6 +53,7 @@ def connect(url: str, *, wait: float) -> sqlite3.Connection:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             give_to_owner_of_folder(descriptor, path)
+            os.fchmod(descriptor, mode_of_new(path, 0o600))
         finally:
             os.close(descriptor)
     except FileExistsError:

@@ -116,6 +116,21 @@ def server_context(proof: Files | Mapping[str, bytes]) -> ssl.SSLContext:
     return context
 
 
+def web_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """What browsers are spoken to with.  Raises OSError, of which ssl.SSLError is one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_alpn_protocols(["http/1.1"])
+    certify(context, certificate, key)
+    return context
+
+
+def certify(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Show this certificate from the next connection on.  Raises as `web_context`."""
+    context.load_cert_chain(certificate, key, password=_no_passphrase)
+
+
 def _no_passphrase() -> str:
     """OpenSSL would ask whoever sits at the terminal."""
     raise ssl.SSLError("the key is encrypted")

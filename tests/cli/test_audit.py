@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from radius_mfa.core.acts import Act
 from radius_mfa.core.messages import AuditEvent
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.observe.audit import AuditFile
@@ -170,9 +173,23 @@ def test_a_rotated_file_that_cannot_be_read_is_told_after_the_rest(file: Path) -
     assert ran.line(1).startswith(f"{rotated}: is not whole")
 
 
+def test_what_is_done_in_the_portal_is_found_and_who_has_done_it(file: Path) -> None:
+    write = AuditFile(file)
+    for by, decision, detail in (("carol", "done", ""), ("dave", "refused", "own_account"), ("", "done", "")):
+        write(replace(event(180, "bob", detail), outcome=Act.UNLOCKED, decision=decision, by=by))
+    write.close()
+    asked = ("audit", "--file", file, "--outcome", "unlocked")
+    lines = run_cli(*asked).worked().out.splitlines()[1:]
+    assert [line.rpartition("192.0.2.1:1645  ")[2] for line in lines] == ["by carol", "by dave; own_account", "-"]
+    assert len(times(run_cli(*asked, "--decision", "refused").worked().out)) == 1
+    out = run_cli("audit", "--file", file, "--by", "carol", "--json").worked().out
+    assert [json.loads(line)["by"] for line in out.splitlines()] == ["carol"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--outcome", "unlock"], "There is no outcome 'unlock'; there is unlocked"),
         (["--outcome", "wrong_pasword"], "There is no outcome 'wrong_pasword'; there is wrong_password, wrong_p"),
         (["--outcome", "xyzzy"], "There is no outcome 'xyzzy'."),
         (["--since", "yesterday"], "--since takes a time such as 2026-11-27T08:30, a date, or how long ago"),

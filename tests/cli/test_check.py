@@ -50,11 +50,11 @@ def test_errors_are_told_with_their_lines_all_at_once(config: Path) -> None:
     assert [int(line.split(":")[1]) for line in lines] == sorted(int(line.split(":")[1]) for line in lines)
 
 
-def test_what_this_version_has_no_feature_for_is_an_error(config: Path) -> None:
-    changed(
-        config, "key_file: key", "key_file: key\nportal: {listen: 127.0.0.1:8080, url: 'https://mfa.example.org'}"
-    )
-    assert "portal: not available in this version" in run_cli("check", "--config", config).line(2)
+def test_files_that_do_not_fit_the_portal_are_an_error(config: Path) -> None:
+    (config.parent / "own.pem").touch(0o600)
+    portal = "{listen: 127.0.0.1:8443, url: 'https://mfa.example.org', certificate: own.pem, key: own.pem}"
+    changed(config, "key_file: key", f"key_file: key\nportal: {portal}")
+    assert 'portal.certificate: "own.pem" has no certificate' in run_cli("check", "--config", config).line(2)
 
 
 def test_what_supplicants_are_to_pin_is_said(config: Path) -> None:

@@ -27,6 +27,7 @@ COMMANDS = (
     "hash",
     "keys",
     "login",
+    "portal",
     "serve",
     "token",
     "user",

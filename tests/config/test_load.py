@@ -38,6 +38,10 @@ class TestWhatLoads:
             "64: policies[0].trust_device: no client that it could match says what a station is worth "
             "(station: mac or ip): none is trusted",
             '67: policies[1].when.client: there is no client "library-wifi", so this never holds',
+            "72: portal.listen: speaks no TLS, so a proxy is before it, which is not trusted: all people seem to "
+            "come from there; name it (trusted_proxies: 127.0.0.1)",
+            "72: portal: has no help_desk: nobody sees who asks for help there, and only `radius-mfa user` "
+            "helps them",
         ]
 
     @pytest.mark.parametrize("name", EXAMPLES)

@@ -18,7 +18,11 @@ POLICY = ("policies", 0)
         (("clients", 0, "secret…"), "unknown key; behind secret belong a colon and a space"),
         (("clients", 0, "bind_password…"), "unknown key here; bind_password belongs under directory.ldap"),
         (("clients", 0, "psk", "…"), "unknown key; here can stand identity, key, key_file"),
-        (("portal", "xyz"), "unknown key; here can stand listen, url"),
+        (
+            ("portal", "xyz"),
+            "unknown key; here can stand listen, url, trusted_proxies, certificate, key, help_desk, idle_timeout, "
+            "visit_lifetime, user",
+        ),
         ((*POLICY, "client"), "unknown key here; client belongs under policies.when"),
         (("secret",), "unknown key here; secret belongs under clients"),
         (("secret_file",), "unknown key here; secret_file belongs under clients"),

@@ -58,6 +58,7 @@ def test_the_files_keys_are_final() -> None:
         "nas_identifier",
         "duration",
         "detail",
+        "by",
     ]
 
 
@@ -111,6 +112,30 @@ def test_strangers_cannot_read_it(tmp_path: Path) -> None:
     AuditFile(tmp_path / "audit.jsonl").close()
 
     assert stat.S_IMODE((tmp_path / "audit.jsonl").stat().st_mode) & 0o007 == 0
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o660])
+def test_its_group_may_write_it_where_that_was_asked_for(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "audit.jsonl"
+    before = os.umask(0o022)
+    try:
+        audit = AuditFile(path, mode=mode)
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        path.rename(tmp_path / "audit.jsonl.1")
+        audit.reopen()
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        audit.close()
+    finally:
+        os.umask(before)
+
+
+def test_an_administrators_mode_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.touch(0o600)
+    path.write_text("{}\n")
+    AuditFile(path, mode=0o660).close()
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_several_processes_write_whole_lines(tmp_path: Path) -> None:

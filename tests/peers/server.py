@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, Queue
 from time import monotonic
-from typing import Any
+from typing import Any, Self
 
 _PATIENCE = 30.0  # seconds; a loaded machine may take its time
 
@@ -36,7 +36,7 @@ class Server:
         self.log: list[dict[str, Any]] = []
         self.addresses: list[tuple[str, int]] = []
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             self._command,
             stderr=subprocess.PIPE,
@@ -51,7 +51,7 @@ class Server:
         except BaseException:
             self.__exit__()
             raise
-        self._listens(ready)
+        self.addresses = [(host, int(port)) for host, port in ready["listen"]]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,9 +68,6 @@ class Server:
             self._reader.join(_PATIENCE)
             assert self._process.stderr is not None
             self._process.stderr.close()
-
-    def _listens(self, ready: dict[str, Any]) -> None:
-        self.addresses = [(host, int(port)) for host, port in ready["listen"]]
 
     @property
     def pid(self) -> int:

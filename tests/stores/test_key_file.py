@@ -167,7 +167,7 @@ def test_a_missing_key_file_says_what_to_run(tmp_path: Path) -> None:
         read_key_file(tmp_path / "key")
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o620, 0o604, 0o602, 0o610, 0o777])
+@pytest.mark.parametrize("mode", [0o660, 0o620, 0o604, 0o602, 0o610, 0o644, 0o777])
 def test_a_key_file_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "key"
     create_key_file(path)
@@ -175,6 +175,15 @@ def test_a_key_file_open_to_others_is_refused(tmp_path: Path, mode: int) -> None
 
     with pytest.raises(KeyFileError, match="chmod 600"):
         read_key_file(path)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o440])
+def test_a_key_file_that_its_group_may_read_is_for_server_and_portal(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "key"
+    create_key_file(path, KeyFile(ONE))
+    path.chmod(mode)
+
+    assert read_key_file(path) == KeyFile(ONE)
 
 
 def test_what_is_no_file_is_no_key_file(tmp_path: Path) -> None:
@@ -224,12 +233,22 @@ def test_the_file_is_replaced_whole_and_stays_the_owners_alone(path: Path) -> No
     assert [each.name for each in path.parent.iterdir()] == ["key"]
 
 
-@pytest.mark.parametrize("mode", [0o400, 0o600])
+@pytest.mark.parametrize("mode", [0o400, 0o600, 0o440, 0o640])
 def test_the_mode_stays_what_it_was(path: Path, mode: int) -> None:
     path.chmod(mode)
     with editing(path) as file:
         file.replace(file.keys.with_accepted([TWO]))
     assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_the_owner_and_the_group_stay_who_they_were(path: Path) -> None:
+    """Also in a folder whose files are another group's (setgid)."""
+    os.chown(path, 4711, 4712)
+    os.chown(path.parent, 4711, 4713)
+    path.parent.chmod(0o2770)
+    with editing(path) as file:
+        file.replace(file.keys.with_accepted([TWO]))
+    assert (path.stat().st_uid, path.stat().st_gid) == (4711, 4712)
 
 
 def test_only_keys_that_do_not_seal_are_left_out() -> None:
@@ -375,7 +394,7 @@ def test_a_key_that_comes_back_stays(path: Path, clock: FixedClock, followed: Fo
 
 
 def spoil_mode(path: Path) -> None:
-    path.chmod(0o640)
+    path.chmod(0o660)
 
 
 def spoil_text(path: Path) -> None:

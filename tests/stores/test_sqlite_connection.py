@@ -37,6 +37,17 @@ def test_a_new_file_is_for_its_owner_alone_and_an_old_one_keeps_its_mode(tmp_pat
         (tmp_path / "state.db").chmod(0o640)
 
 
+@pytest.mark.parametrize(("folder", "mode"), [(0o2770, 0o660), (0o2750, 0o600), (0o770, 0o600)])
+def test_in_a_shared_folder_the_group_has_all_files_too(tmp_path: Path, folder: int, mode: int) -> None:
+    """Those beside it as well, which either of two users has to write."""
+    tmp_path.chmod(folder)
+    with closing(connect(f"sqlite:///{tmp_path}/state.db", wait=0)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE number (value INTEGER)")
+        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(["state.db", "state.db-wal", "state.db-shm"], mode)
+
+
 def test_a_transaction_is_all_or_nothing() -> None:
     with closing(connect("sqlite://", wait=0)) as connection:
         with transaction(connection.cursor()):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from radius_mfa.transports.tls import ALPN, HAS_PSK, Files, Peer, names_in, server_context, why
+from radius_mfa.transports.tls import ALPN, HAS_PSK, Files, Peer, names_in, server_context, web_context, why
 from radius_mfa.wire.clients import Clients, Stranger
 from tests.peers.certificates import Authority, self_signed
 from tests.transports.support import End, Pki, shaken
@@ -354,3 +354,18 @@ if HAS_PSK:
             assert session is None or not session.has_ticket
             again = shaken(server, client, session)[0].tls
             assert Peer.of(again).identity == "key-1"
+
+
+class TestForBrowsers:
+    def test_no_version_of_old_is_spoken_and_nobody_is_asked_for_a_certificate(self, tmp_path: Path) -> None:
+        own = Authority(tmp_path / "ours").certify("mfa.example.org")
+        context = web_context(own, own)
+
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+        assert context.verify_mode is ssl.CERT_NONE
+
+    def test_files_that_do_not_fit_are_refused(self, tmp_path: Path) -> None:
+        one, other = (Authority(tmp_path / name).certify("mfa.example.org") for name in ("one", "other"))
+
+        with pytest.raises(ssl.SSLError):
+            web_context(one, other)
