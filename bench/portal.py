@@ -31,7 +31,6 @@ _LENGTH = re.compile(rb"(?im)^content-length: (\d+)")
 
 _YAML = """
 portal: {{listen: "127.0.0.1:{port}", url: "http://127.0.0.1:{port}"}}
-log: {{level: warning}}
 """
 
 

@@ -59,7 +59,7 @@ def test_somebody_sets_everything_up_in_steps_and_logs_in_with_it(
         it.presses("tokens.confirm")
 
         it.reads("set_up.address_title")
-        it.types("address.address", "somebody@example.ac.jp")
+        it.types("address.address", "somebody@example.org")
         it.presses("address.send")
         it.reads("address.result.blocked")
         it.looks("set-up-address")
@@ -88,7 +88,7 @@ def test_somebody_sets_everything_up_in_steps_and_logs_in_with_it(
 
 def test_a_voucher_opens_the_set_up_by_the_keyboard_alone(portal: PortalSite, chromium: Chromium) -> None:
     account = portal.newcomer()
-    shown = run_cli("--config", portal.site.config, "user", "voucher", account.name, "--json").json()["voucher"]
+    shown = run_cli("--config", portal.site.config, "user", "voucher", account.name, "--json").json["voucher"]
     with visitor(chromium, portal.url) as it:
         it.person.goes_to("/sign-in")
         it.person.reaches(it.says("sign_in.username"))
