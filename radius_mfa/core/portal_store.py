@@ -164,10 +164,6 @@ class PortalStore(Protocol):
         """Call it something else; False where the user has none of that id."""
         ...
 
-    async def set_factor(self, visit_id: str, factor: str, shown: float) -> bool:
-        """What was set up in a visit was shown in it; no voucher is kept any more.  False where it is gone."""
-        ...
-
     async def accept_proposal_from(self, proposal_id: str, user_id: str, good_from: float) -> bool:
         """The proposed address is the user's, and the verified one from that time on; False where it is gone."""
         ...

@@ -32,8 +32,6 @@ _DROP_OLDEST = Statement("""
 _SEE_VISIT = Statement("UPDATE visit SET seen = ? WHERE id = ? AND (seen <= ? OR seen >= ?)")
 _KEEP_PENDING = Statement("""
     UPDATE visit SET pending = ?, voucher = ? WHERE id = ? AND expires > ? RETURNING 1""")
-_SET_FACTOR = Statement("""
-    UPDATE visit SET factor = ?, shown = ?, voucher = '' WHERE id = ? AND expires > ? RETURNING 1""")
 _END_VISIT = Statement("DELETE FROM visit WHERE id = ? RETURNING 1")
 _END_VISITS = Statement("DELETE FROM visit WHERE user_id = ? AND id <> ? RETURNING 1")
 _STARTS_ANEW = Statement("""
@@ -108,10 +106,6 @@ def see_visit(visit_id: str, now: float) -> Work[None]:
 
 def keep_pending(visit_id: str, pending: bytes, voucher: str, now: float) -> Work[bool]:
     return bool((yield _KEEP_PENDING(pending, voucher, visit_id, now)))
-
-
-def set_factor(visit_id: str, factor: str, shown: float, now: float) -> Work[bool]:
-    return bool((yield _SET_FACTOR(factor, shown, visit_id, now)))
 
 
 def end_visit(visit_id: str) -> Work[bool]:

@@ -216,10 +216,6 @@ class SqlStore(ABC):
         work = partial(portal_work.keep_pending, visit_id, pending, voucher, self._clock.wall())
         return await self._durably(work, visit_id)
 
-    async def set_factor(self, visit_id: str, factor: str, shown: float) -> bool:
-        work = partial(portal_work.set_factor, visit_id, factor, shown, self._clock.wall())
-        return await self._durably(work, visit_id)
-
     async def end_visit(self, visit_id: str) -> bool:
         return await self._durably(partial(portal_work.end_visit, visit_id), visit_id)
 

@@ -163,20 +163,11 @@ def test_what_is_being_set_up_is_kept_in_a_visit_with_the_voucher(it: Asked) -> 
     assert found(it, "v2") == visit(2)
 
 
-def test_a_factor_that_was_set_up_was_shown(it: Asked) -> None:
-    begin(it, visit(1, factor=None, voucher="vo1", pending=b"sealed"), visit(2, factor=None))
-
-    assert it.run(it.store.set_factor("v1", "mail", NOON + 60))
-    assert found(it) == visit(1, factor=FactorKind.MAIL, shown=NOON + 60, pending=b"sealed")
-    assert found(it, "v2") == visit(2, factor=None)
-
-
 def test_nothing_is_kept_in_a_visit_that_is_gone(it: Clocked) -> None:
     begin(it, visit(expires=NOON + 10))
     it.clock.advance(10.0)
     for gone in ("v1", "unknown"):
         assert not it.run(it.store.keep_pending(gone, b"sealed", "vo1"))
-        assert not it.run(it.store.set_factor(gone, "totp", NOON))
         assert not it.run(it.store.start_anew(new_token(), gone))
 
     assert found(it) == visit(expires=NOON + 10)
@@ -726,7 +717,6 @@ ASKED: dict[str, list[Step]] = {
     "visit": steps_of(portal_work.visit("v1", NOON)),
     "see": steps_of(portal_work.see_visit("v1", NOON)),
     "keep": steps_of(portal_work.keep_pending("v1", b"", "", NOON)),
-    "set factor": steps_of(portal_work.set_factor("v1", "totp", NOON, NOON)),
     "end": steps_of(portal_work.end_visit("v1")),
     "end all": steps_of(portal_work.end_visits(ALICE, "")),
     "post": steps_of(portal_work.post_link(link(), link_mail(), NOON, 3), [], [(ADDRESS,)]),
