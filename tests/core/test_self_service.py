@@ -602,51 +602,6 @@ def token_of(it: House, mail: Mail) -> str:
     return link_token(it.sealer, mail.id)
 
 
-def test_a_link_is_mailed_to_the_verified_address_and_good_once(it: House) -> None:
-    it.enrol("alice")
-    it.register("alice", "old@example.net")
-
-    assert ask_for_link(it) is Result.SENT
-    ((mail, _),) = it.mails()
-    assert (mail.kind, mail.address, mail.expires) == (MailKind.LINK, "old@example.net", it.clock.wall() + 1800)
-    token = token_of(it, mail)
-    link = it.run(it.self_service.link(token))
-    assert link is not None
-    assert link.user_id == "u-alice"
-    assert it.run(it.self_service.link(token)) == link  # looking uses nothing up
-
-    assert it.run(it.self_service.use_link(link, "192.0.2.9:1")) is Result.DONE
-    assert it.run(it.self_service.use_link(link, "192.0.2.9:1")) is Result.GONE
-    assert it.run(it.self_service.link(token)) is None
-    assert acts(it) == ["done link_asked sent", "done link_used", "refused link_used gone"]
-    assert token not in repr(it.audit)
-    assert it.facts("alice").tokens != ()  # nothing has ended yet
-
-
-def test_a_link_is_good_for_half_an_hour(it: House) -> None:
-    it.enrol("alice")
-    it.register("alice")
-    ask_for_link(it)
-    ((mail, _),) = it.mails()
-    link = it.run(it.self_service.link(token_of(it, mail)))
-    assert link is not None
-    it.clock.advance(1800)
-
-    assert it.run(it.self_service.link(token_of(it, mail))) is None
-    assert it.run(it.self_service.use_link(link, "")) is Result.GONE
-    assert it.run(it.self_service.link("made-up")) is None
-
-
-def test_three_links_are_mailed_a_day(it: House) -> None:
-    it.enrol("alice")
-    it.register("alice")
-
-    assert [ask_for_link(it) for _ in range(4)] == [*[Result.SENT] * 3, Result.TOO_MANY]
-    assert acts(it)[-1] == "refused link_asked too_many"
-    it.clock.advance(DAY + 1)
-    assert ask_for_link(it) is Result.SENT
-
-
 @pytest.mark.parametrize("rules", [{"initialise": False}, {"served": {MAIL}}, {"served": {TOTP}}])
 def test_where_nobody_starts_anew_by_mail_the_help_desk_is_asked(it: House, rules: dict[str, Any]) -> None:
     it.enrol("alice")
@@ -660,23 +615,6 @@ def test_where_nobody_starts_anew_by_mail_the_help_desk_is_asked(it: House, rule
     assert ask_for_link(it) is Result.QUEUED
     if rules != {"served": {TOTP}}:
         assert it.run(it.self_service.use_link(link, "")) is Result.GONE
-
-
-def test_who_has_no_address_is_in_the_help_desks_queue_once(it: House) -> None:
-    it.enrol("alice")
-
-    assert ask_for_link(it) is Result.QUEUED
-    assert ask_for_link(it) is Result.QUEUED
-    (case,) = it.run(it.store.cases(10))
-    assert (case.kind, case.username, case.source) == (CaseKind.LOST, "alice", "192.0.2.9:1")
-    assert acts(it) == ["done help_asked queued"] * 2
-
-
-def test_who_has_never_had_a_factor_has_nothing_to_start_anew(it: House) -> None:
-    assert ask_for_link(it) is Result.NOT_ADMITTED
-    it.enrol("alice")
-    it.run(it.enrolment.reset("u-alice"))
-    assert ask_for_link(it) is Result.QUEUED
 
 
 def test_starting_anew_ends_all_there_was_with_the_new_token(it: House) -> None:

@@ -523,6 +523,23 @@ def test_a_thousand_sign_ins_at_once_are_no_more_than_some(it: Portal) -> None:
     assert statuses.count(429) == 190
 
 
+def test_ten_thousand_sign_ins_against_one_account_ask_the_directory_sixty_times(it: Portal) -> None:
+    """From twenty addresses.  Gateways do not notice, and the owner signs in five seconds after it is over."""
+    statuses = [
+        status for number in range(20) for status in wrong_passwords(it, ["alice"] * 500, f"198.51.100.{number}")
+    ]
+
+    assert (statuses.count(403), statuses.count(429)) == (60, 9940)
+    assert it.acts().count("reject wrong_password") == 60
+    login = it.house.login("alice")
+    assert login.says(PASSWORD) == "challenge challenged"
+    assert login.says(it.house.code("alice")) == "accept accepted"
+    it.house.clock.advance(30)
+    browser = it.browser("203.0.113.9")
+    browser.sign_in("alice", it.house.code("alice"))
+    assert is_signed_in(browser)
+
+
 def test_another_spelling_of_a_name_is_no_other_account(it: Portal) -> None:
     names = [f"{domain}\\{name}" for domain in "ABCDEFGHIJ" for name in ("alice", "ALICE")]
 
