@@ -25,6 +25,7 @@ from radius_mfa.cli.common import (
 if TYPE_CHECKING:
     from radius_mfa.core.kept import Device, KnownUser, Proposal, Voucher
     from radius_mfa.core.messages import User
+    from radius_mfa.core.portal_store import TokenDetails
     from radius_mfa.core.store import Store
     from radius_mfa.core.stored import Facts, Token
 
@@ -117,6 +118,7 @@ class _Shown:
 
     user: User
     facts: Facts
+    tokens: Sequence[TokenDetails]
     proposal: Proposal | None
     voucher: Voucher | None
     devices: Sequence[Device]
@@ -139,14 +141,16 @@ async def _show(username: str, by_id: bool, as_json: bool) -> None:
     async with opened(load_configuration()) as backends:
         found = await find_user(backends, username, by_id)
         facts = await backends.store.facts(found.id, backends.soon(PATIENCE))
+        tokens = await backends.store.token_details(found.id)
         proposal, voucher = await backends.store.waiting(found.id, now)
         devices = await backends.store.devices(found.id, now)
-    record = _record(_Shown(found, facts, proposal, voucher, devices))
+    record = _record(_Shown(found, facts, tokens, proposal, voucher, devices))
     click.echo(json.dumps(record, ensure_ascii=False) if as_json else "\n".join(_lines(record)))
 
 
 def _record(shown: _Shown) -> dict[str, Any]:
     facts, counters = shown.facts, shown.facts.counters
+    waits = {each.id: each.good_from for each in shown.tokens}
     return {
         "id": shown.user.id,
         "username": shown.user.username,
@@ -159,20 +163,22 @@ def _record(shown: _Shown) -> dict[str, Any]:
         "mail_address": facts.mail_address or None,
         "proposed_address": shown.proposal.address if shown.proposal else None,
         "proposed_until": time_of(shown.proposal.expires) if shown.proposal else None,
+        "proposed_counts_from": time_of(shown.proposal.good_from) if shown.proposal else None,
         "recovery_codes_left": facts.recovery_left,
         "trusted_devices": len({device.id for device in shown.devices}),
         "voucher_until": time_of(shown.voucher.expires) if shown.voucher else None,
-        "tokens": [_token(token) for token in facts.tokens],
+        "tokens": [_token(token, waits.get(token.id, 0.0)) for token in facts.tokens],
     }
 
 
-def _token(token: Token) -> dict[str, Any]:
+def _token(token: Token, good_from: float) -> dict[str, Any]:
     from radius_mfa.factors.totp import PERIOD
 
     return {
         "id": token.id,
         "label": token.label,
         "confirmed": token.confirmed,
+        "counts_from": time_of(good_from),
         "last_used": time_of(token.last_step * PERIOD),
         "drift_seconds": token.drift * PERIOD,
     }
@@ -184,6 +190,7 @@ def _lines(record: dict[str, Any]) -> Iterable[str]:
             yield table_line((name, "" if value is None else str(value)), (19, 0))
     for token in record["tokens"]:
         state = "confirmed" if token["confirmed"] else "not confirmed"
+        state = f"counts from {token['counts_from']}" if token["counts_from"] else state
         drift = token["drift_seconds"]
         clock = f"  clock {abs(drift)} s {'ahead' if drift > 0 else 'behind'}" if drift else ""
         used = f"last used {token['last_used'] or '-'}{clock}"

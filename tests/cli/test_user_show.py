@@ -42,6 +42,7 @@ class TestShow:
             "mail_address",
             "proposed_address",
             "proposed_until",
+            "proposed_counts_from",
             "recovery_codes_left",
             "trusted_devices",
             "voucher_until",
@@ -49,7 +50,7 @@ class TestShow:
         }
         assert shown["username"] == account.name
         (token,) = shown["tokens"]
-        assert set(token) == {"id", "label", "confirmed", "last_used", "drift_seconds"}
+        assert set(token) == {"id", "label", "confirmed", "counts_from", "last_used", "drift_seconds"}
         assert (token["confirmed"], token["last_used"]) == (True, None)
 
     def test_the_same_for_people(self, university: Site) -> None:
