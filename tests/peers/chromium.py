@@ -114,6 +114,8 @@ class Person:
         self._javascript = javascript
         self._messages: list[tuple[str, str]] = []  # the address it is about, and the text
         self._refused: set[str] = set()
+        self._examiner: Page | None = None
+        self._examined_html = ""
         self.answer: Response | None = None  # the last one that was a page: status and headers
 
     def __enter__(self) -> Self:
@@ -121,7 +123,12 @@ class Person:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._chromium.do(self._context.close())
+        self._chromium.do(self._leave())
+
+    async def _leave(self) -> None:
+        if self._examiner is not None:
+            await self._examiner.context.close()
+        await self._context.close()
 
     async def _sit_down(self) -> None:
         self._context = await self._chromium.browser.new_context(
@@ -273,27 +280,24 @@ class Person:
 
     async def _examined(self) -> list[str]:
         # In a window of its own: where the person's runs no scripts or forbids foreign ones, axe has to.
-        url, html = self._page.url, await self._page.content()
-        state = await self._context.storage_state()
-
-        async def same(route: Route) -> None:
-            if route.request.is_navigation_request():
-                await route.fulfill(body=html, content_type="text/html; charset=utf-8")
-            elif route.request.resource_type == "script":
-                await route.abort()
-            else:
-                await route.continue_()
-
-        context = await self._chromium.browser.new_context(**self._usual, storage_state=state, bypass_csp=True)
-        try:
-            page = await context.new_page()
-            await page.route("**/*", same)
-            await page.goto(url)
-            await page.evaluate(_axe())
-            found = (await page.evaluate("() => axe.run()"))["violations"]
-        finally:
-            await context.close()
+        self._examined_html = await self._page.content()
+        if self._examiner is None:
+            context = await self._chromium.browser.new_context(**self._usual, bypass_csp=True)
+            self._examiner = await context.new_page()
+            await self._examiner.route("**/*", self._same)
+        await self._examiner.goto(self._page.url)
+        await self._examiner.evaluate(_axe())
+        found = (await self._examiner.evaluate("() => axe.run()"))["violations"]
         return [f"{each['id']}: {each['help']}: {_places(each)}" for each in found]
+
+    async def _same(self, route: Route) -> None:
+        """The page as the person sees it, without its scripts."""
+        if route.request.is_navigation_request():
+            await route.fulfill(body=self._examined_html, content_type="text/html; charset=utf-8")
+        elif route.request.resource_type == "script":
+            await route.abort()
+        else:
+            await route.continue_()
 
     # --- what the browser has against it --------------------------------------------------------
 
