@@ -40,6 +40,7 @@ class Result(StrEnum):
     UNREADABLE = "unreadable"
     BLOCKED = "blocked"
     TOO_MANY = "too_many"
+    FULL = "full"  # there are as many as may be
     NOT_SERVED = "not_served"
     SENT = "sent"
     QUEUED = "queued"  # the help desk has it
@@ -136,9 +137,10 @@ class Acting:
             [Notice(self._new_id(), visit.user_id, kind, *each, now, expires) for each in where]
         )
 
-    async def _open_case(self, kind: CaseKind, user_id: str, username: str, detail: str, source: str) -> None:
+    async def _open_case(self, kind: CaseKind, user_id: str, username: str, detail: str, source: str) -> bool:
+        """Put them into the help desk's queue; False where they are in it."""
         now = self._clock.wall()
-        await self._store.open_case(Case(self._new_id(), user_id, username, kind, detail, source, now))
+        return await self._store.open_case(Case(self._new_id(), user_id, username, kind, detail, source, now))
 
     def _has_address(self, facts: Facts) -> bool:
         return bool(facts.mail_address) and FactorKind.MAIL in self._rules.served

@@ -58,7 +58,7 @@ from radius_mfa.core.entries import values_again
 from radius_mfa.core.errors import BackendError, DirectoryError
 from radius_mfa.core.guard import ALONE, Counters, cleared
 from radius_mfa.core.judgement import Case, End, Judged, look_at, settlement_of, usable
-from radius_mfa.core.login import Conclusion, Login, event_of
+from radius_mfa.core.login import AGAIN, Conclusion, Login, event_of
 from radius_mfa.core.messages import Accept, AccessRequest, Attribute, Decision, Discard, FactorKind, Reject, User
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policies, Policy, SecondFactor
@@ -380,7 +380,7 @@ class Conversation:
             return self._refuse(login, Outcome.STATE_SPENT)
         if isinstance(before, Accept) and login.request.first(Attribute.STATE) is None:
             return self._refuse(login, Outcome.CODE_USED)
-        return self._conclude(login, before, "the same answer again")
+        return self._conclude(login, before, AGAIN)
 
     def _given_before(self, attempt: Attempt, answered: AnsweredBefore) -> Decision | None:
         return decisions.given_before(answered.decision, attempt, self._sealer, self._clock.wall())

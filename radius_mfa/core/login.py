@@ -33,6 +33,7 @@ from radius_mfa.core.stored import Attempt
 _MICROSOFT, _MS_CHAP_RESPONSE, _MS_CHAP2_RESPONSE = 311, 1, 25
 _NAS = (Attribute.CALLED_STATION_ID, Attribute.NAS_IP_ADDRESS, Attribute.NAS_IDENTIFIER)
 _LONGEST_SHOWN = 128
+AGAIN = "the same answer again"  # what staff read of an answer that was decided before
 # Texts that are put otherwise where a code may come by mail as well, by mail only, or from a list on paper.
 _OR_MAIL, _BY_MAIL, _RECOVERY = "_or_mail", "_mail", "_recovery"
 PUT_OTHERWISE = {
@@ -187,6 +188,11 @@ class Conclusion:
 
     decision: Decision
     event: AuditEvent
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it was decided before, on the identical answer."""
+        return self.event.detail == AGAIN
 
 
 @lru_cache(maxsize=4096, typed=True)  # a key is no outcome, though it may be spelt like one

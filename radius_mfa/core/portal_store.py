@@ -89,7 +89,11 @@ class PortalStore(Protocol):
     # --- visits
 
     async def begin_visit(self, visit: Visit, instead_of: str = "") -> bool:
-        """Keep a visit; `instead_of`: the id of one that ends with it.  False, and nothing, where that is gone."""
+        """Keep a visit; `instead_of`: the id of one that ends with it.
+
+        False, and nothing, where that is gone, or where since it was `shown` what the user had given was made
+        worth nothing (`Facts.codes_since`): a reset, say, that an answer under way has not heard of.
+        """
         ...
 
     async def visit(self, visit_id: str, now: float) -> Visit | None:
@@ -152,6 +156,14 @@ class PortalStore(Protocol):
 
     async def answer_case(self, case_id: str, by: str, now: float) -> Case | None:
         """Take one out of the queue; None where it was answered, or is gone."""
+        ...
+
+    async def disown(self, user_id: str, but: str) -> None:
+        """Somebody else has the password: nothing of what they may have begun goes on, in one transaction.
+
+        Trusted devices, visits all `but` one, links, what waits to count or to be confirmed; no code counts that
+        was given before.
+        """
         ...
 
     # --- tokens, addresses, logins

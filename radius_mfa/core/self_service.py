@@ -19,6 +19,7 @@ from radius_mfa.core.visits import Visit, is_enrolled, suffices
 
 __all__ = ["OF_ADDRESS", "PATIENCE", "AllStore", "Result", "SelfService", "SelfServiceRules"]
 
+MOST_TOKENS = 10  # of one user: each is one more that a guess may be right for, and that every code is judged by
 _ADDS = (Result.DONE, Result.WAITING)
 _PENDING = "visit"  # what a seed that is being set up is sealed for
 
@@ -48,7 +49,9 @@ class SelfService(StartingAnew):
         if visit.factor is None:
             if is_enrolled(facts, self._rules.served):
                 return Result.SIGN_IN_ANEW
-            return Result.DONE if inside or visit.voucher else Result.NOT_ADMITTED
+            # Of the help desk by a password alone, and be it from within: no.
+            is_admitted = bool(visit.voucher) or (inside and not visit.desk)
+            return Result.DONE if is_admitted else Result.NOT_ADMITTED
         if not visit.is_fresh(self._clock.wall()):
             return Result.AGAIN
         return Result.DONE if self.suffices(visit, facts) or not self._rules.wait else Result.WAITING
@@ -61,11 +64,13 @@ class SelfService(StartingAnew):
 
     def suffices(self, visit: Visit, facts: Facts) -> bool:
         """Whether what was shown is as strong as the strongest that they hold."""
+        if visit.desk and visit.factor is FactorKind.MAIL:
+            return False  # a mailbox must not become all that a help desk may do
         return suffices(visit.factor, facts, self._rules.served)
 
     async def _uses_voucher(self, visit: Visit, *, inside: bool) -> bool:
         """Whether a first factor may be set up now; what was shown for it is used up."""
-        if visit.factor is not None or visit.anew or inside:
+        if visit.factor is not None or visit.anew or (inside and not visit.desk):
             return True
         return await self._store.use_voucher(visit.voucher, visit.user_id)
 
@@ -105,6 +110,8 @@ class SelfService(StartingAnew):
             how = Result.OUT_OF_ORDER
         elif seed is None and how in _ADDS:
             how = Result.GONE
+        elif len(facts.tokens) >= MOST_TOKENS and how in _ADDS and not visit.anew:
+            how = Result.FULL
         if seed is None or how not in _ADDS:
             return self._done(visit, Act.TOKEN_ADDED, how)
         new = Seed(visit.user_id, visit.username, seed, label)
@@ -252,6 +259,10 @@ class SelfService(StartingAnew):
         if how is not Result.DONE:
             return self._done(visit, Act.RECOVERY_CODES_MADE, how)
         codes = await self._enrolment.new_recovery_codes(visit.user_id, visit.username)
+        if await self._store.visit(visit.id, self._clock.wall()) is None:
+            # All was reset, the visit too: what it has made since is not to stay.
+            await self._store.set_recovery_codes(visit.user_id, "", [])
+            return self._done(visit, Act.RECOVERY_CODES_MADE, Result.GONE)
         self._done(visit, Act.RECOVERY_CODES_MADE, how)
         await self._store.end_visits(visit.user_id, but=visit.id)
         await self._tell(visit, MailKind.RECOVERY_CODES_MADE, await self._known_addresses(facts))
@@ -265,17 +276,18 @@ class SelfService(StartingAnew):
         return self._done(visit, Act.DEVICE_REVOKED, Result.DONE if gone or device_id is None else Result.GONE)
 
     async def disown(self, visit: Visit, login: PastLogin) -> Result:
-        """That was not them: no device is trusted, no TLS session and no other visit goes on, the desk is told."""
+        """That was not them: nothing goes on that somebody else may have begun, and the desk is told."""
         if visit.factor is None:
             return self._done(visit, Act.LOGIN_DISOWNED, Result.AGAIN)
-        await self._store.revoke_devices(visit.user_id, None)
-        await self._store.end_visits(visit.user_id, but=visit.id)
+        await self._store.disown(visit.user_id, visit.id)
         where = login.station or login.source
         detail = (
             f"{login.client}, {login.outcome}, {login.factor or 'no factor'}, from {where}, login {login.login}"
         )
-        await self._open_case(CaseKind.DISOWNED, visit.user_id, visit.username, detail, visit.source)
+        who = visit.user_id, visit.username
+        is_new = await self._open_case(CaseKind.DISOWNED, *who, detail, visit.source)
         self._done(visit, Act.LOGIN_DISOWNED, Result.DONE, detail)
-        known = await self._known_addresses(await self.facts(visit.user_id))
-        await self._tell(visit, MailKind.LOGIN_DISOWNED, known)
+        if is_new:  # said again it is no news, and no end of mails
+            known = await self._known_addresses(await self.facts(visit.user_id))
+            await self._tell(visit, MailKind.LOGIN_DISOWNED, known)
         return Result.DONE

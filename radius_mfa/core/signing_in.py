@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from radius_mfa.core import usernames
-from radius_mfa.core.answers import CodeAnswer, read_answer
 from radius_mfa.core.conversation import Conversation
 from radius_mfa.core.login import Conclusion
 from radius_mfa.core.messages import (
@@ -48,10 +47,14 @@ class Asked:
 
 @record(frozen=True, slots=True)
 class Known:
-    """It is this user.  `factor`: what was shown besides the password; None: they hold none."""
+    """It is this user.  `factor`: what was shown besides the password; None: they hold none.
+
+    `since`: wall seconds, before it was looked at: what was ended after that has ended this too.
+    """
 
     user: User
     factor: FactorKind | None
+    since: float
 
 
 @record(frozen=True, slots=True)
@@ -119,10 +122,10 @@ class SigningIn:
     async def _meant(self, request: AccessRequest, conclusion: Conclusion) -> Asked | Known | Refused:
         decision, event = conclusion.decision, conclusion.event
         if isinstance(decision, Accept):
-            # Of the identical answer, sent twice by an impatient finger, the event does not say what it was.
-            answer = read_answer((request.password or b"").decode())
-            assert isinstance(answer, CodeAnswer)  # or it would not be let in
-            return await self._known(request, event, answer.kind)
+            if conclusion.is_repeated:
+                # A gateway whose reply was lost needs it again.  Here it would begin a visit that was ended.
+                return Refused(Outcome.STATE_SPENT, Message(Outcome.STATE_SPENT.value))
+            return await self._known(request, event, FactorKind(event.factor))
         if isinstance(decision, Challenge):
             return Asked(decision.state, self._factors_of(request, decision), decision.outcome, decision.message)
         if event.outcome is Outcome.UNENROLLED:
@@ -151,7 +154,7 @@ class SigningIn:
             return Refused(Outcome.USER_GONE, Message(Outcome.USER_GONE.value))
         if user.lacks_groups:
             user = await self.directory.with_groups(user, deadline)
-        return Known(user, factor)
+        return Known(user, factor, event.time)
 
 
 def _refused(conclusion: Conclusion) -> Refused:

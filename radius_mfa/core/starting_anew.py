@@ -21,12 +21,15 @@ LINKS_A_DAY = 3
 class StartingAnew(Acting):
     """Acts of who has shown a password, and has no visit yet.  Raises StoreError."""
 
-    async def ask_for_link(self, user: User, language: str, source: str) -> Result:
-        """Who has shown the right password and can show no factor any more: a mailed link, or the help desk."""
+    async def ask_for_link(self, user: User, language: str, source: str, *, of_desk: bool = False) -> Result:
+        """Who has shown the right password and can show no factor any more: a mailed link, or the help desk.
+
+        `of_desk`: they are of it themselves, and a mailbox must not become all that a help desk may do.
+        """
         facts, now = await self.facts(user.id), self._clock.wall()
         if not is_enrolled(facts, self._rules.served) and not facts.required:
             result = Result.NOT_ADMITTED  # there is nothing to start anew: sign in, and set up
-        elif self._may_start_anew and self._has_address(facts):
+        elif self._may_start_anew and self._has_address(facts) and not of_desk:
             link = Link(self._new_id(), user.id, user.username, now, now + LINK_LIFETIME)
             where = (facts.mail_address, language, PORTAL)
             mail = Notice(link.id, user.id, MailKind.LINK, *where, now, link.expires)

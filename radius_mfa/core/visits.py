@@ -6,6 +6,7 @@
 3. **What adds a factor needs the strongest one that is held.**  An authenticator app and a recovery code, which
    was printed under it, are things that somebody has; a mailbox is one more password.  So whoever holds either
    and came in by a mailed code is made to wait, and every address that is known is told meanwhile.
+   Of the help desk a mailbox never does.
 4. **Without a factor nothing but the first one can be set up**, and only from the administrator's networks or
    with a voucher: a stolen password alone must not become a login.
 """

@@ -112,7 +112,7 @@ class Context:
     # --- visits -------------------------------------------------------------------------------------
 
     async def begin(self, known: Known, *, anew: bool = False) -> bool:
-        """Begin a visit, in place of the one there was; False where that has just been ended."""
+        """Begin a visit, in place of the one there was; False where that has just been ended, or all were."""
         house, now, user = self.house, self.house.clock.wall(), known.user
         before = self.visit if self.visit is not None and self.visit.user_id == user.id else None
         value = house.cookies.new_value()
@@ -123,10 +123,10 @@ class Context:
             username=user.username,
             language=user.language or self.t.language,
             factor=known.factor,
-            desk=self._is_of_desk(user),
+            desk=self.is_of_desk(user),
             source=self.source,
             begun=now,
-            shown=now,
+            shown=known.since,
             seen=now,
             expires=now + lifetime,
             anew=anew,
@@ -146,6 +146,8 @@ class Context:
             self.here,
             id=self.house.cookies.visit_id(value),
             factor=factor,
+            # Whoever helps is somebody who had a factor before today, and has shown it: not just a mailbox.
+            desk=self.here.desk and self.here.factor is not None,
             shown=now,
             seen=now,
             expires=self.here.begun + self.house.settings.visit_lifetime,
@@ -161,7 +163,8 @@ class Context:
         self.visit, self.value, self.new_value = visit, value, True
         return True
 
-    def _is_of_desk(self, user: User) -> bool:
+    def is_of_desk(self, user: User) -> bool:
+        """Whether the directory has them in the help desk."""
         return not user.groups.isdisjoint(self.house.settings.help_desk)
 
     async def sign_out(self) -> None:

@@ -54,6 +54,12 @@ _CODES_SINCE_ELSEWHERE = Statement("""
 _VOID_LINKS_ELSEWHERE = Statement("""
     UPDATE link SET used = TRUE
     WHERE user_id = ? AND NOT used AND ? NOT IN (SELECT address FROM mail_address WHERE user_id = ?)""")
+# Nor does whoever came by one start anew any more.
+_END_ANEW_ELSEWHERE = Statement("""
+    DELETE FROM visit
+    WHERE user_id = ? AND anew AND ? NOT IN (SELECT address FROM mail_address WHERE user_id = ?)""")
+_VOID_LINKS = Statement("UPDATE link SET used = TRUE WHERE user_id = ? AND NOT used")
+_DROP_LINK_MAILS = Statement("DELETE FROM outbox WHERE user_id = ? AND kind = 'link'")
 # What is good for something, or is about a login, is for the verified address alone.  What tells of a change is
 # also for the address that was: whoever has just replaced it must not stop the mail that says so.
 _DROP_MAILS_ELSEWHERE = Statement("""
@@ -181,6 +187,7 @@ def set_address(user_id: str, address: str, now: float) -> Work[None]:
     yield _CODES_SINCE_ELSEWHERE(now, user_id, user_id, address)
     yield _VOID_ELSEWHERE(user_id, address, user_id)
     yield _VOID_LINKS_ELSEWHERE(user_id, address, user_id)
+    yield _END_ANEW_ELSEWHERE(user_id, address, user_id)
     yield _DISTRUST_ELSEWHERE(user_id, address, user_id)
     yield _DROP_MAILS_ELSEWHERE(user_id, address)
     yield _DROP_PROPOSAL(user_id)
@@ -235,6 +242,12 @@ def let_proposal_wait(proposal_id: str, user_id: str, good_from: float) -> Work[
     if waits:
         yield _DROP_PROPOSAL_MAIL(user_id)
     return bool(waits)
+
+
+def void_links(user_id: str) -> Work[None]:
+    """No link that was mailed starts anything anew, nor is one mailed that waits."""
+    yield _VOID_LINKS(user_id)
+    yield _DROP_LINK_MAILS(user_id)
 
 
 def drop_proposal(user_id: str) -> Work[bool]:

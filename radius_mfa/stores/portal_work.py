@@ -23,6 +23,8 @@ CASES_KEPT = 90 * DAY  # after they were answered
 _VISIT = """id, user_id, username, language, factor, desk, source, begun, shown, seen, expires, voucher, anew,
     pending"""
 _ADD_VISIT = Statement(f"INSERT INTO visit ({_VISIT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+# Whoever is resetting the user is waited for.
+_LOCK_USER = Statement("UPDATE user_counters SET required = required WHERE user_id = ? RETURNING codes_since")
 _FIND_VISIT = Statement(f"SELECT {_VISIT} FROM visit WHERE id = ? AND expires > ?")
 _REPLACE_VISIT = Statement("DELETE FROM visit WHERE id = ? AND expires > ? RETURNING 1")
 _DROP_OLDEST = Statement("""
@@ -54,6 +56,7 @@ _ANSWER = Statement(f"""
 _TOKENS = Statement("""
     SELECT id, label, confirmed, created, last_success, good_from FROM totp_token
     WHERE user_id = ? ORDER BY created, id""")
+_DROP_WAITING = Statement("DELETE FROM totp_token WHERE user_id = ? AND good_from > 0")
 _LABEL = Statement("UPDATE totp_token SET label = ? WHERE user_id = ? AND id = ? RETURNING 1")
 _RIPE = Statement("""
     SELECT user_id FROM totp_token WHERE good_from > 0 AND good_from <= ?
@@ -78,6 +81,10 @@ PURGE_CASES = Statement("""
 
 def begin_visit(visit: Visit, instead_of: str, now: float) -> Work[bool]:
     """Of a user's others those stay that were seen last."""
+    rows = yield _LOCK_USER(visit.user_id)
+    # Of the future it says nothing: a clock was set back.
+    if rows and visit.shown < rows[0][0] <= now:
+        return False
     if instead_of and not (yield _REPLACE_VISIT(instead_of, now)):
         return False
     yield _DROP_OLDEST(visit.user_id, visit.user_id, _MOST_VISITS - 1)
@@ -149,6 +156,14 @@ def start_anew(token: NewToken, visit_id: str, now: float) -> Work[bool]:
     yield from life.reset(token.user_id, now, visit_id)
     yield from life.add_tokens([token], now)
     return True
+
+
+def disown(user_id: str, but: str, now: float) -> Work[None]:
+    yield from life.revoke_devices(user_id, None, now)  # which begins with the user's row
+    yield _END_VISITS(user_id, but)
+    yield from mail.void_links(user_id)
+    yield _DROP_WAITING(user_id)
+    yield from mail.drop_proposal(user_id)
 
 
 # --- the help desk's queue ------------------------------------------------------------------------

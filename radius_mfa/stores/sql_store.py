@@ -254,6 +254,9 @@ class SqlStore(ABC):
         work = partial(mail_work.let_proposal_wait, proposal_id, user_id, good_from)
         return await self._durably(work, user_id)
 
+    async def disown(self, user_id: str, but: str) -> None:
+        await self._durably(partial(portal_work.disown, user_id, but, self._clock.wall()), user_id)
+
     async def drop_proposal(self, user_id: str) -> bool:
         return await self._durably(partial(mail_work.drop_proposal, user_id), user_id)
 

@@ -95,6 +95,10 @@ class Portal:
         self._blocked = blocked
         self.app: ASGIApp = application(self.ports())
 
+    def open_again(self) -> None:
+        """Over what the house has now."""
+        self.app = application(self.ports())
+
     def ports(self) -> PortalPorts:
         """As the configuration would have them put together."""
         it, settings = self.house, self.settings

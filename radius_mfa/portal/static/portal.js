@@ -1,4 +1,5 @@
-// Nothing needs this file: it only saves people from comparing two clocks, and from looking for the print command.
+// Nothing needs this file: it saves people from comparing two clocks, from looking for the print command, and from
+// sending a form twice.
 "use strict";
 
 for (const button of document.querySelectorAll("[data-print]")) {
@@ -14,3 +15,14 @@ if (clock) {
   verdict.hidden = false;
   for (const place of verdict.querySelectorAll("[data-clock-off]")) place.textContent = String(Math.abs(off));
 }
+
+// A form that is sent twice by an impatient finger would be refused: what it carries is good once.
+for (const form of document.querySelectorAll("form[method=post]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+  });
+}
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
