@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from radius_mfa.core import usernames
 from radius_mfa.core.conversation import Conversation
+from radius_mfa.core.errors import DirectoryError
 from radius_mfa.core.login import Conclusion
 from radius_mfa.core.messages import (
     Accept,
@@ -81,21 +82,23 @@ class SigningIn:
     audit: Callable[[AuditEvent], None]
 
     async def password(self, username: str, password: str, source: str) -> Asked | Known | Refused:
-        """Round one.  `source`: address and port of the browser.  Raises BackendError, once all was right."""
+        """Round one.  `source`: address and port of the browser.  Raises BackendError."""
         request = self._request(username, password, source)
-        return await self._meant(request, await self._concluded(self.conversation, request))
+        conclusion = await self._concluded(self.conversation, request)
+        return await self._meant(request, conclusion, None)
 
     async def answer(self, username: str, state: bytes, answer: str, source: str) -> Asked | Known | Refused:
-        """A later round: a code, or `mail`.  Raises BackendError, once all was right."""
+        """A later round: a code, or `mail`.  Raises BackendError."""
         request = self._request(username, answer, source, state)
-        return await self._meant(request, await self._concluded(self.conversation, request))
+        user = await self._found(request)  # before the code is used up: it may be all that somebody has
+        return await self._meant(request, await self._concluded(self.conversation, request), user)
 
     async def password_alone(self, username: str, password: str, source: str) -> Known | Refused:
         """Whether name and password are right, whatever else the user holds; no code is asked for or mailed."""
         request = self._request(username, password, source)
         conclusion = await self._concluded(self.by_password, request)
         if isinstance(conclusion.decision, Accept):
-            return await self._known(request, conclusion.event, None)
+            return _known(await self._found(request), conclusion.event, None)
         return _refused(conclusion)
 
     def _request(self, username: str, password: str, source: str, state: bytes | None = None) -> AccessRequest:
@@ -119,17 +122,20 @@ class SigningIn:
         self.audit(event)
         return conclusion
 
-    async def _meant(self, request: AccessRequest, conclusion: Conclusion) -> Asked | Known | Refused:
+    async def _meant(
+        self, request: AccessRequest, conclusion: Conclusion, user: User | Outcome | None
+    ) -> Asked | Known | Refused:
+        """`user`: whom the directory has by that name; None: not asked yet."""
         decision, event = conclusion.decision, conclusion.event
         if isinstance(decision, Accept):
             if conclusion.is_repeated:
                 # A gateway whose reply was lost needs it again.  Here it would begin a visit that was ended.
                 return Refused(Outcome.STATE_SPENT, Message(Outcome.STATE_SPENT.value))
-            return await self._known(request, event, FactorKind(event.factor))
+            return _known(user or await self._found(request), event, FactorKind(event.factor))
         if isinstance(decision, Challenge):
             return Asked(decision.state, self._factors_of(request, decision), decision.outcome, decision.message)
         if event.outcome is Outcome.UNENROLLED:
-            return await self._known(request, event, None)
+            return _known(user or await self._found(request), event, None)
         return _refused(conclusion)
 
     def _factors_of(self, request: AccessRequest, challenge: Challenge) -> frozenset[FactorKind]:
@@ -141,24 +147,32 @@ class SigningIn:
         assert content is not None  # we have just made it
         return content.factors
 
-    async def _known(
-        self, request: AccessRequest, event: AuditEvent, factor: FactorKind | None
-    ) -> Known | Refused:
-        """Who it is, with all their groups; Refused where the entry is not the one of the login any more."""
+    async def _found(self, request: AccessRequest) -> User | Outcome:
+        """Who it is by the name that was typed, as in round one, with all their groups.
+
+        The name that the store has may be from before a marriage.
+        """
         deadline = self.clock.monotonic() + self.nas.patience
-        # By the name that was typed, as in round one: the one that the store has may be from before a marriage.
         typed = usernames.read(request.first(Attribute.USER_NAME)) or ""
         name = usernames.looked_up(typed, self.nas.naming)
         user = name if isinstance(name, Outcome) else await self.directory.find(name, deadline)
-        if not isinstance(user, User) or user.id != event.user_id or not user.active:
-            return Refused(Outcome.USER_GONE, Message(Outcome.USER_GONE.value))
-        if user.lacks_groups:
-            user = await self.directory.with_groups(user, deadline)
-        return Known(user, factor, event.time)
+        if isinstance(user, User) and user.lacks_groups:
+            return await self.directory.with_groups(user, deadline)
+        return user
+
+
+def _known(user: User | Outcome, event: AuditEvent, factor: FactorKind | None) -> Known | Refused:
+    """Refused where the directory's entry is not the one of the login any more."""
+    if not isinstance(user, User) or user.id != event.user_id or not user.active:
+        return Refused(Outcome.USER_GONE, Message(Outcome.USER_GONE.value))
+    return Known(user, factor, event.time)
 
 
 def _refused(conclusion: Conclusion) -> Refused:
     decision, event = conclusion.decision, conclusion.event
+    if event.outcome is Outcome.DIRECTORY_FAILED and not event.user_id:
+        # It has not come as far as to know anybody, so it tells nothing of whoever was named.
+        raise DirectoryError(event.detail)
     assert isinstance(event.outcome, Outcome)  # of a login, not of an act
     message = decision.message if isinstance(decision, Reject) else Message(Outcome.STORE_FAILED.value)
     return Refused(event.outcome, message)

@@ -4,11 +4,16 @@
    whenever password and factor are shown, so that nobody knows it from before (fixation).
 2. **What is sensitive asks for both again** unless they were shown within the last ten minutes.
 3. **What adds a factor needs the strongest one that is held.**  An authenticator app and a recovery code, which
-   was printed under it, are things that somebody has; a mailbox is one more password.  So whoever holds either
-   and came in by a mailed code is made to wait, and every address that is known is told meanwhile.
-   Of the help desk a mailbox never does.
+   was printed under it, are things that somebody has; a mailbox is one more password.  So whoever holds such a
+   thing and came in by a mailed code is made to wait (`enrolment.wait`), and every address that is known is told
+   meanwhile.  Of the help desk a mailbox is never enough: what it adds always waits.
 4. **Without a factor nothing but the first one can be set up**, and only from the administrator's networks or
-   with a voucher: a stolen password alone must not become a login.
+   with a voucher, of the help desk only with that: a stolen password alone must not become a login.
+5. **Starting anew is loud.**  Whoever can show no factor any more may, where the administrator lets them
+   (`enrolment.initialise`), set up an app at once by a mailed link and the password; with its first code all
+   else ends, and every address is told.  That is the one way past the wait, and not for the help desk.
+6. **What is ended stays so.**  A reset, the removal of an app, "that was not me" end visits, and what was shown
+   before begins none: not an answer that was under way, nor the same one again.
 """
 
 from __future__ import annotations

@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 
 from radius_mfa.core.acts import Act
+from radius_mfa.core.errors import DirectoryError
 from radius_mfa.core.messages import FactorKind, Nas, Profile
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.policy import Policy
 from radius_mfa.core.signing_in import Asked, Known, Refused
 from radius_mfa.core.usernames import Naming
 from radius_mfa.core.visits import PORTAL
-from tests.adapters import AT_PORTAL, PASSWORD, PERIOD, House, house
+from tests.adapters import AT_PORTAL, PASSWORD, PERIOD, Fuse, House, fused, house
 
 EVERYWHERE = Policy("everywhere", factors=frozenset(FactorKind))
 HERE = "192.0.2.9:50000"
@@ -334,6 +335,31 @@ def test_what_is_broken_lets_nobody_in() -> None:
 
         assert isinstance(said, Refused)
         assert (said.outcome, said.message.key) == (Outcome.STORE_FAILED, "store_failed")
+
+
+def test_a_directory_that_finds_nobody_is_told_and_uses_no_code_up(it: House) -> None:
+    it.enrol("alice")
+    state, works = asked(it), it.directory
+
+    it.directory = fused(works, Fuse(0, DirectoryError, "find"))
+    with pytest.raises(DirectoryError):
+        password(it)
+    assert it.audit[-1].outcome is Outcome.DIRECTORY_FAILED
+    it.directory = fused(works, Fuse(0, DirectoryError, "find"))
+    with pytest.raises(DirectoryError):
+        answer(it, state, it.code("alice"))
+
+    it.directory = works
+    known(answer(it, state, it.code("alice")))
+
+
+def test_a_directory_that_fails_at_somebodys_password_tells_nothing_of_them(it: House) -> None:
+    """It may depend on whose it is: another server, another answer to a bind."""
+    it.directory = fused(it.directory, Fuse(0, DirectoryError, "check_password"))
+    said = password(it)
+
+    assert isinstance(said, Refused)
+    assert said.message.key == "refused"
 
 
 def test_a_login_is_no_act_in_the_audit_file(it: House) -> None:

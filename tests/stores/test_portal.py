@@ -126,6 +126,26 @@ def test_a_visit_does_not_begin_instead_of_one_that_has_expired(it: Clocked) -> 
     assert there(it, range(1, 3)) == [1]
 
 
+def test_no_visit_begins_by_what_was_shown_before_a_reset(it: Clocked) -> None:
+    """An answer that was under way has not heard of it."""
+    it.add(new_token(1))
+    it.clock.advance(60.0)
+    it.run(it.store.reset(ALICE))
+
+    assert not begin(it, visit(1, shown=NOON + 59))
+    assert begin(it, visit(2, shown=NOON + 60), visit(3, user_id=BOB))
+    assert there(it, range(1, 4)) == [2, 3]
+
+
+def test_a_reset_of_the_future_keeps_nobody_out(it: Clocked) -> None:
+    """A clock was set back."""
+    it.clock.advance(3600.0)
+    it.add(new_token(1))
+    it.clock.advance(-3600.0)
+
+    assert begin(it, visit(1))
+
+
 def test_who_signs_in_as_somebody_else_leaves_no_visit_behind(it: Asked) -> None:
     begin(it, visit(1))
 
@@ -254,8 +274,12 @@ def test_a_link_that_was_mailed_elsewhere_is_good_for_nothing_and_counts(it: Ask
     address(it)
     assert good(it)
 
+    begin(it, visit(1), visit(2, anew=True))
+    address(it, address=ADDRESS)
+    assert there(it, range(1, 3)) == [1, 2]
     address(it, address=instead)
     assert not good(it)
+    assert there(it, range(1, 3)) == [1]  # nor does who came by one start anew
     assert not it.run(it.store.use_link("l1", NOON))
     assert claim(it) == []
     assert not post_link(it, "l2", most=1, address=instead)
@@ -517,6 +541,24 @@ def test_who_was_never_seen_may_start_anew(it: Asked) -> None:
     assert (confirmed(it), it.facts().username) == (["t1"], "alice")
 
 
+def test_who_has_disowned_a_login_has_nothing_going_on_but_one_visit(it: Clocked) -> None:
+    everything(it, ALICE, 10)
+    everything(it, BOB, 20)
+    of_bob = left(it, BOB, 20)
+    it.add(new_token(3, confirmed=False, good_from=LATER))
+    it.clock.advance(60.0)
+
+    it.run(it.store.disown(ALICE, "v10"))
+
+    assert confirmed(it) == ["t10"]
+    assert [each.id for each in details(it) if each.good_from] == []
+    assert not good(it, "l10")
+    assert there(it, range(10, 12)) == [10]
+    assert it.facts().codes_since == NOON + 60
+    assert it.facts().mail_address == ADDRESS
+    assert left(it, BOB, 20) == of_bob
+
+
 def test_a_reset_ends_visits_and_links_and_answers_no_case(it: Asked) -> None:
     everything(it, ALICE, 10)
     everything(it, BOB, 20)
@@ -718,6 +760,7 @@ ASKED: dict[str, list[Step]] = {
     "see": steps_of(portal_work.see_visit("v1", NOON)),
     "keep": steps_of(portal_work.keep_pending("v1", b"", "", NOON)),
     "end": steps_of(portal_work.end_visit("v1")),
+    "disown": steps_of(portal_work.disown(ALICE, "v1", NOON)),
     "end all": steps_of(portal_work.end_visits(ALICE, "")),
     "post": steps_of(portal_work.post_link(link(), link_mail(), NOON, 3), [], [(ADDRESS,)]),
     "link": steps_of(portal_work.link("l1", NOON)),
