@@ -6,7 +6,7 @@
 3. **What adds a factor needs the strongest one that is held.**  An authenticator app and a recovery code, which
    was printed under it, are things that somebody has; a mailbox is one more password.  So whoever holds such a
    thing and came in by a mailed code is made to wait (`enrolment.wait`), and every address that is known is told
-   meanwhile.  Of the help desk a mailbox is never enough: what it adds always waits.
+   meanwhile.  Of the help desk a mailbox is never enough, whatever else they hold or do not.
 4. **Without a factor nothing but the first one can be set up**, and only from the administrator's networks or
    with a voucher, of the help desk only with that: a stolen password alone must not become a login.
 5. **Starting anew is loud.**  Whoever can show no factor any more may, where the administrator lets them
