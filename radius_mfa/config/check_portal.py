@@ -91,6 +91,7 @@ def warn_of_portal(document: Document, configuration: Configuration) -> None:
     if portal is None:
         return
     _warn_of_ways_in(document, portal)
+    _warn_of_proxies(document, configuration)
     _warn_of_desk(document, configuration, portal)
     _warn_of_first(document, configuration)
     if FactorKind.TOTP not in configuration.factors.kinds:
@@ -112,6 +113,25 @@ def _warn_of_ways_in(document: Document, portal: Portal) -> None:
             "name it (trusted_proxies: 127.0.0.1)"
         )
         document.warn(text, _HERE, "listen")
+
+
+def _warn_of_proxies(document: Document, configuration: Configuration) -> None:
+    """Of those who are believed to be on campus because they say so, or because a proxy there says nothing."""
+    campus = [each for each in configuration.enrolment.networks if each.prefixlen]  # what is everywhere is told of
+    for path, written in document.texts(_HERE, "trusted_proxies"):
+        proxies = values.network(written)
+        for network in campus:
+            if _overlap(proxies, network):
+                text = (
+                    f"overlaps enrolment.networks ({network}): whoever is there, or comes by a proxy there that "
+                    "does not set X-Forwarded-For, is believed to be on campus"
+                )
+                document.warn(text, *path)
+                break
+
+
+def _overlap(one: values.Network, other: values.Network) -> bool:
+    return one.version == other.version and (one.network_address in other or other.network_address in one)
 
 
 def _warn_of_desk(document: Document, configuration: Configuration, portal: Portal) -> None:

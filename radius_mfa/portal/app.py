@@ -71,6 +71,7 @@ def application(ports: PortalPorts) -> ASGIApp:
         ],
         exception_handlers={404: missing, 405: missing},
     )
+    app.router.redirect_slashes = False  # it would say where to by whatever host was asked for
     return _WithHeaders(app, headers_of(house))
 
 

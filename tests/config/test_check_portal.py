@@ -132,6 +132,18 @@ class TestWaysIn:
         text = portal("help_desk: desk", "trusted_proxies: [127.0.0.1, '::1']", url="https://mfa.example.org")
         assert folder.warnings(text) == []
 
+    @pytest.mark.parametrize(
+        ("proxy", "campus"),
+        [("192.0.2.7", "192.0.2.0/24"), ("192.0.0.0/16", "192.0.2.0/24"), ("2001:db8::7", "2001:db8::/32")],
+    )
+    def test_by_a_proxy_who_is_on_campus_are_warned_of(self, folder: Folder, proxy: str, campus: str) -> None:
+        text = portal("help_desk: desk", f"trusted_proxies: [127.0.0.1, '{proxy}']")
+        assert folder.warnings(f"{text}enrolment: {{networks: [198.51.100.0/24, '{campus}']}}\n") == [
+            f"14: portal.trusted_proxies[1]: overlaps enrolment.networks ({campus}): whoever is there, or comes "
+            "by a proxy there that does not set X-Forwarded-For, is believed to be on campus"
+        ]
+        assert folder.warnings(f"{text}enrolment: {{networks: [198.51.100.0/24, '2001:db9::/32']}}\n") == []
+
     @pytest.mark.parametrize("everybody", ["0.0.0.0/0", "::/0"])
     def test_are_not_told_by_anybody(self, folder: Folder, everybody: str) -> None:
         assert folder.problems(portal(f"trusted_proxies: [127.0.0.1, '{everybody}']")) == [

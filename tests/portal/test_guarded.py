@@ -156,6 +156,17 @@ def test_another_host_is_not_served(it: Portal, host: str, path: str) -> None:
     assert said.all("x-frame-options") == ["DENY"]
 
 
+@pytest.mark.parametrize("host", [HOST, "evil.example"])
+@pytest.mark.parametrize("path", ["/sign-in/", "/tokens/", "/health/", "/static", "/static/", "//sign-in"])
+def test_a_slash_too_many_or_too_few_leads_nowhere(it: Portal, host: str, path: str) -> None:
+    """A redirection would name the host that was asked for, whoever has named it."""
+    said = ask(it, path, host=host)
+
+    assert said.status == (404 if host == HOST else 421)
+    assert said.all("location") == []
+    assert "evil" not in str(said.headers) + said.text
+
+
 def test_a_host_is_known_in_any_case(it: Portal) -> None:
     assert ask(it, host=HOST.upper()).status == 200
 
