@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from radius_mfa.core.acts import Act
-from radius_mfa.core.messages import FactorKind, User
+from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.signing_in import Known
 from radius_mfa.core.visits import Visit
 from radius_mfa.portal import browser
@@ -123,7 +123,7 @@ class Context:
             username=user.username,
             language=user.language or self.t.language,
             factor=known.factor,
-            desk=self.is_of_desk(user),
+            desk=self.house.is_of_desk(user),
             source=self.source,
             begun=now,
             shown=known.since,
@@ -162,10 +162,6 @@ class Context:
             return False
         self.visit, self.value, self.new_value = visit, value, True
         return True
-
-    def is_of_desk(self, user: User) -> bool:
-        """Whether the directory has them in the help desk."""
-        return not user.groups.isdisjoint(self.house.settings.help_desk)
 
     async def sign_out(self) -> None:
         """End the visit, and have the browser know nothing of it."""

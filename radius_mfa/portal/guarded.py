@@ -2,6 +2,9 @@
 
 A form is ours when the browser says that it came from our pages (Sec-Fetch-Site, Origin), where it says anything,
 and when it carries what only a page of ours in that browser could know (`browser`).  Nothing is done by a GET.
+
+Whoever does something in a visit, or is shown a page of the help desk, is looked up once more: an account that was
+switched off since has no visit any more, and who has left the help desk is not of it.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from radius_mfa.core.errors import BackendError, place_of
+from radius_mfa.core.messages import User
 from radius_mfa.core.visits import Visit
 from radius_mfa.portal import browser
 from radius_mfa.portal.context import Context
@@ -61,12 +65,19 @@ class Needs(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A page of ours.  `post`: it does something, and is given a form."""
+    """A page of ours.  `post`: it does something, and is given a form; `ends`: the visit, and no more."""
 
     path: str
     page: Page
     needs: Needs = Needs.NOBODY
     post: bool = False
+    ends: bool = False
+
+    @property
+    def looks_anew(self) -> bool:
+        """Whether the directory is asked whether whoever comes is still who they were."""
+        of_desk = self.needs in (Needs.DESK, Needs.DESK_FRESH)
+        return of_desk or (self.post and self.needs is not Needs.NOBODY and not self.ends)
 
 
 class Guarded:
@@ -110,7 +121,35 @@ class Guarded:
             response = it.go(it.request.url.path)
             self._house.cookies.set(response, browser.LANGUAGE, language)
             return response
+        if it.visit is not None and route.looks_anew and not await self._is_still_there(it, it.visit):
+            return it.go("/sign-in", "said.signed_out")
         return self._not_for(it, route) or await route.page(it)
+
+    async def _is_still_there(self, it: Context, visit: Visit) -> bool:
+        """Whether the account is; else all its visits end.  The visit is as the directory lets it be now."""
+        still = await self._still(visit)
+        if still is None:
+            await self._house.store.end_visits(visit.user_id)
+            await it.sign_out()
+        else:
+            it.visit = still
+        return still is not None
+
+    async def _still(self, visit: Visit) -> Visit | None:
+        """The visit as the directory lets it be now; None for an account that is gone or switched off.
+
+        Raises DirectoryError: then nothing is done.
+        """
+        directory = self._house.directory
+        deadline = self._house.clock.monotonic() + self._house.signing_in.nas.patience
+        user = await directory.find(visit.username, deadline)
+        if not isinstance(user, User) or user.id != visit.user_id or not user.active:
+            return None
+        if not visit.desk:
+            return visit
+        if user.lacks_groups:
+            user = await directory.with_groups(user, deadline)
+        return replace(visit, desk=self._house.is_of_desk(user))
 
     def _stale(self, it: Context, route: Route) -> Response:
         """A form of a visit that has ended, or of a browser that keeps no cookies."""

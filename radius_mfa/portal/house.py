@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from radius_mfa.assembly.portal import PortalPorts
+from radius_mfa.core.messages import User
 from radius_mfa.data import CONFIG
 from radius_mfa.portal.browser import Cookies
 from radius_mfa.portal.limits import Limits
@@ -25,6 +26,7 @@ class House:
         self.signing_in = ports.signing_in
         self.self_service = ports.self_service
         self.help_desk = ports.help_desk
+        self.directory = ports.directory
         self.store = ports.store
         self.sealer = ports.sealer
         self.clock = ports.clock
@@ -48,3 +50,7 @@ class House:
     def words(self, language: str) -> Words:
         """What the pages say in a language."""
         return Words(language, self._texts, self.settings.zone)
+
+    def is_of_desk(self, user: User) -> bool:
+        """Whether they are in one of the help desk's groups."""
+        return not user.groups.isdisjoint(self.settings.help_desk)

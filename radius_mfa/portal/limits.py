@@ -49,9 +49,10 @@ class Limits:
     """Those of the portal."""
 
     def __init__(self, clock: Clock) -> None:
-        self.address = Limit(clock, 30, 10.0)
+        self.address = Limit(clock, 200, 3.0)  # it may be a whole campus
         self.account = Limit(clock, 10, 30.0)  # of one account from one address
         self.everywhere = Limit(clock, 60, 5.0)  # of one account, wherever they come from
+        self.known = Limit(clock, 10, 30.0)  # of one account in one browser where it was let in before
         self.mails = Limit(clock, 5, 720.0)  # that a user has sent to an address of their choice
         self.tests = Limit(clock, 5, 720.0)  # of a token's codes
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
 
-from radius_mfa.portal.browser import BROWSER, LANGUAGE, VISIT, Cookies
+from radius_mfa.portal.browser import BROWSER, KNOWN, LANGUAGE, VISIT, Cookies
 from radius_mfa.stores.key_file import KeyFile
 from radius_mfa.stores.seal import AeadSealer
 from tests.adapters import SeededEntropy, new_sealer
@@ -32,12 +32,12 @@ def given_out(kept: Cookies, name: str, value: str = "v") -> tuple[str, dict[str
     return key, {name: said for name, said in morsel.items() if said}
 
 
-@pytest.mark.parametrize("name", [VISIT, BROWSER])
+@pytest.mark.parametrize("name", [VISIT, BROWSER, KNOWN])
 def test_over_tls_no_other_host_and_no_script_has_it(name: str) -> None:
-    assert given_out(COOKIES, name) == (
-        f"__Host-{name}",
-        {"path": "/", "samesite": "lax", "secure": True, "httponly": True},
-    )
+    key, said = given_out(COOKIES, name)
+
+    assert key == f"__Host-{name}"
+    assert said.items() >= {"path": "/", "samesite": "lax", "secure": True, "httponly": True}.items()
 
 
 def test_without_tls_it_has_the_plain_name() -> None:
@@ -48,8 +48,9 @@ def test_without_tls_it_has_the_plain_name() -> None:
     assert said["httponly"]
 
 
-def test_only_the_language_outlives_the_browser() -> None:
-    assert given_out(COOKIES, LANGUAGE)[1]["max-age"] == str(365 * 86400)
+@pytest.mark.parametrize(("name", "kept"), [(LANGUAGE, True), (KNOWN, True), (VISIT, False), (BROWSER, False)])
+def test_only_what_names_nobodys_visit_outlives_the_browser(name: str, kept: bool) -> None:
+    assert given_out(COOKIES, name)[1].get("max-age") == (str(365 * 86400) if kept else None)
 
 
 def test_what_is_dropped_is_dropped_under_the_same_rules() -> None:
@@ -111,3 +112,31 @@ def test_a_form_outlives_a_change_of_keys() -> None:
     token = Cookies(AeadSealer(old), SeededEntropy(), secure=True).csrf("value")
 
     assert Cookies(AeadSealer(new), SeededEntropy(), secure=True).is_ours("value", token)
+
+
+def known_by(kept: Cookies, value: str, name: str = "alice") -> str:
+    return kept.known(request(f"__Host-known={value}"), name)
+
+
+def test_a_browser_is_known_for_the_name_that_was_let_in_there() -> None:
+    value, other = COOKIES.new_known("alice"), COOKIES.new_known("alice")
+
+    assert len(value) <= 64
+    assert known_by(COOKIES, value) == value[:16]
+    assert known_by(COOKIES, other) not in ("", value[:16])
+    assert known_by(COOKIES, value, "bob") == ""
+    assert known_by(COOKIES, other[:16] + value[16:]) == ""
+    assert known_by(cookies(), value) == ""  # of another key
+
+
+@given(st.from_regex(r"[A-Za-z0-9_.]{0,64}", fullmatch=True))
+def test_nobody_makes_up_a_browser_that_is_known(value: str) -> None:
+    assert known_by(COOKIES, value) == ""
+
+
+def test_a_known_browser_outlives_a_change_of_keys() -> None:
+    old = KeyFile.new()
+    new = KeyFile(KeyFile.new().primary, old.all)
+    value = Cookies(AeadSealer(old), SeededEntropy(), secure=True).new_known("alice")
+
+    assert known_by(Cookies(AeadSealer(new), SeededEntropy(), secure=True), value) == value[:16]

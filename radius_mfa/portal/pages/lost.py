@@ -33,7 +33,7 @@ async def ask(it: Context) -> Response:
     if isinstance(said, Refused):
         return it.page("lost.html", 403, username=username, problem=told(it, said.message))
     user = said.user
-    language, of_desk = user.language or it.t.language, it.is_of_desk(user)
+    language, of_desk = user.language or it.t.language, it.house.is_of_desk(user)
     result = await it.house.self_service.ask_for_link(user, language, it.source, of_desk=of_desk)
     address = (await it.house.self_service.facts(user.id)).mail_address if result is Result.SENT else ""
     return it.page("lost_next.html", _STATUS[result], result=result.value, address=masked_address(address))
@@ -56,7 +56,7 @@ async def begin(it: Context) -> Response:
     if isinstance(said, Refused):
         return _shown(it, link, told(it, said.message))
     # The name may have become somebody else's since.
-    if said.user.id != link.user_id or it.is_of_desk(said.user):
+    if said.user.id != link.user_id or it.house.is_of_desk(said.user):
         return _gone(it)
     if await it.house.self_service.use_link(link, it.source) is not Result.DONE:
         return _gone(it)

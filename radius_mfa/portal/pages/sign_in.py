@@ -15,6 +15,7 @@ from radius_mfa.core import usernames
 from radius_mfa.core.messages import FactorKind, Message
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.signing_in import Asked, Known, Refused
+from radius_mfa.portal import browser
 from radius_mfa.portal.context import Context
 from radius_mfa.portal.guarded import Needs, Route
 from radius_mfa.portal.limits import neighbourhood
@@ -101,9 +102,16 @@ async def _goes_on(it: Context, username: str, said: Asked | Known) -> Response:
         )
     if it.visit is not None and it.visit.user_id != said.user.id:
         return it.page("sign_in.html", 403, next="/", username="", problem=it.t("told.refused"))
+    is_again = it.visit is not None
     if not await it.begin(said):
         return it.go("/sign-in", "said.signed_out")
-    return it.go("/set-up" if said.factor is None else next_of(it))
+    if said.factor is None:
+        return it.go("/set-up")
+    response = it.go(next_of(it))
+    if not is_again:  # by the name that they type, which need not be the one that the directory has
+        cookies = it.house.cookies
+        cookies.set(response, browser.KNOWN, cookies.new_known(_counted_as(it, username)))
+    return response
 
 
 def _asked_first(said: Asked, asked_by_mail: bool) -> FactorKind:
@@ -124,14 +132,22 @@ async def sign_out(it: Context) -> Response:
 
 
 class Tries:
-    """How often somebody may try to sign in as `username`, from where they are and from anywhere."""
+    """How often somebody may try to sign in as `username`, from where they are and from anywhere.
+
+    In a browser where that name was let in before with a factor, or is signed in, it counts there alone, and what
+    others try does not count.
+    """
 
     def __init__(self, it: Context, username: str) -> None:
-        limits, here = it.house.limits, neighbourhood(it.host)
-        # As it is looked up: `A\\alice` and `B\\alice` are one account.
-        meant = usernames.looked_up(username, it.house.signing_in.nas.naming)
-        name = usernames.fold(username if isinstance(meant, Outcome) else meant)
-        self._counted = ((limits.address, here), (limits.account, f"{here} {name}"), (limits.everywhere, name))
+        limits, here, name = it.house.limits, neighbourhood(it.host), _counted_as(it, username)
+        known = it.house.cookies.known(it.request, name)
+        if it.visit is not None and name == _counted_as(it, it.visit.username):
+            known = it.visit.id
+        self._counted = (
+            ((limits.known, f"{known} {name}"),)
+            if known
+            else ((limits.address, here), (limits.account, f"{here} {name}"), (limits.everywhere, name))
+        )
 
     @property
     def wait(self) -> float:
@@ -147,6 +163,12 @@ class Tries:
         """It was right."""
         for limit, key in self._counted:
             limit.give_back(key)
+
+
+def _counted_as(it: Context, username: str) -> str:
+    """The name as it is looked up: `A\\alice` and `B\\alice` are one account."""
+    meant = usernames.looked_up(username, it.house.signing_in.nas.naming)
+    return usernames.fold(username if isinstance(meant, Outcome) else meant)
 
 
 def too_many(it: Context, wait: float) -> Response:
@@ -194,5 +216,5 @@ ROUTES = (
     Route("/again", ask_again, Needs.VISIT),
     Route("/again", password_again, Needs.VISIT, post=True),
     Route("/again/code", code, Needs.VISIT, post=True),
-    Route("/sign-out", sign_out, Needs.VISIT, post=True),
+    Route("/sign-out", sign_out, Needs.VISIT, post=True, ends=True),
 )
