@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from radius_mfa.config.load import load
+from radius_mfa.directories.static import hash_password
 from radius_mfa.wire.dictionary import Dictionary
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+UNITS = sorted(ROOT.glob("deploy/*.service"))
 # Those whose YAML names no files, but for those of 802.1X.
 TO_LOAD = [ROOT / "docs" / "policies.md", *sorted(ROOT.glob("docs/gateways/*.md"))]
 _CITED = re.compile(r"`(?:tests/)?((?:[a-z_0-9]+/)*test_[a-z_0-9]+)(?:\.py)?(?:::(test_[a-z_0-9]+))?`")
@@ -49,6 +51,32 @@ def test_the_threats_are_answered_by_tests() -> None:
 def blocks(page: Path) -> list[str]:
     """What a page has for the YAML."""
     return re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_portal_of_the_laboratory_is_a_configuration(tmp_path: Path) -> None:
+    """As the front page has it made; that there is no help desk is all that is said of it."""
+    added = re.findall(r"^echo '(.*)' >> lab/laboratory\.yaml", (ROOT / "README.md").read_text(), re.MULTILINE)
+    path = tmp_path / "laboratory.yaml"
+    path.write_text((ROOT / "config" / "laboratory.yaml").read_text() + "".join(f"{line}\n" for line in added))
+    environment = {"LAB_SECRET": "as long as a secret is to be", "LAB_PASSWORD": hash_password("correct horse")}
+
+    loaded = load(path, environment, Dictionary.shipped())
+
+    assert loaded.configuration.portal is not None
+    assert loaded.configuration.portal.url == "http://127.0.0.1:8080"
+    (warning,) = loaded.warnings
+    assert "has no help_desk" in warning
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_a_unit_is_started_again_for_ever_and_without_folders_it_does_not_need(unit: Path) -> None:
+    """With systemd's own limit a database that is away for a minute would end it for good."""
+    lines = unit.read_text().splitlines()
+
+    assert {"StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=5"} <= set(lines)
+    assert lines.index("StartLimitIntervalSec=0") < lines.index("[Service]")
+    (writable,) = (line.partition("=")[2] for line in lines if line.startswith("ReadWritePaths="))
+    assert all(each.startswith("-/") for each in writable.split())
 
 
 # What a page leaves out.

@@ -246,7 +246,7 @@ class Answering:
             listeners = enumerate(configuration.listen)
             contexts = {at: context_of(loaded, at, clients) for at, each in listeners if each.radsec}
             soon = asyncio.get_running_loop().call_soon
-            audit = audit_of(configuration, soon)
+            audit = audit_of(loaded, soon)
             stack.callback(audit.close)
             directory = open_directory(configuration, self.shields)
             stack.push_async_callback(directory.close)

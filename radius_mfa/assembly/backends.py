@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from radius_mfa.assembly.policies import entry_attributes_of
 from radius_mfa.assembly.rules import enrolment_rules_of
@@ -15,7 +16,7 @@ from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
 from radius_mfa.config.values import Server
 from radius_mfa.core.enrolment import Enrolment
-from radius_mfa.core.errors import DirectoryError, KeyFileError, StoreError
+from radius_mfa.core.errors import ConfigurationError, DirectoryError, KeyFileError, StoreError
 from radius_mfa.core.messages import FactorKind, User
 from radius_mfa.core.ports import Clock, Entropy, Factor, MailedFactor, Sealer
 from radius_mfa.core.store import LoginStore, Store
@@ -32,6 +33,8 @@ from radius_mfa.stores.migrate import look
 from radius_mfa.stores.ownership import mode_of_new
 from radius_mfa.stores.seal import AeadSealer, check_proofs, verify_key
 from radius_mfa.stores.sqlite import SqliteStore
+
+_AUDIT = ("audit", "file")
 
 
 class SystemClock:
@@ -154,10 +157,26 @@ def _password(configuration: model.Configuration) -> str | None:
     return secret.reveal() if secret else None
 
 
-def audit_of(configuration: model.Configuration, soon: Soon | None) -> AuditFile | AuditLog:
+def audit_of(loaded: Loaded, soon: Soon | None) -> AuditFile | AuditLog:
     """Where events are told; `soon`: see `AuditFile`.  Raises ConfigurationError."""
-    path = configuration.audit.file
-    return AuditLog() if path is None else AuditFile(path, soon, mode_of_new(path, 0o640))
+    path = loaded.configuration.audit.file
+    if path is None:
+        return AuditLog()
+    _must_have_folder(loaded, path)
+    try:
+        return AuditFile(path, soon, mode_of_new(path, 0o640))
+    except ConfigurationError as broken:  # which names the key itself
+        raise ConfigurationError(loaded.places.cite(str(broken).removeprefix("audit.file: "), *_AUDIT)) from None
+
+
+def _must_have_folder(loaded: Loaded, path: Path) -> None:
+    try:
+        os.stat(f"{path.parent}/")
+    except (FileNotFoundError, NotADirectoryError):
+        text = f"{path}: its folder does not exist; make it"
+        raise ConfigurationError(loaded.places.cite(text, *_AUDIT)) from None
+    except OSError:  # whoever opens it says so better
+        return
 
 
 TellWrong = Callable[[str, str, bool, bool], None]
@@ -253,6 +272,18 @@ async def probe_key_file(configuration: model.Configuration) -> str:
     """Read the key file.  Raises KeyFileError."""
     read_key_file(configuration.key_file)
     return "ok"
+
+
+async def probe_audit(loaded: Loaded) -> str:
+    """Look whether there is a folder for the audit file.  Raises ConfigurationError.
+
+    Nothing is made, and whether it may be written is for the server's user to find out: others may ask.
+    """
+    path = loaded.configuration.audit.file
+    if path is None:
+        return "goes to the log"
+    _must_have_folder(loaded, path)
+    return "ok" if os.path.exists(path) else f"{path} is not there yet; the server makes it"
 
 
 async def probe_store(configuration: model.Configuration) -> str:

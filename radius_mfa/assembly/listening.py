@@ -11,7 +11,7 @@ from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
 from radius_mfa.config.values import Endpoint
 from radius_mfa.core.errors import ConfigurationError
-from radius_mfa.transports.sockets import open_tcp, open_udp
+from radius_mfa.transports.sockets import open_tcp, open_udp, why_not
 from radius_mfa.transports.tls import Files, server_context, why
 from radius_mfa.wire.clients import Clients
 
@@ -50,7 +50,7 @@ def open_sockets(loaded: Loaded, stack: ExitStack | AsyncExitStack) -> Sockets:
             else:
                 sockets = (open_tcp(endpoint.host, endpoint.port),)
         except OSError as broken:
-            text = f"cannot listen on {endpoint.host} port {endpoint.port}: {broken.strerror}"
+            text = f"cannot listen on {endpoint.host} port {endpoint.port}: {why_not(broken)}"
             raise ConfigurationError(loaded.places.cite(text, "listen", number, kind)) from None
         for sock in sockets:
             stack.callback(sock.close)
@@ -66,7 +66,7 @@ def open_metrics(loaded: Loaded, stack: ExitStack | AsyncExitStack) -> socket | 
     try:
         sock = open_tcp(listen.host, listen.port, both=True)
     except OSError as broken:
-        text = f"cannot listen on {listen.host} port {listen.port}: {broken.strerror}"
+        text = f"cannot listen on {listen.host} port {listen.port}: {why_not(broken)}"
         raise ConfigurationError(loaded.places.cite(text, "metrics", "listen")) from None
     stack.callback(sock.close)
     return sock

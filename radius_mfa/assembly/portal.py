@@ -36,7 +36,7 @@ from radius_mfa.core.self_service import AllStore, SelfService, SelfServiceRules
 from radius_mfa.core.signing_in import SigningIn
 from radius_mfa.core.visits import PORTAL
 from radius_mfa.service.texts import Texts
-from radius_mfa.transports.sockets import open_tcp
+from radius_mfa.transports.sockets import open_tcp, why_not
 from radius_mfa.transports.tls import certify, web_context, why
 
 _NAS = Nas(PORTAL, Profile(PORTAL, rounds=5), timeout=10.0, retries=0)
@@ -107,7 +107,7 @@ async def open_portal(loaded: Loaded) -> AsyncIterator[PortalPorts]:
         directory = open_directory(configuration, Shields())
         stack.push_async_callback(directory.close)
         backends = backends_of(configuration, footing.store, footing.sealer, directory, client=PORTAL)
-        audit = audit_of(configuration, asyncio.get_running_loop().call_soon)
+        audit = audit_of(loaded, asyncio.get_running_loop().call_soon)
         stack.callback(audit.close)
         ports = _ports_of(loaded, backends, audit)
         # As a server does: no key is retired that the portal still seals with.
@@ -205,7 +205,7 @@ def open_door(loaded: Loaded, stack: AsyncExitStack) -> Door:
     try:
         sock = open_tcp(listen.host, listen.port, both=True)
     except OSError as broken:
-        text = f"cannot listen on {listen.host} port {listen.port}: {broken.strerror}"
+        text = f"cannot listen on {listen.host} port {listen.port}: {why_not(broken)}"
         raise ConfigurationError(loaded.places.cite(text, "portal", "listen")) from None
     stack.callback(sock.close)
     tls = None

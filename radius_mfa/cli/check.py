@@ -18,7 +18,7 @@ _NOBODY = "radius-mfa-check"  # a name to look for; that nobody has it is an ans
 
 @click.command()
 @config_option
-@click.option("--probe", is_flag=True, help="Also try the key file, the store, the directory and the mail server.")
+@click.option("--probe", is_flag=True, help="Also try key file, store, audit file, directory and mail server.")
 @click.option("--schema", is_flag=True, help="Print what the YAML may say as a JSON Schema, for editors, and end.")
 def check(probe: bool, schema: bool) -> None:
     """Check the configuration: every error and warning at once, one line each.
@@ -52,6 +52,7 @@ async def _probe(loaded: Loaded) -> bool:
     attempts = [
         ("key file", backends.probe_key_file(configuration)),
         ("store", backends.probe_store(configuration)),
+        *([("audit file", backends.probe_audit(loaded))] if configuration.audit.file else ()),
         ("directory", backends.probe_directory(configuration, _NOBODY, _PATIENCE)),
     ]
     if configuration.factors.mail is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from radius_mfa.config import values
 from radius_mfa.config.document import EACH, Document, KeyPath
@@ -29,16 +31,25 @@ def check_portal(document: Document) -> None:
     for key, other in (_PAIR, _PAIR[::-1]):
         if other in portal and key not in portal:
             document.report("is missing; certificate and key go together", _HERE, key)
-    for path, written in document.texts(_HERE, "trusted_proxies"):
-        if _is_everybody(written):
-            document.report("would take anybody's word about where they come from; name the proxies", *path)
+    for path in _everybody(document, _HERE, "trusted_proxies"):
+        together = "together " if path == (_HERE, "trusted_proxies") else ""
+        text = f"{together}would take anybody's word about where they come from; name the proxies"
+        document.report(text, *path)
     _lifetimes(document)
     _ways_in(document, portal)
 
 
 def _lifetimes(document: Document) -> None:
     idle, whole = (_seconds(document, key) for key in ("idle_timeout", "visit_lifetime"))
-    if idle is not None and whole is not None and idle > whole:
+    if idle is None or whole is None or idle <= whole:
+        return
+    if not document.has(_HERE, "idle_timeout"):
+        text = f"is shorter than idle_timeout ({idle / 60:g}m, the default)"
+        document.report(text, _HERE, "visit_lifetime")
+    elif not document.has(_HERE, "visit_lifetime"):
+        text = f"is longer than visit_lifetime ({whole / 3600:g}h, the default)"
+        document.report(text, _HERE, "idle_timeout")
+    else:
         document.report("must not be longer than visit_lifetime", _HERE, "idle_timeout")
 
 
@@ -70,11 +81,19 @@ def _ways_in(document: Document, portal: dict[str, object]) -> None:
         document.report(text, _HERE, "listen")
 
 
-def _is_everybody(written: str) -> bool:
-    try:
-        return values.network(written).prefixlen == 0
-    except ValueError:
-        return False
+def _everybody(document: Document, *holder: str) -> Iterator[KeyPath]:
+    """The prefixes of a list that are everybody; the list itself, where only several together are."""
+    read = []
+    for path, written in document.texts(*holder):
+        with suppress(ValueError):
+            read.append((path, values.network(written)))
+    if alone := [path for path, network in read if network.prefixlen == 0]:
+        yield from alone
+        return
+    four = collapse_addresses(each for _, each in read if isinstance(each, IPv4Network))
+    six = collapse_addresses(each for _, each in read if isinstance(each, IPv6Network))
+    if any(each.prefixlen == 0 for each in four) or any(each.prefixlen == 0 for each in six):
+        yield holder
 
 
 def desk_texts(document: Document) -> Iterator[tuple[KeyPath, str]]:
@@ -152,9 +171,8 @@ def _warn_of_first(document: Document, configuration: Configuration) -> None:
     if not enrolment.networks and not enrolment.voucher:
         text = "nobody can set up a first factor by themselves: name networks, or let voucher be true"
         document.warn(text, "enrolment", "voucher")
-    for path, written in document.texts("enrolment", "networks"):
-        if _is_everybody(written):
-            document.warn("is everywhere: a stolen password is enough to set up a first factor", *path)
+    for path in _everybody(document, "enrolment", "networks"):
+        document.warn("is everywhere: a stolen password is enough to set up a first factor", *path)
     if not (enrolment.initialise and FactorKind.MAIL in configuration.factors.kinds):
         return
     strong = [

@@ -234,9 +234,21 @@ def _url(written: str, schemes: tuple[str, ...]) -> SplitResult:
         raise ValueError(f"must be a URL that begins with {forms} and a host")
     if "@" in url.netloc:
         raise ValueError("must have no user name or password in the URL; they have keys of their own")
+    if not url.hostname.isascii():
+        raise ValueError(f"must have the host in its ASCII form{_in_ascii(url.hostname)}")
     if port == 0 or not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", url.hostname):
         raise ValueError(f"must be a URL, {forms}host:port")
     return url
+
+
+def _in_ascii(host: str) -> str:
+    """Which form that is, as far as it is sure: of some letters IDNA 2003, which this is, and 2008 differ."""
+    try:
+        octets = host.encode("idna")
+        same = octets.decode("idna") == host
+    except UnicodeError:
+        same = False
+    return f": {octets.decode()}" if same else " (xn--…)"
 
 
 def server(*schemes: str) -> Parser[str, Server]:

@@ -56,7 +56,7 @@ def application(ports: PortalPorts) -> ASGIApp:
 
     async def missing(request: Request, refused: Exception) -> Response:
         assert isinstance(refused, HTTPException)
-        if request.headers.get("host", "").lower() != house.netloc:
+        if house.is_another_host(request):
             return PlainTextResponse("This is not the host that was asked for.", 421)
         it = await context_or_stranger(house, request)
         response = it.page("error.html", refused.status_code, error="missing")

@@ -90,7 +90,7 @@ class Guarded:
         self.methods = [name for name, route in (("GET", self._get), ("POST", self._post)) if route]
 
     async def __call__(self, request: Request) -> Response:
-        if request.headers.get("host", "").lower() != self._house.netloc:
+        if self._house.is_another_host(request):
             return PlainTextResponse("This is not the host that was asked for.", 421)
         context = stranger(self._house, request)  # for as long as nobody was asked who it is
         try:

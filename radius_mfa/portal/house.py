@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
 
 from radius_mfa.assembly.portal import PortalPorts
+from radius_mfa.core.login import shown
 from radius_mfa.core.messages import User
+from radius_mfa.core.seldom import Seldom
 from radius_mfa.data import CONFIG
 from radius_mfa.portal.browser import Cookies
 from radius_mfa.portal.limits import Limits
@@ -16,6 +20,9 @@ from radius_mfa.portal.words import Words, read_words
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
+_MOST_LINES = 10  # in a minute: strangers can make them
+
+log = structlog.get_logger()
 
 
 class House:
@@ -38,6 +45,7 @@ class House:
         self.is_secure = url.scheme == "https"
         self.cookies = Cookies(ports.sealer, ports.entropy, secure=self.is_secure)
         self.limits = Limits(ports.clock)
+        self._lines = Seldom(_MOST_LINES)
         self.templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -46,6 +54,20 @@ class House:
             lstrip_blocks=True,
         )
         self._texts = read_words(CONFIG / "portal")
+
+    def is_another_host(self, request: Request) -> bool:
+        """Whether somebody else was asked for, which is then logged once in a while: it is a proxy's mistake."""
+        host = request.headers.get("host", "")
+        if host.lower() == self.netloc:
+            return False
+        came = shown(host.encode())
+        if self._lines.may_say(came, self.clock.monotonic()):
+            note = (
+                f"portal.url is {self.origin}; a reverse proxy has to pass Host on "
+                "(nginx: proxy_set_header Host $http_host)"
+            )
+            log.warning("another_host", host=came, note=note)
+        return True
 
     def words(self, language: str) -> Words:
         """What the pages say in a language."""

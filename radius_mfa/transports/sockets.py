@@ -6,6 +6,7 @@ import ctypes
 import resource
 import socket
 import struct
+from errno import EADDRINUSE
 
 # Linux's numbers, which Python 3.11 does not name (asm-generic/socket.h, linux/in.h).
 _SO_RCVBUFFORCE = 33
@@ -58,6 +59,13 @@ def open_udp(host: str, port: int, readers: int = 1) -> list[socket.socket]:
             sock.close()
         raise
     return sockets
+
+
+def why_not(broken: OSError) -> str:
+    """Why a socket could not be opened, and what helps, for people."""
+    if broken.errno == EADDRINUSE:
+        return f"{broken.strerror}; stop what listens there, or choose another port"
+    return str(broken.strerror)
 
 
 def dropped(sock: socket.socket) -> int:

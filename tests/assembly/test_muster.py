@@ -103,7 +103,7 @@ def test_a_port_that_somebody_has_is_said_before_anything_is_started(folder: Fol
     assert done.returncode == 2
     assert done.stderr.startswith(f"{folder.file}:2: ")
     assert done.stderr.count("\n") == 1
-    assert f"cannot listen on 127.0.0.1 port {taken}: Address already in use" in done.stderr
+    assert f"cannot listen on 127.0.0.1 port {taken}: Address already in use; stop what listens" in done.stderr
     assert not (folder.path / "state.db").exists()
 
 

@@ -114,6 +114,29 @@ def test_a_probe_of_what_works(config: Path) -> None:
     assert probed() == [good, key, "store: ok", directory]
 
 
+def test_a_probe_of_an_audit_file(config: Path) -> None:
+    """It makes nothing: the file would be whoever's it is that asks."""
+    changed(config, "key_file: key", "key_file: key\naudit: {file: log/audit.jsonl}")
+    folder = config.with_name("log")
+    at = config.read_text()[: config.read_text().index("audit: ")].count("\n") + 1
+
+    def missing() -> None:
+        ran = run_cli("check", "--probe", "--config", config)
+        said = f"{config}:{at}: audit.file: {folder}/audit.jsonl: its folder does not exist; make it"
+        assert (ran.status, ran.err.splitlines()[0]) == (1, f"audit file: {said}")
+
+    missing()
+    folder.touch()  # a file is no folder either
+    missing()
+    folder.unlink()
+    folder.mkdir()
+    out = run_cli("check", "--probe", "--config", config).worked().out
+    assert f"audit file: {folder}/audit.jsonl is not there yet; the server makes it" in out
+    assert list(folder.iterdir()) == []
+    folder.joinpath("audit.jsonl").touch()
+    assert "audit file: ok" in run_cli("check", "--probe", "--config", config).worked().out.splitlines()
+
+
 def test_a_probe_changes_nothing_in_a_store_of_an_older_version(config: Path) -> None:
     """The server that is running may be the older one."""
     path = config.with_name("state.db")

@@ -51,7 +51,19 @@ class TestStart:
             port = taken.getsockname()[1]
             with_portal(config, PORTAL.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
             line = run_process("--config", config, "portal").err.splitlines()[-1]
-        assert line.endswith(f": portal.listen: cannot listen on 127.0.0.1 port {port}: Address already in use")
+        assert line.endswith(
+            f": portal.listen: cannot listen on 127.0.0.1 port {port}: Address already in use; "
+            "stop what listens there, or choose another port"
+        )
+
+    def test_without_a_folder_for_the_audit_file_is_an_error(self, config: Path) -> None:
+        config.write_text(f"{config.read_text()}{PORTAL}audit: {{file: log/audit.jsonl}}\n")
+        ran = run_process("--config", config, "portal")
+        at = config.read_text().count("\n")
+        assert ran.status == 2
+        assert ran.err.splitlines()[-1] == (
+            f"{config}:{at}: audit.file: {config.parent}/log/audit.jsonl: its folder does not exist; make it"
+        )
 
     def test_without_a_key_is_an_error(self, config: Path) -> None:
         with_portal(config)

@@ -77,15 +77,23 @@ def test_a_store_without_a_folder(config: Path) -> None:
 def test_an_audit_file_without_a_folder(config: Path) -> None:
     changed(config, "key_file: key", "key_file: key\naudit: {file: no/such/audit.jsonl}")
     line = serve(config).line(2)
-    assert "audit.file: " in line
-    assert line.endswith("No such file or directory")
+    at = config.read_text()[: config.read_text().index("audit: ")].count("\n") + 1
+    path = config.parent / "no/such/audit.jsonl"
+    assert line == f"{config}:{at}: audit.file: {path}: its folder does not exist; make it"
+
+
+def test_an_audit_file_that_is_a_folder(config: Path) -> None:
+    changed(config, "key_file: key", "key_file: key\naudit: {file: .}")
+    line = serve(config).line(2)
+    assert line.startswith(f"{config}:")
+    assert line.endswith(f": audit.file: {config.parent}: Is a directory")
 
 
 def test_a_port_in_use(config: Path, taken: int) -> None:
     changed(config, '"[::1]:0"', f"127.0.0.1:{taken}")
     line = serve(config).line(2)
     said = f"{config}:2: listen[0].udp: cannot listen on 127.0.0.1 port {taken}: Address already in use"
-    assert line == said
+    assert line == f"{said}; stop what listens there, or choose another port"
     # Nor is the store touched: who has the port may be a server of an older version.
     assert not config.with_name("state.db").exists()
 

@@ -55,6 +55,9 @@ class TestUrl:
             ("https://example.org/?x=1", "must end after host and port; it cannot be below another site's path"),
             ("https://example.org#x", "must end after host and port; it cannot be below another site's path"),
             ("https://me:secret@h", "must have no user name or password in the URL; they have keys of their own"),
+            ("https://例え.jp", "must have the host in its ASCII form: xn--r8jz45g.jp"),
+            ("https://straße.example", "must have the host in its ASCII form (xn--…)"),
+            ("https://é" + "x" * 70, "must have the host in its ASCII form (xn--…)"),
             ("mfa.example.org", "must be a URL that begins with https:// or http:// and a host"),
         ],
     )
@@ -150,6 +153,13 @@ class TestWaysIn:
             "14: portal.trusted_proxies[1]: would take anybody's word about where they come from; name the proxies"
         ]
 
+    @pytest.mark.parametrize("halves", ["0.0.0.0/1, 128.0.0.0/1", "'::/1', '8000::/2', 'c000::/2', 192.0.2.1"])
+    def test_are_not_told_by_what_together_is_anybody(self, folder: Folder, halves: str) -> None:
+        assert folder.problems(portal(f"trusted_proxies: [{halves}]")) == [
+            "14: portal.trusted_proxies: together would take anybody's word about where they come from; "
+            "name the proxies"
+        ]
+
 
 class TestNames:
     def test_of_clients_are_not_the_portals_own(self, folder: Folder) -> None:
@@ -183,11 +193,18 @@ class TestTimes:
         ]
         assert folder.problems(portal("idle_timeout: 1h, visit_lifetime: 1h")) == []
 
-    @pytest.mark.parametrize("written", ["idle_timeout: 20h", "visit_lifetime: 10m"])
-    def test_alone_are_compared_with_what_the_other_is_by_default(self, folder: Folder, written: str) -> None:
-        assert folder.problems(portal(written)) == [
-            "14: portal.idle_timeout: must not be longer than visit_lifetime"
-        ]
+    @pytest.mark.parametrize(
+        ("written", "wrong"),
+        [
+            ("visit_lifetime: 5m", "portal.visit_lifetime: is shorter than idle_timeout (15m, the default)"),
+            ("idle_timeout: 20h", "portal.idle_timeout: is longer than visit_lifetime (8h, the default)"),
+        ],
+    )
+    def test_alone_are_compared_with_what_the_other_is_by_default(
+        self, folder: Folder, written: str, wrong: str
+    ) -> None:
+        """It is told of at what is written: nobody looks for what is not."""
+        assert folder.problems(portal(f"help_desk: desk,\n  {written}")) == [f"15: {wrong}"]
 
     def test_that_cannot_be_read_are_told_of_once(self, folder: Folder) -> None:
         (problem,) = folder.problems(portal("idle_timeout: long, visit_lifetime: 1h"))
@@ -237,6 +254,9 @@ class TestFirstFactors:
     def test_from_everywhere_are_warned_of(self, folder: Folder, everywhere: str) -> None:
         assert folder.warnings(well(f"enrolment: {{networks: ['{everywhere}']}}")) == [
             "15: enrolment.networks[0]: is everywhere: a stolen password is enough to set up a first factor"
+        ]
+        assert folder.warnings(well("enrolment: {networks: [0.0.0.0/1, 128.0.0.0/1]}")) == [
+            "15: enrolment.networks: is everywhere: a stolen password is enough to set up a first factor"
         ]
 
     def test_without_an_app_are_warned_of(self, folder: Folder) -> None:

@@ -241,7 +241,8 @@ def test_a_port_that_somebody_has_is_one_line(university: Site) -> None:
         config = university.write("taken.yaml", changes)
         said = last_line(config)
     where = f"{config}:{line_of(config)}: metrics.listen"
-    assert said == f"{where}: cannot listen on 127.0.0.1 port {port}: Address already in use"
+    wrong = f"cannot listen on 127.0.0.1 port {port}: Address already in use"
+    assert said == f"{where}: {wrong}; stop what listens there, or choose another port"
     assert not (university.folder / "none.db").exists()
 
 

@@ -224,7 +224,10 @@ def test_a_second_server_at_the_same_port_does_not_start(place: Campus) -> None:
     ran = run_process("--config", str(taken), "serve")
     assert ran.status == 2
     line = ran.err.splitlines()[-1]
-    assert line.endswith(f"listen[0].udp: cannot listen on 127.0.0.1 port {port}: Address already in use")
+    assert line.endswith(
+        f"listen[0].udp: cannot listen on 127.0.0.1 port {port}: Address already in use; "
+        "stop what listens there, or choose another port"
+    )
     assert classes(place, place.site.server) == {b"staff"}
 
 

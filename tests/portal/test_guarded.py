@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import structlog.testing
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -166,6 +167,27 @@ def test_a_slash_too_many_or_too_few_leads_nowhere(it: Portal, host: str, path: 
     assert said.status == (404 if host == HOST else 421)
     assert said.all("location") == []
     assert "evil" not in str(said.headers) + said.text
+
+
+def test_another_host_is_logged_once_in_a_while_with_the_remedy(it: Portal) -> None:
+    """Else nobody sees what a proxy has forgotten; a stranger who makes hosts up cannot fill the log."""
+    with structlog.testing.capture_logs() as logged:
+        for path in ("/sign-in", "/no/such", "/sign-in"):
+            ask(it, path, host="127.0.0.1:8080")
+        ask(it, host=HOST)
+        it.house.clock.advance(61)
+        ask(it, host="127.0.0.1:8080")
+
+    hint = f"portal.url is {URL}; a reverse proxy has to pass Host on (nginx: proxy_set_header Host $http_host)"
+    line = {"event": "another_host", "log_level": "warning", "host": "127.0.0.1:8080", "note": hint}
+    assert logged == [line, line]
+
+    it.house.clock.advance(61)
+    with structlog.testing.capture_logs() as logged:
+        for at in range(20):
+            ask(it, host=f"\x1b[2J{at}" + "x" * 1000)
+    assert len(logged) == 10
+    assert all(each["host"].isprintable() and len(each["host"]) == 128 for each in logged)
 
 
 def test_a_host_is_known_in_any_case(it: Portal) -> None:
