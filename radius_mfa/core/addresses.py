@@ -16,9 +16,12 @@ _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?!\d+\Z){_LABEL}")
 def readable_address(text: str) -> str | None:
     """The address that mail is sent to, its domain in ASCII; None for what is no address to send a code to.
 
+    Space around it is nothing, and full-width characters are what they stand for.
+
     What comes out is a local part of plain atoms, one `@`, and a domain name of two labels or more,
     254 octets at the most: nothing in it can end or begin anything in a header or a command.
     """
+    text = unicodedata.normalize("NFKC", text.strip())
     local_part, at, domain = text.partition("@")
     if len(text) > _LONGEST_ADDRESS or not at or not _LOCAL_PART.fullmatch(local_part):
         return None

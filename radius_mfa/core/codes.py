@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection
 
@@ -17,6 +18,8 @@ _REFERENCE_LETTERS = "ACDEFHJKLMNPRTVWXY"
 _NUMERALS = "23456789"
 _REFERENCES = tuple(letter + numeral for letter in _REFERENCE_LETTERS for numeral in _NUMERALS)
 
+# What a Japanese keyboard has where the hyphen is: the long vowel mark, as wide as it may be, and the minus.
+_NEARLY_HYPHENS = re.compile("(?<=[a-z0-9])[\u30fc\u2212]+(?=[a-z0-9])")
 _DASHES_AND_SPACES = frozenset({"Pd", "Zs"})
 
 
@@ -51,7 +54,7 @@ def spelled(letters: str) -> str:
 
 def compact(text: str) -> str:
     """What was typed, as it is meant: full-width characters, case, spaces and hyphens are nothing."""
-    plain = unicodedata.normalize("NFKC", text).strip().casefold()
+    plain = _NEARLY_HYPHENS.sub("-", unicodedata.normalize("NFKC", text).strip().casefold())
     return "".join(each for each in plain if unicodedata.category(each) not in _DASHES_AND_SPACES)
 
 

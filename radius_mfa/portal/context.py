@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from radius_mfa.portal.house import House
     from radius_mfa.portal.words import Words
 
+_PATH = re.compile(r"/[a-z0-9/_-]*")
 ANEW_FOR = 1800.0  # seconds that a visit by a mailed link may last
 
 
@@ -39,6 +41,7 @@ class Context:
     form: Mapping[str, str] = field(default_factory=dict, repr=False)
     new_value: bool = False  # the browser is to be told `value`
     said: str = ""
+    page_here: str = "/"  # the path that this page has for who only opens it
 
     # --- who ----------------------------------------------------------------------------------------
 
@@ -97,6 +100,16 @@ class Context:
         if said:
             self.house.cookies.set(response, browser.SAID, said)
         return self._told(response)
+
+    def here_again(self, language: str = "") -> str:
+        """This page for who opens it, also where it has answered a form; `language`: in that one."""
+        kept = {name: value for name, value in self.request.query_params.items() if name != "language"}
+        if self.form.get("next"):
+            kept["next"] = next_of(self)
+        query = urlencode(kept | ({"language": language} if language else {}), safe="/")
+        if language and self.page_here == self.request.url.path:
+            return f"?{query}"  # no page says its own path: that of a mailed link is nobody else's
+        return f"{self.page_here}?{query}" if query else self.page_here
 
     def again(self, path: str, said: str = "") -> Response:
         """To where password and factor are shown once more, and then on to `path`; `said`: as in `go`."""
@@ -169,3 +182,9 @@ class Context:
             await self.house.store.end_visit(self.visit.id)
             self.house.self_service.signed(self.visit, Act.SIGNED_OUT)
         self.visit, self.value, self.new_value = None, self.house.cookies.new_value(), True
+
+
+def next_of(it: Context) -> str:
+    """The page of ours that they were on their way to."""
+    path = it.form.get("next") or it.request.query_params.get("next") or "/"
+    return path if _PATH.fullmatch(path) and not path.startswith("//") else "/"

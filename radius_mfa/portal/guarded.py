@@ -24,7 +24,7 @@ from radius_mfa.core.errors import BackendError, place_of
 from radius_mfa.core.messages import User
 from radius_mfa.core.visits import Visit
 from radius_mfa.portal import browser
-from radius_mfa.portal.context import Context
+from radius_mfa.portal.context import Context, next_of
 from radius_mfa.portal.forms import read_form
 from radius_mfa.portal.house import House
 from radius_mfa.portal.words import LANGUAGES, language_of
@@ -49,6 +49,8 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 _ONLY_TLS = "max-age=31536000"
+_SIGNING_IN = ("/sign-in", "/again")
+_GONE_THROUGH = (*_SIGNING_IN, "/set-up")  # after these a visit goes on under another id
 _TOLD_ONCE = re.compile(r"said\.\w+|\w+\.said_\w+")  # the only texts that a cookie may ask for
 
 
@@ -65,13 +67,17 @@ class Needs(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A page of ours.  `post`: it does something, and is given a form; `ends`: the visit, and no more."""
+    """A page of ours.  `post`: it does something, and is given a form; `ends`: the visit, and no more.
+
+    `instead`: where somebody goes who opens the path of what only takes a form, by the address bar, say.
+    """
 
     path: str
     page: Page
     needs: Needs = Needs.NOBODY
     post: bool = False
     ends: bool = False
+    instead: str = "/"
 
     @property
     def looks_anew(self) -> bool:
@@ -87,7 +93,6 @@ class Guarded:
         self._house = house
         self._get = next((each for each in routes if not each.post), None)
         self._post = next((each for each in routes if each.post), None)
-        self.methods = [name for name, route in (("GET", self._get), ("POST", self._post)) if route]
 
     async def __call__(self, request: Request) -> Response:
         if self._house.is_another_host(request):
@@ -108,19 +113,23 @@ class Guarded:
         return context.page("error.html", status, error=error)
 
     async def _answered(self, it: Context) -> Response:
-        route = self._post if it.request.method == "POST" else self._get
+        is_post = it.request.method == "POST"
+        route = self._post if is_post else self._get or self._post
         if route is None:
             raise HTTPException(405)
-        if route.post:
+        it.page_here = self._page_here(it)
+        if is_post:
             if not came_from_us(self._house, it.request):
                 raise HTTPException(403)
             it.form = await read_form(it.request)
             if not self._house.cookies.is_ours(it.value, it.form.get("csrf", "")):
                 return self._stale(it, route)
         elif (language := it.request.query_params.get("language")) in LANGUAGES:
-            response = it.go(it.request.url.path)
+            response = it.go(it.here_again())
             self._house.cookies.set(response, browser.LANGUAGE, language)
             return response
+        elif route.post:
+            return it.go(it.here_again())
         if it.visit is not None and route.looks_anew and not await self._is_still_there(it, it.visit):
             return it.go("/sign-in", "said.signed_out")
         return self._not_for(it, route) or await route.page(it)
@@ -151,10 +160,20 @@ class Guarded:
             user = await directory.with_groups(user, deadline)
         return replace(visit, desk=self._house.is_of_desk(user))
 
+    def _page_here(self, it: Context) -> str:
+        """The path of a page that is there for who only opens it."""
+        if self._get is None and self._post is not None:
+            return self._post.instead.format_map(it.request.path_params)
+        return it.request.url.path
+
     def _stale(self, it: Context, route: Route) -> Response:
         """A form of a visit that has ended, or of a browser that keeps no cookies."""
         if it.new_value and it.request.cookies == {}:
             return it.page("error.html", 403, error="cookies")
+        if it.visit is not None and it.form.get("csrf") and route.path.startswith(_GONE_THROUGH):
+            # Somebody has gone back, and sends once more what has worked.
+            onward = next_of(it) if route.path.startswith(_SIGNING_IN) else "/set-up"
+            return it.go(onward, "said.stale")
         if route.needs is Needs.NOBODY:
             return it.page("error.html", 403, error="stale")
         return (

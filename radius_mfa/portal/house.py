@@ -16,6 +16,7 @@ from radius_mfa.core.seldom import Seldom
 from radius_mfa.data import CONFIG
 from radius_mfa.portal.browser import Cookies
 from radius_mfa.portal.limits import Limits
+from radius_mfa.portal.once import Once
 from radius_mfa.portal.words import Words, read_words
 
 _HERE = Path(__file__).parent
@@ -46,6 +47,7 @@ class House:
         self.cookies = Cookies(ports.sealer, ports.entropy, secure=self.is_secure)
         self.limits = Limits(ports.clock)
         self._lines = Seldom(_MOST_LINES)
+        self.once = Once()
         self.templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,

@@ -57,7 +57,14 @@ def test_a_reference_is_one_that_is_not_taken_until_all_are() -> None:
 
 def test_it_is_shown_in_groups_and_read_however_it_was_copied() -> None:
     assert codes.spelled("abcdefghjkmn") == "abcd-efgh-jkmn"
-    for typed in ("abcd-efgh-jkmn", " ABCD EFGH JKMN ", "ａｂｃｄ―efgh–jkmn", "abcdefghjkmn\u3000"):
+    for typed in (
+        "abcd-efgh-jkmn",
+        " ABCD EFGH JKMN ",
+        "ａｂｃｄ―efgh–jkmn",
+        "abcdefghjkmn\u3000",
+        "abcd\u30fcefgh\uff70jkmn",
+        "ABCD\u2212EFGH\u2212JKMN",
+    ):
         assert codes.compact(typed) == "abcdefghjkmn"
         assert codes.is_letters(codes.compact(typed))
 

@@ -239,6 +239,15 @@ def test_a_voucher_is_shown_once_and_is_good(it: Portal, desk: Browser) -> None:
     assert it.house.run(it.enrolment.redeem_voucher("u-alice", shown))
 
 
+def test_a_reload_issues_no_other_voucher(it: Portal, desk: Browser) -> None:
+    path = find(desk).path
+    form = next(each for each in desk.page.forms if each.action == f"{path}/voucher")
+    (shown,) = re.findall(r"\b[a-z]{4}-[a-z]{4}-[a-z]{4}\b", desk.post(form.action, form.fields).text)
+    page = desk.post(form.action, form.fields)
+    assert (page.status, "issued already" in page.text) == (403, True)
+    assert it.house.run(it.enrolment.redeem_voucher("u-alice", shown))
+
+
 def test_no_voucher_for_who_is_not_activated_or_where_none_is_taken(it: Portal, desk: Browser) -> None:
     path = find(desk, "carol").path
     page = press(desk, f"{path}/voucher")

@@ -105,7 +105,7 @@ def post(it: Portal, fields: Mapping[str, str], path: str = "/sign-in", app: Any
         ("/no/such", "GET", 404),
         ("/sign-in", "PUT", 405),
         ("/sign-in", "OPTIONS", 405),
-        ("/sign-out", "GET", 405),
+        ("/sign-out", "GET", 303),
         ("/sign-in", "POST", 415),
         ("/health", "GET", 200),
         ("/static/portal.css", "GET", 200),

@@ -53,7 +53,9 @@ def test_a_visit_by_a_mailed_code_makes_none() -> None:
         browser = it.browser()
         browser.sign_in_by_mail("alice")
         browser.open("/recovery-codes")
-        page = browser.press("Make recovery codes")
+        assert "came in by a code from an e-mail" in browser.page.text
+        assert "Make recovery codes" not in browser.page.text
+        page = browser.post("/recovery-codes", {"csrf": browser.csrf()})
         assert (page.status, "came in by a code from an e-mail" in page.text) == (403, True)
         assert it.house.facts("alice").recovery_left == 0
 
@@ -69,3 +71,18 @@ def test_long_after_signing_in_both_are_asked_for_again() -> None:
         browser.show_again(it.house.code("alice"))
         assert browser.page.path == "/recovery-codes"
         assert it.house.facts("alice").recovery_left == 0
+
+
+def test_a_reload_makes_no_others_in_place_of_those_that_were_just_printed() -> None:
+    with portal() as it:
+        it.house.enrol("alice")
+        browser = it.browser()
+        browser.sign_in("alice", it.house.code("alice"))
+        for path in ("/recovery-codes", "/set-up/codes"):
+            browser.open(path)
+            form = next(each for each in browser.page.forms if each.action == path)
+            codes = browser.post(path, form.fields).codes
+            assert len(codes) == 10
+            page = browser.post(path, form.fields)
+            assert (page.status, page.codes, "made already" in page.text) == (403, [], True)
+            assert it.house.challenged("alice").says(codes[0]) == "accept accepted"

@@ -354,9 +354,10 @@ def test_a_weaker_visit_sees_why_it_makes_no_codes() -> None:
         it.house.register("alice")
         browser = it.browser()
         browser.sign_in_by_mail("alice")
-        assert browser.open("/set-up").path == "/set-up/codes"
-        page = browser.press("Make recovery codes")
-        assert (page.status, "sign in with a code of your app" in page.text) == (403, True)
+        assert browser.open("/set-up").path == "/set-up/done"
+        page = browser.open("/set-up/codes")
+        assert (page.path, "sign in with a code of your app" in page.text) == ("/recovery-codes", True)
+        assert browser.post("/set-up/codes", {"csrf": browser.csrf()}).status == 403
 
 
 def test_whoever_takes_their_time_over_a_later_step_shows_both_again() -> None:

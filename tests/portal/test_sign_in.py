@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
+from radius_mfa.core.errors import DirectoryError
 from radius_mfa.portal.app import application
 from tests.adapters import PASSWORD, PERIOD
 from tests.portal.browsing import CAMPUS, HOME, Browser, Portal, portal
@@ -172,3 +174,30 @@ def test_one_of_a_class_does_not_keep_the_others_out(it: Portal) -> None:
     wrong_passwords(it.browser(CAMPUS), [f"nobody{number}" for number in range(100)])
 
     assert password_status(it.browser(CAMPUS)) == 200
+
+
+class _Sometimes:
+    """A directory that may be away."""
+
+    def __init__(self, directory: object) -> None:
+        self._directory = directory
+        self.away = True
+
+    def __getattr__(self, name: str) -> Any:
+        if self.away:
+            raise DirectoryError("no server answers")
+        return getattr(self._directory, name)
+
+
+def test_while_the_directory_does_not_answer_nobody_uses_up_their_tries(it: Portal) -> None:
+    directory = _Sometimes(it.house.directory)
+    it.house.directory = cast(Any, directory)
+    it.open_again()
+    browser = it.browser()
+    browser.open("/sign-in")
+    for _ in range(12):
+        assert browser.submit(username="alice", password=PASSWORD).status == 503
+        browser.open("/sign-in")
+
+    directory.away = False
+    assert browser.submit(username="alice", password=PASSWORD).status == 200

@@ -48,6 +48,12 @@ def test_every_text_that_a_page_asks_for_is_there() -> None:
     assert asked <= TEXTS["en"].keys(), asked - TEXTS["en"].keys()
 
 
-@pytest.mark.parametrize("result", list(Result))
-def test_every_result_has_words(result: Result) -> None:
+# What went well leads on, and what only the help desk meets is in its own words.
+ELSEWHERE = {
+    Result.DONE, Result.WAITING, Result.SENT, Result.QUEUED, Result.OWN_ACCOUNT, Result.NOT_ACTIVATED
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("result", [each for each in Result if each not in ELSEWHERE])
+def test_every_result_that_keeps_somebody_from_something_has_words(result: Result) -> None:
     assert f"result.{result.value}" in TEXTS["en"]

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import segno
 from markupsafe import Markup
 
+from radius_mfa.core import acting
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.self_service import Result
 from radius_mfa.factors.totp import base32, key_uri
 from radius_mfa.portal.context import Context
 
-_LONGEST_LABEL = 64  # characters, as at the command line
 _GROUP = 4
 
 
@@ -52,9 +52,8 @@ async def _new_label(it: Context) -> str:
 
 
 def label_of(it: Context) -> str:
-    """What was typed for a label: one line, and not a long one."""
-    plain = "".join(each if each.isprintable() else " " for each in it.form.get("label", ""))
-    return " ".join(plain.split())[:_LONGEST_LABEL].strip()
+    """What was typed for a label, as it is kept."""
+    return acting.label_of(it.form.get("label", ""))
 
 
 async def add_app(it: Context) -> Result:

@@ -10,9 +10,10 @@ from radius_mfa.portal.context import Context
 
 @dataclass(frozen=True, slots=True)
 class ClockShown:
-    """`time`: as on a wall; `moment`: the same for programs; `milliseconds`: since 1970."""
+    """`time`: as on a wall; `zone`: its name; `moment`: the same for programs; `milliseconds`: since 1970."""
 
     time: str
+    zone: str
     moment: str
     milliseconds: int
 
@@ -21,4 +22,4 @@ def clock_of(it: Context) -> ClockShown:
     """What it says now."""
     now = it.house.clock.wall()
     here = datetime.fromtimestamp(now, it.house.settings.zone)
-    return ClockShown(f"{here:%H:%M:%S}", here.isoformat(timespec="seconds"), int(now * 1000))
+    return ClockShown(f"{here:%H:%M:%S}", f"{here:%Z}", here.isoformat(timespec="seconds"), int(now * 1000))

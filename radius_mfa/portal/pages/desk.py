@@ -59,6 +59,6 @@ async def _desk(
 ROUTES = (
     Route("/desk", desk, Needs.DESK),
     Route("/desk", find, Needs.DESK, post=True),
-    Route("/desk/case", answer, Needs.DESK_FRESH, post=True),
+    Route("/desk/case", answer, Needs.DESK_FRESH, post=True, instead="/desk"),
     *desk_user.ROUTES,
 )

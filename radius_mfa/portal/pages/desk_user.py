@@ -44,8 +44,12 @@ async def voucher(it: Context) -> Response:
     user = await _user(it)
     if isinstance(user, Response):
         return user
+    once, value = it.house.once, it.form.get("once", "")
+    if not once.take(value):
+        return await _account(it, user, 403, it.t("desk.voucher.made_already"))
     issued = await it.house.help_desk.issue_voucher(it.here, user)
     if isinstance(issued, Result):
+        once.give_back(value)
         return await _after(it, user, issued, "voucher")
     code, expires = issued
     return it.page("desk/voucher.html", user=user, path=_path(it), code=code, expires=expires)
@@ -194,8 +198,8 @@ _NOTHING_YET = frozenset({Outcome.CHALLENGED.value, Outcome.MAIL_SENT.value})
 
 ROUTES = (
     Route("/desk/user/{ref}", account, Needs.DESK),
-    Route("/desk/user/{ref}/unlock", unlock, Needs.DESK_FRESH, post=True),
-    Route("/desk/user/{ref}/voucher", voucher, Needs.DESK_FRESH, post=True),
+    Route("/desk/user/{ref}/unlock", unlock, Needs.DESK_FRESH, post=True, instead="/desk/user/{ref}"),
+    Route("/desk/user/{ref}/voucher", voucher, Needs.DESK_FRESH, post=True, instead="/desk/user/{ref}"),
     Route("/desk/user/{ref}/reset", ask_reset, Needs.DESK_FRESH),
     Route("/desk/user/{ref}/reset", reset, Needs.DESK_FRESH, post=True),
     Route("/desk/user/{ref}/address", ask_address, Needs.DESK_FRESH),

@@ -6,6 +6,8 @@ only the password, gets nowhere.
 
 from __future__ import annotations
 
+import math
+
 from markupsafe import Markup
 from starlette.responses import Response
 
@@ -21,7 +23,12 @@ _STATUS = {Result.SENT: 200, Result.QUEUED: 200, Result.NOT_ADMITTED: 403, Resul
 
 async def ways(it: Context) -> Response:
     """What else there is, and then name and password."""
-    return it.page("lost.html", username="", problem=None)
+    return _ways(it)
+
+
+def _ways(it: Context, status: int = 200, username: str = "", problem: Markup | None = None) -> Response:
+    hours = math.ceil(it.house.settings.wait / 3600)
+    return it.page("lost.html", status, username=username, problem=problem, hours=hours)
 
 
 async def ask(it: Context) -> Response:
@@ -31,7 +38,7 @@ async def ask(it: Context) -> Response:
     if isinstance(said, float):
         return too_many(it, said)
     if isinstance(said, Refused):
-        return it.page("lost.html", 403, username=username, problem=told(it, said.message))
+        return _ways(it, 403, username, told(it, said.message))
     user = said.user
     language, of_desk = user.language or it.t.language, it.house.is_of_desk(user)
     result = await it.house.self_service.ask_for_link(user, language, it.source, of_desk=of_desk)
@@ -69,9 +76,9 @@ async def _password(it: Context, username: str) -> Known | Refused | float:
     tries = Tries(it, username)
     if wait := tries.wait:
         return wait
-    tries.count()
     arrived = it.house.clock.monotonic()
-    said = await it.house.signing_in.password_alone(username, it.form.get("password", ""), it.source)
+    with tries.one_more():
+        said = await it.house.signing_in.password_alone(username, it.form.get("password", ""), it.source)
     if isinstance(said, Refused):
         await hold(it, arrived)
     else:

@@ -24,6 +24,7 @@ async def _page(it: Context, status: int = 200, **values: object) -> Response:
     shown: dict[str, object] = {
         "left": facts.recovery_left,
         "few": FEW,
+        "weak": not it.house.self_service.suffices(it.here, facts),
         "serves": FactorKind.RECOVERY_CODES in it.house.settings.served,
         "codes": None,
         "problem": None,
@@ -31,9 +32,22 @@ async def _page(it: Context, status: int = 200, **values: object) -> Response:
     return it.page("recovery_codes.html", status, **shown | values)
 
 
+async def new_codes(it: Context) -> list[str] | Result:
+    """New codes; ALREADY where that very form has made some, which a reload must not replace."""
+    once, value = it.house.once, it.form.get("once", "")
+    if not once.take(value):
+        return Result.ALREADY
+    made = await it.house.self_service.new_recovery_codes(it.here)
+    if isinstance(made, Result):
+        once.give_back(value)
+    return made
+
+
 async def made(it: Context) -> Response:
     """They are shown now, and never again."""
-    codes = await it.house.self_service.new_recovery_codes(it.here)
+    codes = await new_codes(it)
+    if codes is Result.ALREADY:
+        return await _page(it, 403, problem=it.t("codes.made_already"))
     if codes is Result.AGAIN:
         return it.again(_PATH)
     if isinstance(codes, Result):

@@ -15,6 +15,7 @@ from radius_mfa.portal.context import Context
 from radius_mfa.portal.guarded import Needs, Route
 from radius_mfa.portal.pages import addresses, apps
 from radius_mfa.portal.pages.clock import clock_of
+from radius_mfa.portal.pages.recovery_codes import new_codes
 from radius_mfa.portal.pages.results import problem_of, status_of
 
 CLOCK, APP, ADDRESS, CODES = "clock", "app", "address", "codes"
@@ -50,6 +51,8 @@ async def progress_of(it: Context) -> Progress:
     if it.here.anew:
         return Progress(steps, frozenset({CLOCK} if it.here.pending else ()))
     facts = await it.house.self_service.facts(it.here.user_id)
+    if it.here.factor is not None and not it.house.self_service.suffices(it.here, facts):
+        steps = tuple(each for each in steps if each != CODES)  # they would be refused
     waiting = await addresses.waiting(it)
     done = set()
     details = await it.house.store.token_details(it.here.user_id)
@@ -75,6 +78,8 @@ def _steps(it: Context) -> tuple[str, ...]:
 
 async def _barred(it: Context, step: str) -> Response | None:
     """Where somebody goes instead who may not add what the step is for, or not now."""
+    if it.here.anew and step == ADDRESS:
+        return it.go(_START)  # all is reset with the new app, and not before
     facts = await it.house.self_service.facts(it.here.user_id)
     how = it.house.self_service.how_to_add(it.here, facts, inside=it.is_inside)
     if how is Result.AGAIN:
@@ -221,13 +226,17 @@ async def address_confirmed(it: Context) -> Response:
 
 
 async def codes(it: Context) -> Response:
-    """What they are for."""
+    """What they are for; who may make none is told so where they stand."""
+    if CODES not in (await progress_of(it)).steps:
+        return it.go("/recovery-codes")
     return await _page(it, CODES, codes=None)
 
 
 async def codes_made(it: Context) -> Response:
     """They are shown now, and never again."""
-    made = await it.house.self_service.new_recovery_codes(it.here)
+    made = await new_codes(it)
+    if made is Result.ALREADY:
+        return await _page(it, CODES, 403, codes=None, problem=it.t("codes.made_already"))
     if made is Result.AGAIN:
         return it.again(path_of(CODES))
     if isinstance(made, Result):

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import random
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
 from radius_mfa.core import usernames
+from radius_mfa.core.errors import BackendError
 from radius_mfa.core.messages import FactorKind, Message
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.signing_in import Asked, Known, Refused
 from radius_mfa.portal import browser
-from radius_mfa.portal.context import Context
+from radius_mfa.portal.context import Context, next_of
 from radius_mfa.portal.guarded import Needs, Route
 from radius_mfa.portal.limits import neighbourhood
 
-_PATH = re.compile(r"/[a-z0-9/_-]*")
 _ENDINGS = ("_or_mail", "_mail", "_recovery")  # of texts that a gateway is told otherwise by what may answer
 # Nobody has guessed.
 _NO_GUESS = frozenset({Outcome.CHALLENGED, Outcome.MAIL_SENT, Outcome.MAIL_LIMIT, Outcome.FACTOR_NOT_ALLOWED})
@@ -41,25 +43,24 @@ async def ask_again(it: Context) -> Response:
 async def password(it: Context) -> Response:
     """Round one."""
     username = it.form.get("username", "")
-    return await _password(it, username, "sign_in.html")
+    return await _password(it, username)
 
 
 async def password_again(it: Context) -> Response:
     """The same of the one who has signed in."""
-    return await _password(it, it.here.username, "again.html")
+    return await _password(it, it.here.username)
 
 
-async def _password(it: Context, username: str, template: str) -> Response:
+async def _password(it: Context, username: str) -> Response:
     tries = Tries(it, username)
     if wait := tries.wait:
         return too_many(it, wait)
-    tries.count()
     arrived = it.house.clock.monotonic()
-    said = await it.house.signing_in.password(username, it.form.get("password", ""), it.source)
+    with tries.one_more():
+        said = await it.house.signing_in.password(username, it.form.get("password", ""), it.source)
     if isinstance(said, Refused):
         await hold(it, arrived)
-        problem = told(it, said.message)
-        return it.page(template, 403, next=next_of(it), username=username, problem=problem)
+        return _refused(it, username, said.message)
     tries.give_back()
     return await _goes_on(it, username, said)
 
@@ -70,14 +71,13 @@ async def code(it: Context) -> Response:
     tries = Tries(it, username)
     if wait := tries.wait:
         return too_many(it, wait)
-    tries.count()
     arrived = it.house.clock.monotonic()
     answer = "mail" if "mail" in it.form else it.form.get("code", "")
-    said = await it.house.signing_in.answer(username, _state(it.form.get("state", "")), answer, it.source)
+    with tries.one_more():
+        said = await it.house.signing_in.answer(username, _state(it.form.get("state", "")), answer, it.source)
     if isinstance(said, Refused):
         await hold(it, arrived)
-        template = "sign_in.html" if it.visit is None else "again.html"
-        return it.page(template, 403, next=next_of(it), username=username, problem=told(it, said.message))
+        return _refused(it, username, said.message)
     if isinstance(said, Known) or said.outcome in _NO_GUESS:
         tries.give_back()
     else:
@@ -98,10 +98,11 @@ async def _goes_on(it: Context, username: str, said: Asked | Known) -> Response:
             factors=said.factors,
             first=_asked_first(said, asked_by_mail),
             problem=told(it, said.message) if wrong else None,
-            mailed=told(it, said.message) if said.outcome is Outcome.MAIL_SENT else None,
+            mailed=_mailed(it, said.message) if said.outcome is Outcome.MAIL_SENT else None,
+            reference=_reference(said.message) or it.form.get("reference", ""),
         )
     if it.visit is not None and it.visit.user_id != said.user.id:
-        return it.page("sign_in.html", 403, next="/", username="", problem=it.t("told.refused"))
+        return it.page("again.html", 403, next=next_of(it), problem=it.t("again.another"))
     is_again = it.visit is not None
     if not await it.begin(said):
         return it.go("/sign-in", "said.signed_out")
@@ -112,6 +113,27 @@ async def _goes_on(it: Context, username: str, said: Asked | Known) -> Response:
         cookies = it.house.cookies
         cookies.set(response, browser.KNOWN, cookies.new_known(_counted_as(it, username)))
     return response
+
+
+def _refused(it: Context, username: str, message: Message) -> Response:
+    """The password is asked for once more."""
+    if it.visit is None:
+        return it.page("sign_in.html", 403, next=next_of(it), username=username, problem=told(it, message))
+    problem = it.t("again.refused") if message.key == "refused" else told(it, message)
+    return it.page("again.html", 403, next=next_of(it), problem=problem)
+
+
+def _reference(message: Message) -> str:
+    """Of the mail that was sent, "" for none."""
+    return str(dict(message.parameters).get("reference", ""))
+
+
+def _mailed(it: Context, message: Message) -> Markup:
+    """That a code was sent; or that the one asked for before is on its way still, and none was sent."""
+    reference = _reference(message)
+    if reference and it.form.get("reference") == reference:
+        return it.t("told.mail_on_its_way", reference=reference)
+    return told(it, message)
 
 
 def _asked_first(said: Asked, asked_by_mail: bool) -> FactorKind:
@@ -154,10 +176,19 @@ class Tries:
         """Seconds until they may; 0 for now."""
         return max(limit.wait(key) for limit, key in self._counted)
 
-    def count(self) -> None:
-        """It is counted before it is looked at, or a thousand at once would gain something."""
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """It is counted before it is looked at, or a thousand at once would gain something.
+
+        Where nobody could look at it, it was none.
+        """
         for limit, key in self._counted:
             limit.count(key)
+        try:
+            yield
+        except BackendError:
+            self.give_back()
+            raise
 
     def give_back(self) -> None:
         """It was right."""
@@ -173,7 +204,7 @@ def _counted_as(it: Context, username: str) -> str:
 
 def too_many(it: Context, wait: float) -> Response:
     """Not now."""
-    response = it.page("error.html", 429, error="too_many")
+    response = it.page("error.html", 429, error="too_many", minutes=math.ceil(wait / 60))
     response.headers["Retry-After"] = str(int(wait) + 1)
     return response
 
@@ -195,12 +226,6 @@ def told(it: Context, message: Message) -> Markup:
     return escape(it.house.texts.words(replace(message, language=it.t.language)))
 
 
-def next_of(it: Context) -> str:
-    """The page of ours that they were on their way to."""
-    path = it.form.get("next") or it.request.query_params.get("next") or "/"
-    return path if _PATH.fullmatch(path) and not path.startswith("//") else "/"
-
-
 def _state(text: str) -> bytes:
     """What the form has brought back; nobody's where it cannot be read."""
     try:
@@ -212,9 +237,9 @@ def _state(text: str) -> bytes:
 ROUTES = (
     Route("/sign-in", ask),
     Route("/sign-in", password, post=True),
-    Route("/sign-in/code", code, post=True),
+    Route("/sign-in/code", code, post=True, instead="/sign-in"),
     Route("/again", ask_again, Needs.VISIT),
     Route("/again", password_again, Needs.VISIT, post=True),
-    Route("/again/code", code, Needs.VISIT, post=True),
+    Route("/again/code", code, Needs.VISIT, post=True, instead="/again"),
     Route("/sign-out", sign_out, Needs.VISIT, post=True, ends=True),
 )

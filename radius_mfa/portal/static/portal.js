@@ -14,6 +14,15 @@ if (clock) {
   const verdict = document.querySelector(Math.abs(off) < 20 ? "[data-clock-right]" : "[data-clock-wrong]");
   verdict.hidden = false;
   for (const place of verdict.querySelectorAll("[data-clock-off]")) place.textContent = String(Math.abs(off));
+  document.querySelector("[data-clock-still]").hidden = true;
+  const shown = clock.querySelector("time");
+  const [hours, minutes, seconds] = shown.textContent.split(":").map(Number);
+  const made = Date.now();
+  setInterval(() => {
+    const now = hours * 3600 + minutes * 60 + seconds + Math.floor((Date.now() - made) / 1000);
+    const parts = [Math.floor(now / 3600) % 24, Math.floor(now / 60) % 60, now % 60];
+    shown.textContent = parts.map((part) => String(part).padStart(2, "0")).join(":");
+  }, 250);
 }
 
 // A form that is sent twice by an impatient finger would be refused: what it carries is good once.
