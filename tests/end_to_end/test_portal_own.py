@@ -91,7 +91,6 @@ def test_who_came_by_mail_adds_what_waits_and_makes_no_codes(portal: PortalSite,
         notice = portal.mailbox(account).next()
         assert account.name in notice.get_content()
         it.person.goes_to("/recovery-codes")
-        it.presses("codes.make")
         it.reads("codes.result.needs_stronger")
         it.person.goes_to("/")
         it.reads("home.waiting_text")
