@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from radius_mfa.core.acting import OF_ADDRESS, OF_TEST, PATIENCE, AllStore, Result, SelfServiceRules, label_of
+from radius_mfa.core.acting import DAY, OF_ADDRESS, OF_TEST, PATIENCE, AllStore, Result, SelfServiceRules, label_of
 from radius_mfa.core.acts import Act
 from radius_mfa.core.enrolment import AddressRefusal, Seed
 from radius_mfa.core.kept import NewToken
@@ -54,7 +54,7 @@ class SelfService(StartingAnew):
             return Result.DONE if is_admitted else Result.NOT_ADMITTED
         if not visit.is_fresh(self._clock.wall()):
             return Result.AGAIN
-        return Result.DONE if self.suffices(visit, facts) or not self._rules.wait else Result.WAITING
+        return Result.DONE if self.suffices(visit, facts) or not self._wait_of(visit) else Result.WAITING
 
     def how_to_change(self, visit: Visit, facts: Facts) -> Result:
         """Whether the visit may end or replace what there is: DONE, else why not."""
@@ -121,7 +121,7 @@ class SelfService(StartingAnew):
             return self._done(visit, Act.TOKEN_ADDED, wrong)
         if not await self._uses_voucher(visit, inside=inside):
             return self._done(visit, Act.TOKEN_ADDED, Result.NOT_ADMITTED)
-        token = self._enrolment.token_of(new, step, self._good_from(how))
+        token = self._enrolment.token_of(new, step, self._good_from(visit, how))
         if visit.anew:
             return await self._start_anew(visit, facts, token)
         added = await self._added(visit, token)
@@ -224,7 +224,7 @@ class SelfService(StartingAnew):
             return self._done(visit, Act.ADDRESS_SET, Result.WRONG)
         if not await self._uses_voucher(visit, inside=inside):
             return self._done(visit, Act.ADDRESS_SET, Result.NOT_ADMITTED)
-        good_from, kind = self._good_from(how), MailKind.ADDRESS_SET
+        good_from, kind = self._good_from(visit, how), MailKind.ADDRESS_SET
         if how is Result.WAITING:
             kind = MailKind.ADDRESS_WAITING
             accepted = await self._store.accept_proposal_from(proposal.id, visit.user_id, good_from)
@@ -245,8 +245,12 @@ class SelfService(StartingAnew):
         dropped = visit.factor is not None and await self._store.drop_proposal(visit.user_id)
         return self._done(visit, Act.WAITING_CANCELLED, Result.DONE if dropped else Result.GONE)
 
-    def _good_from(self, how: Result) -> float:
-        return self._clock.wall() + self._rules.wait if how is Result.WAITING else 0.0
+    def _good_from(self, visit: Visit, how: Result) -> float:
+        return self._clock.wall() + self._wait_of(visit) if how is Result.WAITING else 0.0
+
+    def _wait_of(self, visit: Visit) -> float:
+        """Of the help desk it is a day even where nobody else waits, or a mailbox would be enough."""
+        return self._rules.wait or (DAY if visit.desk else 0.0)
 
     # --- recovery codes, devices, logins ------------------------------------------------------------
 

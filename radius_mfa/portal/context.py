@@ -160,7 +160,7 @@ class Context:
             id=self.house.cookies.visit_id(value),
             factor=factor,
             # Whoever helps is somebody who had a factor before today, and has shown it: not just a mailbox.
-            desk=self.here.desk and self.here.factor is not None,
+            desk=self.here.desk and self.here.factor not in (None, FactorKind.MAIL),
             shown=now,
             seen=now,
             expires=self.here.begun + self.house.settings.visit_lifetime,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 _MOST = 10_000  # of the latest are known
+_LONGEST = 64  # characters; ours are shorter
 
 
 class Once:
@@ -15,6 +16,7 @@ class Once:
 
     def take(self, value: str) -> bool:
         """Use it up; False where it was.  A form without a value is no page's of ours, and used by nobody else."""
+        value = value[:_LONGEST]
         if not value:
             return True
         if value in self._used:
@@ -26,4 +28,4 @@ class Once:
 
     def give_back(self, value: str) -> None:
         """Nothing was made by it."""
-        self._used.pop(value, None)
+        self._used.pop(value[:_LONGEST], None)

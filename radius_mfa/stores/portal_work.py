@@ -16,6 +16,7 @@ from radius_mfa.stores import mail_work as mail
 from radius_mfa.stores.work import Statement, Work
 
 _MOST_VISITS = 10  # of a user
+_AHEAD = 30.0  # seconds that a transaction may have waited for, or that the clock of a node is ahead
 _SEEN_WITHIN = 30.0  # seconds for which `seen` is near enough
 LINKS_KEPT = DAY  # after they have expired
 CASES_KEPT = 90 * DAY  # after they were answered
@@ -82,8 +83,8 @@ PURGE_CASES = Statement("""
 def begin_visit(visit: Visit, instead_of: str, now: float) -> Work[bool]:
     """Of a user's others those stay that were seen last."""
     rows = yield _LOCK_USER(visit.user_id)
-    # Of the future it says nothing: a clock was set back.
-    if rows and visit.shown < rows[0][0] <= now:
+    # Of the future it says nothing: a clock was set back.  But whoever is waited for comes from a little ahead.
+    if rows and visit.shown < rows[0][0] <= now + _AHEAD:
         return False
     if instead_of and not (yield _REPLACE_VISIT(instead_of, now)):
         return False
@@ -151,6 +152,7 @@ def use_link(link_id: str, now: float) -> Work[bool]:
 def start_anew(token: NewToken, visit_id: str, now: float) -> Work[bool]:
     """Everything that there was ends; the token, and the visit in which it was set up, begin."""
     factor = FactorKind.TOTP.value
+    yield _LOCK_USER(token.user_id)
     if not (yield _STARTS_ANEW(factor, b"", visit_id, token.user_id, now)):
         return False
     yield from life.reset(token.user_id, now, visit_id)

@@ -251,6 +251,19 @@ def test_a_mailbox_makes_nobody_of_the_help_desk_who_has_no_app(it: Portal) -> N
     assert thief.open("/desk").status == 404
 
 
+def test_not_even_where_nothing_waits() -> None:
+    with portal(wait=0.0) as it:
+        it.house.register("alice")
+        of_desk(it)
+        thief = it.browser()
+        thief.sign_in_by_mail("alice")
+        adds_app(it, thief)
+
+        (token,) = it.house.facts("alice").tokens
+        assert not token.confirmed
+        assert thief.open("/desk").status == 404
+
+
 def test_a_password_from_within_makes_nobody_of_the_help_desk() -> None:
     with portal() as it:
         of_desk(it)

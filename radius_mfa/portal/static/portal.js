@@ -30,6 +30,7 @@ for (const form of document.querySelectorAll("form[method=post]")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
+    setTimeout(() => delete form.dataset.sent, 5000); // whoever has stopped it may send it again
   });
 }
 window.addEventListener("pageshow", () => {
