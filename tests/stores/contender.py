@@ -120,7 +120,7 @@ async def portal(url: str, what: str, who: str, many: str) -> dict[str, int]:
     async def one(store: Store, number: int) -> object:
         mine = f"{who}-{number}"
         doing: dict[str, Callable[[], Awaitable[object]]] = {
-            "begin": lambda: store.begin_visit(visit(id=mine, expires=FAR), "v1"),
+            "begin": lambda: store.begin_visit(visit(id=mine, shown=FAR - 1, expires=FAR), "v1"),
             "post": lambda: store.post_link(link(mine), link_mail(mine), NOON, 3),
             "use": lambda: store.use_link("l1", NOON),
             "anew": lambda: store.start_anew(new_token(id=mine), "v1"),

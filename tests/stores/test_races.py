@@ -92,7 +92,7 @@ def test_one_seed_added_by_two_processes_is_one_token(url: str, it: Asked) -> No
 def test_what_may_be_done_once_in_the_portal_or_so_often_is(url: str, it: Asked, what: str, often: int) -> None:
     """A visit in place of another, a link used, a start anew, a case opened and answered, links mailed."""
     it.run(it.store.set_mail_address(ALICE, "alice", ADDRESS))
-    it.run(it.store.begin_visit(visit(anew=True, expires=FAR)))
+    it.run(it.store.begin_visit(visit(anew=True, shown=FAR - 1, expires=FAR)))
     it.add(new_token(9, confirmed=False, good_from=NOON + 1))
     if what == "use":
         it.run(it.store.post_link(link(), link_mail(), NOON, 3))
