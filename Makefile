@@ -27,7 +27,7 @@ test:
 	.venv/bin/python -m pytest --collect-only -qq >/dev/null 2>&1 & .venv/bin/mypy; types=$$?; wait; exit $$types
 	.venv/bin/python -m pytest -n 4 --dist worksteal $(or $(ARGS),$(COVERED))
 
-# Beside FreeRADIUS; with ARGS=quick in less than a minute.  ARGS=flat, workers, policies, eap, inside: docs/performance.md.
+# Beside FreeRADIUS; with ARGS=quick in less than a minute.  ARGS=flat, workers, policies, eap, inside, portal: docs/performance.md.
 bench:
 	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils freeradius-python3 postgresql
 	@.ci/venv test

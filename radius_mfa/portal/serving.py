@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from socket import socket
 from ssl import SSLContext
-from typing import Any
+from typing import Any, cast
 
 import h11
 import structlog
@@ -68,9 +68,10 @@ class _Impatient(H11Protocol):
         self._fetching: asyncio.TimerHandle | None = None  # and what they are sent has to be gone
         self._queued = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        transport.set_write_buffer_limits(high=1, low=0)  # so that it is known of any octet whether it has left
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        sends = cast(asyncio.Transport, transport)  # as of any TCP connection
+        super().connection_made(sends)
+        sends.set_write_buffer_limits(high=1, low=0)  # so that it is known of any octet whether it has left
         self._wait()
 
     def data_received(self, data: bytes) -> None:

@@ -238,21 +238,10 @@ def test_nor_by_a_link_from_before_they_were_of_it(it: Portal) -> None:
     assert thief.submit(password=PASSWORD).status == 404
 
 
-def test_a_mailbox_makes_nobody_of_the_help_desk_who_has_no_app(it: Portal) -> None:
-    it.house.run(it.house.store.reset(ALICE))
-    it.house.register("alice")
-    of_desk(it)
-    thief = it.browser()
-    thief.sign_in_by_mail("alice")
-    adds_app(it, thief)
-
-    (token,) = it.house.facts("alice").tokens
-    assert not token.confirmed
-    assert thief.open("/desk").status == 404
-
-
-def test_not_even_where_nothing_waits() -> None:
-    with portal(wait=0.0) as it:
+@pytest.mark.parametrize("wait", [86400.0, 0.0], ids=["a day", "not at all"])
+def test_a_mailbox_makes_nobody_of_the_help_desk_who_has_no_app(wait: float) -> None:
+    """However long others wait."""
+    with portal(wait=wait) as it:
         it.house.register("alice")
         of_desk(it)
         thief = it.browser()
