@@ -1,7 +1,7 @@
 # What there is to run.  Nothing stays behind outside this folder, but for Debian packages that `test` and
 # `bench` need and that `demo` needs where python3 came without venv.
 
-.PHONY: demo test bench soak clean
+.PHONY: demo test bench soak dist advisories clean
 
 # Some machines tell Python to keep nothing it has compiled.  Then each of the hundreds of processes that the tests
 # start compiles us anew, and each process of pytest all tests.
@@ -11,11 +11,16 @@ demo:
 	@.ci/venv
 	@.venv/bin/radius-mfa demo $(ARGS)
 
-# All branches of what decides and of what faces the network are to be run by the tests.
+# All branches of what decides and of what faces the network are to be run by its own tests.
 COVERED = --cov=radius_mfa/core --cov=radius_mfa/wire --cov=radius_mfa/eap --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
+ITS_OWN = core eap wire
 
-# `make test ARGS='-k conversation'` runs a part, and asks for no coverage.  Four processes are for two cores, since
-# many tests wait for what they have started; who is done first takes over what is left of another's tests.
+# Four processes are for two cores, since many tests wait for what they have started; who is done first takes over what
+# is left of another's tests.
+PYTEST = .venv/bin/python -m pytest -n 4 --dist worksteal
+
+# `make test ARGS='-k conversation'` runs a part, and asks for no coverage.  Otherwise there are two runs, since
+# counting branches takes longer than most tests do.
 test:
 	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils freeradius-common radsecproxy \
 	    faketime postgresql samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper \
@@ -25,7 +30,12 @@ test:
 	.venv/bin/ruff format --check
 	@# While mypy has one core, the other compiles the tests, once for all processes of pytest.
 	.venv/bin/python -m pytest --collect-only -qq >/dev/null 2>&1 & .venv/bin/mypy; types=$$?; wait; exit $$types
-	.venv/bin/python -m pytest -n 4 --dist worksteal $(or $(ARGS),$(COVERED))
+ifdef ARGS
+	$(PYTEST) $(ARGS)
+else
+	@$(PYTEST) $(ITS_OWN:%=tests/%) $(COVERED); own=$$?; \
+	    $(PYTEST) $(ITS_OWN:%=--ignore=tests/%) && exit $$own
+endif
 
 # Beside FreeRADIUS; with ARGS=quick in less than a minute.  ARGS=flat, workers, policies, eap, inside, portal: docs/performance.md.
 bench:
@@ -38,6 +48,16 @@ soak:
 	@.ci/packages slapd ldap-utils
 	@.ci/venv test
 	@.venv/bin/python -m bench.soak $(ARGS)
+
+# Wheel, sdist and what they bring along, in build/dist: docs/packaging.md.
+dist:
+	@.ci/venv dist
+	@.ci/dist
+	@ls build/dist
+
+# Whether something is known to be wrong with a package that an installation brings along.
+advisories: dist
+	.venv/bin/python -m pip_audit --strict --disable-pip --no-deps --requirement build/dist/constraints.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* *.egg-info build

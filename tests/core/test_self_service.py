@@ -14,7 +14,7 @@ from radius_mfa.core.links import link_token
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.policy import Policy
 from radius_mfa.core.portal_store import CaseKind, PastLogin
-from radius_mfa.core.self_service import AllStore, Result
+from radius_mfa.core.self_service import MOST_TOKENS, AllStore, Result
 from radius_mfa.core.stored import Mail, MailKind
 from radius_mfa.core.visits import FRESH_FOR, Visit
 from radius_mfa.factors.totp import code_of
@@ -303,6 +303,24 @@ def test_where_nothing_waits_a_mailed_code_does(it: House) -> None:
     assert all(token.confirmed for token in it.facts("alice").tokens)
 
 
+def test_a_mailbox_does_not_become_a_help_desk(it: House) -> None:
+    """Who may help others adds nothing at once by a mailed code, even where nothing else is held."""
+    it.register("alice")
+
+    assert add_token(it, it.visit(factor=MAIL)) is Result.DONE
+    it.register("bob")
+    assert add_token(it, it.visit("bob", factor=MAIL, desk=True)) is Result.WAITING
+
+
+def test_nobody_has_more_tokens_than_anybody_needs(it: House) -> None:
+    visit = it.visit()
+    for number in range(MOST_TOKENS):
+        assert add_token(it, visit, label=f"phone {number}") is Result.DONE
+
+    assert add_token(it, visit) is Result.FULL
+    assert len(it.facts("alice").tokens) == MOST_TOKENS
+
+
 def test_what_was_shown_too_long_ago_is_shown_again(it: House) -> None:
     it.enrol("alice")
     visit, code = with_seed(it, it.visit())
@@ -554,6 +572,19 @@ def test_a_mailed_code_makes_no_recovery_codes_where_more_is_held(it: House) -> 
     assert it.run(it.self_service.new_recovery_codes(it.visit(factor=None))) is Result.AGAIN
 
 
+def test_recovery_codes_that_a_reset_overtakes_do_not_stay(it: House) -> None:
+    it.enrol("alice")
+    visit = it.visit()
+
+    async def meddle() -> None:
+        await it.enrolment.reset("u-alice")
+
+    it.serve_themselves(store=meddled(it, "visit", meddle))
+    assert it.run(it.self_service.new_recovery_codes(visit)) is Result.GONE
+    assert it.facts("alice").recovery_left == 0
+    assert acts(it)[-1] == "refused recovery_codes_made gone"
+
+
 def test_devices_are_revoked_by_who_has_shown_a_factor(it: House) -> None:
     visit = it.visit(factor=MAIL)
 
@@ -582,6 +613,15 @@ def test_a_login_that_was_not_theirs_ends_all_that_came_of_it(it: House) -> None
     assert case.detail == f"vpn, accepted, totp, from 02:00, login {'ab' * 16}"
     assert told(it) == [(MailKind.LOGIN_DISOWNED, "alice@example.net")]
     assert acts(it) == [f"done login_disowned {case.detail}"]
+
+
+def test_a_login_disowned_again_is_no_news(it: House) -> None:
+    it.register("alice")
+    for _ in range(2):
+        assert it.run(it.self_service.disown(it.visit(factor=MAIL), LOGIN)) is Result.DONE
+
+    assert len(it.run(it.store.cases(10))) == 1
+    assert told(it) == [(MailKind.LOGIN_DISOWNED, "alice@example.net")]
 
 
 def test_of_a_login_without_a_factor_or_a_device_that_is_said(it: House) -> None:

@@ -61,6 +61,16 @@ def test_a_login_ends_in_success_and_the_same_keys(terms: Terms, name: str, tls:
     assert played.peer.longest <= room - 4  # a frame has EAPOL's header as well
 
 
+@pytest.mark.parametrize(("name", "method"), [("pap", "ttls"), ("ttls-gtc", "ttls"), ("peap", "peap")])
+def test_who_is_there_is_known_once_it_was_said_within_the_tunnel(terms: Terms, name: str, method: str) -> None:
+    played = Table(terms, LOGINS[name])
+    before = played.dialogue.name
+    played.play(*VERDICTS[name])
+
+    assert (before, played.dialogue.name) == (None, b"alice")
+    assert method in played.dialogue.method.lower()
+
+
 @pytest.mark.parametrize("tls", TLS)
 @pytest.mark.parametrize("name", LOGINS)
 def test_a_refusal_has_no_keys_and_no_session(terms: Terms, name: str, tls: str) -> None:

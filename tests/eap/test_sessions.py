@@ -49,3 +49,14 @@ def test_beyond_the_most_the_oldest_goes_and_one_kept_again_is_new() -> None:
 
     found = [kept.find(name, 2000.0, LIFETIME) for name in (b"0", b"1", b"2", b"one more")]
     assert found == [session(2000.0), None, session(), session()]
+
+
+def test_a_session_that_is_forgotten_is_worth_nothing_by_any_name() -> None:
+    """Only the very one: another login of the same user goes on."""
+    kept, gone, same = Sessions(), session(), session()
+    for name, each in ((b"one", gone), (b"two", gone), (b"three", same)):
+        kept.keep(name, each)
+
+    kept.forget(gone)
+
+    assert [kept.find(name, 1000.0, LIFETIME) for name in (b"one", b"two", b"three")] == [None, None, same]
