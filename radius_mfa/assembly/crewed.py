@@ -66,6 +66,8 @@ class Orders:
         if said is None:
             self._loop.remove_reader(self._control)
             self.end()
+        elif said[0]["do"] == "answer":  # at once: what is asked is whether the loop turns, whatever it waits for
+            self.answer({"is": "turning"})
         else:
             self._said.put_nowait(said)
 

@@ -218,16 +218,18 @@ def open_door(loaded: Loaded, stack: AsyncExitStack) -> Door:
     return Door(sock, tls, portal.trusted_proxies)
 
 
-def renew_certificate(loaded: Loaded, door: Door) -> None:
-    """Show what is in the files now; what cannot be used is logged, and changes nothing."""
+def renew_certificate(loaded: Loaded, door: Door) -> str:
+    """Show what is in the files now; what cannot be used is logged, changes nothing, and the reason returned."""
     portal = _portal_of(loaded.configuration)
     if door.tls is None or portal.certificate is None or portal.key is None:
-        return
+        return ""
     try:
         web_context(portal.certificate, portal.key)  # half of a new pair must not take the place of a whole one
         certify(door.tls, portal.certificate, portal.key)
     except OSError as broken:
         log.error("certificate_refused", error=why(broken), note="the one in use stays")
+        return f"certificate: {why(broken)}"
+    return ""
 
 
 def _portal_of(configuration: model.Configuration) -> Portal:

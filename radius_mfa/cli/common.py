@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from radius_mfa.core.messages import User
     from radius_mfa.core.outcomes import Outcome
     from radius_mfa.core.ports import Directory
+    from radius_mfa.transports.service_manager import ServiceManager
 
 DEFAULT_CONFIG = Path("/etc/radius-mfa/radius-mfa.yaml")
 REFUSED = 1
@@ -92,6 +93,13 @@ def told_to_end() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     return ended
+
+
+async def keep_telling(manager: ServiceManager) -> None:
+    """Show that the event loop turns, for as long as it does, to a service manager that wants to know."""
+    while manager.alive_every:
+        manager.alive()
+        await asyncio.sleep(manager.alive_every)
 
 
 async def look_up(directory: Directory, username: str, deadline: float) -> User | Outcome:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from radius_mfa.cli.common import begin_log, config_option, load_configuration, run, told_to_end
+from radius_mfa.cli.common import begin_log, config_option, keep_telling, load_configuration, run, told_to_end
 
 if TYPE_CHECKING:
     from radius_mfa.config.load import Loaded
@@ -47,7 +47,9 @@ async def _portal(loaded: Loaded) -> None:
     from radius_mfa.observe.uncaught import say_what_nobody_catches
     from radius_mfa.portal.app import application
     from radius_mfa.portal.serving import served
+    from radius_mfa.transports.service_manager import ServiceManager
 
+    manager = ServiceManager.found()
     ended, loop = told_to_end(), asyncio.get_running_loop()
     say_what_nobody_catches(loop)
     async with AsyncExitStack() as stack:
@@ -56,12 +58,21 @@ async def _portal(loaded: Loaded) -> None:
         ports = await stack.enter_async_context(open_portal(loaded))
 
         def again() -> None:
+            manager.reloading()
             ports.reopen_audit()
-            renew_certificate(loaded, door)
+            if problem := renew_certificate(loaded, door):
+                manager.refused([problem])
+            else:
+                manager.reloaded()
 
         loop.add_signal_handler(signal.SIGHUP, again)
         await stack.enter_async_context(served(application(ports), door.sock, door.tls, door.proxies))
-        log.info("ready", listen=[door.sock.getsockname()[:2]], url=ports.settings.url)
+        listen = [door.sock.getsockname()[:2]]
+        log.info("ready", listen=listen, url=ports.settings.url)
+        manager.ready(listen=listen, url=ports.settings.url)
+        telling = loop.create_task(keep_telling(manager))
         await ended.wait()
         log.info("stopping")
+        manager.stopping()
+        telling.cancel()
     log.info("stopped")

@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from radius_mfa.cli.common import begin_log, config_option, config_path, load_configuration, run, told_to_end
+from radius_mfa.cli.common import (
+    begin_log,
+    config_option,
+    config_path,
+    keep_telling,
+    load_configuration,
+    run,
+    told_to_end,
+)
 
 if TYPE_CHECKING:
     from radius_mfa.assembly.server import Server
     from radius_mfa.config.load import Loaded
+    from radius_mfa.transports.service_manager import ServiceManager
 
 log = structlog.get_logger()
 
@@ -45,30 +54,42 @@ def serve() -> None:
 async def _serve(loaded: Loaded, path: Path) -> None:
     from radius_mfa.assembly.server import Server
     from radius_mfa.observe.uncaught import say_what_nobody_catches
+    from radius_mfa.transports.service_manager import ServiceManager
 
+    manager = ServiceManager.found()
     ended, reload = told_to_end(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     say_what_nobody_catches(loop)
     server = await Server.start(loaded)
-    reloading = loop.create_task(_reload_when(reload, server, path))
+    manager.ready(listen=server.addresses, policies=len(loaded.configuration.policies))
+    beside = [
+        loop.create_task(_reload_when(reload, server, path, manager)),
+        loop.create_task(keep_telling(manager)),
+    ]
     await ended.wait()
     log.info("stopping")
-    reloading.cancel()
+    manager.stopping()
+    for task in beside:
+        task.cancel()
     await server.stop()
 
 
-async def _reload_when(asked: asyncio.Event, server: Server, path: Path) -> None:
+async def _reload_when(asked: asyncio.Event, server: Server, path: Path, manager: ServiceManager) -> None:
     """Reload each time `asked` is set; a configuration that is wrong changes nothing."""
     from radius_mfa.assembly.reload import problems_of
 
     while True:
         await asked.wait()
         asked.clear()
+        manager.reloading()
         server.reopen_audit()
         try:
             news = await server.reload(path)
         except Exception as broken:  # a mistake of ours must not be the last reload there is
-            log.error("reload_refused", problems=problems_of(broken))
+            problems = problems_of(broken)
+            log.error("reload_refused", problems=problems)
+            manager.refused(problems)
         else:
             begin_log(news.loaded)
+            manager.reloaded(policies=len(news.loaded.configuration.policies))

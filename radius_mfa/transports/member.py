@@ -22,6 +22,7 @@ class Member:
 
     `started`, `due`: monotonic seconds; `due`: when it is to be started, None for never.  `adopter`: who reads
     its sockets in its place.  `generation`: of the configuration it works under.  `pid`: also when it has ended.
+    `unanswered`: how often it was asked whether it turns, and has not answered.
     """
 
     def __init__(self, crew: Crew, number: int, command: Sequence[str] = COMMAND) -> None:
@@ -36,6 +37,7 @@ class Member:
         self.adopter: Member | None = None
         self.generation = 0
         self.pid = 0
+        self.unanswered = 0
         self._crew = crew
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,6 +72,7 @@ class Member:
         """It has ended."""
         self._process = None
         self.is_ready = False
+        self.unanswered = 0
         if self.control is not None:
             self.control.close()
             self.control = None

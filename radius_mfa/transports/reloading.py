@@ -8,6 +8,7 @@ from time import monotonic
 
 from radius_mfa.transports.control import Message
 from radius_mfa.transports.member import Member
+from radius_mfa.transports.service_manager import ServiceManager
 from radius_mfa.transports.voice import Voice
 
 _PATIENCE = 60.0  # seconds for each half; a directory of certificates on a slow disk takes one
@@ -22,10 +23,11 @@ class Reloading:
     repeat: whoever was too slow for one answers nothing of the next.
     """
 
-    def __init__(self, members: Sequence[Member], voice: Voice, fd: int) -> None:
+    def __init__(self, members: Sequence[Member], voice: Voice, manager: ServiceManager, fd: int) -> None:
         self._members = members
         self._reader = members[-1]
         self._voice = voice
+        self._manager = manager
         self.configuration = (0, fd)
         self.deadline: float | None = None
         self._asked = False
@@ -52,6 +54,7 @@ class Reloading:
             self._number += 1
             self._awaited = {self._reader}
             self.deadline = now + _PATIENCE
+            self._manager.reloading()
             self._reader.tell({"do": "read", "reload": self._number})
 
     def hear(self, member: Member, message: Message, fd: int | None) -> None:
@@ -115,6 +118,7 @@ class Reloading:
             self._voice.say("warning", "restart_needed", key=key, note="stays as it was until then")
         self._voice.form = self._said["log_format"]
         self._voice.say("info", "reloaded", policies=self._said["policies"], changes=self._said["changes"])
+        self._manager.reloaded(policies=self._said["policies"])
 
     def _give_up(self, problems: list[str]) -> None:
         self.deadline, self._awaited = None, set()
@@ -124,3 +128,4 @@ class Reloading:
             for member in self._told:
                 member.tell({"do": "abandon"})
         self._voice.say("error", "reload_refused", problems=problems)
+        self._manager.refused(problems)

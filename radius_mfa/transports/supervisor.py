@@ -1,9 +1,10 @@
 """The process that looks after the others: `python -m radius_mfa.transports.supervisor YAML FD`.
 
 It holds every socket and does nothing with them, so that a process that dies loses none of what the kernel has
-taken in for it, and its replacement goes on at the same one.  It knows no configuration: the background
-process reads the YAML, and what that says goes from hand to hand as a file in memory.  So there is little here
-that could break, and it is small: the standard library only, and of that not much.
+taken in for it, and its replacement goes on at the same one.  One that hangs is made to die.
+It knows no configuration: the background process reads the YAML, and what that says goes from hand to hand as a
+file in memory.  So there is little here that could break, and it is small: the standard library only, and of that
+not much.
 
 A reload has two halves.  All prepare, and only when the last of them is prepared all take over; if one cannot,
 nobody does.
@@ -23,7 +24,9 @@ from radius_mfa.transports.control import Message
 from radius_mfa.transports.core_dumps import no_core_dumps
 from radius_mfa.transports.crew import Crew, read_memory
 from radius_mfa.transports.member import COMMAND, Member
+from radius_mfa.transports.pulse import EVERY, Pulse
 from radius_mfa.transports.reloading import Reloading
+from radius_mfa.transports.service_manager import ServiceManager
 from radius_mfa.transports.voice import Voice
 
 _GRACE = 30.0  # seconds that a process may take to end; it is given ten to finish what is in flight
@@ -32,15 +35,29 @@ _GRACE = 30.0  # seconds that a process may take to end; it is given ten to fini
 class Supervisor:
     """Starts the processes, and starts anew whichever ends; `run` returns the exit status."""
 
-    def __init__(self, crew: Crew, voice: Voice, command: Sequence[str] = COMMAND, grace: float = _GRACE) -> None:
-        """`command`: what each process is started with.  `grace`: seconds that one may take to end."""
+    def __init__(
+        self,
+        crew: Crew,
+        voice: Voice,
+        manager: ServiceManager,
+        command: Sequence[str] = COMMAND,
+        grace: float = _GRACE,
+        every: float = EVERY,
+    ) -> None:
+        """`command`: what each process is started with.  `grace`: seconds that one may take to end.
+
+        `every`: seconds between two looks whether they turn.
+        """
         self._crew = crew
         self._voice = voice
+        self._manager = manager
         self._selector = selectors.DefaultSelector()
         self._members = [Member(crew, number, command) for number in range(crew.workers + 1)]
         self._background = self._members[-1]
         self._grace = grace
-        self._reloading = Reloading(self._members, voice, crew.configuration)
+        self._reloading = Reloading(self._members, voice, manager, crew.configuration)
+        self._pulse = Pulse(self._members, voice, every)
+        self._alive_due = 0.0  # when the manager is to hear of us
         self._said_ready = False
         self._asked_to_end = False
         self._deadline: float | None = None  # until which all are to have ended
@@ -114,6 +131,8 @@ class Supervisor:
         message, fd = heard
         if message["is"] == "ready":
             self._is_ready(member, message["facts"])
+        elif message["is"] == "turning":
+            member.unanswered = 0
         else:
             self._reloading.hear(member, message, fd)
 
@@ -132,6 +151,8 @@ class Supervisor:
         elif all(each.is_ready for each in self._members):
             self._said_ready = True
             self._voice.say("info", "ready", **self._facts, workers=self._crew.workers)
+            known = {name: self._facts[name] for name in ("listen", "policies") if name in self._facts}
+            self._manager.ready(**known, workers=self._crew.workers)
 
     def _bury(self) -> None:
         """See who has ended, and why."""
@@ -184,11 +205,12 @@ class Supervisor:
 
     # --- time -----------------------------------------------------------------------------------
 
-    def _patience(self) -> float | None:
-        """Seconds until something is due; None: until something happens."""
-        times = [each.due for each in self._members if each.due is not None]
-        times += [time for time in (self._deadline, self._reloading.deadline) if time is not None]
-        return max(min(times) - monotonic(), 0) if times else None
+    def _patience(self) -> float:
+        """Seconds until something is due."""
+        starts = (each.due for each in self._members)
+        alive = self._alive_due if self._manager.alive_every else None
+        times = (*starts, self._deadline, self._reloading.deadline, self._pulse.due, alive)
+        return max(min(time for time in times if time is not None) - monotonic(), 0)
 
     def _do_what_is_due(self) -> None:
         now = monotonic()
@@ -197,10 +219,20 @@ class Supervisor:
             if is_due and self._start(member):
                 self._voice.say("info", "process_started", process=member.name, pid=member.pid)
         self._reloading.look(now)
+        self._look_for_life(now)
         if self._deadline is not None and self._deadline <= now:
             self._deadline = None
             for member in self._members:
                 member.kill()
+
+    def _look_for_life(self, now: float) -> None:
+        """Ours is shown by this being done at all."""
+        if not self._asked_to_end:
+            self._pulse.look(now)
+        if self._manager.alive_every and self._alive_due <= now:
+            self._alive_due = now + self._manager.alive_every
+            if self._pulse.is_well:
+                self._manager.alive()
 
     def _end(self) -> None:
         """Have all of them finish what they are at."""
@@ -209,6 +241,7 @@ class Supervisor:
         self._asked_to_end = True
         if self._said_ready:
             self._voice.say("info", "stopping")
+            self._manager.stopping()
         self._reloading.drop()
         self._deadline = monotonic() + self._grace
         for member in self._members:
@@ -227,7 +260,7 @@ def main() -> int:
     os.close(int(fd))
     crew = Crew.unpacked(octets.decode())
     assert crew.yaml == yaml
-    return Supervisor(crew, Voice(crew.log_format)).run()
+    return Supervisor(crew, Voice(crew.log_format), ServiceManager.found()).run()
 
 
 if __name__ == "__main__":

@@ -181,6 +181,19 @@ def play_obeying(folder: Folder, play: Callable[[Site, asyncio.Task[None]], Coro
     assert os.listdir("/proc/self/fd") == before
 
 
+def test_whoever_is_asked_whether_it_turns_says_so_whatever_it_is_at(folder: Folder) -> None:
+    async def play(site: Site, _task: asyncio.Task[None]) -> None:
+        site.role.go_on.clear()
+        site.prepares()
+        site.tells("answer")
+        assert await site.hears() == {"is": "turning"}
+        site.role.go_on.set()
+        assert await site.hears() == {"is": "prepared", "reload": 1}
+        assert site.role.told_of == []
+
+    play_obeying(folder, play)
+
+
 # --- a place ----------------------------------------------------------------------------------------
 
 

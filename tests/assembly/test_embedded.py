@@ -19,6 +19,7 @@ from radius_mfa.core.messages import AccessRequest, Attribute, Code
 from radius_mfa.stores.key_file import create_key_file
 from tests.assembly.support import loaded
 from tests.peers.certificates import self_signed
+from tests.peers.service_manager import Manager
 
 MAX_REQUEST_TIME, LONGEST = 30.0, 5.0
 POLICY = {"name": "vpn", "when": {"client": "vpn"}}
@@ -71,6 +72,21 @@ def test_it_answers_from_any_thread_and_says_what_it_does(tmp_path: Path, log: L
     events = [line.split(":")[0] for level, line in log if level == "info"]
     assert events == ["ready", "audit", "stopped"]
     assert "a password" not in repr(log)
+
+
+def test_to_the_service_manager_of_freeradius_it_is_not_for_us_to_talk(
+    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or systemd would take it to be ready with us, and to end with us."""
+    with Manager(tmp_path, watchdog=0.01) as manager:
+        for name, value in manager.environment.items():
+            monkeypatch.setenv(name, value)
+        inside = begin(written(tmp_path), MAX_REQUEST_TIME, LONGEST, log)
+        inside.loop.run(inside.stop(), LONGEST)
+        inside.loop.stop()
+        assert [line.split(":")[0] for level, line in log if level == "info"] == ["ready", "stopped"]
+        assert manager.has_heard_nothing_more()
+        assert os.environ["NOTIFY_SOCKET"] == manager.environment["NOTIFY_SOCKET"], "it is FreeRADIUS's"
 
 
 def test_a_client_that_waits_longer_than_freeradius_does_is_warned_of(tmp_path: Path, log: Log) -> None:

@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from radius_mfa import __version__
 from tests.cli.support import rewritten, run_cli, run_process
 from tests.peers.certificates import Authority
 from tests.peers.portal_process import PortalProcess
+from tests.peers.service_manager import Manager
 
 HOST = "mfa.example.org"
 PORTAL = f"portal: {{listen: '127.0.0.1:0', url: 'https://{HOST}', trusted_proxies: 127.0.0.1}}\n"
@@ -82,6 +84,20 @@ class TestServing:
             assert "radius-mfa" not in str(answered.headers)
             assert portal.stop() == 0
             portal.wait_for("stopped")
+
+    def test_a_service_manager_knows_what_it_is_at(self, config: Path) -> None:
+        """sd_notify(3)."""
+        with Manager(config.parent, watchdog=0.2) as manager:
+            with PortalProcess(with_portal(config), manager.environment) as portal:
+                port = portal.addresses[0][1]
+                known = f"{__version__}: listen 127.0.0.1:{port}, url https://{HOST}"
+                assert manager.hears() == {"READY": "1", "STATUS": known}
+                for _ in range(3):
+                    manager.hears_of_life()
+                portal.reload()
+                assert manager.hears()["RELOADING"] == "1"
+                assert manager.hears() == {"READY": "1", "STATUS": known}
+            assert manager.hears()["STOPPING"] == "1"
 
     def test_keys_are_not_retired_while_it_seals_with_them(self, config: Path) -> None:
         with PortalProcess(with_portal(config)):
@@ -173,12 +189,15 @@ class TestTls:
     def test_keeps_the_certificate_it_has_where_the_new_one_is_none(
         self, config: Path, own: Path, trusting: ssl.SSLContext
     ) -> None:
-        with PortalProcess(config, tls=trusting) as portal:
+        with Manager(config.parent) as manager, PortalProcess(config, manager.environment, tls=trusting) as portal:
+            manager.hears()
             first = shown(portal)
             own.write_text("half a file")
             portal.reload()
             assert portal.wait_for("certificate_refused")["note"] == "the one in use stays"
             assert shown(portal) == first
+            assert manager.hears()["RELOADING"] == "1"
+            assert "; reload refused: certificate: " in manager.hears()["STATUS"]
 
 
 def shown(portal: PortalProcess) -> bytes | None:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from radius_mfa import __version__
 from radius_mfa.stores.key_file import create_key_file
 from tests.cli.support import Ran, run_process
 from tests.peers.server import Server
+from tests.peers.service_manager import Manager
 
 
 @pytest.fixture
@@ -38,6 +40,33 @@ def test_ready_is_said_once_it_listens_and_it_ends_in_peace(config: Path) -> Non
         assert server.stop() == 0
         assert [record["event"] for record in server.log] == ["ready"]
         assert "stopped" in server.said()
+
+
+def test_a_service_manager_knows_what_it_is_at(config: Path) -> None:
+    """sd_notify(3): ready once it listens, alive while its event loop turns, reloading until that has ended."""
+    with Manager(config.parent, watchdog=0.2) as manager:
+        with Server(config, manager.environment) as server:
+            known = f"{__version__}: listen [::1]:{server.port}, policies"
+            assert manager.hears() == {"READY": "1", "STATUS": f"{known} 1"}
+            for _ in range(3):
+                manager.hears_of_life()
+
+            text = config.read_text()
+            config.write_text(
+                text + text[text.index("  - name: here\n    when") :].replace("name: here", "name: there")
+            )
+            server.reload()
+            assert manager.hears()["RELOADING"] == "1"
+            assert manager.hears() == {"READY": "1", "STATUS": f"{known} 2"}
+
+            changed(config, "name: there", "name: here")
+            server.reload()
+            assert manager.hears()["RELOADING"] == "1"
+            refused = manager.hears()
+            assert refused["READY"] == "1"
+            assert refused["STATUS"].startswith(f"{known} 2; reload refused")
+            assert "radius-mfa.yaml:" in refused["STATUS"]
+        assert manager.hears()["STOPPING"] == "1"
 
 
 def test_without_a_key_it_makes_none(config: Path) -> None:

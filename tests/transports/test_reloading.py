@@ -14,6 +14,7 @@ from radius_mfa.transports.control import Control, Message
 from radius_mfa.transports.crew import Crew, in_memory, read_memory
 from radius_mfa.transports.member import Member
 from radius_mfa.transports.reloading import Reloading
+from radius_mfa.transports.service_manager import ServiceManager
 from radius_mfa.transports.voice import Voice
 
 LONG_AFTER = float("inf")
@@ -35,7 +36,7 @@ class Table:
         for member in self.members:
             self.begins(member, 0)
         self.old = self.descriptor(b"old")
-        self.reloading = Reloading(self.members, Voice("json", self._log), self.old)
+        self.reloading = Reloading(self.members, Voice("json", self._log), ServiceManager(), self.old)
 
     def begins(self, member: Member, generation: int) -> None:
         """It is ready, under the configuration of that generation."""

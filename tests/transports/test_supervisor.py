@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 
+from radius_mfa import __version__
 from radius_mfa.transports.crew import Crew
 from radius_mfa.transports.member import Member
+from tests.peers.service_manager import Manager
 
 _PATIENCE = 20.0  # seconds
 _LONG = "60"  # seconds of grace that no test waits for
@@ -27,13 +29,15 @@ _LONG = "60"  # seconds of grace that no test waits for
 SUPERVISOR = """
 import sys
 from radius_mfa.transports.crew import Crew, in_memory
+from radius_mfa.transports.service_manager import ServiceManager
 from radius_mfa.transports.supervisor import Supervisor
 from radius_mfa.transports.voice import Voice
-grace, *command = sys.argv[1:]
+grace, every, *command = sys.argv[1:]
 crew = Crew("radius-mfa.yaml", 2, (), None, in_memory("configuration", b"first"), (), (), "json")
-sys.exit(Supervisor(crew, Voice("json"), command, float(grace)).run())
+manager = ServiceManager.found()
+sys.exit(Supervisor(crew, Voice("json"), manager, command, float(grace), float(every)).run())
 """
-# Tells the test all that it is told, and what descriptors it has; does what the test says.
+# Says that it turns; tells the test whatever else it is told, and what descriptors it has; does what that says.
 PROCESS = """
 import json, os, select, signal, socket, sys
 from radius_mfa.transports.control import Control
@@ -54,6 +58,9 @@ while True:
         if heard is None:
             sys.exit()
         message, file = heard
+        if message["do"] == "answer":
+            control.send({"is": "turning"})
+            continue
         test.send(json.dumps([message, None if file is None else read_memory(file).decode()]).encode())
     if test in readable:
         status, message, octets = json.loads(test.recv(65536) or "[9, null, null]")
@@ -120,7 +127,7 @@ class Process:
 class Site:
     """A supervisor; processes by name, the last one of that name."""
 
-    def __init__(self, folder: Path, grace: str) -> None:
+    def __init__(self, folder: Path, grace: str, every: str, environment: dict[str, str]) -> None:
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listening.settimeout(_PATIENCE)
         self._listening.bind(str(folder / "test"))
@@ -130,7 +137,10 @@ class Site:
         self.python.chmod(0o700)
         command = [str(self.python), "-P", "-c", PROCESS, str(folder / "test")]
         self.supervisor = subprocess.Popen(
-            [sys.executable, "-c", SUPERVISOR, grace, *command], stderr=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-c", SUPERVISOR, grace, every, *command],
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, **environment},
         )
         self.processes: list[Process] = []
         self._unread = b""
@@ -200,8 +210,11 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, grace: str = _LONG) -> Iterator[Site]:
-    it = Site(folder, grace)
+def site(
+    folder: Path, grace: str = _LONG, every: str = "5", environment: dict[str, str] | None = None
+) -> Iterator[Site]:
+    """`every`: seconds between two looks whether its processes turn."""
+    it = Site(folder, grace, every, environment or {})
     try:
         yield it
     finally:
@@ -407,6 +420,66 @@ def test_without_a_descriptor_left_it_waits_as_long_as_after_any_failure(tmp_pat
         prlimit(it.supervisor.pid, RLIMIT_NOFILE, limits)
         it.says("process_started", process="worker-1")
         it.begins()
+
+
+# --- one that hangs -------------------------------------------------------------------------------
+
+
+def test_whoever_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
+    with site(tmp_path, every="0.05") as it:
+        first, second, background = it.all_begin()
+        os.kill(second.pid, signal.SIGSTOP)
+        it.says("process_hung", process="worker-1", pid=second.pid)
+        first.told("adopt")
+        replacement = it.replaced(second)
+        replacement.is_ready()
+        first.told("release")
+
+        os.kill(background.pid, signal.SIGSTOP)
+        it.says("process_hung", process="background", pid=background.pid)
+        other = it.replaced(background)
+        other.is_ready()
+        stop(it, first, replacement, other)
+
+
+# --- a service manager ----------------------------------------------------------------------------
+
+
+def test_a_service_manager_is_told_by_the_supervisor_alone(tmp_path: Path) -> None:
+    with Manager(tmp_path, watchdog=0.2) as manager, site(tmp_path, environment=manager.environment) as it:
+        first, second, background = processes = it.all_begin()
+        known = f"{__version__}: listen 127.0.0.1:1812, policies"
+        assert manager.hears() == {"READY": "1", "STATUS": f"{known} 3, workers 2"}
+        for process in processes:
+            environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+            assert b"NOTIFY_SOCKET" not in environment
+            assert b"WATCHDOG_USEC" not in environment
+        for _ in range(3):
+            manager.hears_of_life()
+
+        read(it, background, first, second)
+        assert manager.hears()["RELOADING"] == "1"
+        for process in processes:
+            process.says("prepared", reload=1)
+        it.says("restart_needed")
+        it.says("reloaded")
+        assert manager.hears() == {"READY": "1", "STATUS": f"{known} 4, workers 2"}
+
+        for process in processes:
+            process.told("commit")
+        it.signals(signal.SIGHUP)
+        background.told("reopen", "read")
+        assert manager.hears()["RELOADING"] == "1"
+        background.says("refused", reload=2, problems=["radius-mfa.yaml:3: is wrong"])
+        it.says("reload_refused")
+        refused = manager.hears()
+        assert refused["READY"] == "1"
+        assert refused["STATUS"].endswith("workers 2; reload refused: radius-mfa.yaml:3: is wrong")
+
+        for process in (first, second):
+            process.told("reopen")
+        stop(it, *processes)
+        assert manager.hears()["STOPPING"] == "1"
 
 
 # --- the end --------------------------------------------------------------------------------------

@@ -1,0 +1,244 @@
+"""The units under a real systemd, set up by the commands of docs/systemd.md; and what `systemd-analyze` says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from radius_mfa import __version__
+from radius_mfa.directories.static import hash_password
+from tests.peers.certificates import self_signed
+from tests.peers.machine import Machine
+from tests.peers.systemd import ROOT, booted
+
+PAGE = (ROOT / "docs" / "systemd.md").read_text()
+UNITS = sorted(ROOT.glob("deploy/*.service"))
+NAMES = [path.stem for path in UNITS]
+
+YAML = """\
+listen: [{udp: 127.0.0.1:1812}]
+workers: 2
+clients: [{name: here, address: 127.0.0.1, secret: "${VPN_SECRET}"}]
+directory: {static: {users: [{username: alice, password: "${PASSWORD}"}]}}
+factors: {totp: {issuer: Example}}
+policies: [{name: here, when: {client: here}, second_factor: never}]
+eap: {certificate: /etc/radius-mfa/eap.pem, key: /etc/radius-mfa/eap.pem}
+metrics: {listen: 127.0.0.1:9100}
+portal: {listen: 127.0.0.1:8080, url: "http://127.0.0.1:8080"}
+log: {format: console}
+"""
+
+
+def commands(section: str) -> str:
+    """What a section has for the shell, but for what is no command."""
+    text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert blocks, section
+    return "".join(block for block in blocks if "…" not in block)
+
+
+def settings(section: str) -> str:
+    text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    blocks: list[str] = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return "".join(blocks)
+
+
+# Each part is under the line `== NAME`; what comes before `==` is what the page says to do.
+STORY = f"""
+trap 'echo "at $LINENO: $BASH_COMMAND"; tail -v -n 3 /run/log-*' ERR
+{commands("Users and folders")}
+cp "$GIVEN"/radius-mfa.yaml "$GIVEN"/environment "$GIVEN"/eap.pem /etc/radius-mfa/
+chgrp radius-mfa /etc/radius-mfa/eap.pem
+chmod 0640 /etc/radius-mfa/eap.pem
+limit=10
+for unit in radius-mfa radius-mfa-portal; do
+    mkdir -p /run/systemd/system/$unit.service.d
+    cat > /run/systemd/system/$unit.service.d/test.conf <<END
+[Service]
+WatchdogSec=$limit
+RestartSec=100ms
+StandardError=append:/run/log-$unit
+ExecStopPost=+/bin/sh -c 'echo %n \\$SERVICE_RESULT >> /run/results'
+END
+    limit=5
+done
+shown() {{ systemctl show -p ActiveState -p StatusText -p Result -p NRestarts "$@"; }}
+{commands("The first start")}
+echo == started
+shown radius-mfa radius-mfa-portal
+echo == rights
+stat -c '%n %U %G %a' /etc/radius-mfa /etc/radius-mfa/key /var/lib/radius-mfa /var/lib/radius-mfa/state.db
+for unit in radius-mfa radius-mfa-portal; do
+    grep -E '^(CapBnd|CapEff|NoNewPrivs|Seccomp):' /proc/$(systemctl show -p MainPID --value $unit)/status
+done
+echo == login
+radius-mfa login alice --password sesame | tail -n 3
+radius-mfa login alice --password sesame --eap ttls-gtc --ca /etc/radius-mfa/eap.pem | grep -c Recv-Key
+got() {{ /usr/bin/python3 -I -c 'import sys, urllib.request
+print(urllib.request.urlopen(sys.argv[1]).read().decode())' "$1"; }}
+got http://127.0.0.1:8080/health
+got http://127.0.0.1:9100/metrics | grep '^radius_mfa_info'
+echo == rotated
+touch -d '80 days ago' /var/log/radius-mfa/audit.jsonl-20250102.gz
+touch -d '100 days ago' /var/log/radius-mfa/audit.jsonl-20250101.gz
+logrotate -d /etc/logrotate.d/radius-mfa 2>&1 | grep -i error || true
+logrotate -f -s /run/logrotate /etc/logrotate.d/radius-mfa
+rm /var/log/radius-mfa/audit.jsonl-20250102.gz
+stat -c '%n %U %G %a' /var/log/radius-mfa/audit.jsonl*
+radius-mfa audit --user alice | grep -c accept
+echo == alive
+seen() {{ systemctl show -p WatchdogTimestampMonotonic --value $1; }}
+for unit in radius-mfa radius-mfa-portal; do
+    first=$(seen $unit)
+    until [ $first != $(seen $unit) ]; do sleep 0.05; done
+    echo $unit
+done
+echo == reloaded
+until_status() {{ until systemctl show -p StatusText $1 | grep "$2"; do sleep 0.05; done; }}
+sed -i 's/^policies: \\[/&{{name: first, when: {{client: here}}}}, /' /etc/radius-mfa/radius-mfa.yaml
+systemctl reload radius-mfa
+until_status radius-mfa 'policies 2'
+echo 'slip: yes' >> /etc/radius-mfa/radius-mfa.yaml
+systemctl reload radius-mfa
+until_status radius-mfa 'refused'
+sed -i /slip/d /etc/radius-mfa/radius-mfa.yaml
+echo == alone
+systemctl stop radius-mfa radius-mfa-portal
+rm /var/log/radius-mfa/audit.jsonl*
+systemctl start radius-mfa-portal
+cd /var/lib/radius-mfa
+stat -c '%n %U %G %a' state.db-wal /var/log/radius-mfa/audit.jsonl
+cd - > /dev/null
+echo == hung
+: > /run/results
+kill -STOP $(systemctl show -p MainPID --value radius-mfa-portal)
+until [ "$(systemctl show -p NRestarts -p ActiveState --value radius-mfa-portal | tr '\\n' ' ')" = '1 active ' ]
+do sleep 0.05; done
+cat /run/results
+echo == port
+sed -i s/8080/80/g /etc/radius-mfa/radius-mfa.yaml
+{commands("What the units may do")}
+shown radius-mfa-portal
+grep -E '^Cap(Bnd|Eff):' /proc/$(systemctl show -p MainPID --value radius-mfa-portal)/status
+echo == stopped
+systemctl stop radius-mfa radius-mfa-portal
+shown radius-mfa radius-mfa-portal
+tail -n 1 /run/log-radius-mfa
+"""
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """What became of it, a part each."""
+    given = tmp_path_factory.mktemp("given")
+    (given / "radius-mfa.yaml").write_text(YAML + settings("The first start"))
+    (given / "environment").write_text(f"VPN_SECRET='{'s' * 20}'\nPASSWORD='{hash_password('sesame')}'\n")
+    self_signed(given, "radius.example.org").rename(given / "eap.pem")
+    said = booted(Machine(tmp_path_factory.mktemp("machine")), f"GIVEN={given}\n{STORY}", ROOT)
+    print(said)
+    parts = re.split(r"^== (\w+)\n", said, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_both_are_started_once_they_are_ready(story: Mapping[str, str]) -> None:
+    server, portal = story["started"].strip().split("\n\n")
+    assert f"StatusText={__version__}: listen 127.0.0.1:1812, policies 1, workers 2" in server
+    assert f"StatusText={__version__}: listen 127.0.0.1:8080, url http://127.0.0.1:8080" in portal
+    for shown in (server, portal):
+        assert "ActiveState=active" in shown
+        assert "NRestarts=0" in shown
+
+
+def test_they_have_the_rights_that_the_page_says_and_no_others(story: Mapping[str, str]) -> None:
+    lines = story["rights"].splitlines()
+    assert lines[:4] == [
+        "/etc/radius-mfa root radius-mfa 750",
+        "/etc/radius-mfa/key root radius-mfa 640",
+        "/var/lib/radius-mfa radius-mfa radius-mfa 2770",
+        "/var/lib/radius-mfa/state.db radius-mfa radius-mfa 660",
+    ]
+    confined = ["CapEff: 0000000000000000", "CapBnd: 0000000000000000", "NoNewPrivs: 1", "Seccomp: 2"]
+    assert [line.replace("\t", " ") for line in lines[4:]] == confined * 2
+
+
+def test_logins_802_1x_portal_and_metrics_work_in_there(story: Mapping[str, str]) -> None:
+    assert "Access-Accept" in story["login"]
+    assert story["login"].splitlines()[-3:] == ["1", "ok", f'radius_mfa_info{{version="{__version__}"}} 1.0']
+
+
+def test_the_audit_file_is_rotated_for_both_to_write_and_read_on(story: Mapping[str, str]) -> None:
+    new, old, lines = story["rotated"].splitlines()
+    assert new == "/var/log/radius-mfa/audit.jsonl radius-mfa radius-mfa 660"
+    assert re.fullmatch(r"/var/log/radius-mfa/audit\.jsonl-\d{8} radius-mfa radius-mfa 660", old)
+    assert int(lines) == 2, "a login, and one over 802.1X"
+
+
+def test_they_show_that_they_live(story: Mapping[str, str]) -> None:
+    assert story["alive"].split() == NAMES[::-1]
+
+
+def test_a_reload_and_one_that_is_refused_are_shown(story: Mapping[str, str]) -> None:
+    taken, refused = story["reloaded"].splitlines()
+    assert taken.endswith("policies 2, workers 2")
+    assert "policies 2, workers 2; reload refused: /etc/radius-mfa/radius-mfa.yaml:" in refused
+    assert "slip" in refused
+
+
+def test_what_the_portal_makes_while_no_server_runs_is_for_both(story: Mapping[str, str]) -> None:
+    wal, audit = story["alone"].splitlines()
+    assert wal == "state.db-wal radius-mfa-portal radius-mfa 660"
+    assert audit == "/var/log/radius-mfa/audit.jsonl radius-mfa-portal radius-mfa 660"
+
+
+def test_one_that_hangs_is_started_anew(story: Mapping[str, str]) -> None:
+    assert story["hung"].splitlines() == ["radius-mfa-portal.service watchdog"]
+
+
+def test_a_port_of_roots_takes_the_capability_that_the_page_gives(story: Mapping[str, str]) -> None:
+    assert "listen 127.0.0.1:80," in story["port"]
+    assert re.findall(r"^Cap\w+:\t(\w+)", story["port"], re.MULTILINE) == ["0000000000000400"] * 2
+
+
+def test_they_end_in_peace(story: Mapping[str, str]) -> None:
+    assert story["stopped"].count("Result=success\n") == 2
+    assert story["stopped"].count("ActiveState=inactive\n") == 2
+    assert "stopped" in story["stopped"].splitlines()[-2]
+
+
+# --- the files ------------------------------------------------------------------------------------
+
+
+def analyze(*arguments: str | Path) -> str:
+    command = ["systemd-analyze", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout + done.stderr
+
+
+def test_systemd_finds_nothing_wrong_with_the_units() -> None:
+    # Of other units of the machine, and of a program that is not installed here, it may say what it likes.
+    said = [line for line in analyze("verify", *UNITS).splitlines() if "radius-mfa" in line]
+    assert all("/opt/radius-mfa/bin/radius-mfa is not executable" in line for line in said), said
+
+
+def test_the_scores_are_those_of_the_page_and_so_is_what_is_left_open() -> None:
+    """Another release of systemd may look at more, or weigh it in another way."""
+    left: dict[str, str] = {}
+    same = analyze("--version").startswith("systemd 252 ")
+    for unit in UNITS:
+        said = analyze("security", "--offline=true", unit)
+        (score,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", said)
+        (written,) = re.findall(rf"^\| `deploy/{unit.name}` \| ([\d.]+) \|$", PAGE, re.MULTILINE)
+        assert abs(float(score) - float(written)) <= (0 if same else 0.3)
+        left |= dict(re.findall(r"^✗ (\S+).* ([\d.]+)\s*$", said, re.MULTILINE))
+    told = PAGE.partition("| left open |")[2].partition("\n\n")[0].replace(r"\|", "|")
+    rows = dict(re.findall(r"^\| `(.+?)` \| ([\d.]+) \| ", told, re.MULTILINE))
+    assert (rows if same else rows.keys() & left.keys()) == (left if same else rows.keys())
+
+
+def test_the_program_is_installed_as_for_freeradius_which_a_test_does() -> None:
+    page = (ROOT / "docs" / "freeradius.md").read_text()
+    assert commands("The program") in page.partition("\n## Installing\n")[2]
