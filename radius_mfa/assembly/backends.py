@@ -216,7 +216,7 @@ def open_directory(configuration: model.Configuration, shields: Shields) -> Open
     if static := configuration.directory.static:
         directories.append(shields.before("static", _static(static), static.wrong_passwords))
     if ldap := configuration.directory.ldap:
-        opened = _ldap(ldap, ldap.servers, entry_attributes_of(configuration))
+        opened = ldap_directory(ldap, ldap.servers, entry_attributes_of(configuration))
         directories.append(shields.before("ldap", opened, ldap.wrong_passwords))
     return directories[0] if len(directories) == 1 else ChainedDirectory(directories)
 
@@ -239,8 +239,8 @@ def _static(static: model.Static) -> OpenDirectory:
     )
 
 
-def _ldap(ldap: model.Ldap, servers: Iterable[Server], attributes: tuple[str, ...] = ()) -> OpenDirectory:
-    """`attributes`: what policies return of an entry."""
+def ldap_directory(ldap: model.Ldap, servers: Iterable[Server], attributes: tuple[str, ...] = ()) -> OpenDirectory:
+    """The accounts at these servers, not shielded.  `attributes`: what policies return of an entry."""
     from radius_mfa.directories.ldap import LdapDirectory, LdapSettings
     from radius_mfa.directories.ldap_groups import GroupSettings
     from radius_mfa.directories.ldap_server import LdapAddress
@@ -319,7 +319,7 @@ async def probe_directory(configuration: model.Configuration, username: str, pat
     failures = []
     for server in ldap.servers if ldap else ():
         assert ldap is not None  # or it had no servers
-        directory = _ldap(ldap, [server])
+        directory = ldap_directory(ldap, [server])
         deadline = SystemClock().monotonic() + patience
         try:
             await directory.find(username, deadline)

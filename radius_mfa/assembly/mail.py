@@ -15,7 +15,7 @@ from radius_mfa.observe.health import MAIL
 
 if TYPE_CHECKING:
     from radius_mfa.assembly.footing import Footing
-    from radius_mfa.factors.outbox import Outbox
+    from radius_mfa.factors.outbox import Letter, Outbox
     from radius_mfa.factors.smtp import SmtpSender
 
 _TIME_LIMIT = 60.0  # seconds that delivering one mail may take; four slow ones hold up all others as long
@@ -45,12 +45,22 @@ def outbox_of(configuration: model.Configuration, footing: Footing) -> Outbox | 
     return Outbox(ports, _TIME_LIMIT, configuration.timezone)
 
 
-async def probe_mail(mail: model.Mail, patience: float) -> str:
-    """Go as far as to be let in by the mail server.  Raises MailServerError and ConfigurationError."""
-    refused = await _sender(mail, patience).probe()
+async def probe_mail(mail: model.Mail, patience: float, *, as_sender: bool = False) -> str:
+    """Go as far as to be let in by the mail server.  Raises MailServerError and ConfigurationError.
+
+    `as_sender`: and as to be taken for the sender.
+    """
+    refused = await _sender(mail, patience).probe(as_sender=as_sender)
     if refused is not None:
         raise MailServerError(refused.reason)
     return "ok"
+
+
+async def send_mail(mail: model.Mail, patience: float, letter: Letter) -> None:
+    """Have one letter delivered, at once.  Raises MailServerError and ConfigurationError."""
+    refused = await _sender(mail, patience)(letter)
+    if refused is not None:
+        raise MailServerError(refused.reason)
 
 
 def _sender(mail: model.Mail, time_limit: float) -> SmtpSender:

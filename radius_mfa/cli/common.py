@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
+import shutil
 import signal
 import sys
 import unicodedata
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from radius_mfa.transports.service_manager import ServiceManager
 
 DEFAULT_CONFIG = Path("/etc/radius-mfa/radius-mfa.yaml")
+_PROGRAM = "radius-mfa"
 REFUSED = 1
 UNUSABLE = 2
 PATIENCE = 10.0  # seconds a command waits for the directory or the store
@@ -54,6 +57,16 @@ def config_path() -> Path:
     """Which configuration was asked for."""
     chosen = click.get_current_context().meta.get("radius_mfa.config")
     return chosen or Path(os.environ.get("RADIUS_MFA_CONFIG") or DEFAULT_CONFIG)
+
+
+def as_typed(*words: str) -> str:
+    """A command as it has to be typed here, to be about the same configuration."""
+    begun = Path(sys.argv[0]).absolute()
+    is_found = begun.name != _PROGRAM or shutil.which(_PROGRAM) is not None
+    program = _PROGRAM if is_found else shlex.quote(str(begun))
+    chosen = click.get_current_context().meta.get("radius_mfa.config")
+    where = ("--config", str(chosen)) if chosen not in (None, DEFAULT_CONFIG) else ()
+    return f"{program} {' '.join((*map(shlex.quote, where), *words))}"
 
 
 def load_configuration(*, in_force: bool = True) -> Loaded:

@@ -26,6 +26,7 @@ _COMMANDS = {
     "device": ("device", "Trusted devices."),
     "explain": ("explain", "What would become of a login, and why; or what another configuration changes."),
     "hash": ("hash", "The argon2id hash of a password, for accounts in the YAML."),
+    "init": ("init", "Ask for directory, gateway and mail; try each; write a configuration."),
     "keys": ("keys", "The key file that seals what is stored."),
     "login": ("login", "Try a login, round by round, and show every packet."),
     "portal": ("portal", "Run the portal, where people look after their second factors."),

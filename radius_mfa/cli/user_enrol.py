@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 
 from radius_mfa.cli.common import (
     PATIENCE,
+    as_typed,
     by_id_option,
     config_option,
     find_activated,
@@ -71,7 +73,7 @@ def enrol(
     voucher: str | None,
     as_json: bool,
 ) -> None:
-    """Give USER a TOTP token: print its QR code, or complete it with --confirm.
+    """Give USER a TOTP token: print its QR code, or complete it with --confirm.  A terminal is asked for the code.
 
     The token is accepted at a login only once a first code has confirmed it.  A user may have several.  With
     --voucher what comes first by enrolment.order must be there; without it the order is only pointed out.
@@ -122,8 +124,10 @@ async def _enrol(asked: _Asked) -> None:
             await _add(backends, asked, found, seed)
             if asked.confirm is None:
                 _show(asked, found, seed.octets, backends.issuer)
-                return
-        done = await backends.enrolment.confirm(found.id, asked.confirm, backends.soon(PATIENCE))
+        code = _first_code(asked) if asked.confirm is None else asked.confirm
+        if asked.confirm is None and not code:
+            return
+        done = await backends.enrolment.confirm(found.id, code, backends.soon(PATIENCE))
     _say(asked, found, done)
 
 
@@ -162,7 +166,14 @@ def _show(asked: _Asked, found: User, seed: bytes, issuer: str) -> None:
         return
     _show_qr_code(uri)
     click.echo(f"{uri}\nsecret: {base32(seed)}")
-    click.echo(f"Not yet valid: confirm with 'radius-mfa user enrol {asked.who} --confirm CODE'.")
+    click.echo(f"Not yet valid: confirm with '{as_typed('user enrol', asked.who)} --confirm CODE'.")
+
+
+def _first_code(asked: _Asked) -> str:
+    """What is typed at a terminal once the app has the code; "" for later, and where nobody is asked."""
+    if asked.as_json or sys.stdin is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return ""
+    return str(click.prompt("First code of the app (Enter: later)", default="", show_default=False))
 
 
 def _show_qr_code(uri: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -53,6 +53,13 @@ def fill(document: Document, environment: Mapping[str, str], folder: Path) -> No
     for pattern in _SECRETS:
         for holder in list(document.each(*pattern[:-1])):
             _put_in_secret(document, holder, pattern[-1], folder)
+
+
+def fill_answers(document: Document, environment: Mapping[str, str], folder: Path, secrets: Iterable[str]) -> None:
+    """The same for a file of single answers, of which these are secrets (`config.questions`)."""
+    document.data = _with_variables(document, document.data, (), environment)
+    for name in secrets:
+        _put_in_secret(document, (), name, folder)
 
 
 def cut_keys(document: Document) -> None:

@@ -21,7 +21,7 @@ class Gateway:
     `timeout`, in seconds, and `retries`: how long it waits, and what it sends after the first try.  `signs`:
     whether its Access-Requests have a Message-Authenticator; None: it depends, or is not known.
     `shows_challenge`: whether its users get to see an Access-Challenge; False: it takes one for a refusal;
-    None: not known.
+    None: not known.  `title`: what people call it.
     """
 
     profile: Profile
@@ -29,6 +29,7 @@ class Gateway:
     retries: int = 3
     signs: bool | None = None
     shows_challenge: bool | None = None
+    title: str = ""
 
     @property
     def window(self) -> float:
@@ -42,9 +43,9 @@ _PALO_ALTO_CLIENT_SOURCE_IP = (25461, 7)
 
 _GATEWAYS = (
     # Nothing is known of these three but what their names say.
-    Gateway(Profile(GENERIC)),
-    Gateway(Profile("one-field", suffix=",")),
-    Gateway(Profile("one-field-6", suffix=6)),
+    Gateway(Profile(GENERIC), title="any other that shows a challenge"),
+    Gateway(Profile("one-field", suffix=","), title="any other that has one field: password,123456"),
+    Gateway(Profile("one-field-6", suffix=6), title="any other that has one field: password123456"),
     # `remoteauthtimeout` is 5 s for all tries together.  SSL VPN shows a challenge, IPsec none.  With auth-type
     # auto it tries PAP, then MS-CHAPv2, then CHAP: after a wrong password the others come as well.  Whether it
     # signs depends on the release.
@@ -53,6 +54,7 @@ _GATEWAYS = (
         timeout=5.0,
         retries=0,
         shows_challenge=True,
+        title="Fortinet FortiGate",
     ),
     # Three retries, of which it is not clear that they come after a first try.  The client's own address is in a
     # vendor's attribute, and only where that is switched on.
@@ -65,6 +67,7 @@ _GATEWAYS = (
         timeout=3.0,
         retries=2,
         shows_challenge=True,
+        title="Palo Alto GlobalProtect",
     ),
     # ASA and FTD.  `timeout` and `retry-interval` are 10 s both, which leaves one try.  Where password-management
     # is on, it sends MS-CHAPv2.
@@ -73,6 +76,7 @@ _GATEWAYS = (
         timeout=10.0,
         retries=0,
         shows_challenge=True,
+        title="Cisco ASA and FTD, AnyConnect",
     ),
     # radcli.  Measured: no Message-Authenticator, each round from a new source port, challenges work.
     Gateway(
@@ -81,6 +85,7 @@ _GATEWAYS = (
         retries=2,
         signs=False,
         shows_challenge=True,
+        title="ocserv, OpenConnect",
     ),
     # xauth-radius: XAuth asks once, and libradius takes a challenge for a failure.  It tries after 2 s, and waits
     # 1.4 times as long each time: 4 tries take longer than these 8 s.
@@ -90,6 +95,7 @@ _GATEWAYS = (
         retries=3,
         signs=True,
         shows_challenge=False,
+        title="strongSwan",
     ),
     # A challenge is a failed login to both.  Three tries, and then they go on to the next server.
     Gateway(
@@ -101,6 +107,7 @@ _GATEWAYS = (
         timeout=10.0,
         retries=2,
         shows_challenge=False,
+        title="OPNsense",
     ),
     Gateway(
         Profile(
@@ -111,6 +118,7 @@ _GATEWAYS = (
         timeout=5.0,
         retries=2,
         shows_challenge=False,
+        title="pfSense",
     ),
     # Debian's RADIUS plugin: `wait` and `retry` of its sample configuration are 1 and 1.  A challenge is denied.
     # Measured: no Message-Authenticator, each try from a new port with a new Request Authenticator.
@@ -120,6 +128,7 @@ _GATEWAYS = (
         retries=0,
         signs=False,
         shows_challenge=False,
+        title="OpenVPN with the RADIUS plugin",
     ),
     # L2TP, SSTP and the like: PAP within PPP is one question and one answer (RFC 1334 §2).  300 ms are too few
     # for most directories; raise them at both ends.
@@ -132,6 +141,7 @@ _GATEWAYS = (
         timeout=0.3,
         retries=2,
         shows_challenge=False,
+        title="MikroTik RouterOS",
     ),
     # authservRetry is 3, but tries may have to share the 3 s.
     Gateway(
@@ -139,12 +149,14 @@ _GATEWAYS = (
         timeout=3.0,
         retries=0,
         shows_challenge=True,
+        title="NetScaler (Citrix)",
     ),
     # A custom RADIUS rule has to show the login page on Access-Challenge; then it works.
     Gateway(
         Profile("ivanti", towards_pap="on the Ivanti gateway, have the sign-in page ask for the password (PAP)"),
         timeout=5.0,
         retries=0,
+        title="Ivanti, Pulse, Juniper",
     ),
     # Measured: a challenge works, with State and Reply-Message; Debian's 2.0.0 does not sign, others may.  Prompt
     # is obeyed with its option prompt_attribute; a code that works once may be seen, as it is without that option.
@@ -153,6 +165,7 @@ _GATEWAYS = (
         timeout=3.0,
         retries=0,
         shows_challenge=True,
+        title="pam_radius",
     ),
     # Web logins of a controller are PAP, and so is what EAP-TTLS/PAP has inside; 802.1X is served where there is
     # `eap`.  hostapd waits 3 s, then twice as long.  EAP has to be signed (RFC 3579 §3.2); web logins need not be.
@@ -165,6 +178,7 @@ _GATEWAYS = (
         timeout=3.0,
         retries=2,
         shows_challenge=False,
+        title="Wi-Fi controllers",
     ),
     # One page with a name and a password, whoever makes it: none is known to show a challenge.
     Gateway(
@@ -172,6 +186,7 @@ _GATEWAYS = (
         timeout=3.0,
         retries=1,
         shows_challenge=False,
+        title="captive portals",
     ),
 )
 

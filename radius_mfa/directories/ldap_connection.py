@@ -143,6 +143,13 @@ class LdapConnection(asyncio.Protocol):
         assert transport is not None  # only a transport that cannot write has none
         self._transport = transport
 
+    @property
+    def certificate(self) -> bytes | None:
+        """The one that the server has shown, in DER; None in clear text."""
+        tls = self._transport.get_extra_info("ssl_object")
+        shown: bytes | None = tls.getpeercert(binary_form=True) if tls is not None else None
+        return shown
+
     def bind(
         self, dn: str, password: bytes, controls: bytes = b"", until: float | None = None
     ) -> asyncio.Future[Result]:

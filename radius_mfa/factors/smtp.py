@@ -88,13 +88,15 @@ class SmtpSender:
             return replace(said, perhaps=False)
         return said
 
-    async def probe(self) -> Postponed | Refused | None:
-        """Go as far as to be let in; None when we were."""
+    async def probe(self, *, as_sender: bool = False) -> Postponed | Refused | None:
+        """Go as far as to be let in; None when we were.  `as_sender`: and as to be taken for the sender."""
 
-        async def nothing(_: aiosmtplib.SMTP) -> None:
-            pass
+        async def begin(client: aiosmtplib.SMTP) -> None:
+            if as_sender:
+                await client.mail(self._sender)
+                await client.rset()
 
-        return await self._visit(nothing)
+        return await self._visit(begin)
 
     async def _visit(self, errand: Callable[[aiosmtplib.SMTP], Awaitable[None]]) -> Postponed | Refused | None:
         client = aiosmtplib.SMTP(
@@ -108,11 +110,13 @@ class SmtpSender:
         )
         try:
             said = await self._within_time(client, errand)
+            transport = client.transport
             with suppress(SMTPException, OSError):
                 await client.quit(timeout=_GOODBYE)
+            _hang_up(transport)  # which the client has let go of, while TLS still says goodbye
             return said
         finally:
-            _hang_up(client)
+            _hang_up(client.transport)
 
     async def _within_time(
         self, client: aiosmtplib.SMTP, errand: Callable[[aiosmtplib.SMTP], Awaitable[None]]
@@ -122,7 +126,7 @@ class SmtpSender:
                 await self._come_in(client)
                 await errand(client)
         except TimeoutError:
-            _hang_up(client)
+            _hang_up(client.transport)
             return Postponed(f"not done within {self._settings.timeout:g} s", perhaps=True)
         except (SMTPException, OSError, UnicodeError) as failed:
             return _verdict(failed)
@@ -173,10 +177,10 @@ def may_tell_password(settings: SmtpSettings, address: str) -> bool:
     return settings.tls or settings.start_tls or ip_address(address).is_loopback
 
 
-def _hang_up(client: aiosmtplib.SMTP) -> None:
+def _hang_up(transport: asyncio.BaseTransport | None) -> None:
     """Close without waiting for anybody to read what we have written."""
-    if client.transport is not None:
-        cast(asyncio.WriteTransport, client.transport).abort()
+    if transport is not None:
+        cast(asyncio.WriteTransport, transport).abort()
 
 
 def _verdict(failed: Exception) -> Postponed | Refused:

@@ -25,6 +25,7 @@ COMMANDS = (
     "device",
     "explain",
     "hash",
+    "init",
     "keys",
     "login",
     "portal",

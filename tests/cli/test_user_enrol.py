@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -200,8 +201,10 @@ class TestWhatIsPrinted:
         assert f"secret: {BASE32}" in ran.out
 
     def test_the_next_command_is_one_that_works(self, config: Path) -> None:
-        out = enrol(config, "--id", "static:Alice").worked().out
-        assert "'radius-mfa user enrol --id static:Alice --confirm CODE'" in out
+        out = enrol(config, "--id", "static:Alice", "--secret", BASE32).worked().out
+        (command,) = re.findall(r"confirm with 'radius-mfa (.*)'\.$", out, re.MULTILINE)
+        assert command == f"--config {config} user enrol --id static:Alice --confirm CODE"
+        run_cli(*shlex.split(command.replace("CODE", totp(SEED, now())))).worked()
 
 
 class TestLimits:

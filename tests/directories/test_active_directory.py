@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from radius_mfa.core.ports import Password
 from radius_mfa.directories.ldap import LdapDirectory, LdapSettings
 from radius_mfa.directories.ldap_groups import GroupSettings
 from radius_mfa.directories.ldap_server import LdapAddress
+from tests.cli.support import run_cli
 from tests.directories.support import LoopClock, Run, found, groups_of, login, soon
 from tests.peers.samba import ACCOUNTS, EMPLOYEES, SERVICE, STAFF, WORKGROUP, Samba
 
@@ -188,3 +190,28 @@ def test_groups_are_found_every_way(run: Run, samba: Samba, groups: GroupSetting
             assert await groups_of(under_test, "stale") == frozenset()
 
     run(play)
+
+
+@pytest.mark.parametrize("name", ["plain", f"{WORKGROUP}\\plain", ACCOUNTS["plain"].upn])
+def test_what_init_proposes_lets_people_in_by_every_name_they_have(
+    tmp_path: Path, samba: Samba, name: str
+) -> None:
+    config, answers = tmp_path / "radius-mfa.yaml", tmp_path / "answers.yaml"
+    answers.touch(0o600)
+    host, port = samba.address
+    answers.write_text(
+        f"""\
+ldap_servers: ldaps://{host}:{port}
+ldap_ca_file: {samba.ca_file}
+ldap_bind_dn: {SERVICE.upn}
+ldap_bind_password: {samba.bind_password}
+try_user: '{name}'
+try_password: {ACCOUNTS["plain"].password}
+client_address: 192.0.2.10
+listen: 127.0.0.1:0
+"""
+    )
+    ran = run_cli("init", "--answers", answers, "--config", config).worked()
+    assert ran.out.startswith(f"It is Active Directory, and lets {SERVICE.upn} in.\nFound plain (")
+    assert f"\n  1  {fold_group(EMPLOYEES)}\n  2  {fold_group(STAFF)}\n" in ran.out
+    assert run_cli("check", "--probe", "--config", config).worked().err == ""

@@ -409,6 +409,19 @@ def test_a_probe_goes_as_far_as_being_let_in(run: Run, authority: Authority) -> 
     run(play())
 
 
+def test_a_probe_as_the_sender_begins_a_mail_and_lets_it_be(run: Run, server: MailServer) -> None:
+    async def play() -> None:
+        assert await sender_to(server).probe(as_sender=True) is None
+        assert server.heard[-3:] == ["MAIL", "RSET", "QUIT"]
+        server.says["MAIL"] = "550 5.7.1 not from there"
+        said = await sender_to(server).probe(as_sender=True)
+        assert isinstance(said, Postponed)
+        assert said.reason == "550 5.7.1 not from there"
+        assert server.mails == []
+
+    run(play())
+
+
 # --- nothing breaks out ---------------------------------------------------------------------------
 
 HOSTILE = "K7\r\nBcc: eve@example.com\r\n\r\nhello\x00\x0b\x0c\x1c\x85\u2028\u202e"
