@@ -4,12 +4,14 @@
     machine.run("useradd …", cwd=…)
 
 It takes root, or sudo.  Everything that a command has started ends with it; what it has written stays.
+`tests.peers.shell` sits down at one.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 _SYSTEMCTL = Path(__file__).with_name("systemctl.py")
@@ -41,48 +43,67 @@ install -m 0755 "$SYSTEMCTL" /run/systemctl.py
 mkdir /run/bin
 printf '#!/bin/sh\\nexec /usr/bin/python3 -I /run/systemctl.py "$@"\\n' > /run/bin/systemctl
 chmod 0755 /run/bin/systemctl
+export PATH=/run/bin:/usr/sbin:/usr/bin:/sbin:/bin
 """
+# netdevice(7): SIOCSIFFLAGS; then SIOCSIFADDR and SIOCSIFNETMASK, for an address that examples have for a server.
 _LOOPBACK = """
 /usr/bin/python3 -I -c 'import fcntl, socket, struct
-fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh22x", b"lo", 0x41))'  # netdevice(7): SIOCSIFFLAGS
+control = socket.socket()
+def set(what, name, form, *values): fcntl.ioctl(control, what, struct.pack("16s" + form, name, *values))
+def address(text): return socket.AF_INET, socket.inet_aton(text)
+set(0x8914, b"lo", "H22x", 0x41)
+for at, text in enumerate(("192.0.2.1", "192.0.2.2", "192.0.2.10")):
+    set(0x8916, b"lo:%d" % at, "H2x4s16x", *address(text))
+    set(0x891C, b"lo:%d" % at, "H2x4s16x", *address("255.255.255.255"))'
 """
 
 
 class Machine:
-    """`folder`: where it keeps what it writes."""
+    """`folder`: where it keeps what it writes; it is made, unless it is there."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        for each in _OURS:
-            (folder / each).mkdir(parents=True)
-        _run("cp", "-a", "/etc", folder)
+        self.folder = folder
+        if not folder.exists():
+            for each in _OURS:
+                (folder / each).mkdir(parents=True)
+            as_root("cp", "-a", "/etc", folder)
 
     def like(self, folder: Path) -> Machine:
         """Another one, as this one is now; both have one /opt."""
         other = Machine(folder)
-        _run("rm", "-r", folder / "etc", folder / "opt")
-        _run("cp", "-a", self._folder / "etc", folder)
-        (folder / "opt").symlink_to(self._folder / "opt")
+        as_root("rm", "-r", folder / "etc", folder / "opt")
+        as_root("cp", "-a", self.folder / "etc", folder)
+        (folder / "opt").symlink_to(self.folder / "opt")
         return other
 
-    def run(self, commands: str, cwd: Path, *, networked: bool = False) -> str:
-        """Run them as root, as a shell does, to the first that fails; what they have printed.
+    def command(
+        self, text: str, cwd: Path, *, networked: bool = False, beside: int | None = None
+    ) -> Sequence[str]:
+        """What has bash run a text there, as root, to the first command that fails.
 
         `networked`: with the network that there is, in place of one of its own, which has loopback alone.
+        `beside`: the id of a process of another machine, whose network it shares.
         """
-        own = ("--mount", "--pid", "--fork", "--kill-child", *(() if networked else ("--net",)))
-        text = _BEGIN + ("" if networked else _LOOPBACK) + "export PATH=/run/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+        own = ("--mount", "--pid", "--fork", "--kill-child")
+        alone = not networked and beside is None
         environment = {
             **{name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))},
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root",
             "LANG": "C.UTF-8",
-            "FOLDER": str(self._folder),
+            "FOLDER": str(self.folder),
             "SYSTEMCTL": str(_SYSTEMCTL),
         }
         words = [f"{name}={value}" for name, value in environment.items()]
+        joined = () if beside is None else ("nsenter", f"--net=/proc/{beside}/ns/net")
+        unshared = ("unshare", *own, *(("--net",) if alone else ()))
+        begin = _BEGIN + (_LOOPBACK if alone else "")
+        return [*_become(), "env", "-i", *words, *joined, *unshared, "bash", "-c", f"{begin}cd {cwd}\n{text}"]
+
+    def run(self, commands: str, cwd: Path, *, networked: bool = False) -> str:
+        """Run them, of which none asks for anything; what they have printed."""
         done = subprocess.run(
-            [*_become(), "env", "-i", *words, "unshare", *own, "bash", "-c", f"{text}cd {cwd}\n{commands}"],
+            self.command(commands, cwd, networked=networked),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -97,5 +118,6 @@ def _become() -> tuple[str, ...]:
     return () if os.geteuid() == 0 else ("sudo", "-n")
 
 
-def _run(*command: str | Path) -> None:
+def as_root(*command: str | Path) -> None:
+    """Run it here, not at a machine."""
     subprocess.run([*_become(), *command], check=True)

@@ -2,7 +2,8 @@
 
     systemctl restart freeradius
 
-A program, for `tests.peers.machine`.  It knows of `User=`, `ExecStart=`, `ExecStartPre=` and `Type=notify`.
+A program, for `tests.peers.machine`.  It knows of `User=`, `EnvironmentFile=`, `ExecStartPre=`, `ExecStart=` and
+`Type=notify`.
 """
 
 from __future__ import annotations
@@ -26,9 +27,15 @@ def main() -> None:
     match sys.argv[1:]:
         case ["daemon-reload"]:
             return
-        case ["restart", name] | ["enable", "--now", name]:
-            _stop(name)
-            _start(name)
+        case ["start" | "restart", *names] | ["enable", "--now", *names] if names:
+            for name in names:
+                _stop(name)
+                _start(name)
+        case ["stop", *names] if names:
+            for name in names:
+                _stop(name)
+        case ["reload", name]:
+            os.kill(int((_RUN / name).read_text()), signal.SIGHUP)
         case other:
             raise SystemExit(f"systemctl: what is {other}?")
 
@@ -45,12 +52,13 @@ def _stop(name: str) -> None:
         process = os.pidfd_open(pid)
         os.kill(pid, signal.SIGTERM)
         select.select([process], [], [], _PATIENCE)  # it can be read once the process has ended
+        file.unlink()
 
 
 def _start(name: str) -> None:
     unit = _unit(name)
     user = unit["User"]
-    become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "env", "-i", _PATH]
+    become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "env", "-i", _PATH, *_values(unit)]
     if "ExecStartPre" in unit:
         subprocess.run([*become, *_words(unit["ExecStartPre"])], check=True, stdout=subprocess.DEVNULL)
     _RUN.mkdir(exist_ok=True)
@@ -70,6 +78,11 @@ def _start(name: str) -> None:
         (_RUN / name).write_text(str(process.pid))
         while unit.get("Type") == "notify" and b"READY=1" not in told.recv(4096):
             pass
+
+
+def _values(unit: dict[str, str]) -> list[str]:
+    file = Path(unit.get("EnvironmentFile", "/dev/null").removeprefix("-"))
+    return [word for line in file.read_text().splitlines() for word in shlex.split(line, comments=True)]
 
 
 def _words(command: str) -> list[str]:
