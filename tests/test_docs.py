@@ -13,7 +13,10 @@ from radius_mfa.wire.dictionary import Dictionary
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-UNITS = sorted(ROOT.glob("deploy/*.service"))
+_ONESHOT = "Type=oneshot"
+_UNITS = {path: path.read_text().splitlines() for path in sorted(ROOT.glob("deploy/*.service"))}
+UNITS = [path for path, lines in _UNITS.items() if _ONESHOT not in lines]
+TIMED = [path for path, lines in _UNITS.items() if _ONESHOT in lines]
 # Those whose YAML names no files, but for those of 802.1X.
 TO_LOAD = [ROOT / "docs" / "policies.md", *sorted(ROOT.glob("docs/gateways/*.md"))]
 _CITED = re.compile(r"`(?:tests/)?((?:[a-z_0-9]+/)*test_[a-z_0-9]+)(?:\.py)?(?:::(test_[a-z_0-9]+))?`")
@@ -77,6 +80,29 @@ def test_a_unit_is_started_again_for_ever_and_without_folders_it_does_not_need(u
     assert lines.index("StartLimitIntervalSec=0") < lines.index("[Service]")
     (writable,) = (line.partition("=")[2] for line in lines if line.startswith("ReadWritePaths="))
     assert all(each.startswith("-/") for each in writable.split())
+
+
+@pytest.mark.parametrize("unit", TIMED, ids=lambda path: path.name)
+def test_a_unit_that_a_timer_starts_is_tried_again_by_that_alone_and_may_write_no_more_than_it_has_to(
+    unit: Path,
+) -> None:
+    lines = unit.read_text().splitlines()
+
+    assert not [line for line in lines if line.startswith(("Restart", "AmbientCapabilities", "[Install]"))]
+    (writable,) = (line.partition("=")[2] for line in lines if line.startswith("ReadWritePaths="))
+    assert all(each.startswith("-/var/") for each in writable.split())
+    timer = unit.with_suffix(".timer").read_text().splitlines()
+    assert {"Persistent=true", "[Install]", "WantedBy=timers.target"} <= set(timer)
+
+
+def test_the_nightly_backup_gives_its_passphrase_to_nobody_else() -> None:
+    """Neither as an argument nor in an environment, which others can look at."""
+    unit = (ROOT / "deploy" / "radius-mfa-backup.service").read_text()
+
+    (credential,) = re.findall(r"^LoadCredential=(\w+):(/etc/\S+)$", unit, re.MULTILINE)
+    assert f"--passphrase-file %d/{credential[0]} " in unit
+    assert credential[1] in (ROOT / "docs" / "backup.md").read_text()
+    assert "PASSPHRASE" not in unit
 
 
 # What a page leaves out.

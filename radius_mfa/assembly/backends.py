@@ -149,10 +149,11 @@ async def store_of(configuration: model.Configuration, *, upgrade: bool) -> Stor
         return SqliteStore.open(f"sqlite:///{storage.path}", SystemClock(), upgrade=upgrade)
     from radius_mfa.stores.postgresql import PostgresqlStore
 
-    return await PostgresqlStore.open(storage.url, _password(configuration), SystemClock(), upgrade=upgrade)
+    return await PostgresqlStore.open(storage.url, password_of(configuration), SystemClock(), upgrade=upgrade)
 
 
-def _password(configuration: model.Configuration) -> str | None:
+def password_of(configuration: model.Configuration) -> str | None:
+    """What the database is asked with, None for nothing."""
     secret = configuration.storage_password or configuration.storage.password
     return secret.reveal() if secret else None
 
@@ -295,7 +296,7 @@ async def probe_store(configuration: model.Configuration) -> str:
     if path is None:
         from radius_mfa.stores.postgresql import look as look_there
 
-        proofs = await look_there(configuration.storage.url, _password(configuration))
+        proofs = await look_there(configuration.storage.url, password_of(configuration))
     elif os.path.exists(path):  # Path.exists raises where it may not look
         proofs = look(path)
     elif os.path.isdir(path.parent):

@@ -20,6 +20,7 @@ from radius_mfa.core.errors import ConfigurationError, RadiusMfaError, place_of
 # Command to module; the object in it has the command's name.  Imported when asked for, not before.
 _COMMANDS = {
     "audit": ("audit", "Search the audit file."),
+    "backup": ("backup", "Store and keys in one sealed file, verified once it is written."),
     "check": ("check", "Check the configuration; say all that is wrong with it."),
     "clients": ("clients", "Who sends Message-Authenticator, and who does not."),
     "demo": ("demo", "Show complete logins against a server of its own, then keep it running."),
@@ -30,6 +31,7 @@ _COMMANDS = {
     "keys": ("keys", "The key file that seals what is stored."),
     "login": ("login", "Try a login, round by round, and show every packet."),
     "portal": ("portal", "Run the portal, where people look after their second factors."),
+    "restore": ("restore", "What a backup holds, onto a machine that has no store yet."),
     "serve": ("serve", "Run the server in the foreground."),
     "token": ("token", "TOTP tokens in bulk."),
     "user": ("user", "Users and their second factors."),

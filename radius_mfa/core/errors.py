@@ -9,7 +9,8 @@ never into an Access-Accept.
     │   ├── DirectoryError
     │   └── StoreError
     ├── ConfigurationError      what an administrator wrote cannot be used
-    └── KeyFileError            the key file is missing, unreadable, open to others, or not the store's
+    ├── KeyFileError            the key file is missing, unreadable, open to others, or not the store's
+    └── BackupError             a backup cannot be made, or does not open, or there is no room for what is in it
 """
 
 
@@ -39,6 +40,10 @@ class ConfigurationError(RadiusMfaError):
 
 class KeyFileError(RadiusMfaError):
     """The key file cannot be used as it is."""
+
+
+class BackupError(RadiusMfaError):
+    """A backup cannot be made, opened or restored."""
 
 
 def place_of(broken: BaseException) -> str:

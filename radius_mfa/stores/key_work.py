@@ -13,25 +13,27 @@ _ADD_PROOF = Statement("""
 _DROP_PROOF = Statement("DELETE FROM key_check WHERE key_id = ?")
 
 # Where secrets are: by what they are sealed for, the table and the column.
-_PLACES = {
+PLACES = {
     "totp": ("totp_token", "seed"),
     "mail": ("mail_code", "code"),
     "recovery_codes": ("recovery_code", "code"),
     "address": ("proposal", "code"),
     "voucher": ("voucher", "code"),
 }
-PURPOSES = tuple(_PLACES)
+PURPOSES = tuple(PLACES)
+# What is lost for good with its key; a mailed code, an address to confirm and a voucher end by themselves.
+LASTING = frozenset({"totp", "recovery_codes"})
 # Octets 2 to 5 of what is sealed are the id of the key (stores/seal.py).
 _OTHERWISE = {
     purpose: Statement(
         f"SELECT user_id, id, {column} FROM {table} "
         f"WHERE id > ? AND substr({column}, 2, 4) <> ? ORDER BY id LIMIT ?"
     )
-    for purpose, (table, column) in _PLACES.items()
+    for purpose, (table, column) in PLACES.items()
 }
 _RESEAL = {
     purpose: Statement(f"UPDATE {table} SET {column} = ? WHERE id = ? AND {column} = ? RETURNING 1")
-    for purpose, (table, column) in _PLACES.items()
+    for purpose, (table, column) in PLACES.items()
 }
 # Should two nodes have added one seed under two keys, the second stays as it is: better twice than not at all.
 _SET_FINGERPRINT = Statement("""

@@ -51,15 +51,15 @@ def may_upgrade(name: str, version: str, *, upgrade: bool) -> None:
         )
 
 
-def run_missing(connection: Connection) -> None:
-    """Run the versions that are missing, in the transaction that is open on the connection."""
+def run_missing(connection: Connection, to: str = "head") -> None:
+    """Run the versions that are missing, up to that one, in the transaction that is open on the connection."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 def failed(name: str, why: object) -> StoreError:

@@ -9,12 +9,13 @@ from radius_mfa.stores.migrate import VERSION, VERSION_TABLE, failed, is_current
 from radius_mfa.stores.postgresql_pool import Connection, Place, words
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection as SyncConnection
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _ENCODING = "SELECT current_setting('server_encoding')"
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 # Those who migrate do it one after the other.  No name of other work is of this length.
-_ALONE = "SELECT pg_advisory_xact_lock(7305)"
+ALONE = "SELECT pg_advisory_xact_lock(7305)"
 _PATIENCE = 10.0  # seconds a query may take that only looks
 
 
@@ -40,12 +41,20 @@ async def look(connection: Connection, name: str) -> dict[bytes, bytes] | None:
 
 
 async def _is_current(connection: Connection, name: str) -> bool:
-    encoding = await connection.fetchval(_ENCODING, timeout=_PATIENCE)
-    if encoding != "UTF8":
-        raise StoreError(f"{name}: is a database of encoding {encoding}; it has to be UTF8")
+    _check_encoding(await connection.fetchval(_ENCODING, timeout=_PATIENCE), name)
     tables = {row[0] for row in await connection.fetch(_TABLES, timeout=_PATIENCE)}
     version = await connection.fetchval(VERSION, timeout=_PATIENCE) if VERSION_TABLE in tables else None
     return is_current(name, tables, version or "")
+
+
+def must_be_utf8(connection: SyncConnection, name: str) -> None:
+    """Raises StoreError where the database there could not hold every text."""
+    _check_encoding(connection.exec_driver_sql(_ENCODING).scalar(), name)
+
+
+def _check_encoding(encoding: object, name: str) -> None:
+    if encoding != "UTF8":
+        raise StoreError(f"{name}: is a database of encoding {encoding}; it has to be UTF8")
 
 
 async def _upgrade(place: Place, upgrade: bool) -> None:
@@ -60,7 +69,7 @@ async def _upgrade(place: Place, upgrade: bool) -> None:
     engine = create_async_engine("postgresql+asyncpg://", async_creator=creator, poolclass=NullPool)
     try:
         async with engine.begin() as connection:
-            await connection.exec_driver_sql(_ALONE)
+            await connection.exec_driver_sql(ALONE)
             await _upgrade_under_lock(connection, str(place), upgrade)
     except DBAPIError as error:
         # Without the cause: SQLAlchemy's text has the statement in it, and PostgreSQL's DETAIL may have a row.

@@ -28,7 +28,7 @@ from radius_mfa.stores.key_file import (
     editing,
     read_key_file,
 )
-from radius_mfa.stores.key_work import PURPOSES
+from radius_mfa.stores.key_work import LASTING, PURPOSES
 from radius_mfa.stores.node import DEAD_AFTER, SAY_EVERY
 from radius_mfa.stores.seal import AeadSealer, check_opens, check_proofs, key_id_of, proof_of
 
@@ -36,8 +36,6 @@ _BATCH = 200  # secrets sealed anew in one transaction
 _PAUSE = 0.05  # seconds that logins have the store for themselves between two
 _POLL = 0.25  # seconds between two looks at the nodes
 _PATIENCE = DEAD_AFTER + 2 * SAY_EVERY  # seconds: one that has died is not waited for by then
-# What is lost for good with its key; a mailed code, an address to confirm and a voucher end by themselves.
-_LASTING = frozenset({"totp", "recovery_codes"})
 _NAMED = 5  # secrets that are named in an error
 
 Pause = Callable[[float], Awaitable[None]]
@@ -304,7 +302,7 @@ class Rekeying:
                     continue  # another key's, which stays
                 if fresh := _resealed(sealer, row):
                     anew.append(fresh)
-                elif purpose in _LASTING:
+                elif purpose in LASTING:
                     closed.append(row)
             if anew:
                 changed = await self._store.reseal(anew)

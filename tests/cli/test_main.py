@@ -19,6 +19,7 @@ serve = importlib.import_module("radius_mfa.cli.serve")
 
 COMMANDS = (
     "audit",
+    "backup",
     "check",
     "clients",
     "demo",
@@ -29,6 +30,7 @@ COMMANDS = (
     "keys",
     "login",
     "portal",
+    "restore",
     "serve",
     "token",
     "user",

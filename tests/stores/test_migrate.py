@@ -1,5 +1,6 @@
 """Schema versions: from nothing, from the newest, from the future."""
 
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, MetaData, Table
+from sqlalchemy import Column, Connection, MetaData, Table, inspect
 
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.guard import Counters
@@ -176,7 +177,7 @@ def test_a_store_of_a_newer_version_is_refused_in_one_line(nothing: str, newer: 
             pass
 
 
-@pytest.mark.parametrize("older", ["0001", "0002", "0003", "0005", "0006", "0007"])
+@pytest.mark.parametrize("older", ["0001", "0002", "0003", "0004", "0005", "0006", "0007"])
 def test_an_older_store_is_brought_up_to_date_by_the_server_alone(nothing: str, older: str) -> None:
     bring_to(nothing, older)
 
@@ -339,3 +340,92 @@ def test_what_a_store_of_the_second_version_holds_is_still_there(nothing: str) -
         assert (mail.id, mail.user_id, mail.code, mail.kind) == ("c1", "u-bob", b"sealed code", MailKind.CODE)
         assert (mail.address, mail.created, mail.expires, mail.attempts) == ("bob@example.net", NOON, NOON + 60, 2)
         assert it.purge(NOON + 1, NOON + 1) == 2  # the State, the login
+
+
+# --- cut off in the middle ----------------------------------------------------------------------------
+
+
+def test_where_a_version_cannot_be_reached_the_store_is_whole_as_it_was_and_the_next_start_goes_on(
+    nothing: str,
+) -> None:
+    """Six versions work, and the last one finds a table in its way: none of them has happened."""
+    bring_to(nothing, "0001")
+    write(nothing, counters("alice"), token("alice"), SPENT)
+    through(nothing, lambda there: there.exec_driver_sql("CREATE TABLE help_case (id TEXT)"))
+    before = through(nothing, lambda there: set(inspect(there).get_table_names()))
+
+    said = rf"cannot be brought to schema {NEWEST}: [^\n]*help_case[^\n]*already exists[^\n]*$"
+    with pytest.raises(StoreError, match=said), asked(opening(nothing, upgrade=True)):
+        pass
+    assert version_at(nothing) == "0001"
+    assert through(nothing, lambda there: set(inspect(there).get_table_names())) == before
+    through(nothing, lambda there: there.exec_driver_sql("DROP TABLE help_case"))
+    with asked(opening(nothing, upgrade=True)) as it:
+        assert it.facts("u-alice").counters.failures == 3
+
+
+def test_a_full_disk_leaves_the_store_as_it_was(url: str, connection: sqlite3.Connection) -> None:
+    bring_to(url, "0001")
+    write(url, counters("alice"), token("alice"))
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages + 8}")
+
+    with pytest.raises(StoreError, match=rf"cannot be brought to schema {NEWEST}: database or disk is full$"):
+        migrate_connection(connection, name_of(url), upgrade=True)
+    assert version(connection) == "0001"
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    migrate(url)
+    assert version(connection) == NEWEST
+
+
+KILLED = """
+import os, signal, sys
+from radius_mfa.stores.migrate import migrate
+from radius_mfa.stores.sqlite_connection import connect
+connection = connect(sys.argv[1], wait=0)
+connection.execute("PRAGMA cache_size = 4")  # so that much of it is in the file by then
+def look(sql):
+    if "CREATE TABLE link" in sql:
+        os.kill(os.getpid(), signal.SIGKILL)
+connection.set_trace_callback(look)
+migrate(connection, "", upgrade=True)
+"""
+
+
+def test_a_process_that_is_killed_in_the_middle_leaves_the_store_as_it_was(
+    url: str, connection: sqlite3.Connection
+) -> None:
+    bring_to(url, "0001")
+    entry = dict.fromkeys(LOGIN, "x" * 500) | {"user_id": "u-alice"}
+    write(url, counters("alice"), token("alice"), *(("login", entry | {"time": NOON + n}) for n in range(50)))
+    killed = subprocess.run([sys.executable, "-c", KILLED, url], cwd=TOP, check=False)
+
+    assert killed.returncode == -signal.SIGKILL
+    assert version(connection) == "0001"
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    with asked(opening(url, upgrade=True)) as it:
+        assert it.facts("u-alice").counters.failures == 3
+        assert it.purge(NOON, NOON + 50) == 50
+
+
+def test_a_server_that_is_killed_while_it_waits_for_a_table_leaves_the_database_as_it_was() -> None:
+    """Version 6 asks for the table alone, and somebody has it."""
+    url = NOTHING["postgresql"](Path())
+    bring_to(url, "0001")
+    write(url, counters("alice"), token("alice"))
+    program = "import sys; from tests.stores.schemas import *; o = opening(sys.argv[1], upgrade=True); "
+    program += "from tests.stores.support import *; Asked(o, SystemClock())"
+
+    def kill(there: Connection) -> int:
+        there.exec_driver_sql("LOCK TABLE login IN ACCESS SHARE MODE")
+        with subprocess.Popen([sys.executable, "-c", program, url], cwd=TOP) as process:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'login'::regclass"
+            while process.poll() is None and not there.exec_driver_sql(waiting).scalar():
+                pass
+            process.kill()
+            return process.wait(60)
+
+    assert through(url, kill) == -signal.SIGKILL
+    assert version_at(url) == "0001"
+    with asked(opening(url, upgrade=True)) as it:
+        assert it.facts("u-alice").counters.failures == 3
