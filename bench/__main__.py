@@ -3,8 +3,8 @@
 `flat [quick]`: ours with few and with many users, clients, policies and open challenges; and the two stores.
 `workers`, `policies`: one worker beside two, 5 policies beside 500.  `eap [quick]`: 802.1X at ours beside
 FreeRADIUS, full handshakes and resumed ones.  `inside [quick]`: our login inside of FreeRADIUS beside both.
-`portal [quick]`: its pages, and signing in.  Ends with 1 if any login failed or the figures could not be
-written, with 2 where it cannot begin.
+`portal [quick]`: its pages, and signing in.  `audit`: finding a user's last week among a million events.
+Ends with 1 if any login failed or the figures could not be written, with 2 where it cannot begin.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from bench import directory, freeradius, inside, plot, portal
+from bench import audit, directory, freeradius, inside, plot, portal
 from bench.asked import arguments, need, need_writable, refuse, write
 from bench.eap import report as eap_report
 from bench.eap import side_by_side as eap
@@ -41,6 +41,8 @@ def main() -> int:
         return _inside(asked, given)
     if asked.what == "portal":
         return _portal(asked, given)
+    if asked.what == "audit":
+        return _audit(asked, given)
     if asked.what == "flat":
         scale = replace(Beside(logins=200) if asked.quick else Beside(), **given)
         return _pairs(_chosen(flat(quick=asked.quick), asked.only), scale, asked)
@@ -87,6 +89,15 @@ def _portal(asked: argparse.Namespace, given: Mapping[str, int]) -> int:
         print(line)
     written = write(asked, asdict(report), "")
     return 0 if written and report.is_whole else 1
+
+
+def _audit(asked: argparse.Namespace, given: Mapping[str, int]) -> int:
+    _draws_nothing(asked)
+    need_writable(asked)
+    report = audit.measure(given.get("runs", audit.RUNS))
+    for line in audit.lines(report):
+        print(line)
+    return 0 if write(asked, asdict(report), "") and report.is_whole else 1
 
 
 def _draws_nothing(asked: argparse.Namespace) -> None:

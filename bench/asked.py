@@ -18,7 +18,10 @@ def arguments(description: str | None, pairs: Iterable[str], given: list[str] | 
         prog="bench", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "what", nargs="?", choices=["full", "quick", "flat", "eap", "inside", "portal", *pairs], default="full"
+        "what",
+        nargs="?",
+        choices=["full", "quick", "flat", "eap", "inside", "portal", "audit", *pairs],
+        default="full",
     )
     parser.add_argument(
         "quick", nargs="?", choices=["quick"], help="after flat, eap, inside or portal: less of everything"

@@ -39,7 +39,7 @@ from radius_mfa.core.ports import Directory, Mailer
 from radius_mfa.core.rules import Rules
 from radius_mfa.core.world import Ports
 from radius_mfa.directories.chain import OpenDirectory
-from radius_mfa.observe.audit import AuditFile, AuditLog
+from radius_mfa.observe.audit import Audit
 from radius_mfa.observe.health import DIRECTORY, PARTS
 from radius_mfa.observe.metered import MeteredDirectory, MeteredStore
 from radius_mfa.service.service import Service
@@ -78,7 +78,7 @@ class Working:
         service: Service,
         exchange: Exchange,
         backends: Backends,
-        audit: AuditFile | AuditLog,
+        audit: Audit,
         contexts: dict[int, SSLContext],
         is_ready: Callable[[], bool],
     ) -> None:
@@ -246,7 +246,7 @@ class Answering:
             listeners = enumerate(configuration.listen)
             contexts = {at: context_of(loaded, at, clients) for at, each in listeners if each.radsec}
             soon = asyncio.get_running_loop().call_soon
-            audit = audit_of(loaded, soon)
+            audit = audit_of(loaded, soon, footing.meter)
             stack.callback(audit.close)
             directory = open_directory(configuration, self.shields)
             stack.push_async_callback(directory.close)

@@ -14,11 +14,12 @@ from radius_mfa.assembly.policies import entry_attributes_of
 from radius_mfa.assembly.rules import enrolment_rules_of
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
+from radius_mfa.config.syslog import Syslog
 from radius_mfa.config.values import Server
 from radius_mfa.core.enrolment import Enrolment
 from radius_mfa.core.errors import ConfigurationError, DirectoryError, KeyFileError, StoreError
 from radius_mfa.core.messages import FactorKind, User
-from radius_mfa.core.ports import Clock, Entropy, Factor, MailedFactor, Sealer
+from radius_mfa.core.ports import Clock, Entropy, Factor, MailedFactor, Meter, Sealer
 from radius_mfa.core.store import LoginStore, Store
 from radius_mfa.core.trust import TrustedDevices
 from radius_mfa.directories.chain import ChainedDirectory, OpenDirectory
@@ -26,7 +27,7 @@ from radius_mfa.directories.shield import ShieldedDirectory, WrongPasswords
 from radius_mfa.factors.mail import MailFactor, MailRules
 from radius_mfa.factors.recovery import RecoveryFactor
 from radius_mfa.factors.totp import TotpFactor
-from radius_mfa.observe.audit import AuditFile, AuditLog, Soon
+from radius_mfa.observe.audit import Audit, AuditFile, AuditLog, Audits, Soon
 from radius_mfa.stores.entropy import SystemEntropy
 from radius_mfa.stores.key_file import FollowedKeyFile, read_key_file
 from radius_mfa.stores.migrate import look
@@ -158,11 +159,27 @@ def password_of(configuration: model.Configuration) -> str | None:
     return secret.reveal() if secret else None
 
 
-def audit_of(loaded: Loaded, soon: Soon | None) -> AuditFile | AuditLog:
+def audit_of(loaded: Loaded, soon: Soon | None, meter: Meter) -> Audit:
     """Where events are told; `soon`: see `AuditFile`.  Raises ConfigurationError."""
-    path = loaded.configuration.audit.file
-    if path is None:
+    configured = loaded.configuration.audit
+    places: list[Audit] = []
+    if configured.file is not None:
+        places.append(_audit_file(loaded, configured.file, soon))
+    if configured.syslog is not None:
+        places.append(_audit_syslog(configured.syslog, meter))
+    if not places:
         return AuditLog()
+    return places[0] if len(places) == 1 else Audits(places)
+
+
+def _audit_syslog(to: Syslog, meter: Meter) -> Audit:
+    from radius_mfa.observe.audit_syslog import AuditSyslog, Target
+
+    target = Target(to.kind, to.path, to.host, to.port)
+    return AuditSyslog(target, meter)
+
+
+def _audit_file(loaded: Loaded, path: Path, soon: Soon | None) -> AuditFile:
     _must_have_folder(loaded, path)
     try:
         return AuditFile(path, soon, mode_of_new(path, 0o640))

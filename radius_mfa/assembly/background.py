@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from prometheus_client.registry import Collector
 from radius_mfa.assembly.footing import GRACE, Footing
 from radius_mfa.assembly.mail import outbox_of
 from radius_mfa.assembly.reload import Prepared
-from radius_mfa.assembly.upkeep import keep_doing, purge, tell_of
+from radius_mfa.assembly.upkeep import delete_rotated_audits, keep_doing, purge, tell_of
 from radius_mfa.config.certificates import DAY, ends_of
 from radius_mfa.config.load import Loaded
 
@@ -40,6 +41,7 @@ class Background:
         footing = self._footing
         footing.meter.watch("certificate_expires_days", self._days_left)
         footing.tasks.begin(purge(footing.store, footing.clock, self._retention))
+        footing.tasks.begin(delete_rotated_audits(self._rotated_audits, footing.clock))
         footing.tasks.begin(keep_doing(self._tell_of_certificates, DAY))
 
     async def prepare(self, loaded: Loaded) -> Prepared:
@@ -80,6 +82,10 @@ class Background:
     def _days_left(self) -> dict[tuple[str, ...], float]:
         now = self._footing.clock.wall()
         return {(name,): (end - now) / DAY for name, end in self._certificates.items()}
+
+    def _rotated_audits(self) -> tuple[Path, float] | None:
+        audit = self._loaded.configuration.audit
+        return (audit.file, audit.retention) if audit.file and audit.delete_rotated else None
 
     def _retention(self) -> float:
         return self._loaded.configuration.audit.retention

@@ -107,7 +107,7 @@ async def open_portal(loaded: Loaded) -> AsyncIterator[PortalPorts]:
         directory = open_directory(configuration, Shields())
         stack.push_async_callback(directory.close)
         backends = backends_of(configuration, footing.store, footing.sealer, directory, client=PORTAL)
-        audit = audit_of(loaded, asyncio.get_running_loop().call_soon)
+        audit = audit_of(loaded, asyncio.get_running_loop().call_soon, footing.meter)
         stack.callback(audit.close)
         ports = _ports_of(loaded, backends, audit)
         # As a server does: no key is retired that the portal still seals with.

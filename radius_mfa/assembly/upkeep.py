@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
@@ -13,9 +14,11 @@ from radius_mfa.core.errors import RadiusMfaError
 from radius_mfa.core.ports import Clock
 from radius_mfa.core.seldom import Seldom
 from radius_mfa.core.store import Store
+from radius_mfa.observe.audit_files import delete_rotated
 from radius_mfa.wire.sources import Sources
 
 PURGE_EVERY = 60.0  # seconds
+ROTATED_EVERY = 600.0  # seconds
 _CLOCK_MARGIN = 3600.0  # seconds: a clock that jumps must not make a State forgotten while it is good
 KEEP_EVERY = 10.0  # seconds; what a crash loses of the counts
 _WRITE_EVERY = 1.0  # seconds that the counts of a process may be old in the eyes of the one that shows them
@@ -39,6 +42,25 @@ async def purge(store: Store, clock: Clock, retention: Callable[[], float], ever
             await store.purge(now - _CLOCK_MARGIN, now - retention())
         except RadiusMfaError as broken:
             log.error("purge_failed", error=str(broken))
+
+
+async def delete_rotated_audits(
+    rotated: Callable[[], tuple[Path, float] | None], clock: Clock, every: float = ROTATED_EVERY
+) -> None:
+    """Delete what the audit file was rotated to and has been kept long enough, for ever.
+
+    `rotated`: the file, and seconds that those are kept; None: they are not ours to delete.
+    """
+    while True:
+        await asyncio.sleep(every)
+        if (asked := rotated()) is None:
+            continue
+        path, retention = asked
+        try:
+            for each in await asyncio.to_thread(delete_rotated, path, clock.wall() - retention):
+                log.info("audit_deleted", file=str(each))
+        except OSError as broken:
+            log.error("audit_not_deleted", file=str(broken.filename), error=broken.strerror)
 
 
 def tell_of(ends: Mapping[str, float], now: float) -> None:

@@ -6,7 +6,7 @@ import difflib
 import io
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import chain, islice
 from pathlib import Path
@@ -14,10 +14,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from radius_mfa.cli.common import REFUSED, config_option, json_option, load_configuration, refuse, table_line, warn
+from radius_mfa.cli.common import (
+    REFUSED,
+    config_option,
+    json_option,
+    load_configuration,
+    refuse,
+    run,
+    table_line,
+    warn,
+)
 
 if TYPE_CHECKING:
-    from radius_mfa.observe.audit_search import Hit, Search
+    from radius_mfa.config.load import Loaded
+    from radius_mfa.core.messages import AuditEvent
+    from radius_mfa.observe.audit_search import Hit, Query, Search
 
 _DECISIONS = ("accept", "reject", "challenge", "discard", "done", "refused")  # the last two: of acts
 _COLUMNS = ("decision", "outcome", "user", "client", "station", "factor", "policy", "source", "detail")
@@ -64,9 +75,11 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
     metavar="PATH",
     help="Another file than the configured one; without --config, times are in this machine's timezone.",
 )
+@click.option("--files-only", is_flag=True, help="With --user: do not ask the store for what no file here has.")
 @json_option
 def audit(
     file: Path | None,
+    files_only: bool,
     since: str | None,
     until: str | None,
     last: int,
@@ -77,17 +90,20 @@ def audit(
     """Search the audit file, and those it was rotated to.
 
     All that is asked must hold; of an option given several times, one. The oldest is printed first; --json prints
-    the lines as they are.
+    the lines as they are. With --user the store is asked as well: it has what other nodes have decided, and what
+    was in files that are gone; such lines have "origin": "store".
     """
     from radius_mfa.observe.audit_search import Query, Search
+    from radius_mfa.observe.audit_stored import with_stored
 
     _check(asked["outcomes"], asked["sources"], asked["logins"])
-    path, zone = _where(file)
+    path, zone, loaded = _where(file)
     query = Query(
         **asked, masked=masked, since=moment("--since", since, zone), until=moment("--until", until, zone)
     )
     search = Search(path, query)
-    hits = search.hits(last)
+    stored = _stored(loaded, query) if loaded and file is None and query.users and not files_only else ()
+    hits = with_stored(search, stored, last)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8" if as_json else None, errors="backslashreplace")
     printed = 0
@@ -119,18 +135,33 @@ def _check(outcomes: tuple[str, ...], sources: tuple[str, ...], logins: tuple[st
             raise click.UsageError(f"--login takes hexadecimal digits, as --json has them, not {each!r}.")
 
 
-def _where(file: Path | None) -> tuple[Path, tzinfo | None]:
-    """The file, and the zone times are written in; None: this machine's."""
+def _stored(loaded: Loaded, query: Query) -> Sequence[AuditEvent]:
+    """What the store has about those users; nothing, and a warning, where it cannot be asked."""
+    from radius_mfa.assembly.audit_rows import rows_about
+    from radius_mfa.core.errors import RadiusMfaError
+    from radius_mfa.core.printing import printable
+
+    since = query.since.timestamp() if query.since else 0.0
+    try:
+        return run(rows_about(loaded.configuration, query.users, since))
+    except RadiusMfaError as broken:
+        warn(printable(f"the files alone, since the store cannot be asked: {broken}"))
+        return ()
+
+
+def _where(file: Path | None) -> tuple[Path, tzinfo | None, Loaded | None]:
+    """The file, the zone times are written in (None: this machine's), and the configuration, if it was read."""
     if file is not None and "radius_mfa.config" not in click.get_current_context().meta:
-        return file, None
-    configuration = load_configuration().configuration
+        return file, None, None
+    loaded = load_configuration()
+    configuration = loaded.configuration
     path = file or configuration.audit.file
     if path is None:
         refuse(
             "audit: no file is configured, so the events are in the server's log; "
             "audit: {file: /var/log/radius-mfa/audit.jsonl} in the YAML has them written to one"
         )
-    return path, configuration.timezone
+    return path, configuration.timezone, loaded
 
 
 def moment(option: str, written: str | None, zone: tzinfo | None) -> datetime | None:
@@ -170,8 +201,10 @@ def _cells(hit: Hit, zone: tzinfo | None) -> tuple[str, ...]:
     said["user"] = next(
         (str(name) for key in ("username", "user_name", "user_id") if (name := hit.event.get(key))), ""
     )
-    if by := hit.event.get("by"):
-        said["detail"] = "; ".join(filter(None, (f"by {by}", said["detail"])))
+    by = f"by {hit.event['by']}" if hit.event.get("by") else ""
+    where = "in the store only" if hit.event.get("origin") == "store" else ""
+    whose = "forgotten" if hit.event.get("forgotten") is True else ""
+    said["detail"] = "; ".join(filter(None, (by, where, whose, said["detail"])))
     return (_shown_time(hit.time, zone), *said.values())
 
 

@@ -23,6 +23,7 @@ from radius_mfa.cli.common import (
     utf8,
 )
 from radius_mfa.cli.user_enrol import enrol
+from radius_mfa.cli.user_forget import forget
 from radius_mfa.cli.user_mail import mail
 from radius_mfa.cli.user_show import list_, show
 
@@ -37,7 +38,7 @@ def user() -> None:
     """Users and their second factors."""
 
 
-for command in (enrol, list_, mail, show):
+for command in (enrol, forget, list_, mail, show):
     user.add_command(command)
 
 
@@ -145,33 +146,6 @@ async def _unlock(username: str, by_id: bool, as_json: bool) -> None:
         _echo_json(found, unlocked=True)
     else:
         click.echo(f"{found.username}: unlocked")
-
-
-@user.command()
-@config_option
-@click.argument("username", metavar="USER")
-@by_id_option
-@json_option
-def forget(username: str, by_id: bool, as_json: bool) -> None:
-    """Delete all that is stored of USER: factors, counters, recent logins.
-
-    From then on a policy with second_factor: when_enrolled lets USER in by the password alone again, until a
-    factor is set up.  For who has left, and is in the directory no more, there is --id.
-    """
-    run(_forget(username, by_id, as_json))
-
-
-async def _forget(username: str, by_id: bool, as_json: bool) -> None:
-    from radius_mfa.assembly.backends import opened
-
-    async with opened(load_configuration()) as backends:
-        found = await find_user(backends, username, by_id)
-        if not await backends.enrolment.forget(found.id):
-            _refuse_stranger(found)
-    if as_json:
-        _echo_json(found, forgotten=True)
-    else:
-        click.echo(f"{found.username}: forgotten")
 
 
 @user.command()

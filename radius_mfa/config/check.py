@@ -208,7 +208,8 @@ def warn(document: Document, configuration: Configuration) -> None:
     if configuration.storage.in_clear:
         text = "is not encrypted on its way: add ?sslmode=verify-full&sslrootcert=… to it"
         document.warn(text, "storage")
-    if configuration.audit.file is None and configuration.log.level in ("warning", "error"):
+    audit = configuration.audit
+    if audit.file is None and audit.syslog is None and configuration.log.level in ("warning", "error"):
         document.warn("hides the audit events, which go to the log where there is no audit.file", "log", "level")
     if configuration.challenge_lifetime < _SHORT_CHALLENGE:
         document.warn("is hardly time enough to look up a code and type it", "challenge_lifetime")

@@ -49,6 +49,7 @@ from radius_mfa.config.section import (
     WebAddress,
 )
 from radius_mfa.config.storage import Storage
+from radius_mfa.config.syslog import Syslog, destination
 from radius_mfa.core.messages import FactorKind
 from radius_mfa.core.policy import SecondFactor
 
@@ -322,10 +323,15 @@ class Log(Section):
 
 
 class Audit(Section):
-    """`file`: None: the events go to the log."""
+    """`file`, `syslog`: where neither is given, the events go to the log.
+
+    `delete_rotated`: what logrotate has put beside the file goes after `retention` as well.
+    """
 
     file: File | None = None
+    syslog: Annotated[Syslog | None, PlainValidator(values.parsed(destination))] = None
     retention: Annotated[float, PlainValidator(values.lasting("1d", "3650d"))] = 7_776_000.0
+    delete_rotated: Bool = False
 
 
 class Configuration(Section):

@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = "([0-9]{1,9})(ms|s|m|h|d)"
 _MAPPED = IPv6Network("::ffff:0:0/96")
-_PORTS = {"ldap": 389, "ldaps": 636, "smtp": 587, "smtps": 465}
+_PORTS = {"ldap": 389, "ldaps": 636, "smtp": 587, "smtps": 465, "udp": 514, "tcp": 514}
 _LONGEST_DNS_NAME = 253  # octets, as text without the dot that ends it (RFC 1035 §3.1)
 _DNS_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 # What ends in a number is an address that was mistyped.

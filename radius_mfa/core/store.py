@@ -214,6 +214,10 @@ class LifeStore(FactsStore, Protocol):
         """The next users in the order of their ids, those behind `after`."""
         ...
 
+    async def usernames(self) -> Mapping[str, str]:
+        """What the directory last called each user there is, by id; "" where that is not known."""
+        ...
+
     async def tokens(self, after: str, most: int) -> Sequence[TokenRecord]:
         """The next tokens of all users in the order of their ids, those behind `after`."""
         ...

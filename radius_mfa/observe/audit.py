@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, Protocol
 
 import orjson
 import structlog
@@ -19,11 +20,30 @@ from radius_mfa.core.messages import AuditEvent
 
 Soon = Callable[[Callable[[], None]], object]
 
+_TRY_AGAIN = 1.0  # seconds between two tries to make a new file where none can be made
+
 log = structlog.get_logger()
+
+
+class Audit(Protocol):
+    """Where events are told."""
+
+    def __call__(self, event: AuditEvent) -> None:
+        """Never raises, and holds nothing up."""
+        ...
+
+    def reopen(self) -> None:
+        """Go on in a new file, where there is one.  Never raises."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class AuditFile:
     """Appends events to `path`, whole lines with a single write, so that several processes may share it.
+
+    Before each write it looks whether the path still leads to its file, which costs 2 µs: what is told after
+    logrotate has renamed the file is in the new one, whoever has made that, and no signal is needed.
 
     The file is made readable by its owner and group only (`mode`).  When a line cannot be written the log
     says so and has the event instead: the login itself is not held up.
@@ -45,8 +65,10 @@ class AuditFile:
         self._mode = mode
         self._torn = _ends_within_a_line(self._file, path)
         # Of what else may be at the path a pipe takes a long write in pieces, with others' between.
-        self._soon = soon if stat.S_ISREG(os.fstat(self._file).st_mode) else None
+        self._status = os.fstat(self._file)
+        self._soon = soon if stat.S_ISREG(self._status.st_mode) else None
         self._told: list[AuditEvent] = []  # not yet written; nobody changes them any more
+        self._tried_in_vain: float | None = None  # to make a new file, monotonic, when last
 
     def _share(self, mode: int) -> None:
         """Let the group write into a new one, where that was asked for, whatever the umask says."""
@@ -69,6 +91,8 @@ class AuditFile:
         told, self._told = self._told, []
         if not told:  # it was written when the file was closed or opened anew
             return
+        if self._was_moved():
+            self._follow()
         lines = [_line(event) for event in told]
         octets, begins = b"".join(lines), 0
         if self._torn:  # half a line is in the file: what follows begins on its own
@@ -90,11 +114,32 @@ class AuditFile:
     def reopen(self) -> None:
         """Go on in the file that is at the path now: the one before was rotated away.  Never raises."""
         self._write()
+        self._tried_in_vain = None  # whoever asks for it is to be told once more
+        self._follow()
+
+    def _was_moved(self) -> bool:
+        """Whether the path leads elsewhere, or nowhere.  Where that cannot be known it is as it was."""
+        try:
+            there = os.stat(self._path)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return not os.path.samestat(there, self._status)
+
+    def _follow(self) -> None:
+        """Open what is at the path, or make it."""
+        now, tried = monotonic(), self._tried_in_vain
+        if tried is not None and now - tried < _TRY_AGAIN:
+            return
         try:
             again = AuditFile(self._path, mode=self._mode)
         except ConfigurationError as broken:
-            log.error("audit_not_reopened", error=str(broken), note="goes on in the file it has")
+            self._tried_in_vain = now
+            if tried is None:
+                log.error("audit_not_reopened", error=str(broken), note="goes on in the file it has")
             return
+        self._tried_in_vain, self._status = None, again._status
         self._torn = again._torn or (self._torn and os.path.sameopenfile(again._file, self._file))
         os.dup2(again._file, self._file, inheritable=False)
         again.close()
@@ -102,6 +147,25 @@ class AuditFile:
     def close(self) -> None:
         self._write()
         os.close(self._file)
+
+
+class Audits:
+    """Several places, each of which is told every event."""
+
+    def __init__(self, places: Sequence[Audit]) -> None:
+        self._places = places
+
+    def __call__(self, event: AuditEvent) -> None:
+        for place in self._places:
+            place(event)
+
+    def reopen(self) -> None:
+        for place in self._places:
+            place.reopen()
+
+    def close(self) -> None:
+        for place in self._places:
+            place.close()
 
 
 class AuditLog:

@@ -2,7 +2,8 @@
 
 The newest events are looked for from the ends of the files, block by block, and no further than it takes:
 what happened within the last hour is found at once, however large a file has grown.  Where all events are
-asked for, nothing is kept but what is out of order.
+asked for, nothing is kept but what is out of order.  Lines that cannot be about who is asked for are not read as
+JSON (`audit_sieve`), nor missed where they only look like events.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import orjson
 
 from radius_mfa.core import usernames
 from radius_mfa.core.login import masked
-from radius_mfa.observe.audit_files import BLOCK, LONGEST, AuditPart, Line, open_parts, why
+from radius_mfa.observe.audit_files import BLOCK, LONGEST, AuditPart, Line, every_line, open_parts, why
+from radius_mfa.observe.audit_sieve import NameSieve
 
 Event = dict[str, Any]
 """An event as the file has it, see `core.messages.AuditEvent`."""
@@ -87,6 +89,7 @@ class Search:
         """`is_enough`: asked before each line; once it says so no more is read, in any file."""
         self._path = path
         self._matcher = _Matcher(query)
+        self._sieve = NameSieve(self._matcher.names) if query.users else every_line
         self._block = block
         self._is_enough = is_enough or _never
         self._since = query.since - _MARGIN if query.since else None
@@ -95,6 +98,10 @@ class Search:
         self.odd = 0
         self.first_odd: tuple[Path, int] | None = None
         self.unread: dict[Path, str] = {}
+
+    def matches(self, event: Event) -> bool:
+        """Whether that is what is looked for, wherever it is kept."""
+        return self._matcher.matches(event)
 
     @property
     def looks_masked(self) -> bool:
@@ -114,7 +121,7 @@ class Search:
         for age, part in enumerate(parts):
             if _written(datetime.fromtimestamp(part.changed, UTC)) < self._floor:
                 continue
-            for hit in self._matching(part, -age, part.backwards(self._block)):
+            for hit in self._matching(part, -age, part.backwards(self._block, self._sieve)):
                 if hit.time < self._floor:
                     if part.packed:
                         continue
@@ -140,15 +147,19 @@ class Search:
                 yield hit
 
     def _lines(self, part: AuditPart) -> Iterator[Line]:
-        yield from part.forwards(self._start(part) if self._floor and not part.packed else 0)
+        yield from part.forwards(self._start(part) if self._floor and not part.packed else 0, self._sieve)
 
     def _start(self, part: AuditPart) -> int:
-        """Where the newest line begins that is too old."""
-        for at, line in part.backwards(self._block):
-            event = _event(line)
-            if event is not None and event["time"] < self._floor:
-                return at
-        return 0
+        """Where a line begins before which all is too old: halving what is in question finds it."""
+        first, last = 0, part.size()
+        while last - first > 1:
+            middle = (first + last) // 2
+            time, at = next(_times(part.after(middle)), ("", last))
+            if at < last and time < self._floor:
+                first = at
+            else:
+                last = middle
+        return first
 
     @staticmethod
     def _in_order(hits: Iterator[Hit]) -> Iterator[Hit]:
@@ -169,7 +180,7 @@ class Search:
                 if self._is_enough():
                     self.more = True
                     return
-                event = _event(line)
+                event = event_of(line)
                 if event is not None:
                     yield Hit(event["time"], file, at, line.lstrip(b"\0"), event)
                     continue
@@ -180,11 +191,18 @@ class Search:
             self.unread[part.path] = why(broken) if isinstance(broken, OSError) else "is not whole"
 
 
+def _times(lines: Iterator[Line]) -> Iterator[tuple[str, int]]:
+    """Of the events among them, with where each begins."""
+    for at, line in lines:
+        if (event := event_of(line)) is not None:
+            yield event["time"], at
+
+
 def _never() -> bool:
     return False
 
 
-def _event(line: bytes) -> Event | None:
+def event_of(line: bytes) -> Event | None:
     """The event in a line.  Zeros before it are what a power failure leaves in a file."""
     if len(line) > LONGEST:
         return None
@@ -223,6 +241,11 @@ class _Matcher:
         self._since = _written(query.since)
         self._until = _written(query.until)
         self.passed_over = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What stands in an event that is about a user: a name, folded, or an id as it is."""
+        return self._users | self._ids | self._maskings
 
     def matches(self, event: Event) -> bool:
         if event["time"] < self._since or (self._until and event["time"] >= self._until):

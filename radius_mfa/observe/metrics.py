@@ -41,6 +41,7 @@ COUNTED = {
     "discarded": (("reason", "client"), "Packets met with silence; no client: from an unknown source."),
     "unencodable": (("client",), "Replies that could not be put into a packet; an Access-Reject went instead."),
     "decisions": (("client", "decision", "outcome", "factor"), "What Access-Requests came to."),
+    "audit_dropped": ((), "Audit events that syslog did not get, since too many waited for it."),
     "probes": (("client", "answered"), "Requests of probe users."),
     "mails": (("outcome",), "Tries to deliver a mail."),
     "send_failed": (("listener",), "Replies that the kernel did not take."),

@@ -123,6 +123,7 @@ _USERS = Statement(f"""
            (SELECT max(t.last_success) FROM totp_token t WHERE t.user_id = c.user_id)
     FROM user_counters c LEFT JOIN mail_address m ON m.user_id = c.user_id
     WHERE c.user_id > ? ORDER BY c.user_id LIMIT ?""")
+_USERNAMES = Statement("SELECT user_id, username FROM user_counters")
 _TOKENS = Statement(f"""
     SELECT {TOKEN}, coalesce(u.username, '')
     FROM totp_token t LEFT JOIN user_counters u ON u.user_id = t.user_id
@@ -341,6 +342,11 @@ def forget(user_id: str) -> Work[bool]:
 def users(after: str, most: int) -> Work[list[KnownUser]]:
     rows = yield _USERS(after, most)
     return [_known(row) for row in rows]
+
+
+def usernames() -> Work[dict[str, str]]:
+    rows = yield _USERNAMES()
+    return {str(user_id): str(username) for user_id, username in rows}
 
 
 def _known(row: Sequence[Any]) -> KnownUser:

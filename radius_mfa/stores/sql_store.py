@@ -197,6 +197,9 @@ class SqlStore(ABC):
     async def users(self, after: str, most: int) -> Sequence[KnownUser]:
         return await self._durably(partial(life_work.users, after, most), None)
 
+    async def usernames(self) -> Mapping[str, str]:
+        return await self._durably(life_work.usernames, None)
+
     async def tokens(self, after: str, most: int) -> Sequence[TokenRecord]:
         return await self._durably(partial(life_work.tokens, after, most), None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import structlog.testing
 
 from radius_mfa.assembly import upkeep
-from radius_mfa.assembly.upkeep import SourceKeeper, keep_doing, purge, tell_of
+from radius_mfa.assembly.upkeep import SourceKeeper, delete_rotated_audits, keep_doing, purge, tell_of
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.store import Store
 from radius_mfa.stores.sqlite import SqliteStore
@@ -270,3 +271,29 @@ def test_each_certificate_is_told_of_with_its_last_day() -> None:
         ("eap", "2027-03-01"),
         ("radsec 127.0.0.1:2083", "2027-02-28"),
     ]
+
+
+def test_rotated_audit_files_go_after_the_retention_where_that_is_asked_for(tmp_path: Path, rig: Rig) -> None:
+    path = tmp_path / "audit.jsonl"
+    for name, age in (("", 100), (".1", 80), (".2.gz", 100)):
+        each = path.with_name(path.name + name)
+        each.touch()
+        os.utime(each, (NOON - age * DAY, NOON - age * DAY))
+    asked: list[tuple[Path, float] | None] = [None, (path, 90 * DAY)]
+    looked = asyncio.Event()
+
+    def rotated() -> tuple[Path, float] | None:
+        if not asked:
+            looked.set()
+            return None
+        return asked.pop(0)
+
+    async def delete() -> None:
+        deleting = asyncio.create_task(delete_rotated_audits(rotated, rig.clock, every=0.001))
+        await looked.wait()
+        deleting.cancel()
+
+    with structlog.testing.capture_logs() as logged:
+        rig.run(delete())
+    assert sorted(each.name for each in tmp_path.glob("audit*")) == ["audit.jsonl", "audit.jsonl.1"]
+    assert logged == [{"event": "audit_deleted", "log_level": "info", "file": f"{path}.2.gz"}]

@@ -17,7 +17,9 @@ from radius_mfa.core.messages import AuditEvent
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.observe.audit import AuditFile
 from tests.adapters import NOON
-from tests.cli.support import rewritten, run_cli, run_process
+from tests.cli.support import log_in, rewritten, run_cli, run_process
+from tests.end_to_end.nas import ACCEPT
+from tests.end_to_end.site import Site
 
 
 def event(
@@ -242,3 +244,34 @@ def test_who_reads_no_more_and_a_terminal_of_few_letters_are_no_traceback(file: 
         assert process.wait(30) == 1
     assert rb"\u5c71\u7530" in lines[5]
     assert said == b""
+
+
+class TestTheStore:
+    def test_what_no_file_here_has_is_told_from_it(self, university: Site, tmp_path: Path) -> None:
+        account = university.staff()
+        assert log_in(university, account, account.code()) == ACCEPT
+        own = run_cli("--config", university.config, "audit", "--user", account.name, "--json").worked()
+        events = [json.loads(line) for line in own.out.splitlines()]
+        assert [event["outcome"] for event in events] == ["challenged", "accepted"]
+        assert not any("origin" in event for event in events), "the file has both"
+
+        other = university.config.with_name(f"{tmp_path.name}.yaml")  # as at another node
+        (tmp_path / "audit.jsonl").touch()
+        text = university.config.read_text()
+        other.touch(0o600)
+        other.write_text(text.replace("audit.jsonl", str(tmp_path / "audit.jsonl")))
+        asked = ("--config", other, "audit", "--user", account.name)
+        (line,) = run_cli(*asked, "--json").worked().out.splitlines()
+        told = json.loads(line)
+        assert told == {**told, **{key: events[1][key] for key in ("time", "login", "factor", "source", "client")}}
+        assert (told["outcome"], told["origin"]) == ("accepted", "store")
+        assert run_cli(*asked).worked().out.splitlines()[1].endswith("  in the store only")
+        assert run_cli(*asked, "--files-only").worked().err == "no such event\n"
+        assert run_cli(*asked, "--since", "2001-01-01", "--until", "2001-01-02").worked().err == "no such event\n"
+
+    def test_where_it_cannot_be_asked_the_files_are_told_with_a_warning(self, audited: Path) -> None:
+        audited.with_name("state.db").write_text("no database at all, but of some length")
+        ran = run_cli("--config", audited, "audit", "--user", "bob").worked()
+        assert len(times(ran.out)) == 2
+        assert ran.err.startswith("warning: the files alone, since the store cannot be asked: ")
+        assert run_cli("--config", audited, "audit", "--user", "bob", "--files-only").worked().err == ""

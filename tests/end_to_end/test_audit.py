@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import stat
+from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 
 from tests.cli.support import run_cli, run_process
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT
 from tests.end_to_end.site import SECRET, Site, masked
+from tests.peers.rsyslog import Rsyslog
 
 ASKED = [
     (4, bytes((192, 0, 2, 10))),
@@ -162,24 +165,36 @@ def test_a_search_finds_why_somebody_was_refused_and_shows_nothing_secret(univer
 
 
 def test_logrotate_moves_the_file_away_and_no_event_is_lost(university: Site) -> None:
-    """Until SIGHUP events go on to the file that was moved; from then on to a new one."""
+    """What comes after that is in a new file, without a signal or with one."""
     user = university.staff()
     path = university.folder / "rotated.jsonl"
-    moved = path.with_name("rotated.jsonl.1")
+    older, newer = path.with_name("rotated.jsonl.2"), path.with_name("rotated.jsonl.1")
     with university.another("rotated.yaml", {"audit": {"file": path.name}}) as server:
         with university.nas(server=server) as nas:
-            for password in ("first", "second"):
-                assert nas.ask(user.name, password).code == REJECT
-                if password == "first":
-                    path.rename(moved)
-            assert not path.exists()
+            assert nas.ask(user.name, "first").code == REJECT
+            path.rename(older)
+            assert nas.ask(user.name, "second").code == REJECT
+            path.rename(newer)
             server.reload()
             server.wait_for("reloaded")
+            assert path.exists()
             assert nas.ask(user.name, "third").code == REJECT
-        assert [len(each.read_text().splitlines()) for each in (moved, path)] == [2, 1]
+        assert [len(each.read_text().splitlines()) for each in (older, newer, path)] == [1, 1, 1]
         found = run_process("--config", server.config, "audit", "--user", user.name, "--json").worked()
-    assert found.out == moved.read_text() + path.read_text()
+    assert found.out == older.read_text() + newer.read_text() + path.read_text()
     assert found.err == ""
+
+
+def test_syslog_is_told_what_the_file_is_told(university: Site, tmp_path: Path) -> None:
+    with closing(Rsyslog(tmp_path)) as rsyslog, rsyslog.running():
+        audit = {"file": "both.jsonl", "syslog": f"tcp://127.0.0.1:{rsyslog.port}"}
+        user = university.staff()
+        with university.another("both.yaml", {"audit": audit}) as server, university.nas(server=server) as nas:
+            challenge = nas.ask(user.name, user.password)
+            assert nas.ask(user.name, user.code(), state=challenge.state).code == ACCEPT
+            told = [json.loads(rsyslog.next().message) for _ in range(2)]
+        lines = (university.folder / "both.jsonl").read_text().splitlines()
+        assert told == [json.loads(line) for line in lines]
 
 
 def test_a_file_that_was_rotated_is_left_though_the_configuration_is_broken(university: Site) -> None:

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.messages import AuditEvent
 from radius_mfa.core.outcomes import Outcome
-from radius_mfa.observe.audit import AuditFile, AuditLog, as_record
+from radius_mfa.observe.audit import AuditFile, AuditLog, Audits, as_record
+from radius_mfa.observe.audit_search import Query, Search
 from tests.adapters import NOON
 
 EVENT = AuditEvent(NOON + 0.25, Outcome.ACCEPTED, "accept", "vpn", "192.0.2.1:1645", user_name="alice", round=2)
@@ -36,30 +37,6 @@ RECORD = {
 
 def test_a_record_has_what_says_something_and_a_readable_time() -> None:
     assert as_record(EVENT) == RECORD
-
-
-def test_the_files_keys_are_final() -> None:
-    assert [each.name for each in fields(AuditEvent)] == [
-        "time",
-        "outcome",
-        "decision",
-        "client",
-        "source",
-        "user_name",
-        "user_id",
-        "username",
-        "login",
-        "round",
-        "policy",
-        "factor",
-        "station",
-        "called_station",
-        "nas_address",
-        "nas_identifier",
-        "duration",
-        "detail",
-        "by",
-    ]
 
 
 def test_whatever_a_field_says_is_in_the_record_and_nothing_else() -> None:
@@ -237,27 +214,85 @@ def test_half_a_line_of_a_server_that_is_no_more_spoils_no_event(tmp_path: Path)
     assert json.loads(line) == RECORD
 
 
-def test_events_go_on_to_a_file_that_was_moved_until_it_is_opened_anew(tmp_path: Path) -> None:
-    path, moved = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
+def told(path: Path) -> list[str]:
+    """The users in the events of a file, in order."""
+    return [json.loads(line)["user_name"] for line in path.read_text().splitlines() if line]
+
+
+def test_what_is_told_after_the_file_was_renamed_is_in_the_new_one_of_all_who_write_it(tmp_path: Path) -> None:
+    """Nobody sends a signal.  logrotate makes the new file (`create`), or leaves that to us (`nocreate`)."""
+    path = tmp_path / "audit.jsonl"
+    writers = [AuditFile(path), AuditFile(path)]
+    for turn, creates in enumerate((True, False)):
+        for at, writer in enumerate(writers):
+            writer(replace(EVENT, user_name=f"{turn} {at}"))
+        path.rename(path.with_name(f"audit.jsonl.{turn}"))
+        if creates:
+            path.touch(0o600)
+    for at, writer in enumerate(writers):
+        writer(replace(EVENT, user_name=f"2 {at}"))
+        writer.close()
+    files = [path.with_name("audit.jsonl.0"), path.with_name("audit.jsonl.1"), path]
+    assert [told(each) for each in files] == [[f"{turn} 0", f"{turn} 1"] for turn in range(3)]
+
+
+def test_what_was_told_before_the_end_of_the_turn_is_written_once_it_was_renamed(tmp_path: Path) -> None:
+    path, later = tmp_path / "audit.jsonl", list[Callable[[], None]]()
+    audit = AuditFile(path, later.append)
+    audit(EVENT)
+    path.rename(tmp_path / "audit.jsonl.1")
+    later.pop()()
+    audit.close()
+    assert (told(path), told(tmp_path / "audit.jsonl.1")) == (["alice"], [])
+
+
+def test_a_file_that_was_removed_by_hand_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
     audit = AuditFile(path)
-    audit(EVENT)
-    path.rename(moved)
-    audit(EVENT)
-    again = AuditFile(path)
-    again(EVENT)
-    for each in (audit, again):
-        each.close()
-
-    assert [len(each.read_text().splitlines()) for each in (moved, path)] == [2, 1]
-
-
-def test_events_for_a_file_that_was_removed_hold_nothing_up(tmp_path: Path) -> None:
-    audit = AuditFile(tmp_path / "audit.jsonl")
-    (tmp_path / "audit.jsonl").unlink()
+    path.unlink()
     audit(EVENT)
     audit.close()
 
-    assert not list(tmp_path.iterdir())
+    assert told(path) == ["alice"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_file_that_was_copied_and_cut_off_goes_on_from_its_start(tmp_path: Path) -> None:
+    """logrotate's `copytruncate`."""
+    path = tmp_path / "audit.jsonl"
+    audit = AuditFile(path)
+    audit(EVENT)
+    os.truncate(path, 0)
+    audit(EVENT)
+    audit.close()
+    assert told(path) == ["alice"]
+
+
+@pytest.mark.parametrize("way", ["create 0640", "nocreate", "copytruncate", "create 0640\n  compress"])
+def test_logrotate_loses_no_event_however_it_is_set_up(tmp_path: Path, way: str) -> None:
+    """Debian's own, and nobody sends a signal."""
+    path, configuration = tmp_path / "audit.jsonl", tmp_path / "logrotate.conf"
+    configuration.write_text(f"{path} {{\n  rotate 9\n  {way}\n}}\n")
+    configuration.chmod(0o600)
+    audit = AuditFile(path)
+    for number in range(3):
+        audit(replace(EVENT, user_name=str(number)))
+        rotate = ["/usr/sbin/logrotate", "--force", "--state", str(tmp_path / "state"), str(configuration)]
+        subprocess.run(rotate, check=True, timeout=30)
+    audit(replace(EVENT, user_name="3"))
+    audit.close()
+    assert told(path) == ["3"]
+    hits = Search(path, Query()).hits(0)
+    assert sorted(hit.event["user_name"] for hit in hits) == ["0", "1", "2", "3"]
+
+
+def test_of_several_places_each_is_told_every_event(tmp_path: Path) -> None:
+    paths = [tmp_path / "one", tmp_path / "two"]
+    audits = Audits([AuditFile(each) for each in paths])
+    audits(EVENT)
+    audits.reopen()
+    audits.close()
+    assert [told(each) for each in paths] == [["alice"]] * 2
 
 
 def test_without_a_file_the_events_are_in_the_log() -> None:
@@ -286,8 +321,10 @@ def test_where_there_can_be_no_new_file_it_goes_on_in_the_old_one(tmp_path: Path
     audit = AuditFile(folder / "audit.jsonl")
     folder.rename(tmp_path / "old")
     with structlog.testing.capture_logs() as logged:
+        for _ in range(3):
+            audit(EVENT)
+        assert [line["event"] for line in logged] == ["audit_not_reopened"], "once, and not for each event"
         audit.reopen()
-    audit(EVENT)
+        assert len(logged) == 2, "whoever asks for it is told"
     audit.close()
-    assert [line["event"] for line in logged] == ["audit_not_reopened"]
-    assert (tmp_path / "old" / "audit.jsonl").read_text().count("\n") == 1
+    assert (tmp_path / "old" / "audit.jsonl").read_text().count("\n") == 3

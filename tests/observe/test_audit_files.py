@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radius_mfa.observe.audit_files import LONGEST, backwards, forwards, open_parts
+from radius_mfa.observe.audit_files import LONGEST, backwards, blocks, delete_rotated, forwards, open_parts
 from tests.adapters import NOON
 
 
@@ -42,6 +42,7 @@ def test_those_of_logrotate_belong_to_it_the_newest_first(path: Path) -> None:
         "audit.jsonl-20261101",
         "audit.jsonl.2.gz",
         "audit.jsonl-20261030.gz",
+        "audit.jsonl-20261029120000.backup",
     ]
     for age, name in enumerate(rotated):
         made(path.with_name(name), age, gzip.compress(b"x\n") if name.endswith(".gz") else b"x\n")
@@ -109,6 +110,37 @@ def test_what_cannot_be_read_is_told_and_keeps_nothing_else_back(path: Path) -> 
     }
 
 
+def test_of_several_packed_files_in_a_row_all_is_read(path: Path) -> None:
+    """RFC 1952 §2.2; tapes pad them with zeros."""
+    packed = path.with_name("audit.jsonl.1.gz")
+    for between in (b"", b"\0" * 70_000):
+        packed.write_bytes(b"".join(gzip.compress(b"%d\n" % at) + between for at in range(3)))
+        with ExitStack() as stack:
+            (part,), _ = open_parts(path, 0, stack)
+            assert [line for _, line in part.forwards()] == [b"0", b"1", b"2"]
+
+
+class TestDeleting:
+    def test_what_was_rotated_long_ago_goes_and_nothing_else(self, path: Path) -> None:
+        """Neither the file, however old, nor what others have put there, nor what only looks like a file."""
+        for name in ("audit.jsonl.3", "audit.jsonl-20261001.gz", "audit.jsonl.4.xz"):
+            made(path.with_name(name), age=11)
+        stay = ["audit.jsonl", "audit.jsonl.bak", "audit.jsonl.1.swp", "other.jsonl.1"]
+        for name in stay:
+            made(path.with_name(name), age=11)
+        made(path.with_name("audit.jsonl.1"), age=9)
+        path.with_name("audit.jsonl.5").mkdir()
+        path.with_name("audit.jsonl.6").symlink_to(path.with_name("other.jsonl.1"))
+        os.link(path, path.with_name("audit.jsonl.7"))  # the file by another name
+        deleted = {each.name for each in delete_rotated(path, NOON - 10)}
+        assert deleted == {"audit.jsonl.3", "audit.jsonl-20261001.gz", "audit.jsonl.4.xz"}
+        left = {each.name for each in path.parent.iterdir()}
+        assert left == {*stay, *(f"audit.jsonl.{number}" for number in (1, 5, 6, 7))}
+
+    def test_where_there_is_nothing_nothing_is_deleted(self, path: Path) -> None:
+        assert delete_rotated(path, NOON) == []
+
+
 def lines_of(octets: bytes) -> list[tuple[int, bytes]]:
     """The plain way."""
     found, at = [], 0
@@ -124,20 +156,23 @@ def lines_of(octets: bytes) -> list[tuple[int, bytes]]:
 )
 def test_from_either_end_the_lines_are_the_same(octets: bytes, block: int) -> None:
     assert [*backwards(io.BytesIO(octets), block)] == lines_of(octets)[::-1]
-    assert [*forwards(io.BytesIO(octets))] == lines_of(octets)
+    assert [*forwards(blocks(io.BytesIO(octets), block))] == lines_of(octets)
 
 
 @given(st.lists(st.binary(max_size=20)).map(b"\n".join), st.data())
 def test_forwards_from_a_line_are_those_from_there_on(octets: bytes, data: st.DataObject) -> None:
     for start, _ in (lines := lines_of(octets))[:1] + ([data.draw(st.sampled_from(lines))] if lines else []):
-        assert [*forwards(io.BytesIO(octets), start)] == [line for line in lines if line[0] >= start]
+        assert [*forwards([octets[start:]], start)] == [line for line in lines if line[0] >= start]
 
 
 @pytest.mark.parametrize("length", [LONGEST, LONGEST + 1, 3 * LONGEST + 7])
 def test_of_an_endless_line_no_more_is_kept_than_shows_that_it_is_one(length: int) -> None:
     """As ext4 leaves one after a power failure, or another program's file."""
     octets = b"before\n" + b"\0" * length + b"\nafter\n"
-    for lines in (list(forwards(io.BytesIO(octets))), list(backwards(io.BytesIO(octets), 5000))[::-1]):
+    for lines in (
+        list(forwards(blocks(io.BytesIO(octets), 5000))),
+        list(backwards(io.BytesIO(octets), 5000))[::-1],
+    ):
         assert [at for at, _ in lines] == [0, 7, 8 + length]
         assert [lines[0][1], lines[2][1]] == [b"before", b"after"]
         assert min(length, LONGEST + 1) <= len(lines[1][1]) <= LONGEST + 5000

@@ -911,6 +911,12 @@ def test_users_are_listed_with_what_is_known_of_them(it: Asked) -> None:
     ]
 
 
+def test_what_the_directory_calls_the_users_is_known_by_id(it: Asked) -> None:
+    it.add(new_token(1))
+    it.spend(attempt(2, user_id=BOB))
+    assert it.run(it.store.usernames()) == {ALICE: "alice", BOB: ""}
+
+
 def test_users_come_by_the_page_each_once(it: Asked) -> None:
     ids = sorted(f"u-{number:02}" for number in range(25))
     it.add(*(new_token(number, user_id=user_id) for number, user_id in enumerate(ids)))
