@@ -18,6 +18,7 @@ from radius_mfa.config.load import Loaded
 from radius_mfa.config.snapshot import frozen
 from radius_mfa.observe.health import MAIL
 from radius_mfa.observe.metrics import Together
+from radius_mfa.observe.vitals import Stage, Vitals, signs_on
 from radius_mfa.transports.control import Message
 from radius_mfa.transports.crew import in_memory
 from radius_mfa.transports.neighbours import Neighbours
@@ -34,6 +35,7 @@ class BackgroundProcess:
         self._background = Background(footing)
         self._neighbours = Neighbours(berth.number, berth.boxes)
         self._together = Together(footing.meter, berth.slates_of_others, berth.slate.write)
+        self._vitals = Vitals(berth.name, dict, lambda: signs_on(berth.slates_by_name()))
         self._neighbours.on("wake", lambda _: self._background.wake())
         for what in ("wrong", "signer"):
             self._neighbours.on(what, _not_for_us)
@@ -50,12 +52,13 @@ class BackgroundProcess:
             meter.watch("info", lambda: {(__version__,): 1})
             meter.watch("up", lambda: {(MAIL,): health.works(MAIL)})
             process = cls(berth, footing)
-            process._background.start(berth.started, berth.metrics, process._together)
+            process._background.start(berth.started, berth.metrics, process._together, process._vitals)
             stack.push_async_callback(process._background.stop)
             process._neighbours.listen()
             footing.tasks.begin(footing.presence.keep())
             footing.tasks.begin(keep_written(process._together.write_down))
             await footing.presence.known()
+            process._vitals.stage = Stage.SERVING
             stack.pop_all()
         return process
 
@@ -65,11 +68,15 @@ class BackgroundProcess:
 
     def told(self, message: Message) -> None:
         """By the supervisor, beside what all are."""
-        if message["do"] == "read":
-            self._read(message["reload"])
+        match message["do"]:
+            case "read":
+                self._read(message["reload"])
+            case "drain":
+                self._vitals.stage = Stage.STOPPING
 
     async def stop(self) -> None:
         """Let what is being sent end."""
+        self._vitals.stage = Stage.STOPPING
         await self._background.stop()
         with suppress(OSError, ValueError):
             self._together.write_down()
@@ -83,6 +90,7 @@ class BackgroundProcess:
             news = read(Path(berth.crew.yaml), berth.started, berth.in_force)
             fd = in_memory("configuration", frozen(news.loaded))
         except Exception as broken:  # a mistake of ours must not be the last reload there is
+            self._background.refused()
             orders.refuse(reload, broken)
             return
         configuration = news.loaded.configuration

@@ -102,7 +102,12 @@ class Berth:
 
     def slates_of_others(self) -> Sequence[bytes | None]:
         """What is on them."""
-        return [each.read() for number, each in enumerate(self._slates) if number != self.number]
+        return [*self.slates_by_name().values()]
+
+    def slates_by_name(self) -> dict[str, bytes | None]:
+        """The same, by whose they are."""
+        others = ((number, each) for number, each in enumerate(self._slates) if number != self.number)
+        return {self.crew.name(number): each.read() for number, each in others}
 
     def go_on_counting(self, counts: Counts) -> None:
         """From where whoever had this place before has left off."""

@@ -22,6 +22,7 @@ _ALARMING = (
 _MAILS = ("delivered", "postponed", "refused", "expired", "uncertain", "unreadable", "failed")
 _CLOSED = ("closed_by_peer", "malformed", "packet_took_too_long", "does_not_read", "idle", "client_removed")
 _REFUSED = ("too_many_connections", "too_many_of_client", "handshake_failed", "handshake_cut", *Stranger)
+_EAP = ("began", "accepted", "resumed", "refused", "failed", "abandoned", "evicted", "gone")
 _HANDED_OVER = ("answered", "no_room", "no_reply", "home_gone")
 _STEPS = ("directory_find", "directory_groups", "directory_password", "store_facts", "store_spend", "store_settle")
 
@@ -34,6 +35,8 @@ def expect(meter: Counts, configuration: model.Configuration, listeners: Iterabl
         meter.expect("mails", outcome=outcome)
     for reason in _REFUSED if any(each.radsec for each in configuration.listen) else ():
         meter.expect("radsec_refused", reason=str(reason))
+    for event in _EAP if configuration.eap else ():
+        meter.expect("eap", event=event)
     for outcome in _HANDED_OVER if configuration.workers > 1 else ():
         meter.expect("handed_over", outcome=outcome)
     for step in _STEPS:

@@ -39,6 +39,10 @@ class Lookout:
         """Once at each, for `_PATIENCE` seconds at most."""
         await asyncio.gather(*map(self._look_at, self._asks))
 
+    async def look_where_due(self) -> None:
+        """The same where nobody has looked lately, and where something is wrong."""
+        await asyncio.gather(*(self._look_at(part) for part in self._asks if self._health.is_due(part)))
+
     async def keep_looking(self) -> None:
         """Whenever it is due, for ever."""
         await asyncio.gather(*map(self._keep_looking_at, self._asks))

@@ -7,7 +7,7 @@ factors of the server; what it has to mail lies in the outbox until the server, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import tzinfo
@@ -20,6 +20,7 @@ import structlog
 from radius_mfa.assembly.answering import conversation_of
 from radius_mfa.assembly.backends import Backends, Shields, audit_of, backends_of, open_directory
 from radius_mfa.assembly.footing import Footing
+from radius_mfa.assembly.lookout import Lookout
 from radius_mfa.assembly.portal_events import Events, events_of
 from radius_mfa.assembly.rules import dictionary_of, enrolment_rules_of, rules_of, texts_of
 from radius_mfa.config import model
@@ -35,6 +36,7 @@ from radius_mfa.core.ports import Clock, Directory, Entropy, Sealer
 from radius_mfa.core.self_service import AllStore, SelfService, SelfServiceRules
 from radius_mfa.core.signing_in import SigningIn
 from radius_mfa.core.visits import PORTAL
+from radius_mfa.observe.health import DIRECTORY, STORE, Health
 from radius_mfa.service.texts import Texts
 from radius_mfa.transports.sockets import open_tcp, why_not
 from radius_mfa.transports.tls import certify, web_context, why
@@ -73,12 +75,19 @@ def _nothing() -> None:
     """There is no file."""
 
 
+async def _all_works() -> tuple[str, ...]:
+    """There is nothing that could fail."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class PortalPorts:
     """`texts`: what gateways are told, which is put in here where there is nothing better.
 
     `events`: the latest events of the audit file about a user, the newest first, by id and name; empty where that
     may not be read.  `reopen_audit`: goes on in a new audit file where the old one was rotated away.
+    `unready`: what does not work that nobody could sign in without; it is looked at once in a while, however often
+    somebody asks.
     """
 
     settings: PortalSettings
@@ -93,6 +102,7 @@ class PortalPorts:
     texts: Texts
     events: Events
     reopen_audit: Callable[[], None] = _nothing
+    unready: Callable[[], Awaitable[tuple[str, ...]]] = _all_works
 
 
 @asynccontextmanager
@@ -110,12 +120,38 @@ async def open_portal(loaded: Loaded) -> AsyncIterator[PortalPorts]:
         audit = audit_of(loaded, asyncio.get_running_loop().call_soon, footing.meter)
         stack.callback(audit.close)
         ports = _ports_of(loaded, backends, audit)
+        readiness = _Readiness(
+            Lookout(footing.health, lambda: directory, footing.store, footing.clock), footing.health
+        )
+        stack.push_async_callback(readiness.close)
         # As a server does: no key is retired that the portal still seals with.
         stack.push_async_callback(footing.presence.leave)
         stack.push_async_callback(footing.tasks.cancel)
         footing.tasks.begin(footing.presence.keep())
         await footing.presence.known()
-        yield replace(ports, reopen_audit=audit.reopen)
+        yield replace(ports, reopen_audit=audit.reopen, unready=readiness.unready)
+
+
+class _Readiness:
+    """Whether somebody could sign in: looked at when somebody asks, for all who ask meanwhile."""
+
+    def __init__(self, lookout: Lookout, health: Health) -> None:
+        self._lookout = lookout
+        self._health = health
+        self._looking: asyncio.Task[None] | None = None
+
+    async def unready(self) -> tuple[str, ...]:
+        """What does not work."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._lookout.look_where_due())
+        await asyncio.shield(self._looking)
+        return tuple(part for part in (DIRECTORY, STORE) if not self._health.works(part))
+
+    async def close(self) -> None:
+        """Nobody is told any more."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
 
 
 def _ports_of(loaded: Loaded, backends: Backends, audit: Callable[[AuditEvent], None]) -> PortalPorts:

@@ -19,6 +19,8 @@ from radius_mfa.assembly.reload import News, read
 from radius_mfa.config.load import Loaded
 from radius_mfa.core.messages import AccessRequest, Nas, Reply
 from radius_mfa.core.ports import Clock, Meter
+from radius_mfa.observe.health import DIRECTORY, STORE
+from radius_mfa.observe.vitals import Stage, Vitals
 from radius_mfa.wire.exchange import Answer
 
 log = structlog.get_logger()
@@ -68,12 +70,14 @@ class Server:
         footing = self._footing
         footing.meter.watch("info", lambda: {(__version__,): 1})
         footing.meter.watch_process(process)
-        self._background.start(loaded, sockets.metrics, footing.meter)
+        self._vitals = Vitals(process, lambda: {part: footing.health.works(part) for part in (DIRECTORY, STORE)})
+        self._background.start(loaded, sockets.metrics, footing.meter, self._vitals)
         stack.push_async_callback(self._background.stop)
         await self._answering.start(loaded, sockets.listeners)
         stack.push_async_callback(self._answering.stop)
         footing.tasks.begin(footing.presence.keep())
         await footing.presence.known()
+        self._vitals.stage = Stage.SERVING
 
     # --- what another server's process asks, of which this is a part --------------------------------
 
@@ -116,11 +120,16 @@ class Server:
 
         Raises as `start` does, and then nothing has changed.
         """
-        news = read(path, self._started, self._loaded)
-        answering = await self._answering.prepare(news.loaded)
+        try:
+            news = read(path, self._started, self._loaded)
+            answering = await self._answering.prepare(news.loaded)
+        except BaseException:
+            self._background.refused()
+            raise
         try:
             background = await self._background.prepare(news.loaded)
         except BaseException:
+            self._background.refused()
             await answering.abandon()
             raise
         answering.commit()
@@ -133,6 +142,7 @@ class Server:
 
     async def stop(self) -> None:
         """Take nothing new, finish what is in flight, close."""
+        self._vitals.stage = Stage.STOPPING
         await self._answering.stop()
         await self._background.stop()
         await self._footing.close()

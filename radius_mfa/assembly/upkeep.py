@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from radius_mfa.core.ports import Clock
 from radius_mfa.core.seldom import Seldom
 from radius_mfa.core.store import Store
 from radius_mfa.observe.audit_files import delete_rotated
+from radius_mfa.observe.kernel_clock import kernel_clock
 from radius_mfa.wire.sources import Sources
 
 PURGE_EVERY = 60.0  # seconds
@@ -23,6 +25,8 @@ _CLOCK_MARGIN = 3600.0  # seconds: a clock that jumps must not make a State forg
 KEEP_EVERY = 10.0  # seconds; what a crash loses of the counts
 _WRITE_EVERY = 1.0  # seconds that the counts of a process may be old in the eyes of the one that shows them
 ADD_UP_EVERY = 1.0  # seconds for which each number of a histogram is kept as it was measured
+OUTBOX_EVERY = 15.0  # seconds that the metrics may be behind the outbox
+_CLOCK_SETTLES = 60.0  # seconds from our start
 _READ_EVERY = 60.0  # seconds until what another node has learnt is known here
 
 
@@ -72,6 +76,19 @@ def tell_of(ends: Mapping[str, float], now: float) -> None:
         say("certificate", certificate=name, days=days, until=until)
 
 
+def tell_of_clock() -> None:
+    """Log that nobody keeps the clock, where the kernel says so: codes are as right as it is."""
+    clock = kernel_clock()
+    if clock is not None and not clock.is_kept:
+        log.warning("clock_unsynchronised", note="codes are as right as the clock: run an NTP client")
+
+
+async def tell_of_clock_later() -> None:
+    """The same once whoever keeps it has had the time to, after a machine has started with us."""
+    await asyncio.sleep(_CLOCK_SETTLES)
+    tell_of_clock()
+
+
 async def keep_written(write: Callable[[], object]) -> None:
     """Write the counts down for other processes, for ever.  `write` may raise OSError or ValueError."""
     fails = False
@@ -92,6 +109,46 @@ async def keep_doing(what: Callable[[], object], every: float) -> None:
     while True:
         await asyncio.sleep(every)
         what()
+
+
+class OutboxWatch:
+    """What waits in the outbox, for the metrics, which are not to ask the store whenever they are fetched.
+
+    `delivers`: whether mail is configured now; nothing is shown where it is not, nor where the store does not say.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, delivers: Callable[[], bool], every: float = OUTBOX_EVERY
+    ) -> None:
+        """`every`: seconds between two looks."""
+        self._store = store
+        self._clock = clock
+        self._delivers = delivers
+        self._every = every
+        self._found: tuple[int, float] | None = None  # how many, and how old the oldest was then
+
+    async def keep(self) -> None:
+        """Look now and then, for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(self._every)
+
+    async def look(self) -> None:
+        """Ask the store; what it cannot say is said by who delivers."""
+        self._found = None
+        if not self._delivers():
+            return
+        with suppress(RadiusMfaError):
+            number, since = await self._store.waiting_mails()
+            self._found = number, max(self._clock.wall() - since, 0.0) if number else 0.0
+
+    def waiting(self) -> dict[tuple[str, ...], float]:
+        """How many mails there were."""
+        return {} if self._found is None else {(): self._found[0]}
+
+    def age(self) -> dict[tuple[str, ...], float]:
+        """How many seconds the oldest had waited, 0 where there was none."""
+        return {} if self._found is None else {(): self._found[1]}
 
 
 class SourceKeeper:

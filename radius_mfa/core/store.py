@@ -107,6 +107,10 @@ class OutboxStore(Protocol):
         """Mails that are due, the oldest first, nobody else's until `until`."""
         ...
 
+    async def waiting_mails(self) -> tuple[int, float]:
+        """How many mails are to be delivered, whoever has claimed them; since when the oldest is, 0 for none."""
+        ...
+
     async def postpone_mail(self, mail_id: str, due: float) -> None:
         """Let the mail be claimed again from `due` on."""
         ...

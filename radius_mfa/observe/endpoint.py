@@ -1,4 +1,4 @@
-"""The metrics, where Prometheus fetches them.
+"""The metrics, where Prometheus fetches them, and whether all is well, for whoever starts us anew or sends logins.
 
 It is a thread's work, beside the event loop, and there is room for few who ask at once: whoever connects and
 says nothing, or little, takes a place for a few seconds.
@@ -9,13 +9,18 @@ from __future__ import annotations
 import socket
 import socketserver
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from threading import BoundedSemaphore, Event, Thread, Timer
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
 from prometheus_client.registry import Collector
+
+from radius_mfa.observe.vitals import Vitals
 
 _MOST_AT_ONCE = 8
 _PATIENCE = 5.0  # seconds that somebody may say or take nothing
@@ -25,17 +30,17 @@ log = structlog.get_logger()
 
 
 class MetricsEndpoint:
-    """Answers `GET /metrics` in a thread of its own, from the moment it is made.
+    """Answers `GET /metrics`, `/healthz`, `/readyz` in a thread of its own, from the moment it is made.
 
     `sock`: listening, its own from now on; another process may have it too.  `deadline`: seconds that an
     answer may take, with all that somebody has to say.
     """
 
-    def __init__(self, sock: socket.socket, collector: Collector, deadline: float = 10.0) -> None:
+    def __init__(self, sock: socket.socket, collector: Collector, vitals: Vitals, deadline: float = 10.0) -> None:
         registry = CollectorRegistry()
         registry.register(collector)
         ProcessCollector(registry=registry)
-        self._server = _Server(sock, registry, deadline)
+        self._server = _Server(sock, registry, vitals, deadline)
         self._thread = Thread(target=self._server.serve_forever, args=(_GLANCE,), name="metrics", daemon=True)
         self._thread.start()
 
@@ -54,12 +59,48 @@ class MetricsEndpoint:
 
 class _Handler(MetricsHandler):
     timeout = _PATIENCE
+    server: _Server
+
+    def do_GET(self) -> None:  # noqa: N802  # as `http.server` looks for it
+        vitals, path = self.server.vitals, urlsplit(self.path).path
+        if path == "/healthz":
+            self._say_whether_well(vitals.ails())
+        elif path == "/readyz":
+            self._say_whether_well(vitals.unready())
+        elif path != "/metrics":
+            self._say(HTTPStatus.NOT_FOUND, "/metrics, /healthz and /readyz are all there is\n")
+        elif self.command == "HEAD":  # nothing is added up for who does not read it
+            self._say(HTTPStatus.OK, "")
+        else:
+            super().do_GET()
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def _refuse_method(self) -> None:
+        self._say(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD are all there is\n", Allow="GET, HEAD")
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _refuse_method  # noqa: N815
+
+    def _say_whether_well(self, wrong: Sequence[str]) -> None:
+        status = HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
+        self._say(status, "".join(f"{line}\n" for line in wrong or ("ok",)))
+
+    def _say(self, status: HTTPStatus, text: str, **headers: str) -> None:
+        octets = text.encode()
+        self.send_response(status)
+        told = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(octets))}
+        for name, value in (told | {"Cache-Control": "no-store"} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(octets)
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True  # nor does the end of the process wait for anybody
 
-    def __init__(self, sock: socket.socket, registry: CollectorRegistry, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, registry: CollectorRegistry, vitals: Vitals, deadline: float) -> None:
+        self.vitals = vitals
         self._deadline = deadline
         self._room = BoundedSemaphore(_MOST_AT_ONCE)
         self._ended = Event()

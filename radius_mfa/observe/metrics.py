@@ -18,7 +18,7 @@ from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 import orjson
@@ -76,12 +76,24 @@ WATCHED: dict[str, tuple[tuple[str, ...], str, Rule]] = {
     "eap_conversations": ((), "Conversations in EAP that are known.", _sum),
     "certificate_expires_days": (("certificate",), "Days until a certificate that we show expires.", _least),
     "info": (("version",), "Which release this is; always 1.", _most),
+    "outbox_waiting": (
+        (),
+        "Mails that wait to be delivered, those of other nodes at the same store included.",
+        _most,
+    ),
+    "outbox_age_seconds": ((), "How long the oldest of them has waited, 0 while there is none.", _most),
+    "clock_synchronised": ((), "Whether the kernel takes its clock for kept by somebody, such as NTP.", _least),
+    "clock_offset_seconds": ((), "What the kernel still has to correct its clock by, while it is kept.", _most),
+    "clock_error_seconds": ((), "The most that the clock can be wrong by, as whoever keeps it says.", _most),
+    "config_reload_successful": ((), "Whether the last reload was taken over; 1 before the first.", _least),
+    "config_reloaded_timestamp_seconds": ((), "When the configuration in force was taken over, Unix time.", _most),
     "processes": ((), "How many of our processes are alive.", _sum),
     "process_memory_bytes": (("process",), "Resident memory of one of our processes.", _most),
     "process_cpu_seconds": (("process",), "CPU time of one of our processes, user and system.", _most),
+    "process_started_timestamp_seconds": (("process",), "When it began, Unix time.", _most),
 }
 
-_FRESH = 10.0  # seconds after which what was so at a process, which says so every second, is so no more
+FRESH = 10.0  # seconds after which what was so at a process, which says so every second, is so no more
 _UNBELIEVABLE = 1 << 53  # more than a float holds exactly, or than anybody will ever count
 
 Labels = tuple[tuple[str, str], ...]
@@ -165,6 +177,8 @@ class Counts:
         """Watch this process under that name, and count it among those that are alive."""
         self.watch("processes", lambda: {(): 1})
         self.watch("process_memory_bytes", lambda: _resident(process))
+        began = time()
+        self.watch("process_started_timestamp_seconds", lambda: {(process,): began})
         self.watch("process_cpu_seconds", lambda: {(process,): sum(os.times()[:2])})
 
     def total(self, name: str) -> int:
@@ -247,7 +261,7 @@ class Together:
         for octets in (self._kept(), *self._others()):
             numbers = None if octets is None else Numbers.read(octets)
             if numbers is not None:
-                together.add(numbers, watched=now - numbers.at < _FRESH)
+                together.add(numbers, watched=now - numbers.at < FRESH)
         return together.families()
 
     def _kept(self) -> bytes:

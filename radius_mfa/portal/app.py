@@ -63,9 +63,17 @@ def application(ports: PortalPorts) -> ASGIApp:
         response.headers.update(refused.headers or {})
         return response
 
+    async def ready(_: Request) -> Response:
+        """Whether somebody could sign in now, for whoever sends browsers here."""
+        broken = await ports.unready()
+        lines = [f"{part}: it does not work\n" for part in broken]
+        return PlainTextResponse("".join(lines) or "ok", 503 if broken else 200)
+
     app = Starlette(
         routes=[
             Path("/health", _healthy),
+            Path("/healthz", _healthy),
+            Path("/readyz", ready),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
             *paths,
         ],

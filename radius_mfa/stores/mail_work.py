@@ -29,6 +29,7 @@ _ADD_MAIL = Statement("""
 # What is due further ahead than any claim or pause goes was written before the clock was set back.
 _AHEAD = 3600.0
 _DUE = Statement("SELECT id FROM outbox WHERE due <= ? OR due > ? ORDER BY due, id LIMIT ?")
+_WAITING = Statement("SELECT count(*), coalesce(min(created), 0) FROM outbox")
 _CLAIM = Statement("UPDATE outbox SET due = ?, attempts = attempts + 1 WHERE id = ? RETURNING 1")
 _MAIL = Statement("""
     SELECT o.id, o.user_id, coalesce(u.username, ''), o.address, o.language, o.client,
@@ -169,6 +170,12 @@ def _mail(row: Sequence[Any]) -> Mail:
     where = (address, language, client)
     times = (created, expires, attempts)
     return Mail(mail_id, user_id, username, *where, reference, code or b"", *times, MailKind(kind))
+
+
+def waiting() -> Work[tuple[int, float]]:
+    """How many mails there are, and since when the oldest is."""
+    ((number, since),) = yield _WAITING()
+    return number, since
 
 
 def postpone(mail_id: str, due: float) -> Work[None]:

@@ -125,6 +125,9 @@ class SqlStore(ABC):
             return []
         return await self._durably(partial(mail_work.claim, now, until, most), _OUTBOX)
 
+    async def waiting_mails(self) -> tuple[int, float]:
+        return await self._durably(mail_work.waiting, None)
+
     async def postpone_mail(self, mail_id: str, due: float) -> None:
         await self._durably(partial(mail_work.postpone, mail_id, due), _OUTBOX)
 

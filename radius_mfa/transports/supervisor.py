@@ -60,6 +60,7 @@ class Supervisor:
         self._alive_due = 0.0  # when the manager is to hear of us
         self._said_ready = False
         self._asked_to_end = False
+        self._asked_all_to_end = False
         self._deadline: float | None = None  # until which all are to have ended
         self._status = 0
         self._facts: Message = {}  # what is said of the server when it is ready
@@ -167,6 +168,7 @@ class Supervisor:
                 how = signal.strsignal(-status) if status < 0 else f"exit status {status}"
                 self._voice.say("error", "process_ended", process=member.name, pid=member.pid, how=how)
             self._lose(member, status)
+        self._end_the_last()
 
     def _lose(self, member: Member, status: int) -> None:
         """Do without it, and start it anew where it had been well."""
@@ -246,7 +248,15 @@ class Supervisor:
         self._deadline = monotonic() + self._grace
         for member in self._members:
             member.due = None
-            member.tell({"do": "stop"})
+            member.tell({"do": "drain" if member is self._background else "stop"})
+        self._end_the_last()
+
+    def _end_the_last(self) -> None:
+        """The background process: it says that we take no logins, and delivers mail, while others end theirs."""
+        is_last = not any(each.is_alive for each in self._members[:-1])
+        if self._asked_to_end and is_last and not self._asked_all_to_end:
+            self._asked_all_to_end = True
+            self._background.tell({"do": "stop"})
 
     def _has_ended(self) -> bool:
         return self._asked_to_end and not any(each.is_alive for each in self._members)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
+from socket import socket
 from typing import Any, TypeVar
 
 import pytest
@@ -21,6 +23,7 @@ from radius_mfa.core.signing_in import Asked, Known, Refused
 from radius_mfa.core.visits import PORTAL
 from radius_mfa.directories.static import hash_password
 from radius_mfa.stores.key_file import create_key_file
+from radius_mfa.transports.sockets import open_tcp
 from tests.assembly.support import ALL_FACTORS, VPN
 
 T = TypeVar("T")
@@ -167,3 +170,36 @@ def test_what_lacks_is_said_before_anything_is_served(folder: Path, password: st
     (folder / "state.db").write_text("something else")
     with pytest.raises(StoreError):
         opened.run(itself)
+
+
+def test_it_is_ready_while_store_and_directory_answer(folder: Path, password: str) -> None:
+    async def ask(ports: PortalPorts) -> tuple[str, ...]:
+        return await ports.unready()
+
+    assert Opened(folder, password).run(ask) == ()
+
+
+def test_however_many_ask_at_once_the_directory_is_asked_once(folder: Path, password: str) -> None:
+    """Else whoever asks without signing in would have the directory asked.  This one never answers."""
+    with open_tcp("127.0.0.1", 0) as listening:
+
+        async def ask(ports: PortalPorts) -> tuple[set[tuple[str, ...]], int]:
+            return set(await asyncio.gather(*(ports.unready() for _ in range(50)))), taken(listening)
+
+        server = f"ldap://127.0.0.1:{listening.getsockname()[1]}"
+        names = {"base_dn": "dc=example,dc=org", "bind_dn": "cn=radius,dc=example,dc=org"}
+        ldap = {"servers": server, **names, "bind_password": "not asked for"}
+        portal = {"listen": "127.0.0.1:0", "url": "https://mfa.example.org"}
+        opened = Opened(folder, password, directory={"ldap": ldap}, portal=portal)
+        told = opened.run(ask)
+
+    assert told == ({("directory",)}, 1)
+
+
+def taken(listening: socket) -> int:
+    """How many connections have come to it since it was looked at last."""
+    number = 0
+    while select.select([listening], [], [], 0)[0]:
+        listening.accept()[0].close()
+        number += 1
+    return number

@@ -13,9 +13,18 @@ import pytest
 import structlog.testing
 
 from radius_mfa.assembly import upkeep
-from radius_mfa.assembly.upkeep import SourceKeeper, delete_rotated_audits, keep_doing, purge, tell_of
+from radius_mfa.assembly.upkeep import (
+    OutboxWatch,
+    SourceKeeper,
+    delete_rotated_audits,
+    keep_doing,
+    purge,
+    tell_of,
+    tell_of_clock,
+)
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.store import Store
+from radius_mfa.observe.kernel_clock import kernel_clock
 from radius_mfa.stores.sqlite import SqliteStore
 from radius_mfa.wire.sources import Sources
 from tests.adapters import NOON, FixedClock, Fuse, fused
@@ -297,3 +306,45 @@ def test_rotated_audit_files_go_after_the_retention_where_that_is_asked_for(tmp_
         rig.run(delete())
     assert sorted(each.name for each in tmp_path.glob("audit*")) == ["audit.jsonl", "audit.jsonl.1"]
     assert logged == [{"event": "audit_deleted", "log_level": "info", "file": f"{path}.2.gz"}]
+
+
+# --- the outbox and the clock, for who watches ------------------------------------------------------
+
+
+def test_of_the_outbox_is_shown_how_many_wait_and_how_long_the_oldest_does(rig: Rig) -> None:
+    watch = OutboxWatch(rig.store, rig.clock, lambda: True)
+    assert (watch.waiting(), watch.age()) == ({}, {}), "nobody has looked"
+    rig.run(watch.look())
+    assert (watch.waiting(), watch.age()) == ({(): 0}, {(): 0.0})
+    rig.run(rig.store.propose_address(proposal(), "alice", "en"))
+    rig.clock.advance(90.0)
+    rig.run(watch.look())
+    assert (watch.waiting(), watch.age()) == ({(): 1}, {(): 90.0})
+    rig.clock.advance(-3600.0)
+    rig.run(watch.look())
+    assert watch.age() == {(): 0.0}, "the clock was set back"
+
+
+def test_of_an_outbox_that_nobody_delivers_or_can_read_nothing_is_shown(rig: Rig) -> None:
+    sections: list[str] = ["mail"]
+    watch = OutboxWatch(fused(rig.store, rig.breaker), rig.clock, lambda: bool(sections))
+    rig.run(watch.look())
+    assert watch.waiting() == {(): 0}
+    rig.breaker.broken = True
+    rig.run(watch.look())
+    assert (watch.waiting(), watch.age()) == ({}, {})
+    rig.breaker.broken = False
+    rig.run(watch.look())
+    assert watch.waiting() == {(): 0}
+    sections.clear()
+    rig.run(watch.look())
+    assert (watch.waiting(), watch.age()) == ({}, {})
+
+
+def test_that_nobody_keeps_the_clock_is_one_line() -> None:
+    clock = kernel_clock()
+    with structlog.testing.capture_logs() as logged:
+        tell_of_clock()
+    assert [each["event"] for each in logged] == ["clock_unsynchronised"] * (
+        clock is not None and not clock.is_kept
+    )

@@ -11,6 +11,8 @@ import pytest
 from tests.end_to_end.nas import ACCEPT, REJECT, STATUS_SERVER, RawNas
 from tests.end_to_end.site import REJECT_DELAY, SLOW, Site, masked, site
 from tests.end_to_end.test_directory_fails import silent, stopped
+from tests.end_to_end.test_health import health
+from tests.end_to_end.test_metrics import METRICS
 from tests.peers.postgresql import Postgresql
 from tests.peers.server import Server
 
@@ -120,10 +122,15 @@ def test_alive_says_so_whatever_else_is_down(fragile: Site) -> None:
 def test_a_server_that_starts_while_its_directory_is_down_is_silent_from_the_start(fragile: Site) -> None:
     with ExitStack() as stack:
         with stopped(fragile.slapd):
-            early = stack.enter_context(fragile.another("early.yaml"))
+            early = stack.enter_context(fragile.another("early.yaml", METRICS))
             nas = stack.enter_context(fragile.nas(server=early))
             assert not is_there(nas)
+            assert health(early) == (503, "directory: it does not work\n"), (
+                "those who ask by HTTP are told the same"
+            )
+            assert health(early, "/healthz") == (200, "ok\n"), "to start it anew would not help"
         print("back", until(nas, True, BACK))
+        assert health(early) == (200, "ok\n")
 
 
 def test_accounts_of_our_own_do_not_hide_that_the_directory_is_down(fragile: Site) -> None:

@@ -116,7 +116,9 @@ def the_first_hour(reader: Reader) -> None:
         }
     )
     reader.follow("Install")
-    reader.run("chown radius-mfa /var/lib/radius-mfa /var/log/radius-mfa || true")  # which every machine of ours has
+    reader.run(
+        "chown radius-mfa /var/lib/radius-mfa /var/log/radius-mfa || true"
+    )  # which every machine of ours has
     said = reader.follow("Ask")
     assert "radius-mfa user enrol alice" in said.rpartition("Run next:")[2]
     reader.answers.clear()

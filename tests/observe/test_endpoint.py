@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import resource
 import socket
@@ -14,7 +15,9 @@ import pytest
 from bench.rig import cpu
 from radius_mfa.observe import endpoint
 from radius_mfa.observe.endpoint import MetricsEndpoint
+from radius_mfa.observe.health import DIRECTORY, STORE
 from radius_mfa.observe.metrics import Counts
+from radius_mfa.observe.vitals import Stage, Vitals
 from radius_mfa.transports.sockets import open_tcp
 
 PROGRAM = """
@@ -22,7 +25,8 @@ import sys
 from radius_mfa.observe.endpoint import MetricsEndpoint
 from radius_mfa.transports.sockets import open_tcp
 from radius_mfa.observe.metrics import Counts
-endpoint = MetricsEndpoint(open_tcp("127.0.0.1", 0), Counts())
+from radius_mfa.observe.vitals import Vitals
+endpoint = MetricsEndpoint(open_tcp("127.0.0.1", 0), Counts(), Vitals("server", dict))
 print(endpoint.address[1], flush=True)
 sys.stdin.read()
 endpoint.close()
@@ -32,11 +36,30 @@ INHERITED = """
 import socket, sys
 from radius_mfa.observe.endpoint import MetricsEndpoint
 from radius_mfa.observe.metrics import Counts
-endpoint = MetricsEndpoint(socket.socket(fileno=int(sys.argv[1])), Counts())
+from radius_mfa.observe.vitals import Vitals
+endpoint = MetricsEndpoint(socket.socket(fileno=int(sys.argv[1])), Counts(), Vitals("server", dict))
 print("ready", flush=True)
 sys.stdin.read()
 """
 _PATIENCE = 30.0  # seconds
+
+
+def healthy() -> Vitals:
+    """Those of a server that does what it is for."""
+    vitals = Vitals("server", dict)
+    vitals.stage = Stage.SERVING
+    return vitals
+
+
+def answer_to(address: tuple[str, int], method: str, path: str) -> tuple[int, str, str | None]:
+    """Status, text, and the methods that there are where this one is none."""
+    connection = http.client.HTTPConnection(*address, timeout=_PATIENCE)
+    try:
+        connection.request(method, path)
+        reply = connection.getresponse()
+        return reply.status, reply.read().decode(), reply.getheader("Allow")
+    finally:
+        connection.close()
 
 
 def asked(address: tuple[str, int]) -> socket.socket:
@@ -64,7 +87,7 @@ def inheriting(sock: socket.socket) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_it_answers_where_its_socket_listens(host: str) -> None:
-    it = MetricsEndpoint(open_tcp(host, 0), Counts())
+    it = MetricsEndpoint(open_tcp(host, 0), Counts(), healthy())
     try:
         assert it.address[0] == host
         assert is_answered(asked(it.address))
@@ -82,7 +105,7 @@ def test_an_address_that_somebody_has_is_an_error() -> None:
 def test_who_connects_before_it_is_made_is_answered_once_it_is() -> None:
     sock = open_tcp("127.0.0.1", 0)
     early = asked(sock.getsockname())
-    it = MetricsEndpoint(sock, Counts())
+    it = MetricsEndpoint(sock, Counts(), healthy())
     try:
         assert is_answered(early)
     finally:
@@ -91,7 +114,7 @@ def test_who_connects_before_it_is_made_is_answered_once_it_is() -> None:
 
 def test_one_that_is_closed_leaves_the_socket_to_the_others() -> None:
     sock = open_tcp("127.0.0.1", 0)
-    first, second = MetricsEndpoint(sock.dup(), Counts()), MetricsEndpoint(sock, Counts())
+    first, second = MetricsEndpoint(sock.dup(), Counts(), healthy()), MetricsEndpoint(sock, Counts(), healthy())
     try:
         first.close()
         assert is_answered(asked(second.address))
@@ -101,7 +124,7 @@ def test_one_that_is_closed_leaves_the_socket_to_the_others() -> None:
 
 def test_of_two_on_one_socket_none_waits_for_a_connection_that_the_other_has_taken() -> None:
     sock = open_tcp("127.0.0.1", 0)
-    both = MetricsEndpoint(sock.dup(), Counts()), MetricsEndpoint(sock, Counts())
+    both = MetricsEndpoint(sock.dup(), Counts(), healthy()), MetricsEndpoint(sock, Counts(), healthy())
     for _ in range(50):
         assert is_answered(asked(both[0].address))
     closing = [Thread(target=each.close) for each in both]
@@ -151,11 +174,48 @@ def test_without_descriptors_it_waits_for_one_at_rest() -> None:
 
 
 def test_who_sends_an_octet_now_and_then_is_cut_off() -> None:
-    it = MetricsEndpoint(open_tcp("127.0.0.1", 0), Counts(), deadline=0.2)
+    it = MetricsEndpoint(open_tcp("127.0.0.1", 0), Counts(), healthy(), deadline=0.2)
     try:
         with socket.create_connection(it.address) as scraper:
             scraper.sendall(b"G")
             scraper.settimeout(endpoint._PATIENCE - 1)  # in which nobody is taken for gone
             assert scraper.recv(1) == b""
+    finally:
+        it.close()
+
+
+# --- whether all is well ----------------------------------------------------------------------------
+
+
+def test_health_is_a_word_and_what_keeps_from_it_a_line_each() -> None:
+    works = {DIRECTORY: True, STORE: True}
+    vitals = Vitals("server", lambda: works)
+    it = MetricsEndpoint(open_tcp("127.0.0.1", 0), Counts(), vitals)
+    try:
+        assert answer_to(it.address, "GET", "/healthz") == (200, "ok\n", None)
+        assert answer_to(it.address, "GET", "/readyz") == (503, "server: it is starting\n", None)
+        vitals.stage = Stage.SERVING
+        assert answer_to(it.address, "GET", "/readyz?verbose") == (200, "ok\n", None)
+        works[STORE] = False
+        vitals.stage = Stage.STOPPING
+        said = "server: it is stopping\nstore: it does not work\n"
+        assert answer_to(it.address, "GET", "/readyz") == (503, said, None)
+        assert answer_to(it.address, "HEAD", "/readyz") == (503, "", None)
+        assert answer_to(it.address, "GET", "/healthz")[0] == 200
+    finally:
+        it.close()
+
+
+def test_there_are_three_paths_and_two_methods() -> None:
+    """RFC 9110 §15.5.6: who is told that a method is none is told which there are; §9.3.2 for HEAD."""
+    it = MetricsEndpoint(open_tcp("127.0.0.1", 0), Counts(), healthy())
+    try:
+        for path in ("/metrics", "/healthz", "/readyz"):
+            assert answer_to(it.address, "GET", path)[0] == 200
+            assert answer_to(it.address, "HEAD", path) == (200, "", None)
+            assert answer_to(it.address, "POST", path)[::2] == (405, "GET, HEAD")
+        for path in ("/", "/healthz/", "/metrics/x"):
+            assert answer_to(it.address, "GET", path)[0] == 404
+        assert "process_cpu_seconds_total" in answer_to(it.address, "GET", "/metrics?and=more")[1]
     finally:
         it.close()

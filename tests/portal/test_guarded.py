@@ -108,6 +108,10 @@ def post(it: Portal, fields: Mapping[str, str], path: str = "/sign-in", app: Any
         ("/sign-out", "GET", 303),
         ("/sign-in", "POST", 415),
         ("/health", "GET", 200),
+        ("/healthz", "GET", 200),
+        ("/readyz", "GET", 200),
+        ("/readyz", "HEAD", 200),
+        ("/readyz", "POST", 405),
         ("/static/portal.css", "GET", 200),
         ("/static/no.css", "GET", 404),
         ("/static/../house.py", "GET", 404),
@@ -124,6 +128,18 @@ def test_every_answer_says_what_keeps_others_out(it: Portal, path: str, method: 
     assert said.all("strict-transport-security") == ["max-age=31536000"]
     kept = path == "/static/portal.css"
     assert said.all("cache-control") == ["public, max-age=3600" if kept else "no-store"]
+
+
+def test_whoever_sends_browsers_here_is_told_what_does_not_work(it: Portal) -> None:
+    """By whatever name the portal is asked, and without a word about anybody."""
+
+    async def unready() -> tuple[str, ...]:
+        return ("directory", "store")
+
+    said = ask(it, "/readyz", app=application(replace(it.ports(), unready=unready)), host="10.0.0.1")
+
+    assert (said.status, said.text) == (503, "directory: it does not work\nstore: it does not work\n")
+    assert said.all("set-cookie") == []
 
 
 def test_nothing_that_may_be_kept_by_a_proxy_has_a_cookie(it: Portal) -> None:

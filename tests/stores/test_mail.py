@@ -266,6 +266,17 @@ def test_the_oldest_are_claimed_first_and_no_more_than_asked_for(it: Asked) -> N
     assert [mail.id for mail in claim(it, most=2)] == ["c3", "c4"]
 
 
+def test_what_waits_is_counted_claimed_or_not_until_it_is_dropped(it: Asked) -> None:
+    assert it.run(it.store.waiting_mails()) == (0, 0.0)
+    assert issue(it, new_code())
+    assert issue(it, new_code(2, after=1))
+    assert [mail.id for mail in claim(it, most=1)] == ["c1"]
+    assert it.run(it.store.waiting_mails()) == (2, NOON + 1)
+    it.run(it.store.drop_mail("c1"))
+
+    assert it.run(it.store.waiting_mails()) == (1, NOON + 2)
+
+
 # --- addresses ------------------------------------------------------------------------------------
 
 

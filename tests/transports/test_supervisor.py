@@ -98,6 +98,10 @@ class Process:
         """Exactly this, next."""
         assert [self.hears()[0]["do"] for _ in names] == [*names]
 
+    def told_to_end(self) -> None:
+        """Exactly this, next; the background process only once all workers have ended."""
+        self.told(*(("drain", "stop") if self.name == "background" else ("stop",)))
+
     def says(self, what: str, file: str | None = None, **more: Any) -> None:
         self._do(None, {"is": what, **more}, file)
 
@@ -226,7 +230,7 @@ def stop(it: Site, *processes: Process) -> None:
     it.signals(signal.SIGTERM)
     it.says("stopping")
     for process in processes:
-        process.told("stop")
+        process.told_to_end()
         process.ends()
     it.says("stopped")
     assert it.ended() == (0, "")
@@ -278,7 +282,7 @@ def test_where_a_worker_cannot_begin_all_others_are_stopped(tmp_path: Path) -> N
         first.is_ready()
         second.ends(2)
         for process in (first, background):
-            process.told("stop")
+            process.told_to_end()
             process.ends()
         assert it.ended() == (2, "")
 
@@ -293,7 +297,7 @@ def test_stopped_before_it_is_ready_it_ends_in_peace(tmp_path: Path) -> None:
     with site(tmp_path) as it:
         background = it.begins()
         it.signals(signal.SIGTERM)
-        background.told("stop")
+        background.told_to_end()
         background.is_ready()  # which is too late
         background.ends()
         assert it.ended() == (0, "")
@@ -305,7 +309,7 @@ def test_where_a_process_cannot_be_started_none_after_it_is(tmp_path: Path) -> N
         it.python.unlink()
         background.is_ready()
         it.says("process_not_started", process="worker-0", error="No such file or directory")
-        background.told("stop")
+        background.told_to_end()
         background.ends()
         assert it.ended() == (1, "")
 
@@ -487,18 +491,20 @@ def test_a_service_manager_is_told_by_the_supervisor_alone(tmp_path: Path) -> No
 
 def test_told_to_end_it_has_all_end_and_waits_for_the_last(tmp_path: Path) -> None:
     with site(tmp_path) as it:
-        processes = it.all_begin()
+        first, second, background = it.all_begin()
         it.signals(signal.SIGTERM)
         it.says("stopping")
-        for process in processes:
-            process.told("stop")
-        processes[0].ends()
-        processes[2].ends(1)
-        assert processes[0].has_ended()
+        first.told("stop")
+        second.told("stop")
+        background.told("drain")  # and is asked meanwhile whether we are ready
+        first.ends()
+        assert first.has_ended()
         assert it.supervisor.poll() is None
         it.signals(signal.SIGTERM)
         it.signals(signal.SIGHUP)
-        processes[1].ends()
+        second.ends()
+        background.told("stop")
+        background.ends(1)
         it.says("stopped")
         assert it.ended() == (0, "")
 
@@ -509,7 +515,7 @@ def test_whoever_does_not_end_in_time_is_killed(tmp_path: Path) -> None:
         it.signals(signal.SIGTERM)
         it.says("stopping")
         for process in processes:
-            process.told("stop")
+            process.told("drain" if process.name == "background" else "stop")
             assert process.has_ended()
         it.says("stopped")
         assert it.ended() == (0, "")
@@ -525,7 +531,7 @@ def test_told_to_end_during_a_reload_it_reloads_no_more(tmp_path: Path) -> None:
         it.signals(signal.SIGTERM)
         it.says("stopping")
         for process in processes:
-            process.told("stop")
+            process.told_to_end()
             process.says("prepared", reload=1)
             process.ends()
         it.says("stopped")
@@ -550,7 +556,7 @@ def test_ctrl_c_reaches_the_whole_group_and_ends_it_once(tmp_path: Path) -> None
             os.killpg(it.supervisor.pid, signal.SIGINT)
         it.says("stopping")
         for process in processes:
-            process.told("stop")
+            process.told_to_end()
             process.ends()
             assert process.has_ended()
         it.says("stopped")
