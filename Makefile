@@ -1,7 +1,7 @@
 # What there is to run.  Nothing stays behind outside this folder, but for Debian packages that `test` and
 # `bench` need and that `demo` needs where python3 came without venv.
 
-.PHONY: demo test bench soak dist advisories clean
+.PHONY: demo test bench soak docs dist advisories container clean
 
 # Some machines tell Python to keep nothing it has compiled.  Then each of the hundreds of processes that the tests
 # start compiles us anew, and each process of pytest all tests.
@@ -24,7 +24,8 @@ PYTEST = .venv/bin/python -m pytest -n 4 --dist worksteal
 test:
 	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils freeradius-common radsecproxy \
 	    faketime postgresql samba samba-dsdb-modules samba-ad-provision libpam-radius-auth pamtester libpam-wrapper \
-	    openvpn openvpn-auth-radius eapoltest freeradius-python3 python3-venv chromium fonts-noto-cjk
+	    openvpn openvpn-auth-radius eapoltest freeradius-python3 python3-venv chromium fonts-noto-cjk logrotate \
+	    prometheus rsyslog systemd
 	@.ci/venv test
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -37,7 +38,7 @@ else
 	    $(PYTEST) $(ITS_OWN:%=--ignore=tests/%) && exit $$own
 endif
 
-# Beside FreeRADIUS; with ARGS=quick in less than a minute.  ARGS=flat, workers, policies, eap, inside, portal: docs/performance.md.
+# Beside FreeRADIUS; with ARGS=quick in less than a minute.  ARGS=flat, workers, policies, eap, inside, portal, audit: docs/performance.md.
 bench:
 	@.ci/packages slapd ldap-utils freeradius freeradius-ldap freeradius-utils freeradius-python3 postgresql
 	@.ci/venv test
@@ -49,6 +50,14 @@ soak:
 	@.ci/venv test
 	@.venv/bin/python -m bench.soak $(ARGS)
 
+# The site, in build/site: its reference anew from the code, then all pages.  A link that leads nowhere ends it.
+docs:
+	@.ci/venv docs
+	@.venv/bin/python -m docs.site.reference
+	@.venv/bin/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -c docs/site \
+	    -d build/doctrees docs build/site
+	@echo "build/site/index.html"
+
 # Wheel, sdist and what they bring along, in build/dist: docs/packaging.md.
 dist:
 	@.ci/venv dist
@@ -58,6 +67,10 @@ dist:
 # Whether something is known to be wrong with a package that an installation brings along.
 advisories: dist
 	.venv/bin/python -m pip_audit --strict --disable-pip --no-deps --requirement build/dist/constraints.txt
+
+# The image, built for real from Debian's packages; as root, and some minutes.
+container:
+	@.ci/container
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* *.egg-info build

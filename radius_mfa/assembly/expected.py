@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from radius_mfa.config import model
 from radius_mfa.core.outcomes import Outcome
 from radius_mfa.observe.metrics import Counts
-from radius_mfa.wire.clients import Stranger
+from radius_mfa.observe.wire_reasons import RADSEC_CLOSED, RADSEC_REFUSED
 from radius_mfa.wire.walker import DiscardReason
 
 _REQUESTS = ("access_request", "status_server")
@@ -20,8 +20,7 @@ _ALARMING = (
     DiscardReason.MESSAGE_AUTHENTICATOR_DOWNGRADED,
 )
 _MAILS = ("delivered", "postponed", "refused", "expired", "uncertain", "unreadable", "failed")
-_CLOSED = ("closed_by_peer", "malformed", "packet_took_too_long", "does_not_read", "idle", "client_removed")
-_REFUSED = ("too_many_connections", "too_many_of_client", "handshake_failed", "handshake_cut", *Stranger)
+_CLOSED, _REFUSED = tuple(RADSEC_CLOSED), tuple(RADSEC_REFUSED)
 _EAP = ("began", "accepted", "resumed", "refused", "failed", "abandoned", "evicted", "gone")
 _HANDED_OVER = ("answered", "no_room", "no_reply", "home_gone")
 _STEPS = ("directory_find", "directory_groups", "directory_password", "store_facts", "store_spend", "store_settle")

@@ -1,6 +1,6 @@
 """What the YAML may say as a JSON Schema (2020-12), for editors: config/schema.json.  `check --schema` prints it.
 
-It is made of the model: its keys, their types, defaults and docstrings, and what `forms` says of its parsers.
+It is made of the model (keys, types, defaults), of `meanings`, and of what `forms` says of its parsers.
 It knows what a single value may be, and nothing of what must hold between values: that is `check`'s.
 
 Editors read YAML 1.2, in which a number without quotes is one; ours is text, so both forms pass.
@@ -23,6 +23,7 @@ from pydantic.fields import FieldInfo
 from radius_mfa.config.document import KeyPath
 from radius_mfa.config.elsewhere import twins_at
 from radius_mfa.config.forms import Form, form_of
+from radius_mfa.config.meanings import MEANINGS
 from radius_mfa.config.model import Configuration
 from radius_mfa.config.section import Section
 from radius_mfa.config.storage import Storage
@@ -41,13 +42,6 @@ _ATTRIBUTE = "^[A-Z0-9]|^[a-z][^-]*-"  # no key of ours has a dash in it
 _PATH: Schema = {"type": "string"}
 _FILE: Schema = {"description": "the path of a file with it, closed to others (chmod o=)"}
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}  # of milliseconds
-
-# In a docstring: "`key`: what it is.", of several "`one`, `other`: …".
-_SAID = re.compile(r"(?:^|(?<=[.;] ))((?:`\w+`(?:,|,? and) )*`\w+`): ")
-_FOR_PROGRAMMERS = (
-    re.compile(r" \(`\w+\.[\w.]+`\)"),
-    re.compile(r";? ?\bNone: (?:`[^`]*`|[^;`])*"),
-)
 
 
 def schema() -> Schema:
@@ -71,8 +65,8 @@ class _Writer:
     def section(self, model: type[Section], path: KeyPath) -> Schema:
         """A mapping of these keys, and no others; `path`: where it, or the first of its kind, stands."""
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        said = _said_of(model)
-        keys = {key: self._key(field, (*path, key), said.get(key, "")) for key, field in fields.items()}
+        said = MEANINGS[model.__name__]
+        keys = {key: self._key(field, (*path, key), said[key]) for key, field in fields.items()}
         required = [key for key, field in fields.items() if field.is_required()]
         written: Schema = {"type": "object", "properties": keys, "additionalProperties": False}
         choices: list[Schema] = []
@@ -94,11 +88,9 @@ class _Writer:
     def _key(self, field: FieldInfo, path: KeyPath, said: str) -> Schema:
         metadata = tuple(field.metadata)
         written = self._value(field.annotation, metadata, path)
-        form = _innermost(field.annotation, metadata)
-        description = "; ".join(filter(None, (said, form.says)))
-        if description:
-            written = {"description": description, **written}
-        default = None if field.is_required() else _shown(field.get_default(call_default_factory=True), form)
+        description = "; ".join(filter(None, (said, form_within(field.annotation, metadata).says)))
+        written = {"description": description, **written}
+        default = default_of(field)
         return written if default is None else {**written, "default": default}
 
     def _value(self, annotation: Any, metadata: tuple[Any, ...], path: KeyPath) -> Schema:
@@ -145,14 +137,14 @@ def _bare(annotation: Any, metadata: tuple[Any, ...]) -> tuple[Any, tuple[Any, .
     return annotation, metadata
 
 
-def _innermost(annotation: Any, metadata: tuple[Any, ...]) -> Form:
+def form_within(annotation: Any, metadata: tuple[Any, ...]) -> Form:
     """How one value of it is written, however many there may be."""
     annotation, metadata = _bare(annotation, metadata)
     for each in metadata:
         if isinstance(each, PlainValidator):
             return form_of(each.func)
     inside = [each for each in get_args(annotation) if get_origin(each) is Annotated]
-    return _innermost(inside[0], ()) if inside else Form()
+    return form_within(inside[0], ()) if inside else Form()
 
 
 def _scalar(form: Form) -> Schema:
@@ -202,11 +194,18 @@ def _any_of(*schemas: Schema) -> Schema:
     return {"anyOf": flat} if len(flat) > 1 else flat[0]
 
 
-# --- defaults and descriptions ------------------------------------------------------------------
+# --- defaults -----------------------------------------------------------------------------------
+
+
+def default_of(field: FieldInfo) -> Any:
+    """As it would be written; None where there is none, where it cannot be written, or would say nothing."""
+    if field.is_required():
+        return None
+    form = form_within(field.annotation, tuple(field.metadata))
+    return _shown(field.get_default(call_default_factory=True), form)
 
 
 def _shown(value: object, form: Form) -> Any:
-    """A default as it would be written; None where it cannot be, or would say nothing."""
     match value:
         case Enum():
             return value.value
@@ -229,17 +228,3 @@ def _duration(seconds: float) -> str:
     milliseconds = round(seconds * 1000)
     unit = next(unit for unit, size in _UNITS.items() if milliseconds % size == 0)
     return f"{milliseconds // _UNITS[unit]}{unit}"
-
-
-def _said_of(model: type[Section]) -> dict[str, str]:
-    """What the docstring says of single keys, in a sentence each."""
-    text = " ".join((model.__doc__ or "").split())
-    found = list(_SAID.finditer(text))
-    ends = [each.start() for each in found[1:]] + [len(text)]
-    said: dict[str, str] = {}
-    for each, end in zip(found, ends, strict=False):
-        sentence = re.split(r"\. |\.$", text[each.end() : end])[0]
-        for wordy in _FOR_PROGRAMMERS:
-            sentence = wordy.sub("", sentence)
-        said |= dict.fromkeys(re.findall(r"`(\w+)`", each[1]), sentence.strip(" ;."))
-    return said

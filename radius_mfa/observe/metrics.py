@@ -33,7 +33,7 @@ from radius_mfa.observe.durations import BUCKETS, Duration, Durations
 
 PREFIX = "radius_mfa_"
 
-# Every name that is counted, with its labels and what it is about: docs/metrics.md has the same.
+# Every name that is counted, with its labels and what it is about: docs/reference/metrics.md is made of it.
 COUNTED = {
     "requests": (("client", "code"), "Packets of clients, well formed and verified."),
     "replies": (("client", "code"), "Packets sent."),

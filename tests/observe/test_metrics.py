@@ -219,12 +219,3 @@ def test_every_name_that_is_counted_says_what_it_is() -> None:
                 ):
                     met.add(name)
     assert met == {*COUNTED, *TIMED, *WATCHED}
-
-
-def test_the_documentation_has_every_metric() -> None:
-    page = (PACKAGE.parent / "docs" / "metrics.md").read_text()
-    watched = {name: (given, about) for name, (given, about, _) in WATCHED.items()}
-    for name, (given, _) in {**COUNTED, **TIMED, **watched}.items():
-        ending = "_total" if name in COUNTED else "_seconds" if name in TIMED else ""
-        (line,) = [line for line in page.splitlines() if line.startswith(f"| `radius_mfa_{name}{ending}`")]
-        assert line.split("|")[2].split() == [f"`{label}`" for label in given] or not given
