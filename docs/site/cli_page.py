@@ -71,7 +71,7 @@ def _command(each: Command) -> str:
     if isinstance(each.command, click.Group):
         return f"{title}{text}\n\n"
     usage = " ".join(("radius-mfa", *each.words, *_arguments(each.command)))
-    return f"{title}{text}\n\n```\n{usage}\n```\n\n{_options(each.command)}"
+    return f"{title}{text}\n\n```text\nUsage: {usage}\n```\n\n{_options(each.command)}"
 
 
 def _text(help_: str) -> str:

@@ -41,6 +41,7 @@ highlight_language = "none"  # where a page does not say
 
 # The site has a front page of its own.
 _FRONT_PAGE = re.compile(r"\]\((?:\.\./)+README\.md\)")
+_CHANGES = re.compile(r"\]\(((?:\.\./)+CHANGELOG\.md)\)")  # a file like others, and no page
 _JAPANESE = re.compile("[\u3041-\u30ff\u4e00-\u9fff]{2,}")
 _ANCHOR = re.compile(r'<a id="([^"]+)">')
 
@@ -60,7 +61,7 @@ def toctree(pages: tuple[str, ...], caption: str = "") -> str:
 
 def put_in_contents(_app: Sphinx, page: str, source: list[str]) -> None:
     """Add to a page what stands below it."""
-    source[0] = _FRONT_PAGE.sub("](/index.md)", source[0])
+    source[0] = _CHANGES.sub(r"](path:\1)", _FRONT_PAGE.sub("](/index.md)", source[0]))
     if page == root_doc:
         source[0] += "".join(toctree(pages, caption) for caption, pages in CONTENTS.items())
     elif page in WITHIN:

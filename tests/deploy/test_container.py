@@ -11,11 +11,12 @@ BUILT, RUN = stages(IMAGE)
 
 
 def files(folder: Path) -> set[Path]:
-    """What there is of the package, what its links lead to as well."""
+    """What there is of the package, what its links lead to as well; of deploy/ nothing, whose images these are."""
     found = (
         Path(at) / name for at, _, names in os.walk(folder / "radius_mfa", followlinks=True) for name in names
     )
-    return {path.relative_to(folder) for path in found if path.suffix != ".pyc"}
+    there = {path.relative_to(folder) for path in found if path.suffix != ".pyc"}
+    return {path for path in there if not path.is_relative_to("radius_mfa/data/deploy")}
 
 
 def test_it_has_all_of_the_package(package: Path) -> None:

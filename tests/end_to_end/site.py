@@ -50,7 +50,7 @@ PEOPLE = (
     Person("comma", "se,cret", (STAFF,)),
     Person("digits", "pass123456", (STAFF,)),
 )
-USERS, _ENROLLED = 1400, 1200
+USERS, _ENROLLED = 2000, 1800
 _KNOWN = 10  # those before it are asked for by name, by several tests: no test has them for itself
 _PATIENCE = 10.0  # seconds until an audit line must be there
 

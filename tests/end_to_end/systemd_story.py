@@ -1,11 +1,12 @@
-"""What docs/systemd.md has done on a machine, and what is looked at in between: for `test_systemd`."""
+"""What docs/systemd.md, and whatever takes a systemd, has done on a machine, and what is looked at in between."""
 
 from __future__ import annotations
 
 from tests.end_to_end.pages import Block, blocks
 
 PAGE = "docs/systemd.md"
-FOLLOWED: list[Block] = []  # of the page, by the story
+INSTALLS = "pip install --upgrade radius_mfa-….whl"  # what another test does
+FOLLOWED: list[Block] = []  # by the story
 
 YAML = """\
 listen: [{udp: 127.0.0.1:1812}]
@@ -21,9 +22,9 @@ log: {format: console}
 """
 
 
-def commands(section: str) -> str:
+def commands(section: str, page: str = PAGE) -> str:
     """What a section has for the shell."""
-    found = [each for each in blocks(PAGE, "sh") if each.section == section]
+    found = [each for each in blocks(page, "sh") if each.section == section]
     assert found, section
     FOLLOWED.extend(found)
     return "".join(each.text for each in found)
@@ -68,7 +69,7 @@ radius-mfa login alice --password sesame --eap ttls-gtc --ca /etc/radius-mfa/eap
 got() {{ /usr/bin/python3 -I -c 'import sys, urllib.request
 print(urllib.request.urlopen(sys.argv[1]).read().decode())' "$1"; }}
 got http://127.0.0.1:8080/health
-got http://127.0.0.1:9100/metrics | grep '^radius_mfa_info'
+got http://127.0.0.1:9100/metrics | grep -E '^radius_mfa_(info|clock_synchronised)'
 echo == rotated
 touch -d '80 days ago' /var/log/radius-mfa/audit.jsonl-20250102.gz
 touch -d '100 days ago' /var/log/radius-mfa/audit.jsonl-20250101.gz
@@ -93,6 +94,26 @@ echo 'slip: yes' >> /etc/radius-mfa/radius-mfa.yaml
 systemctl reload radius-mfa
 until_status radius-mfa 'refused'
 sed -i /slip/d /etc/radius-mfa/radius-mfa.yaml
+echo == backed_up
+mkdir /run/systemd/system/radius-mfa-backup.service.d
+cd /run/systemd/system/radius-mfa-backup.service.d
+printf '[Service]\\nStandardError=append:/run/log-backup\\n' > test.conf
+cd - > /dev/null
+mount -t tmpfs none /var/backups
+mount -t tmpfs none /media
+{commands("Every night", "docs/backup.md")}
+stat -c '%U %G %a' /var/backups/radius-mfa/*
+systemctl show -p ActiveState -p Result radius-mfa-backup.timer radius-mfa-backup.service
+echo == upgraded
+export RADIUS_MFA_BACKUP_PASSPHRASE="$(cat /etc/radius-mfa/backup-passphrase)"
+{commands("Upgrading", "docs/upgrading.md").replace(INSTALLS, "radius-mfa --version")}
+echo == restored
+systemctl stop radius-mfa radius-mfa-portal
+cp /var/backups/radius-mfa/before-the-upgrade /media/2026-11-28
+rm /etc/radius-mfa/key /var/lib/radius-mfa/state.db*
+{commands("Restoring", "docs/backup.md")}
+stat -c '%n %U %G %a' /etc/radius-mfa/key /var/lib/radius-mfa/state.db
+radius-mfa login alice --password sesame | tail -n 3
 echo == alone
 systemctl stop radius-mfa radius-mfa-portal
 rm /var/log/radius-mfa/audit.jsonl*

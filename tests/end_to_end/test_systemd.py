@@ -17,7 +17,7 @@ from tests.peers.machine import Machine
 from tests.peers.systemd import ROOT, booted
 
 UNITS = sorted(ROOT.glob("deploy/*.service"))
-NAMES = [path.stem for path in UNITS]
+NAMES = ["radius-mfa-portal", "radius-mfa"]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     (given / "radius-mfa.yaml").write_text(YAML + settings("The first start"))
     (given / "environment").write_text(f"VPN_SECRET='{'s' * 20}'\nPASSWORD='{hash_password('sesame')}'\n")
     self_signed(given, "radius.example.org").rename(given / "eap.pem")
-    said = booted(Machine(tmp_path_factory.mktemp("machine")), f"GIVEN={given}\n{STORY}", ROOT)
+    said = booted(Machine(tmp_path_factory.mktemp("under_systemd") / "machine"), f"GIVEN={given}\n{STORY}", ROOT)
     print(said)
     parts = re.split(r"^== (\w+)\n", said, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
@@ -56,7 +56,9 @@ def test_they_have_the_rights_that_the_page_says_and_no_others(story: Mapping[st
 
 def test_logins_802_1x_portal_and_metrics_work_in_there(story: Mapping[str, str]) -> None:
     assert "Access-Accept" in story["login"]
-    assert story["login"].splitlines()[-3:] == ["1", "ok", f'radius_mfa_info{{version="{__version__}"}} 1.0']
+    *_, keys, health, info, clock = story["login"].splitlines()
+    assert (keys, health, info) == ("1", "ok", f'radius_mfa_info{{version="{__version__}"}} 1.0')
+    assert re.fullmatch(r"radius_mfa_clock_synchronised [01]\.0", clock)
 
 
 def test_the_audit_file_is_rotated_for_both_to_write_and_read_on(story: Mapping[str, str]) -> None:
@@ -75,6 +77,20 @@ def test_a_reload_and_one_that_is_refused_are_shown(story: Mapping[str, str]) ->
     assert taken.endswith("policies 2, workers 2")
     assert "policies 2, workers 2; reload refused: /etc/radius-mfa/radius-mfa.yaml:" in refused
     assert "slip" in refused
+
+
+def test_a_backup_is_made_every_night_and_before_an_upgrade(story: Mapping[str, str]) -> None:
+    said = story["backed_up"]
+    assert "radius-mfa radius-mfa 600" in said
+    assert said.count("Result=success") == 2
+    assert "ActiveState=active" in said  # the timer
+    assert "/var/backups/radius-mfa/before-the-upgrade" in story["upgraded"]
+
+
+def test_what_was_backed_up_is_brought_back_with_the_rights_it_had(story: Mapping[str, str]) -> None:
+    assert "/etc/radius-mfa/key root radius-mfa 640" in story["restored"]
+    assert "/var/lib/radius-mfa/state.db radius-mfa radius-mfa 660" in story["restored"]
+    assert "Your password is right" in story["restored"]  # the server is there, and asks for a factor by now
 
 
 def test_what_the_portal_makes_while_no_server_runs_is_for_both(story: Mapping[str, str]) -> None:

@@ -44,11 +44,12 @@ def person(number: int) -> Account:
     return Account.of(Person(f"u{number}", f"pw{number}"))
 
 
-def left_by(university: Site, url: str, version: str, used: Account) -> None:
+def left_by(university: Site, url: str, version: str, used: Account) -> int:
     """A store of that version, sealed with the university's keys, in which FIRST to LAST have their tokens.
 
-    One of them has used the present code already.
+    One of them has used the present code already: its step.
     """
+    step = now()
     bring_to(url, version)
     with closing(sqlite3.connect(university.folder / "state.db")) as ours:
         ours.row_factory = sqlite3.Row
@@ -64,7 +65,7 @@ def left_by(university: Site, url: str, version: str, used: Account) -> None:
     for row in rows["user_counters"]:  # whatever has become of them there
         row |= {"failures": 0, "since_success": 0, "locks": 0, "locked_until": 0.0, "suspended": False}
     for row in rows["totp_token"]:
-        row["last_step"] = now() if row["user_id"] == user_id else 0
+        row["last_step"] = step if row["user_id"] == user_id else 0
 
     def write(there: Connection) -> None:
         for name in KEPT:
@@ -74,6 +75,7 @@ def left_by(university: Site, url: str, version: str, used: Account) -> None:
             there.execute(table.insert(), [typed(table, row) for row in some])
 
     through(url, write)
+    return step
 
 
 def typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def test_logins_that_go_on_while_a_store_is_brought_up_to_date_end_right(
 ) -> None:
     url, name = NOTHING[engine](tmp_path), f"from-{version}-{engine}"
     used, begun, *others = map(person, range(FIRST, LAST))
-    left_by(university, url, version, used)
+    step = left_by(university, url, version, used)
     with university.nas() as nas:  # a server of before, which has the same keys
         state = nas.ask(begun.name, begun.password).state
 
@@ -143,7 +145,7 @@ def test_logins_that_go_on_while_a_store_is_brought_up_to_date_end_right(
         crowd.until(lambda: crowd.accepted == len(others))
         assert nas.ask(begun.name, begun.code(), state=state).code == ACCEPT
         state = nas.ask(used.name, used.password).state
-        assert nas.ask(used.name, used.code(now()), state=state).code == CHALLENGE
+        assert nas.ask(used.name, used.code(step), state=state).code == CHALLENGE
     assert crowd.resent > 0
     assert version_at(url) == NEWEST
     assert university.outcomes(used.name, f"{name}.jsonl")[-1] == "challenge code_used"

@@ -129,6 +129,63 @@ def the_first_hour(reader: Reader) -> None:
     assert "Access-Accept" in reader.run("radius-mfa login alice")
 
 
+@walk("docs/quick-start.md")
+def the_first_five_minutes(reader: Reader) -> None:
+    reader.run(f"{PATH}mkdir .venv && ln -s /opt/radius-mfa/bin .venv/bin")
+    reader.answers["Repeat for confirmation"] = lambda: reader.password
+    logs_in(reader)
+    reader.follow("A laboratory of your own", at=0)
+    assert "Access-Accept" in reader.follow("A laboratory of your own", at=1)
+    reader.answers["^First code of the app.*: "] = reader.code
+    reader.follow("A laboratory of your own", at=2)
+    logs_in(reader, 1)
+    assert "Enter the 6-digit code" in reader.run("radius-mfa login alice")
+    reader.follow("Look at what happened")
+    reader.wait_for("reloaded")
+    reader.follow("Where next")
+
+
+@walk("docs/operating.md", neighbours=("directory",))
+def the_year(reader: Reader) -> None:
+    reader.run(f"{CAMPUS}cp {YAML} new.yaml\nradius-mfa serve &")
+    reader.wait_for(READY_TO_SERVE)
+    reader.run(f"! radius-mfa login alice --password '{reader.password}'")  # she has no second factor
+    assert "unenrolled" in reader.follow("Every day: a look at the dashboard")
+    reader.follow("Every week")
+    assert "looked at" in reader.follow("Every month")
+
+
+@walk("docs/help-desk.md", neighbours=("directory",))
+def somebody_calls(reader: Reader) -> None:
+    reader.run(f"{CAMPUS}radius-mfa serve &")
+    reader.wait_for(READY_TO_SERVE)
+    reader.run(f"! radius-mfa login alice --password '{reader.password}'")
+    assert "unenrolled" in reader.follow("What they say, and what to do")
+    reader.answers["^First code of the app.*: "] = reader.code
+    reader.run("radius-mfa user enrol alice")
+    off = {"492039": lambda: reader.code(10), "530017": lambda: reader.code(11)}
+    assert "5.5 minutes ahead" in reader.follow("None of the codes work", off)
+    assert "reset: 1 token" in reader.follow("The phone is lost, or new")
+
+
+@walk("docs/audit.md", neighbours=("directory",))
+def who_did_what(reader: Reader) -> None:
+    reader.run(f"{CAMPUS}radius-mfa serve &")
+    reader.wait_for(READY_TO_SERVE)
+    reader.run("! radius-mfa login alice --password 'no such password'")
+    assert reader.follow("Searching").count("wrong_password") == 2
+
+
+@walk("docs/backup.md", "Backup")
+def a_copy_of_everything(reader: Reader) -> None:
+    reader.run(f"{LABORATORY}radius-mfa keys init\nradius-mfa serve &")
+    reader.wait_for(READY_TO_SERVE)
+    reader.run("mount -t tmpfs none /var/backups\nmkdir /var/backups/radius-mfa")
+    reader.answers["^Passphrase: "] = lambda: "correct horse battery"
+    reader.answers["^Repeat for confirmation: "] = lambda: "correct horse battery"
+    assert "0 users" in reader.follow("Backup")
+
+
 @walk("docs/policies.md", neighbours=("directory",))
 def before_a_change(reader: Reader) -> None:
     reader.run(CAMPUS)
