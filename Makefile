@@ -51,12 +51,19 @@ soak:
 	@.venv/bin/python -m bench.soak $(ARGS)
 
 # The site, in build/site: its reference anew from the code, then all pages.  A link that leads nowhere ends it.
+# ARGS=pictures makes those of the users' guide anew, ARGS=login the recorded login of the README.
 docs:
+ifdef ARGS
+	@.ci/packages slapd chromium fonts-noto-cjk
+	@.ci/venv test
+	@.venv/bin/python -m docs.site.$(ARGS)
+else
 	@.ci/venv docs
 	@.venv/bin/python -m docs.site.reference
 	@.venv/bin/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -c docs/site \
 	    -d build/doctrees docs build/site
 	@echo "build/site/index.html"
+endif
 
 # Wheel, sdist and what they bring along, in build/dist: docs/packaging.md.
 dist:

@@ -57,8 +57,9 @@ def blocks(page: Path) -> list[str]:
 
 
 def test_the_portal_of_the_laboratory_is_a_configuration(tmp_path: Path) -> None:
-    """As the front page has it made; that there is no help desk is all that is said of it."""
-    added = re.findall(r"^echo '(.*)' >> lab/laboratory\.yaml", (ROOT / "README.md").read_text(), re.MULTILINE)
+    """As the quick start has it made; that there is no help desk is all that is said of it."""
+    page = (ROOT / "docs" / "quick-start.md").read_text()
+    added = re.findall(r"^ *echo '(.*)' >> lab/laboratory\.yaml", page, re.MULTILINE)
     path = tmp_path / "laboratory.yaml"
     path.write_text((ROOT / "config" / "laboratory.yaml").read_text() + "".join(f"{line}\n" for line in added))
     environment = {"LAB_SECRET": "as long as a secret is to be", "LAB_PASSWORD": hash_password("correct horse")}

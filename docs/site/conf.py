@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 DOCS = HERE.parent
 sys.path.insert(0, str(DOCS.parent))
 
-from docs.site.contents import AWAITED, CALLED, CONTENTS, WITHIN  # noqa: E402  # found only now
+from docs.site.contents import CALLED, CONTENTS, WITHIN  # noqa: E402  # found only now
 
 project = "radius_mfa"
 root_doc = "index"
@@ -46,16 +46,10 @@ _JAPANESE = re.compile("[\u3041-\u30ff\u4e00-\u9fff]{2,}")
 _ANCHOR = re.compile(r'<a id="([^"]+)">')
 
 
-def is_there(page: str) -> bool:
-    """Whether it is to be in the contents: what is missing ends the build unless it is awaited."""
-    return page not in AWAITED or (DOCS / f"{page}.md").exists()
-
-
 def toctree(pages: tuple[str, ...], caption: str = "") -> str:
     """A part of the contents, in MyST."""
     option = f":caption: {caption}\n" if caption else ""
-    there = (page for page in pages if is_there(page))
-    listed = "".join(f"{CALLED[page]} </{page}>\n" if page in CALLED else f"/{page}\n" for page in there)
+    listed = "".join(f"{CALLED[page]} </{page}>\n" if page in CALLED else f"/{page}\n" for page in pages)
     return f"\n```{{toctree}}\n:hidden:\n{option}\n{listed}```\n"
 
 

@@ -21,6 +21,7 @@ CONTENTS: dict[str, tuple[str, ...]] = {
     "Users' guide": ("users/en", "users/ja"),
     "Operate": (
         "operating",
+        "factors",
         "help-desk",
         "systemd",
         "containers",
@@ -59,6 +60,3 @@ WITHIN: dict[str, tuple[str, ...]] = {
 
 # Whose own title says too little in a list, or too much.
 CALLED = {"eap": "Wi-Fi (802.1X)", "security": "Security"}
-
-# Written elsewhere at the moment: left out until they are there.
-AWAITED = frozenset({"first-vpn", "users/en", "users/ja", "systemd", "containers", "backup", "upgrading", "audit"})

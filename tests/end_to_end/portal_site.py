@@ -81,13 +81,13 @@ class PortalSite:
 
     # --- who is there ---------------------------------------------------------------------------
 
-    def newcomer(self, *groups: str, student: bool = False) -> Account:
+    def newcomer(self, *groups: str, student: bool = False, name: str = "") -> Account:
         """Somebody new in the directory, without a second factor: of the staff, or a student, who reads Japanese.
 
-        `groups`: others they are in.
+        `groups`: others they are in.  `name`: theirs, where it is to be seen.
         """
         language: dict[str, str] = {"preferredLanguage": "ja-JP"} if student else {}
-        name = f"new{next(self._numbers)}"
+        name = name or f"new{next(self._numbers)}"
         person = Person(name, f"pw of {name}", (), {"cn": f"Newcomer {name}", "memberOf": (), **language})
         self.site.slapd.modify(person.ldif())
         for group in (STUDENTS if student else STAFF, *groups):

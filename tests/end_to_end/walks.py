@@ -56,6 +56,10 @@ radius-mfa keys init
 """
 
 
+# Every machine of ours has them, and they are root's.
+FOLDERS = "chown radius-mfa /var/lib/radius-mfa /var/log/radius-mfa || true"
+
+
 def logs_in(reader: Reader, *codes: int) -> None:
     """At prompts, with the password and such codes in turn."""
     left = iter(codes)
@@ -63,45 +67,8 @@ def logs_in(reader: Reader, *codes: int) -> None:
     reader.answers["^Enter the 6-digit code.*: "] = lambda: reader.code(next(left))
 
 
-@walk(
-    "README.md",
-    "Your own directory, your first gateway",
-    "The life of a second factor",
-    neighbours=("directory", "mail"),
-)
-def the_front_page(reader: Reader) -> None:
-    first = "Your own directory, your first gateway"
-    reader.follow(first, at=0)
-    mail = "mail: {smtp: smtp://mail.example.org:587, sender: mfa@example.org}"
-    reader.run(rf"sed -i 's|^factors:|&\n  {mail}\n  recovery_codes: {{}}|' {YAML}")
-    logs_in(reader, 1)
-    secrets: Instead = {
-        "VPN_SECRET=…": "VPN_SECRET=$(openssl rand -hex 16)",
-        "LDAP_PASSWORD=…": f"LDAP_PASSWORD='{reader.ldap_password}'",
-    }
-    assert "Access-Accept" in reader.follow(first, {**secrets, "492039": reader.code}, at=1)
-    reader.run(f"sed 's/second_factor: required/second_factor: never/' {YAML} > new.yaml")
-    reader.follow(first, at=2)
-    reader.follow(first, at=3)
-
-    later = {"492039": lambda: reader.code(10, app=0), "530017": lambda: reader.code(11, app=0)}
-    reader.follow("The life of a second factor", later, at=0)
-    reader.run("printf 'username,secret\\nalice,%s\\n' JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP > tokens.csv")
-    reader.follow("The life of a second factor", at=1)
-
-
-@walk("README.md", "Editing the YAML")
-def the_laboratory(reader: Reader) -> None:
-    reader.run(PATH)
-    logs_in(reader)
-    reader.answers["Repeat for confirmation"] = lambda: reader.password
-    assert "Access-Accept" in reader.follow("Editing the YAML")
-    page = 'import urllib.request as r; print(r.urlopen("http://127.0.0.1:8080/sign-in").read())'
-    assert "password" in reader.run(f"/opt/radius-mfa/bin/python -c '{page}'")
-
-
-@walk("docs/first-vpn.md", neighbours=("directory",))
-def the_first_hour(reader: Reader) -> None:
+def is_asked(reader: Reader) -> None:
+    """By `radius-mfa init`, and answers with the directory beside it and a gateway."""
     reader.answers.update(
         {
             "^LDAP servers.*: ": lambda: "ldaps://ldap.example.org",
@@ -115,10 +82,22 @@ def the_first_hour(reader: Reader) -> None:
             r"^(?!LDAP|Bind|Its|A user|Their|Group|Make)\w.*: $": lambda: "",
         }
     )
+
+
+@walk("README.md", neighbours=("directory",))
+def the_front_page(reader: Reader) -> None:
+    is_asked(reader)
+    reader.follow("radius_mfa", at=1)
+    reader.run(FOLDERS)
+    said = reader.follow("radius_mfa", at=2)
+    assert re.search(r"radius-mfa user enrol alice\s+\S*radius-mfa serve", said.rpartition("Run next:")[2]), said
+
+
+@walk("docs/first-vpn.md", "Install", "Ask", neighbours=("directory",))
+def the_first_hour(reader: Reader) -> None:
+    is_asked(reader)
     reader.follow("Install")
-    reader.run(
-        "chown radius-mfa /var/lib/radius-mfa /var/log/radius-mfa || true"
-    )  # which every machine of ours has
+    reader.run(FOLDERS)
     said = reader.follow("Ask")
     assert "radius-mfa user enrol alice" in said.rpartition("Run next:")[2]
     reader.answers.clear()
@@ -143,6 +122,8 @@ def the_first_five_minutes(reader: Reader) -> None:
     reader.follow("Look at what happened")
     reader.wait_for("reloaded")
     reader.follow("Where next")
+    page = 'import urllib.request as r; print(r.urlopen("http://127.0.0.1:8080/sign-in").read())'
+    assert "password" in reader.run(f"/opt/radius-mfa/bin/python -c '{page}'")
 
 
 @walk("docs/operating.md", neighbours=("directory",))
@@ -184,6 +165,29 @@ def a_copy_of_everything(reader: Reader) -> None:
     reader.answers["^Passphrase: "] = lambda: "correct horse battery"
     reader.answers["^Repeat for confirmation: "] = lambda: "correct horse battery"
     assert "0 users" in reader.follow("Backup")
+
+
+@walk("docs/first-vpn.md", "By hand", neighbours=("directory",))
+def without_being_asked(reader: Reader) -> None:
+    reader.follow("By hand", at=0)
+    logs_in(reader, 1)
+    secrets: Instead = {
+        "VPN_SECRET=…": "VPN_SECRET=$(openssl rand -hex 16)",
+        "LDAP_PASSWORD=…": f"LDAP_PASSWORD='{reader.ldap_password}'",
+    }
+    assert "Access-Accept" in reader.follow("By hand", {**secrets, "492039": reader.code}, at=1)
+
+
+@walk("docs/factors.md", neighbours=("directory", "mail"))
+def the_life_of_a_second_factor(reader: Reader) -> None:
+    mail = "mail: {smtp: smtp://mail.example.org:587, sender: mfa@example.org}"
+    reader.run(rf"{CAMPUS}sed -i 's|^factors:|&\n  {mail}\n  recovery_codes: {{}}|' {YAML}")
+    reader.follow("Enrolling", {"492039": reader.code})
+    reader.follow("Codes by e-mail")
+    later = {"492039": lambda: reader.code(10, app=0), "530017": lambda: reader.code(11, app=0)}
+    reader.follow("The life of a factor", later)
+    reader.run("printf 'username,secret\\nalice,%s\\n' JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP > tokens.csv")
+    reader.follow("Taking tokens over")
 
 
 @walk("docs/policies.md", neighbours=("directory",))
