@@ -16,7 +16,7 @@ from radius_mfa.core.ports import Clock
 from radius_mfa.core.seldom import Seldom
 from radius_mfa.core.store import Store
 from radius_mfa.observe.audit_files import delete_rotated
-from radius_mfa.observe.kernel_clock import kernel_clock
+from radius_mfa.observe.kernel_clock import KernelClock, kernel_clock
 from radius_mfa.wire.sources import Sources
 
 PURGE_EVERY = 60.0  # seconds
@@ -76,9 +76,8 @@ def tell_of(ends: Mapping[str, float], now: float) -> None:
         say("certificate", certificate=name, days=days, until=until)
 
 
-def tell_of_clock() -> None:
+def tell_of_clock(clock: KernelClock | None) -> None:
     """Log that nobody keeps the clock, where the kernel says so: codes are as right as it is."""
-    clock = kernel_clock()
     if clock is not None and not clock.is_kept:
         log.warning("clock_unsynchronised", note="codes are as right as the clock: run an NTP client")
 
@@ -86,7 +85,7 @@ def tell_of_clock() -> None:
 async def tell_of_clock_later() -> None:
     """The same once whoever keeps it has had the time to, after a machine has started with us."""
     await asyncio.sleep(_CLOCK_SETTLES)
-    tell_of_clock()
+    tell_of_clock(kernel_clock())
 
 
 async def keep_written(write: Callable[[], object]) -> None:

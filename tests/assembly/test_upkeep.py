@@ -24,7 +24,7 @@ from radius_mfa.assembly.upkeep import (
 )
 from radius_mfa.core.errors import StoreError
 from radius_mfa.core.store import Store
-from radius_mfa.observe.kernel_clock import kernel_clock
+from radius_mfa.observe.kernel_clock import KernelClock
 from radius_mfa.stores.sqlite import SqliteStore
 from radius_mfa.wire.sources import Sources
 from tests.adapters import NOON, FixedClock, Fuse, fused
@@ -341,10 +341,11 @@ def test_of_an_outbox_that_nobody_delivers_or_can_read_nothing_is_shown(rig: Rig
     assert (watch.waiting(), watch.age()) == ({}, {})
 
 
-def test_that_nobody_keeps_the_clock_is_one_line() -> None:
-    clock = kernel_clock()
+@pytest.mark.parametrize(
+    ("clock", "lines"),
+    [(None, 0), (KernelClock(is_kept=True, offset=0.0, error=0.1), 0), (KernelClock(is_kept=False), 1)],
+)
+def test_that_nobody_keeps_the_clock_is_one_line(clock: KernelClock | None, lines: int) -> None:
     with structlog.testing.capture_logs() as logged:
-        tell_of_clock()
-    assert [each["event"] for each in logged] == ["clock_unsynchronised"] * (
-        clock is not None and not clock.is_kept
-    )
+        tell_of_clock(clock)
+    assert [each["event"] for each in logged] == ["clock_unsynchronised"] * lines

@@ -430,7 +430,7 @@ def test_without_a_descriptor_left_it_waits_as_long_as_after_any_failure(tmp_pat
 
 
 def test_whoever_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
-    with site(tmp_path, every="0.05") as it:
+    with site(tmp_path, every="0.25") as it:
         first, second, background = it.all_begin()
         os.kill(second.pid, signal.SIGSTOP)
         it.says("process_hung", process="worker-1", pid=second.pid)
