@@ -53,15 +53,18 @@ async def delete_rotated_audits(
 ) -> None:
     """Delete what the audit file was rotated to and has been kept long enough, for ever.
 
-    `rotated`: the file, and seconds that those are kept; None: they are not ours to delete.
+    `rotated`: the file, and seconds that those are kept; None: they are not ours to delete.  A clock that is set
+    ahead meanwhile makes none of them older: it could be wrong.
     """
+    begun = clock.wall() - clock.monotonic()
     while True:
         await asyncio.sleep(every)
         if (asked := rotated()) is None:
             continue
         path, retention = asked
         try:
-            for each in await asyncio.to_thread(delete_rotated, path, clock.wall() - retention):
+            now = min(clock.wall(), begun + clock.monotonic())
+            for each in await asyncio.to_thread(delete_rotated, path, now, retention):
                 log.info("audit_deleted", file=str(each))
         except OSError as broken:
             log.error("audit_not_deleted", file=str(broken.filename), error=broken.strerror)

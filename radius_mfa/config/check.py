@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from radius_mfa.config import values
+from radius_mfa.config.check_audit import check_audit_file, warn_of_audit
 from radius_mfa.config.check_clients import warn_of_clients
 from radius_mfa.config.check_eap import check_eap, check_eap_files, warn_of_eap
 from radius_mfa.config.check_groups import check_groups
@@ -184,6 +185,7 @@ def check_files(document: Document, folder: Path, *, in_force: bool) -> None:
     """
     check_tls(document, folder)
     check_eap_files(document, folder, in_force=in_force)
+    check_audit_file(document, folder)
     for user, name in _users(document):
         if _uid(name) is None:
             document.warn("there is no such user on this machine", *user)
@@ -208,9 +210,7 @@ def warn(document: Document, configuration: Configuration) -> None:
     if configuration.storage.in_clear:
         text = "is not encrypted on its way: add ?sslmode=verify-full&sslrootcert=… to it"
         document.warn(text, "storage")
-    audit = configuration.audit
-    if audit.file is None and audit.syslog is None and configuration.log.level in ("warning", "error"):
-        document.warn("hides the audit events, which go to the log where there is no audit.file", "log", "level")
+    warn_of_audit(document, configuration)
     if configuration.challenge_lifetime < _SHORT_CHALLENGE:
         document.warn("is hardly time enough to look up a code and type it", "challenge_lifetime")
 

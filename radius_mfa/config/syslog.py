@@ -31,4 +31,8 @@ def destination(text: str) -> Syslog:
     if kind not in ("udp", "tcp"):
         raise ValueError(f"must be {_SAYS}, not {{it}}")
     server = values.server(kind)(text)
+    try:
+        server.host.encode("idna")  # as whoever looks it up will do
+    except UnicodeError:
+        raise ValueError("must have a host whose parts have 1 to 63 characters each, not {it}") from None
     return Syslog(kind, host=server.host, port=server.port)

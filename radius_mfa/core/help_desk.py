@@ -7,7 +7,7 @@ with who did it, those that were refused as well, and whose account it is hears 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from radius_mfa.core.acts import Act
 from radius_mfa.core.enrolment import AddressRefusal, Enrolment
@@ -164,9 +164,9 @@ class HelpDesk:
         said = "; ".join(filter(None, ("" if result is Result.DONE else result.value, detail)))
         decision = "done" if result is Result.DONE else "refused"
         now, name = self._clock.wall(), user.username
-        self._audit(
-            AuditEvent(now, act, decision, PORTAL, by.source, name, user.id, name, detail=said, by=by.username)
-        )
+        who = name, user.id, name
+        event = AuditEvent(now, act, decision, PORTAL, by.source, *who, detail=said)
+        self._audit(replace(event, by=by.username, by_id=by.user_id))
         return result
 
     def _soon(self) -> float:

@@ -328,7 +328,7 @@ class AuditEvent:
     `detail`: for staff, one line, no secret.
 
     What is done in the portal is such an event too: `outcome` is an `Act`, `decision` is done or refused, and `by`
-    who of the help desk did it, by user name; empty for the user themselves.
+    who of the help desk did it, by user name, `by_id` by the directory's id; empty for the user themselves.
     """
 
     time: float
@@ -350,6 +350,7 @@ class AuditEvent:
     duration: float = 0.0
     detail: str = ""
     by: str = ""
+    by_id: str = ""
 
 
 @record(frozen=True, slots=True)

@@ -17,6 +17,9 @@ from radius_mfa.eap.packet import Response, Type, read_response, request
 
 _PASSWORD = "Password"  # what is asked for first; who it is that reads it is not known yet
 _LONGEST_PROMPT = 1024  # octets
+# RADIUS, by which the same name is typed elsewhere, can say no more (RFC 2865 §5, §5.1).
+_LONGEST_NAME = 253  # octets
+_NO_NAME = f"a name within the tunnel of more than {_LONGEST_NAME} octets"
 _METHODS = {4: "MD5", 13: "TLS", 26: "MS-CHAPv2", 29: "MS-CHAPv2", Type.TTLS: "TTLS", Type.PEAP: "PEAP"}
 # What of RADIUS's a TTLS tunnel may have, if by another method than ours (RFC 5281 §11.2).
 _CHAP, _MICROSOFT, _MS_CHAP, _MS_CHAP2 = Attribute.CHAP_PASSWORD, 311, 1, 25
@@ -88,6 +91,8 @@ class _Gtc:
     def hear(self, kind: int, data: bytes) -> tuple[int, bytes] | Asked | GivenUp:
         """What to ask next, as a Type and what follows it."""
         if kind == Type.IDENTITY and self.name is None:
+            if len(data) > _LONGEST_NAME:
+                return GivenUp(_NO_NAME)
             self.name = data
             return Type.GTC, _PASSWORD.encode()
         if kind == Type.GTC and self.name is not None:
@@ -126,7 +131,10 @@ class Ttls:
         if pairs is None:
             return GivenUp("attributes within the tunnel that overrun it")
         plain = {each.code: each.data for each in pairs if not each.vendor}
-        self._named = plain.get(Attribute.USER_NAME)
+        named = plain.get(Attribute.USER_NAME)
+        if named is not None and len(named) > _LONGEST_NAME:
+            return GivenUp(_NO_NAME)
+        self._named = named
         if wrong := _why_not(pairs):
             return GivenUp(wrong)
         if Attribute.EAP_MESSAGE in plain:

@@ -20,6 +20,7 @@ from radius_mfa.core.messages import AuditEvent
 
 Soon = Callable[[Callable[[], None]], object]
 
+_WHY_NOT = {errno.ENXIO: "is a pipe that nobody reads", errno.ELOOP: "is a symbolic link"}
 _TRY_AGAIN = 1.0  # seconds between two tries to make a new file where none can be made
 
 log = structlog.get_logger()
@@ -43,7 +44,9 @@ class AuditFile:
     """Appends events to `path`, whole lines with a single write, so that several processes may share it.
 
     Before each write it looks whether the path still leads to its file, which costs 2 µs: what is told after
-    logrotate has renamed the file is in the new one, whoever has made that, and no signal is needed.
+    logrotate has renamed the file is in the new one, whoever has made that, and no signal is needed.  After a
+    regular file that is only ever one as well, and not by a symbolic link: whoever may make files in the folder
+    is not to choose any file of this machine for us to write.
 
     The file is made readable by its owner and group only (`mode`).  When a line cannot be written the log
     says so and has the event instead: the login itself is not held up.
@@ -53,28 +56,15 @@ class AuditFile:
         """`soon`: has something done at the end of this turn of the event loop: what is told until then is
         written together.  None: each event is written at once.
         """
-        try:
-            # Not to wait: a pipe may have no reader, or no room.
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-            self._file = os.open(path, flags, mode)
-            self._share(mode)
-        except OSError as broken:
-            why = "is a pipe that nobody reads" if broken.errno == errno.ENXIO else broken.strerror
-            raise ConfigurationError(f"audit.file: {path}: {why}") from None
+        self._file = _opened(path, mode)
         self._path = path
         self._mode = mode
-        self._torn = _ends_within_a_line(self._file, path)
+        self._torn = _ends_within_a_line(self._file)
         # Of what else may be at the path a pipe takes a long write in pieces, with others' between.
         self._status = os.fstat(self._file)
         self._soon = soon if stat.S_ISREG(self._status.st_mode) else None
         self._told: list[AuditEvent] = []  # not yet written; nobody changes them any more
         self._tried_in_vain: float | None = None  # to make a new file, monotonic, when last
-
-    def _share(self, mode: int) -> None:
-        """Let the group write into a new one, where that was asked for, whatever the umask says."""
-        made = os.fstat(self._file)
-        if mode & stat.S_IWGRP and stat.S_ISREG(made.st_mode) and not made.st_size and made.st_uid == os.geteuid():
-            os.fchmod(self._file, mode)
 
     def __call__(self, event: AuditEvent) -> None:
         self._told.append(event)
@@ -133,16 +123,20 @@ class AuditFile:
         if tried is not None and now - tried < _TRY_AGAIN:
             return
         try:
-            again = AuditFile(self._path, mode=self._mode)
+            again = _opened(self._path, self._mode, only_regular=stat.S_ISREG(self._status.st_mode))
         except ConfigurationError as broken:
             self._tried_in_vain = now
             if tried is None:
                 log.error("audit_not_reopened", error=str(broken), note="goes on in the file it has")
             return
-        self._tried_in_vain, self._status = None, again._status
-        self._torn = again._torn or (self._torn and os.path.sameopenfile(again._file, self._file))
-        os.dup2(again._file, self._file, inheritable=False)
-        again.close()
+        before, self._status = self._status, os.fstat(again)
+        self._tried_in_vain = None
+        is_another = not os.path.samestat(before, self._status)
+        self._torn = _ends_within_a_line(again) or (self._torn and not is_another)
+        os.dup2(again, self._file, inheritable=False)
+        os.close(again)
+        if is_another:  # rotated, as a rule; a file that somebody has put in its place leaves a trace like this
+            log.info("audit_reopened", file=str(self._path), octets=self._status.st_size)
 
     def close(self) -> None:
         self._write()
@@ -191,9 +185,9 @@ def _line(event: AuditEvent) -> bytes:
 
 def as_record(event: AuditEvent) -> dict[str, Any]:
     """The event as the file has it: fields that say nothing are left out, the time is ISO 8601, UTC."""
-    # An outcome as plain text: a member of an enumeration takes half as long again to be written as JSON.
-    outcome = str(event.outcome)
-    record: dict[str, Any] = {"time": _readable(event.time), "outcome": outcome, "decision": event.decision}
+    # The outcome as plain text: a member of an enumeration takes half as long again to be written as JSON.
+    time, outcome = _readable(event.time), str(event.outcome)
+    record: dict[str, Any] = {"time": time, "outcome": outcome, "decision": event.decision}
     # One by one: there is an event for every request, and a loop over the fields takes three times as long.
     if event.client:
         record["client"] = event.client
@@ -225,9 +219,12 @@ def as_record(event: AuditEvent) -> dict[str, Any]:
         record["duration"] = event.duration
     if event.detail:
         record["detail"] = event.detail
-    if event.by:
-        record["by"] = event.by
-    return record
+    return {**record, **_of_desk(event)} if event.by or event.by_id else record
+
+
+def _of_desk(event: AuditEvent) -> dict[str, str]:
+    """Who of the help desk did it."""
+    return {key: value for key, value in (("by", event.by), ("by_id", event.by_id)) if value}
 
 
 def _readable(time: float) -> str:
@@ -244,13 +241,32 @@ def _second(second: float) -> str:
     return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
 
 
-def _ends_within_a_line(file: int, path: Path) -> bool:
+def _opened(path: Path, mode: int, *, only_regular: bool = False) -> int:
+    """The file, to append to, made where it is not there.  Raises ConfigurationError."""
+    # Not to wait: a pipe may have no reader, or no room.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        file = os.open(path, flags | (os.O_NOFOLLOW if only_regular else 0), mode)
+    except OSError as broken:
+        why = _WHY_NOT.get(broken.errno or 0, broken.strerror)
+        raise ConfigurationError(f"audit.file: {path}: {why}") from None
+    made = os.fstat(file)
+    if only_regular and not stat.S_ISREG(made.st_mode):
+        os.close(file)
+        raise ConfigurationError(f"audit.file: {path}: is no regular file, as the one before was")
+    # Its group may write into a new one, where that was asked for, whatever the umask says.
+    if mode & stat.S_IWGRP and stat.S_ISREG(made.st_mode) and not made.st_size and made.st_uid == os.geteuid():
+        os.fchmod(file, mode)
+    return file
+
+
+def _ends_within_a_line(file: int) -> bool:
     """Whether half a line is in the file already: of a server that found the disk full, or lost its power."""
     size = os.fstat(file).st_size
     if not size:  # or a pipe, or a device
         return False
     try:
-        with path.open("rb") as written:
+        with open(f"/proc/self/fd/{file}", "rb") as written:  # that very file, whatever is at its path by now
             return os.pread(written.fileno(), 1, size - 1) != b"\n"
     except OSError:  # it is ours to write, and not to read
         return False

@@ -103,6 +103,13 @@ FIELDS: tuple[Field, ...] = (
         "Who of the help desk did it; - for one who was forgotten.",
         "carol",
     ),
+    Field(
+        "by_id",
+        "text",
+        "of acts of the help desk",
+        "The directory's own id of who did it; lines of older versions are without.",
+        "0b9d7c52-6a0c-4f5e-8f4e-0f6f2f1f7c3d",
+    ),
     Field("forgotten", "true", "after `user forget`", "Who it was has been taken out of the line.", "true"),
     Field(
         "origin",

@@ -1,6 +1,8 @@
 """The audit file and what logrotate has put beside it, and their lines from either end.
 
 All files are opened before the first line is read: what is renamed or removed after that is read all the same.
+What is rotated is only ever a regular file: the folder may be another's, who is not to have us read, or write,
+what a symbolic link leads to, nor to keep us busy for ever with a file in which nothing is.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ _GZIP = b"\x1f\x8b"  # RFC 1952 §2.3.1
 _GZIP_FORMAT = zlib.MAX_WBITS | 16  # as zlib is told that
 _NEAR = 1 << 13  # octets with a few lines in them
 _LOOKS = 5  # at the folder, until nothing new is in it
+MOST_BARREN = 1 << 26  # octets without an event, far above what a power failure leaves: the rest is not read
+BARREN = f"has more than {MOST_BARREN >> 20} MB without an event in it, and is not read on from there"
 
 Line = tuple[int, bytes]
 """Where a line begins, in octets of the file (unpacked, if it is compressed), and the line without its end."""
@@ -36,6 +40,27 @@ class Octets(Protocol):
     """What is read from the first octet on."""
 
     def read(self, most: int, /) -> bytes: ...
+
+
+class Watch:
+    """Over the reading of one file.  `is_barren`, `was_enough`: why it was not read to its end, if it was not."""
+
+    def __init__(self, is_enough: Callable[[], bool] = lambda: False) -> None:
+        """`is_enough`: asked before each block."""
+        self._is_enough = is_enough
+        self._barren = 0  # octets, unpacked, since there was an event
+        self.is_barren = self.was_enough = False
+
+    def goes_on(self, octets: int) -> bool:
+        """Whether so many more are to be looked at."""
+        self._barren += octets
+        self.is_barren = self._barren > MOST_BARREN
+        self.was_enough = self._is_enough()
+        return not (self.is_barren or self.was_enough)
+
+    def found(self) -> None:
+        """There was an event."""
+        self._barren = 0
 
 
 def every_line(octets: bytes) -> Iterator[Line]:
@@ -56,14 +81,19 @@ class AuditPart:
     changed: float
     packed: bool
 
-    def backwards(self, block: int = BLOCK, sieve: Sieve = every_line) -> Iterator[Line]:
+    def backwards(
+        self, block: int = BLOCK, sieve: Sieve = every_line, watch: Watch | None = None
+    ) -> Iterator[Line]:
         """Its lines from the end; of a compressed one, forwards all the same."""
-        return self.forwards(sieve=sieve) if self.packed else backwards(self.stream, block, sieve)
+        if self.packed:
+            return self.forwards(sieve=sieve, watch=watch)
+        return backwards(self.stream, block, sieve, watch)
 
-    def forwards(self, start: int = 0, sieve: Sieve = every_line) -> Iterator[Line]:
+    def forwards(self, start: int = 0, sieve: Sieve = every_line, watch: Watch | None = None) -> Iterator[Line]:
         """Its lines from that octet on, where one begins; 0 in a compressed one."""
         self.stream.seek(start)
-        return forwards(_ahead(_Unpacked(self.stream)) if self.packed else blocks(self.stream), start, sieve)
+        read = _ahead(_Unpacked(self.stream)) if self.packed else blocks(self.stream)
+        return forwards(read, start, sieve, watch)
 
     def size(self) -> int:
         """Octets; of what is in it now."""
@@ -79,10 +109,13 @@ class AuditPart:
                 return
 
 
-def open_parts(path: Path, since: float, stack: ExitStack) -> tuple[list[AuditPart], dict[Path, str]]:
+def open_parts(
+    path: Path, since: float, stack: ExitStack, *, links: bool = True
+) -> tuple[list[AuditPart], dict[Path, str]]:
     """The file and those rotated from it, the newest first, without those not written to since `since`.
 
-    `since`: seconds since 1970.  The second is what cannot be read, by path, with the reason.
+    `since`: seconds since 1970.  `links`: whether the file itself, which is configured, may be a symbolic link.
+    The second is what cannot be read, by path, with the reason.
     """
     parts: dict[tuple[int, int], AuditPart] = {}
     unread: dict[Path, str] = {}
@@ -90,7 +123,7 @@ def open_parts(path: Path, since: float, stack: ExitStack) -> tuple[list[AuditPa
         before = len(parts)
         for each in _named(path):
             try:
-                part, identity = _opened(each, since, parts, stack)
+                part, identity = _opened(each, since, parts, stack, follow=links and each == path)
             except FileNotFoundError:
                 continue  # renamed or removed since it was listed: the next look has it by its new name
             except OSError as broken:
@@ -103,24 +136,25 @@ def open_parts(path: Path, since: float, stack: ExitStack) -> tuple[list[AuditPa
     return sorted(parts.values(), key=lambda part: part.changed, reverse=True), unread
 
 
-def delete_rotated(path: Path, before: float) -> list[Path]:
-    """Delete what was rotated from the file at `path` and last written to before then; which that was.
+def delete_rotated(path: Path, now: float, kept: float) -> list[Path]:
+    """Delete what was rotated from the file at `path` and last written to longer ago than `kept`; which that was.
 
-    `before`: seconds since 1970.  Never the file itself, by whatever name, nor what is no file.  Raises OSError
-    once all has been tried.
+    `now`: seconds since 1970; `kept`: seconds.  The age of each is that beside the newest of them at most: a clock
+    that is ahead does not make all of them old.  Never the file itself, by whatever name, nor what is no file.
+    Raises OSError once all has been tried.
     """
     deleted, broken = [], None
-    live = _identity(path)
-    for each in _named(path)[1:]:
+    live = _status(path.stat)
+    found = {each: status for each in _named(path)[1:] if (status := _status(each.lstat)) is not None}
+    rotated = {each: status for each, status in found.items() if stat.S_ISREG(status.st_mode)}
+    times = [status.st_mtime for status in (live, *rotated.values()) if status is not None]
+    before = min(now, max(times, default=now)) - kept
+    for each, status in rotated.items():
+        if status.st_mtime >= before or (live is not None and os.path.samestat(status, live)):
+            continue
         try:
-            status = each.lstat()
-            if (
-                stat.S_ISREG(status.st_mode)
-                and status.st_mtime < before
-                and (status.st_dev, status.st_ino) != live
-            ):
-                each.unlink()
-                deleted.append(each)
+            each.unlink()
+            deleted.append(each)
         except FileNotFoundError:
             continue  # logrotate has renamed or removed it
         except OSError as wrong:
@@ -130,12 +164,11 @@ def delete_rotated(path: Path, before: float) -> list[Path]:
     return deleted
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _status(look: Callable[[], os.stat_result]) -> os.stat_result | None:
     try:
-        status = path.stat()
+        return look()
     except OSError:
         return None
-    return status.st_dev, status.st_ino
 
 
 def why(broken: OSError) -> str:
@@ -160,23 +193,34 @@ def _named(path: Path) -> list[Path]:
 
 
 def _opened(
-    path: Path, since: float, known: dict[tuple[int, int], AuditPart], stack: ExitStack
+    path: Path, since: float, known: dict[tuple[int, int], AuditPart], stack: ExitStack, *, follow: bool
 ) -> tuple[AuditPart | None, tuple[int, int]]:
     """The file, open, and what it is whatever its name; None where it is known already, or too old."""
-    status = path.stat()
+    status = path.stat(follow_symlinks=follow)
     identity = (status.st_dev, status.st_ino)
-    if identity in known or status.st_mtime < since:
+    if identity in known:
         return None, identity
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(0, "is not a file")
-    stream = stack.enter_context(path.open("rb"))
-    status = os.fstat(stream.fileno())  # another may have its name by now
+    _must_be_regular(status)
+    if status.st_mtime < since:
+        return None, identity
+    # Not to wait: another may have its name by now, and that be a pipe.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    stream = stack.enter_context(os.fdopen(os.open(path, flags), "rb"))
+    status = os.fstat(stream.fileno())
+    _must_be_regular(status)
     identity = (status.st_dev, status.st_ino)
     packed = stream.read(len(_GZIP)) == _GZIP
     if not packed and path.suffix in (".gz", ".bz2", ".xz", ".zst", ".lz4"):
         raise OSError(0, "is compressed, and not by gzip")
     part = AuditPart(path, stream, status.st_mtime, packed)
     return None if identity in known else part, identity
+
+
+def _must_be_regular(status: os.stat_result) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        raise OSError(0, "is a symbolic link, which is not followed")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(0, "is not a file")
 
 
 class _Unpacked:
@@ -210,12 +254,17 @@ class _Unpacked:
                 return octets
 
 
-def backwards(stream: BinaryIO, block: int = BLOCK, sieve: Sieve = every_line) -> Iterator[Line]:
+def backwards(
+    stream: BinaryIO, block: int = BLOCK, sieve: Sieve = every_line, watch: Watch | None = None
+) -> Iterator[Line]:
     """The lines from the end, read in blocks of so many octets."""
+    watch = watch or Watch()
     end = stream.seek(0, os.SEEK_END)
     rest = b""  # the beginning of a line whose end has been read
     while end:
         start = max(end - block, 0)
+        if not watch.goes_on(end - start):
+            return
         stream.seek(start)
         rest, begins, lines = (stream.read(end - start) + rest).partition(b"\n")
         if begins:
@@ -240,10 +289,15 @@ def _ahead(stream: Octets) -> Iterator[bytes]:
             yield octets
 
 
-def forwards(read: Iterable[bytes], start: int = 0, sieve: Sieve = every_line) -> Iterator[Line]:
+def forwards(
+    read: Iterable[bytes], start: int = 0, sieve: Sieve = every_line, watch: Watch | None = None
+) -> Iterator[Line]:
     """The lines in what is read from that octet on, where one begins."""
+    watch = watch or Watch()
     at, rest, left_out = start, b"", 0  # `rest` begins a line, of whose octets `left_out` are not kept
     for octets in read:
+        if not watch.goes_on(len(octets)):
+            return
         if left_out or len(rest) > LONGEST:  # what no event's line is: its end is all that is looked for
             end, ends, octets = octets.partition(b"\n")
             left_out += len(end)

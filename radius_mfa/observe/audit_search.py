@@ -24,7 +24,17 @@ import orjson
 
 from radius_mfa.core import usernames
 from radius_mfa.core.login import masked
-from radius_mfa.observe.audit_files import BLOCK, LONGEST, AuditPart, Line, every_line, open_parts, why
+from radius_mfa.observe.audit_files import (
+    BARREN,
+    BLOCK,
+    LONGEST,
+    AuditPart,
+    Line,
+    Watch,
+    every_line,
+    open_parts,
+    why,
+)
 from radius_mfa.observe.audit_sieve import NameSieve
 
 Event = dict[str, Any]
@@ -86,7 +96,7 @@ class Search:
     def __init__(
         self, path: Path, query: Query, block: int = BLOCK, is_enough: Callable[[], bool] | None = None
     ) -> None:
-        """`is_enough`: asked before each line; once it says so no more is read, in any file."""
+        """`is_enough`: asked before each line and each block; once it says so no more is read, in any file."""
         self._path = path
         self._matcher = _Matcher(query)
         self._sieve = NameSieve(self._matcher.names) if query.users else every_line
@@ -121,7 +131,8 @@ class Search:
         for age, part in enumerate(parts):
             if _written(datetime.fromtimestamp(part.changed, UTC)) < self._floor:
                 continue
-            for hit in self._matching(part, -age, part.backwards(self._block, self._sieve)):
+            watch = Watch(self._is_enough)
+            for hit in self._matching(part, -age, part.backwards(self._block, self._sieve, watch), watch):
                 if hit.time < self._floor:
                     if part.packed:
                         continue
@@ -142,12 +153,14 @@ class Search:
 
     def _from(self, part: AuditPart, file: int) -> Iterator[Hit]:
         """What is looked for in one file, from where it begins."""
-        for hit in self._matching(part, file, self._lines(part)):
+        watch = Watch(self._is_enough)
+        for hit in self._matching(part, file, self._lines(part, watch), watch):
             if self._matcher.matches(hit.event):
                 yield hit
 
-    def _lines(self, part: AuditPart) -> Iterator[Line]:
-        yield from part.forwards(self._start(part) if self._floor and not part.packed else 0, self._sieve)
+    def _lines(self, part: AuditPart, watch: Watch) -> Iterator[Line]:
+        start = self._start(part) if self._floor and not part.packed else 0
+        yield from part.forwards(start, self._sieve, watch)
 
     def _start(self, part: AuditPart) -> int:
         """Where a line begins before which all is too old: halving what is in question finds it."""
@@ -173,7 +186,7 @@ class Search:
                 yield heappop(waiting)
         yield from sorted(waiting)
 
-    def _matching(self, part: AuditPart, file: int, lines: Iterator[Line]) -> Iterator[Hit]:
+    def _matching(self, part: AuditPart, file: int, lines: Iterator[Line], watch: Watch) -> Iterator[Hit]:
         """The events of a file; what is none is counted."""
         try:
             for at, line in lines:
@@ -182,11 +195,15 @@ class Search:
                     return
                 event = event_of(line)
                 if event is not None:
+                    watch.found()
                     yield Hit(event["time"], file, at, line.lstrip(b"\0"), event)
                     continue
                 self.odd += 1
                 if self.first_odd is None or (self.first_odd[0] == part.path and at < self.first_odd[1]):
                     self.first_odd = (part.path, at)
+            self.more = self.more or watch.was_enough
+            if watch.is_barren:
+                self.unread[part.path] = BARREN
         except (OSError, EOFError, zlib.error) as broken:  # the last two of what is half compressed
             self.unread[part.path] = why(broken) if isinstance(broken, OSError) else "is not whole"
 

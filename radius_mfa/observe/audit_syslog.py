@@ -1,12 +1,13 @@
 """Audit events to syslog: RFC 5424 over UDP (RFC 5426) and TCP, and what libc sends over a local socket.
 
 A thread sends, so that no login waits for it.  What it has not sent yet is kept, up to a limit: from there on
-events are dropped and counted.  TLS is left to a local syslog daemon, which keeps what cannot be sent on disk
-as well.
+events are dropped and counted, as is an event that cannot be sent at all.  TLS is left to a local syslog daemon,
+which keeps what cannot be sent on disk as well.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -29,6 +30,8 @@ _NOTICE, _WARNING, _ERROR = 5, 4, 3
 # A refusal is worth a second look; a request that was met with silence is mostly something broken.
 _SEVERITY = {"reject": _WARNING, "refused": _WARNING, "discard": _ERROR}
 _NAME = "radius-mfa"
+# What others chose the length of comes last: daemons cut long lines, many of them at 1 kB (RFC 5424 §6.1).
+_SAID = ("user_name", "station", "called_station", "nas_identifier", "detail")
 # English whatever the locale (RFC 3164 §4.1.2).
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _PATIENCE = 5.0  # seconds for a connection, and for the daemon to take a message
@@ -93,12 +96,15 @@ class AuditSyslog:
             Thread(target=self._thread.join, args=(_TO_END + _PATIENCE,), name="audit-syslog-end").start()
 
     def _drop(self) -> None:
-        self._meter.count("audit_dropped")
-        self._lost += 1
         now = monotonic()
-        if now - self._told_at >= _TELL_EVERY:
-            log.error("audit_syslog_dropped", target=str(self._target), events=self._lost)
+        with self._news:  # the thread drops, too
+            self._meter.count("audit_dropped")
+            self._lost += 1
+            lost = self._lost
+            if now - self._told_at < _TELL_EVERY:
+                return
             self._lost, self._told_at = 0, now
+        log.error("audit_syslog_dropped", target=str(self._target), events=lost)
 
     # --- in the thread ------------------------------------------------------------------------------
 
@@ -106,10 +112,9 @@ class AuditSyslog:
         line: _Line | None = None
         pause = _FIRST_PAUSE
         while self._comes_another():
-            event = self._waiting[0]  # until it is sent
             try:
                 line = line or _Line(self._target)
-                line.send(event)
+                self._send_next(line)
             except OSError as broken:
                 if pause == _FIRST_PAUSE:
                     log.error(
@@ -123,11 +128,22 @@ class AuditSyslog:
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
             pause = _FIRST_PAUSE
-            self._waiting.popleft()
         if line is not None:
             line.close()
         if self._waiting:
             log.error("audit_syslog_dropped", target=str(self._target), events=len(self._waiting))
+
+    def _send_next(self, line: _Line) -> None:
+        """Send the first that waits; drop it where it is that which is wrong, and not the way.  Raises OSError."""
+        try:
+            line.send(self._waiting[0])
+        except OSError as broken:
+            if broken.errno != errno.EMSGSIZE:
+                raise  # it stays, to be sent when the daemon is back
+            self._drop()
+        except Exception:  # whatever is odd about it, those behind it are to be sent
+            self._drop()
+        self._waiting.popleft()
 
     def _comes_another(self) -> bool:
         """Wait for an event; False once there is none and none will come."""
@@ -180,6 +196,13 @@ class _Line:
 
 
 def _opened(target: Target) -> socket.socket:
+    try:
+        return _connected(target)
+    except (ValueError, OverflowError):  # of a name with a part that is empty or too long, or such a port
+        raise OSError(0, "its host can be no name") from None
+
+
+def _connected(target: Target) -> socket.socket:
     if target.kind == "tcp":
         return socket.create_connection((target.host, target.port), _PATIENCE)
     family: int = socket.AF_UNIX
@@ -221,7 +244,8 @@ def _priority(event: AuditEvent) -> int:
 
 def _json(record: dict[str, Any]) -> str:
     """In ASCII: with anything else a message has to begin with a mark (RFC 5424 §6.4) that is no JSON."""
-    return json.dumps(record, separators=(",", ":"))
+    ordered = {key: record[key] for key in sorted(record, key=_SAID.__contains__)}
+    return json.dumps(ordered, separators=(",", ":"))
 
 
 def _printable(text: str, most: int) -> str:

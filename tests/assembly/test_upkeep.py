@@ -284,7 +284,7 @@ def test_each_certificate_is_told_of_with_its_last_day() -> None:
 
 def test_rotated_audit_files_go_after_the_retention_where_that_is_asked_for(tmp_path: Path, rig: Rig) -> None:
     path = tmp_path / "audit.jsonl"
-    for name, age in (("", 100), (".1", 80), (".2.gz", 100)):
+    for name, age in (("", 0), (".1", 80), (".2.gz", 100)):
         each = path.with_name(path.name + name)
         each.touch()
         os.utime(each, (NOON - age * DAY, NOON - age * DAY))
@@ -306,6 +306,42 @@ def test_rotated_audit_files_go_after_the_retention_where_that_is_asked_for(tmp_
         rig.run(delete())
     assert sorted(each.name for each in tmp_path.glob("audit*")) == ["audit.jsonl", "audit.jsonl.1"]
     assert logged == [{"event": "audit_deleted", "log_level": "info", "file": f"{path}.2.gz"}]
+
+
+def test_a_clock_that_is_set_ahead_makes_no_rotated_audit_file_old(tmp_path: Path, rig: Rig) -> None:
+    """Nor does what is told at the wrong time, which the file itself is then as new as."""
+    path, clock, looks = tmp_path / "audit.jsonl", SetClock(), 0
+    for name, time in (("", NOON + 1000 * DAY), (".1", NOON - 80 * DAY), (".2", NOON - 100 * DAY)):
+        each = path.with_name(path.name + name)
+        each.touch()
+        os.utime(each, (time, time))
+    looked = asyncio.Event()
+
+    def rotated() -> tuple[Path, float] | None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            looked.set()
+        return (path, 90 * DAY) if looks == 1 else None
+
+    async def delete() -> None:
+        deleting = asyncio.create_task(delete_rotated_audits(rotated, clock, every=0.001))
+        await asyncio.sleep(0)
+        clock.ahead = 1000 * DAY
+        await looked.wait()
+        deleting.cancel()
+
+    rig.run(delete())
+    assert sorted(each.name for each in tmp_path.glob("audit*")) == ["audit.jsonl", "audit.jsonl.1"]
+
+
+class SetClock(FixedClock):
+    """Somebody sets it `ahead` by so many seconds."""
+
+    ahead = 0.0
+
+    def wall(self) -> float:
+        return super().wall() + self.ahead
 
 
 # --- the outbox and the clock, for who watches ------------------------------------------------------

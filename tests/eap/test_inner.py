@@ -102,6 +102,23 @@ def test_what_cannot_be_decided_on_is_given_up(octets: bytes, words: str) -> Non
     assert words in given_up(Ttls(), octets)
 
 
+@pytest.mark.parametrize("length", [253, 254])
+def test_a_name_is_as_long_as_one_can_be_in_radius(length: int) -> None:
+    """RFC 2865 §5, §5.1: what is longer is nobody's, and is kept nowhere."""
+    name = b"a" * length
+    pap, gtc, peap = Ttls(), Ttls(), Peap()
+    heard = [
+        pap.hear(packets.pap(name, b"word")),
+        gtc.hear(within(Type.IDENTITY, name)),
+        peap.hear(bytes((Type.IDENTITY,)) + name),
+    ]
+    if length <= 253:
+        assert [inner.name for inner in (pap, gtc, peap)] == [name] * 3
+    else:
+        assert heard == [GivenUp("a name within the tunnel of more than 253 octets")] * 3
+        assert [inner.name for inner in (pap, gtc, peap)] == [None] * 3
+
+
 def test_a_password_of_nothing_is_one_all_the_same() -> None:
     """What that is worth, the conversation knows."""
     assert Ttls().hear(packets.pap(b"alice", b"")) == Asked(b"alice", b"", "EAP-TTLS/PAP", answers=0)
@@ -163,8 +180,8 @@ def test_a_peap_supplicant_may_leave_the_header_where_it_is() -> None:
 
 def test_eap_may_be_in_several_pairs() -> None:
     """RFC 5281 §11.2.1, as in RADIUS (RFC 3579 §3.1)."""
-    octets = eap(Type.IDENTITY, b"a" * 300)
-    parts = avps((EAP, octets[:253]), (EAP, octets[253:]))
+    octets = eap(Type.IDENTITY, b"a" * 250)
+    parts = avps((EAP, octets[:100]), (EAP, octets[100:]))
 
     assert told(Ttls(), parts) == told(Ttls(), avps((EAP, octets)))
 

@@ -328,3 +328,56 @@ def test_where_there_can_be_no_new_file_it_goes_on_in_the_old_one(tmp_path: Path
         assert len(logged) == 2, "whoever asks for it is told"
     audit.close()
     assert (tmp_path / "old" / "audit.jsonl").read_text().count("\n") == 3
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_after_a_regular_file_only_such_a_one_is_written(tmp_path: Path, kind: str) -> None:
+    """Whoever may make files in the folder is not to have us write where they like."""
+    path, elsewhere = tmp_path / "audit.jsonl", tmp_path / "elsewhere"
+    elsewhere.touch()
+    audit = AuditFile(path)
+    path.rename(tmp_path / "audit.jsonl.1")
+    match kind:
+        case "link":
+            path.symlink_to(elsewhere)
+        case "pipe":
+            os.mkfifo(path)
+        case _:
+            path.mkdir()
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with structlog.testing.capture_logs() as logged:
+        audit(EVENT)
+        audit(EVENT)
+    audit.close()
+    os.close(reader)
+    assert [line["event"] for line in logged] == ["audit_not_reopened"]
+    assert told(tmp_path / "audit.jsonl.1") == ["alice", "alice"]
+    assert elsewhere.read_bytes() == b""
+
+
+def test_a_file_that_takes_the_place_of_another_leaves_a_trace_in_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    audit = AuditFile(path)
+    with structlog.testing.capture_logs() as logged:
+        audit.reopen()
+        assert logged == [], "it is the same"
+        path.rename(tmp_path / "audit.jsonl.1")
+        path.write_bytes(b"{}\n")
+        audit(EVENT)
+    audit.close()
+    assert logged == [{"event": "audit_reopened", "log_level": "info", "file": str(path), "octets": 3}]
+
+
+def test_a_pipe_that_was_configured_is_one_after_it_was_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "audit"
+    os.mkfifo(path)
+    first = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    audit = AuditFile(path)
+    path.unlink()
+    os.mkfifo(path)
+    second = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    audit(EVENT)
+    assert json.loads(os.read(second, 65536)) == RECORD
+    audit.close()
+    os.close(first)
+    os.close(second)

@@ -31,6 +31,7 @@ PROMISED = {
     "duration": "seconds",
     "detail": "text",
     "by": "text",
+    "by_id": "text",
     "forgotten": "true",
     "origin": "text",
 }

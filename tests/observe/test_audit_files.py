@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radius_mfa.observe.audit_files import LONGEST, backwards, blocks, delete_rotated, forwards, open_parts
+from radius_mfa.observe.audit_files import (
+    LONGEST,
+    backwards,
+    blocks,
+    delete_rotated,
+    forwards,
+    open_parts,
+)
 from tests.adapters import NOON
 
 
@@ -101,13 +108,26 @@ def test_what_cannot_be_read_is_told_and_keeps_nothing_else_back(path: Path) -> 
     made(path)
     path.with_name("audit.jsonl.1").mkdir()
     made(path.with_name("audit.jsonl.2.xz"), octets=b"\xfd7zXZ")
+    path.with_name("audit.jsonl.3").symlink_to(made(path.with_name("elsewhere")))
+    os.mkfifo(path.with_name("audit.jsonl.4"))
     with ExitStack() as stack:
         parts, unread = open_parts(path, 0, stack)
         assert [part.path for part in parts] == [path]
     assert unread == {
         path.with_name("audit.jsonl.1"): "is not a file",
         path.with_name("audit.jsonl.2.xz"): "is compressed, and not by gzip",
+        path.with_name("audit.jsonl.3"): "is a symbolic link, which is not followed",
+        path.with_name("audit.jsonl.4"): "is not a file",
     }
+
+
+def test_the_file_itself_may_be_a_link_where_that_was_asked_for(path: Path) -> None:
+    """That is what was configured; those beside it are whatever anybody has put there."""
+    path.symlink_to(made(path.with_name("elsewhere")))
+    assert names(path) == ["audit.jsonl"]
+    with ExitStack() as stack:
+        parts, unread = open_parts(path, 0, stack, links=False)
+    assert (parts, unread) == ([], {path: "is a symbolic link, which is not followed"})
 
 
 def test_of_several_packed_files_in_a_row_all_is_read(path: Path) -> None:
@@ -128,17 +148,24 @@ class TestDeleting:
         stay = ["audit.jsonl", "audit.jsonl.bak", "audit.jsonl.1.swp", "other.jsonl.1"]
         for name in stay:
             made(path.with_name(name), age=11)
-        made(path.with_name("audit.jsonl.1"), age=9)
+        made(path.with_name("audit.jsonl.1"))
         path.with_name("audit.jsonl.5").mkdir()
         path.with_name("audit.jsonl.6").symlink_to(path.with_name("other.jsonl.1"))
         os.link(path, path.with_name("audit.jsonl.7"))  # the file by another name
-        deleted = {each.name for each in delete_rotated(path, NOON - 10)}
+        deleted = {each.name for each in delete_rotated(path, NOON, 10)}
         assert deleted == {"audit.jsonl.3", "audit.jsonl-20261001.gz", "audit.jsonl.4.xz"}
         left = {each.name for each in path.parent.iterdir()}
         assert left == {*stay, *(f"audit.jsonl.{number}" for number in (1, 5, 6, 7))}
 
     def test_where_there_is_nothing_nothing_is_deleted(self, path: Path) -> None:
-        assert delete_rotated(path, NOON) == []
+        assert delete_rotated(path, NOON, 0) == []
+
+    def test_a_clock_that_is_ahead_makes_nothing_old(self, path: Path) -> None:
+        """What is old beside the newest of them goes all the same."""
+        made(path, age=5)
+        made(path.with_name("audit.jsonl.1"), age=14)
+        made(path.with_name("audit.jsonl.2"), age=16)
+        assert delete_rotated(path, NOON + 1e9, 10) == [path.with_name("audit.jsonl.2")]
 
 
 def lines_of(octets: bytes) -> list[tuple[int, bytes]]:

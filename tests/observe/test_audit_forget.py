@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -105,10 +106,20 @@ def test_by_id_alone_the_names_are_learnt_from_the_files(path: Path) -> None:
 
 
 def test_in_what_they_did_at_the_help_desk_the_one_helped_stays(path: Path) -> None:
-    act = replace(BOB, outcome=Act.RESET, decision="done", client="portal", by="alice")
-    write(path, act)
-    assert forget(path, "u-1", ["alice"]).events == 1
-    assert records(path) == [{**as_record(act), "by": "-"}]
+    act = replace(BOB, outcome=Act.RESET, decision="done", client="portal", by="alice", by_id="u-1")
+    older, of_carol = replace(act, by_id=""), replace(act, by_id="u-9")
+    write(path, act, older, of_carol)
+    assert forget(path, "u-1", ["alice"], ["alice"]).events == 2
+    assert records(path) == [{**as_record(older), "by": "-"}] * 2 + [as_record(of_carol)]
+
+
+def test_of_who_has_a_name_now_that_was_theirs_once_the_acts_stay(path: Path) -> None:
+    """A line of before there was `by_id`, and a name that the files still have of who is forgotten."""
+    once = replace(ALICE, username="carol", user_name="carol")
+    act = replace(BOB, outcome=Act.RESET, decision="done", client="portal", by="carol")
+    write(path, once, act, replace(act, by_id="u-3"))
+    assert forget(path, "u-1", ["alice", "carol"], ["alice"]).events == 1
+    assert records(path)[1:] == [as_record(act), as_record(replace(act, by_id="u-3"))]
 
 
 def test_in_the_portal_the_source_is_their_own(path: Path) -> None:
@@ -125,7 +136,29 @@ def test_a_file_that_may_not_be_written_is_told_and_the_others_are_done(path: Pa
     half.write_bytes(gzip.compress(os.urandom(1000))[:-20])
     write(path, ALICE)
     done = forget(path, "u-1", ["alice"])
-    assert (done.events, done.failed) == (1, {half: "is not whole"})
+    assert (done.events, done.failed, done.unread) == (1, {}, {half: "is not whole"})
+
+
+def test_what_somebody_has_put_beside_it_to_be_written_over_is_left_alone(path: Path) -> None:
+    """A link, be it in place of the file itself, and a hole without end."""
+    elsewhere = write(path.with_name("elsewhere"), ALICE)
+    before = elsewhere.read_bytes()
+    path.with_name("audit.jsonl.1").symlink_to(elsewhere)
+    path.symlink_to(elsewhere)
+    hole = path.with_name("audit.jsonl.2")
+    hole.touch()
+    os.truncate(hole, 1 << 40)
+    done = forget(path, "u-1", ["alice"])
+    assert (done.events, done.failed) == (0, {})
+    assert set(done.unread) == {path, path.with_name("audit.jsonl.1"), hole}
+    assert elsewhere.read_bytes() == before
+
+
+def test_a_packed_file_that_is_written_anew_can_be_run_by_nobody(path: Path) -> None:
+    older = packed(path.with_name("audit.jsonl.1.gz"), ALICE)
+    older.chmod(0o6755)
+    forget(path, "u-1", ["alice"])
+    assert stat.S_IMODE(older.stat().st_mode) == 0o644
 
 
 def test_servers_go_on_writing_meanwhile_and_lose_nothing(path: Path) -> None:

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import random
+import zlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -353,7 +354,40 @@ def test_whoever_has_had_enough_gets_what_was_found_and_is_told(path: Path, most
     write(path, *(event(seconds) for seconds in range(10)))
     path.rename(path.with_name("audit.jsonl.1"))
     write(path, *(event(seconds) for seconds in range(20, 23)))
-    left = iter([False] * 2)
+    left = iter([False] * 3)  # a block, and two lines
     search = Search(path, EVERYTHING, is_enough=lambda: next(left, True))
     assert len(list(search.hits(most))) == 2
     assert search.more
+
+
+@pytest.mark.parametrize("most", [0, 5])
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_file_in_which_nothing_comes_any_more_is_named_and_holds_nobody_up(
+    path: Path, most: int, is_packed: bool
+) -> None:
+    """A terabyte that is one hole, and a few octets of gzip that unpack to newlines without end."""
+    barren = path.with_name("audit.jsonl.1")
+    if is_packed:
+        packing, newlines = zlib.compressobj(wbits=zlib.MAX_WBITS | 16), b"\n" * (1 << 20)
+        barren.write_bytes(b"".join([packing.compress(newlines) for _ in range(80)]))
+    else:
+        barren.touch()
+        os.truncate(barren, 1 << 40)
+    write(path, event(1, user_name="alice"))
+    search = Search(path, Query(["alice"]))
+    assert len(list(search.hits(most))) == 1
+    assert search.unread == {barren: "has more than 64 MB without an event in it, and is not read on from there"}
+
+
+def test_whoever_has_had_enough_is_asked_where_there_are_no_lines_too(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 26)
+    asked: list[bool] = []
+
+    def is_enough() -> bool:
+        asked.append(len(asked) == 3)
+        return asked[-1]
+
+    search = Search(path, Query(), is_enough=is_enough)
+    assert list(search.hits(5)) == []
+    assert (asked, search.more, search.unread) == ([False, False, False, True], True, {})

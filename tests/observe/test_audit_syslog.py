@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -131,3 +132,47 @@ def test_a_process_ends_and_what_it_has_told_before_it_closed_is_sent(rsyslog: R
     subprocess.run(command, cwd=Path(__file__).parents[2], check=True, timeout=30)
     if closes:
         assert [json.loads(rsyslog.next().message) for _ in range(200)] == [as_record(EVENT)] * 200
+
+
+def test_one_event_that_cannot_be_sent_is_dropped_and_counted_and_holds_up_no_other() -> None:
+    """A datagram has 64 kB at most (RFC 5426 §3.2)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(20)
+        counts = Counts()
+        audit = AuditSyslog(Target("udp", host="127.0.0.1", port=server.getsockname()[1]), counts)
+        with structlog.testing.capture_logs() as logged:
+            audit(replace(EVENT, detail="x" * 70_000))
+            audit(replace(EVENT, time=float("nan")))  # nor can this be made a message
+            audit(REFUSED)
+            message = server.recv(65536).decode()
+        audit.close()
+    assert json.loads(message[message.index("{") :]) == as_record(REFUSED)
+    assert counts.total("audit_dropped") == 2
+    assert [line["event"] for line in logged] == ["audit_syslog_dropped"], "once"
+
+
+def test_a_host_that_can_be_no_name_is_told_once_and_ends_no_thread() -> None:
+    counts = Counts()
+    before = {*threading.enumerate()}
+    with structlog.testing.capture_logs() as logged:
+        audits = [AuditSyslog(Target(kind, host="a..b", port=514), counts, most=1) for kind in ("udp", "tcp")]
+        for audit in audits * 2:
+            audit(EVENT)  # the second time there is no room
+        for audit in audits:
+            audit.close()
+        for thread in {*threading.enumerate()} - before:
+            thread.join(20)
+    for kind in ("udp", "tcp"):
+        of_it = [line for line in logged if line["target"] == f"{kind}://a..b:514"]
+        assert [each["error"] for each in of_it if "error" in each] == ["its host can be no name"]
+        assert sum(each["events"] for each in of_it if "events" in each) == 2, "it has given up when it was closed"
+    assert counts.total("audit_dropped") == 2
+
+
+def test_what_others_have_chosen_the_length_of_is_behind_who_it_is() -> None:
+    """A daemon that cuts long lines cuts that."""
+    event = replace(EVENT, user_name="x" * 253, user_id="u-1", username="alice", login="ab12", detail="x" * 500)
+    for message in (rfc5424(event, "here"), local(event)):
+        assert all(message.index(each) < 480 for each in (b"u-1", b"alice", b"ab12", b'"round"'))
+        assert message.index(b"user_name") > message.index(b'"login"')
