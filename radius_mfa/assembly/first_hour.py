@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from radius_mfa.assembly import trying
+from radius_mfa.assembly.giving import owner_of
 from radius_mfa.assembly.trying import PROPOSALS, FoundUser, Proposal
 from radius_mfa.config.compose import Composition, Groups
 from radius_mfa.config.questions import (
@@ -59,6 +60,9 @@ class Talk(Protocol):
     def again(self, why: str) -> bool:
         """Whether to ask again after what went wrong; False: keep it as it is."""
 
+    def anew(self, broken: RadiusMfaError) -> None:
+        """Tell them what went wrong in the end, and that all will be asked again; or end it by an exception."""
+
 
 @dataclass
 class FirstHour:
@@ -70,9 +74,11 @@ class FirstHour:
     is_default: bool
     answers: dict[str, str] = field(default_factory=dict, repr=False)
     notes: dict[str, str] = field(default_factory=dict)
+    made_secret: str = field(default="", repr=False)
 
     def asked(self) -> Composition:
         """Ask everything, and try it at once."""
+        self.notes.clear()
         for name in _ONCE_REFUSED:
             if self.talk.knows(name):
                 self.answers[name] = ""
@@ -84,7 +90,13 @@ class FirstHour:
         self._client()
         self._mail()
         self._house()
-        return Composition(self.answers, found.groups if found else Groups(), self.notes)
+        made = self.answers["client_secret"] == self.made_secret
+        return Composition(self.answers, found.groups if found else Groups(), self.notes, made)
+
+    def asked_anew(self, broken: RadiusMfaError) -> Composition:
+        """The same after all, what was answered being what Enter means."""
+        self.talk.anew(broken)
+        return self.asked()
 
     # --- block by block -----------------------------------------------------------------------------
 
@@ -117,9 +129,11 @@ class FirstHour:
             defaults["ldap_base_dn"] = seen.bases[0]
         while True:
             self._ask(PEOPLE, defaults)
-            if not self.answers["try_user"]:
-                return None
             try:
+                if "directory" not in self.notes:
+                    self.run(trying.try_base(self.answers))
+                if not self.answers["try_user"]:
+                    return None
                 found: FoundUser = self.run(trying.try_user(self.answers, seen))
             except RadiusMfaError as broken:
                 if not self._again("people", broken):
@@ -161,7 +175,8 @@ class FirstHour:
 
     def _client(self) -> None:
         self._ask(CLIENT)
-        self.answers["client_secret"] = self.answers["client_secret"] or secrets.token_urlsafe(_SECRET_OCTETS)
+        if not self.answers["client_secret"]:
+            self.answers["client_secret"] = self.made_secret = secrets.token_urlsafe(_SECRET_OCTETS)
 
     def _mail(self) -> None:
         self._tried("mail", MAIL, self._try_mail)
@@ -178,22 +193,28 @@ class FirstHour:
 
     def _house(self) -> None:
         self._ask(HOUSE)
-        self._tried("listen", LISTENER, lambda: trying.try_listener(self.answers["listen"]))
+        self._tried("listen", LISTENER, self._try_listener)
         usual = {"user": _USUAL_USER} if os.geteuid() == 0 and self.is_default else {}
-        self._tried("user", USER, lambda: trying.try_user_of_server(self.answers["user"]), usual)
-        state, audit = folder_of(self.config, self.is_default)
-        self._tried("folders", FOLDERS, self._try_folders, {"state_folder": state, "audit_file": audit})
+        self._tried("user", USER, self._try_user_of_server, usual)
+        state, audit = folder_of(self.config, self.is_default, bool(owner_of(self.answers["user"])))
+        usual = {"state_folder": state, "audit_file": audit}
+        self._tried("folders", FOLDERS, lambda: trying.try_folders(self.answers, self.config), usual)
 
-    def _try_folders(self) -> None:
-        for folder in (Path(self.answers["state_folder"]), Path(self.answers["audit_file"]).parent):
-            trying.try_folder(folder, self.answers["user"])
+    def _try_user_of_server(self) -> None:
+        trying.try_user_of_server(self.answers["user"], self.config.absolute().parent)
+
+    def _try_listener(self) -> None:
+        if warning := trying.try_listener(self.answers):
+            self.talk.say(f"Note: {warning}.")
 
     # --- asking -------------------------------------------------------------------------------------
 
     def _ask(self, questions: tuple[Question, ...], defaults: dict[str, str] | None = None) -> None:
-        """What was answered before is what Enter means."""
+        """What was answered before is what Enter means; what is not asked is not answered."""
         for question in questions:
-            if question.needed(self.answers):
+            if not question.needed(self.answers):
+                self.answers.pop(question.name, None)
+            else:
                 default = self.answers.get(question.name, (defaults or {}).get(question.name, question.default))
                 self.answers[question.name] = self.talk.ask(question, default)
 

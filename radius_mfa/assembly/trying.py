@@ -20,10 +20,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from radius_mfa.assembly.backends import SystemClock, ldap_directory
+from radius_mfa.assembly.giving import Owner, may_be_given, nearest, owner_of, real, why_not
 from radius_mfa.assembly.mail import probe_mail, send_mail
 from radius_mfa.config import model, values
 from radius_mfa.config.certificates import UNREADABLE, common_name, leniently
-from radius_mfa.config.compose import Groups
+from radius_mfa.config.compose import KEY, SECRETS_FOLDER, STORE, Groups
 from radius_mfa.config.questions import Answers
 from radius_mfa.config.typed import listed
 from radius_mfa.core.errors import RadiusMfaError
@@ -32,12 +33,13 @@ from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Password
 from radius_mfa.core.printing import printable
 from radius_mfa.core.usernames import KEPT, looked_up
-from radius_mfa.directories.ldap_look import Product, Seen, look, shown_certificate
+from radius_mfa.directories.ldap_look import Product, Seen, look, look_below, shown_certificate
 from radius_mfa.directories.ldap_server import LdapAddress
 from radius_mfa.factors.outbox import Letter
 
 MAIL = "mail"  # the attribute of entries
 PATIENCE = 10.0  # seconds for one try
+_IPV6 = 6
 
 _MAIL_SUBJECT = "radius-mfa: a test mail"
 _MAIL_BODY = "This mail server delivers what radius-mfa sends.\n"
@@ -83,13 +85,29 @@ def _starts_tls(answers: Answers) -> bool:
 
 async def try_directory(answers: Answers) -> Seen:
     """Bind at every server; what the first says of itself."""
-    ca_file = Path(answers["ldap_ca_file"]) if answers.get("ldap_ca_file") else None
-    service = answers["ldap_bind_dn"], answers["ldap_bind_password"].encode()
+    start_tls, ca_file = _starts_tls(answers), _ca_file(answers)
     seen = [
-        await look(address, service, start_tls=_starts_tls(answers), ca_file=ca_file, patience=PATIENCE)
+        await look(address, _service(answers), start_tls=start_tls, ca_file=ca_file, patience=PATIENCE)
         for address in _addresses(answers)
     ]
     return seen[0]
+
+
+async def try_base(answers: Answers) -> None:
+    """Whether every server has the entry that users are to be below."""
+    start_tls, ca_file, base_dn = _starts_tls(answers), _ca_file(answers), answers["ldap_base_dn"]
+    for address in _addresses(answers):
+        await look_below(
+            address, _service(answers), base_dn, start_tls=start_tls, ca_file=ca_file, patience=PATIENCE
+        )
+
+
+def _service(answers: Answers) -> tuple[str, bytes]:
+    return answers["ldap_bind_dn"], answers["ldap_bind_password"].encode()
+
+
+def _ca_file(answers: Answers) -> Path | None:
+    return Path(answers["ldap_ca_file"]) if answers.get("ldap_ca_file") else None
 
 
 async def certificates_of(answers: Answers) -> list[str]:
@@ -227,19 +245,36 @@ async def try_mail(answers: Answers) -> str:
     return f"the server has taken a mail to {answers['smtp_try']}: look whether it arrives"
 
 
-def try_listener(written: str) -> None:
-    """Whether a server could listen there."""
-    endpoint = values.endpoint(written)
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    with closing(socket.socket(family, socket.SOCK_DGRAM)) as probe:
+def try_listener(answers: Answers) -> str:
+    """Whether a server could listen there, and the gateway reach it; what there is to say of it, or ""."""
+    endpoint = values.endpoint(answers["listen"])
+    here, gateways = ip_address(endpoint.host), listed(answers["client_address"])
+    for each in gateways:
+        if values.network(each).version != here.version:
+            family = f"IPv{here.version} only, and the gateway is at {each}"
+            raise TryError(f"{endpoint} takes {family}: take 0.0.0.0 for IPv4, [::] for IPv6")
+    with closing(socket.socket(_family(here.version), socket.SOCK_DGRAM)) as probe:
         try:
+            if here.version == _IPV6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.bind((endpoint.host, endpoint.port))
         except OSError as broken:
             raise TryError(f"cannot listen on {endpoint}: {broken.strerror}") from None
+    elsewhere = [each for each in gateways if not values.network(each).is_loopback]
+    if here.is_loopback and elsewhere:
+        return f"{endpoint} is reached from this machine alone: the gateway at {', '.join(elsewhere)} cannot"
+    return ""
 
 
-def try_user_of_server(user: str) -> None:
-    """Whether the server could go on as that user; the line that makes one, where there is none."""
+def _family(version: int) -> socket.AddressFamily:
+    return socket.AF_INET6 if version == _IPV6 else socket.AF_INET
+
+
+def try_user_of_server(user: str, ours: Path) -> None:
+    """Whether the server could go on as that user; the line that makes one, where there is none.
+
+    `ours`: the folder of YAML and key, which nobody but root is to write.
+    """
     if not user:
         return
     try:
@@ -251,6 +286,9 @@ def try_user_of_server(user: str) -> None:
         raise TryError(f"{user} is root: take somebody with no more rights than it needs")
     if os.geteuid() == 0 and not _may_run_us(found):
         raise TryError(f"{user} may not read {sys.executable} or what is below {sys.prefix}: install it in /opt")
+    owner = owner_of(user)
+    if owner is not None and (why := why_not(ours, Owner(0, owner.gid))):
+        raise TryError(why)
 
 
 def _may_run_us(user: pwd.struct_passwd) -> bool:
@@ -270,23 +308,40 @@ def _may_run_us(user: pwd.struct_passwd) -> bool:
     return done.returncode == 0
 
 
-def _uid_of(user: str) -> int | None:
-    """The number of that user; None where there is none."""
-    try:
-        return pwd.getpwnam(user).pw_uid
-    except KeyError:
-        return None
+def try_folders(answers: Answers, config: Path) -> None:
+    """Whether the server could keep there what it is to keep, and nothing is the same as something else."""
+    state, audit = Path(answers["state_folder"]), Path(answers["audit_file"])
+    ours = config.absolute().parent
+    for folder in (state, audit.parent):
+        _try_folder(folder, answers.get("user", ""), ours)
+    store = state / STORE
+    for file in (store, audit):
+        if file.is_dir():
+            raise TryError(f"{file} is a folder: name a file")
+    taken = (store, Path(f"{store}-wal"), Path(f"{store}-shm"), config.absolute(), ours / KEY)
+    leads_to = real(audit)
+    if leads_to in [real(each) for each in taken] or real(ours / SECRETS_FOLDER) in (leads_to, *leads_to.parents):
+        raise TryError(f"{audit} is to be something else already: name another audit file")
 
 
-def try_folder(folder: Path, user: str) -> None:
-    """Whether the server could keep something there, or such a folder be made."""
-    there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+def _try_folder(folder: Path, user: str, ours: Path) -> None:
+    """Whether the server could keep something there, or such a folder be made.  `ours`: the YAML's."""
+    there = nearest(folder)
     if not there.is_dir():
         raise TryError(f"{there} is not a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise TryError(f"you may not write in {there}")
-    owner = _uid_of(user)
-    if there == folder and owner is not None and os.geteuid() == 0 and there.stat().st_uid != owner:
+    owner = owner_of(user)
+    if owner is None:
+        return
+    if real(ours / SECRETS_FOLDER).is_relative_to(real(folder)):
+        example = ours / "state"
+        raise TryError(
+            f"{user} is to write in {folder}, and not where the YAML is: name another, such as {example}"
+        )
+    if why := why_not(folder, owner):
+        raise TryError(why)
+    if there == folder and there.stat().st_uid != owner.uid and not may_be_given(folder):
         change = f"chown {user} {folder}"
         raise TryError(f"{folder} is there and not {user}'s: name another, or in another terminal: {change}")
 
@@ -297,8 +352,7 @@ def own_address(towards: str, listen: str) -> str:
     if not ip_address(endpoint.host).is_unspecified:
         return endpoint.host
     there = next(iter(network.hosts()), network.network_address)
-    family = socket.AF_INET6 if there.version == 6 else socket.AF_INET
-    with closing(socket.socket(family, socket.SOCK_DGRAM)) as probe, suppress(OSError):
+    with closing(socket.socket(_family(there.version), socket.SOCK_DGRAM)) as probe, suppress(OSError):
         probe.connect((str(there), 9))
         return str(probe.getsockname()[0])
     return "this machine's address"

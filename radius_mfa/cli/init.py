@@ -12,6 +12,7 @@ import click
 from radius_mfa.cli.common import DEFAULT_CONFIG, UNUSABLE, as_typed, config_option, config_path, refuse, run, warn
 
 if TYPE_CHECKING:
+    from radius_mfa.assembly.first_hour import FirstHour
     from radius_mfa.config.compose import Composition
     from radius_mfa.config.load import Loaded
 
@@ -35,7 +36,7 @@ def init(answers: Path | None, questions: bool) -> None:
     Nothing is ever overwritten, and nothing written before the last answer.
     """
     from radius_mfa.assembly.first_hour import FirstHour
-    from radius_mfa.assembly.laying import Laying, must_be_free
+    from radius_mfa.assembly.laying import must_be_free
     from radius_mfa.cli.init_talk import Terminal, WrittenAnswers
     from radius_mfa.config.questions import answers_template
     from radius_mfa.observe.logging import configure
@@ -51,12 +52,25 @@ def init(answers: Path | None, questions: bool) -> None:
         sys.exit(UNUSABLE)
     talk = Terminal() if answers is None else WrittenAnswers.read(answers, os.environ)
     try:
-        composition = FirstHour(talk, run, config, config == DEFAULT_CONFIG).asked()
-        laying = Laying(composition, config)
-        loaded = laying.lay()
+        hour = FirstHour(talk, run, config, config == DEFAULT_CONFIG)
+        composition, loaded, laid = _laid(hour, config)
     except (click.Abort, KeyboardInterrupt):
         refuse("\ninit: ended; nothing was written")
-    _tell(composition, loaded, laying.laid)
+    _tell(composition, loaded, laid)
+
+
+def _laid(hour: FirstHour, config: Path) -> tuple[Composition, Loaded, list[Path]]:
+    """What was asked, written and loaded, and the files; asked again as long as something is in the way."""
+    from radius_mfa.assembly.laying import Laying
+    from radius_mfa.core.errors import RadiusMfaError
+
+    composition = hour.asked()
+    while True:
+        laying = Laying(composition, config)
+        try:
+            return composition, laying.lay(), laying.laid
+        except RadiusMfaError as broken:
+            composition = hour.asked_anew(broken)
 
 
 def _tell(composition: Composition, loaded: Loaded, laid: list[Path]) -> None:
@@ -89,7 +103,7 @@ Run next:
 Type into the gateway ({gateway.title}; docs/gateways says where):
   server    {address}
   port      {listener.port} (UDP), authentication by PAP
-  secret    {answers["client_secret"]}
+  secret    {answers["client_secret"] if composition.made_secret else "the one you gave"}
   timeout   {gateway.timeout:g} s, {gateway.retries} retries; or longer, and then in the YAML, too
   the code  {asks}
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from radius_mfa.cli.common import refuse
+from radius_mfa.cli.common import refuse, warn
 from radius_mfa.config.document import Document, read_document
 from radius_mfa.config.elsewhere import fill_answers
 from radius_mfa.config.questions import BY_NAME, SECRETS, Question, parsed, unanswered
-from radius_mfa.core.errors import ConfigurationError
+from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
+from radius_mfa.core.printing import printable
 
 
 class Terminal:
@@ -40,6 +41,10 @@ class Terminal:
     def again(self, why: str) -> bool:
         click.secho(f"Does not work: {why}", fg="red")
         return bool(click.confirm("Answer again? (n keeps it, with a note in the YAML)", default=True))
+
+    def anew(self, broken: RadiusMfaError) -> None:
+        click.secho(f"Nothing was written: {printable('; '.join(str(broken).splitlines()))}", fg="red")
+        click.confirm("Go through the answers again? (Enter keeps each)", default=True, abort=True)
 
     def _taken(self, question: Question, typed: str) -> str:
         try:
@@ -72,6 +77,8 @@ class WrittenAnswers:
             document.report(f"is missing: {question.help}", question.name)
         if document.problems:
             raise ConfigurationError(*map(document.places.shown, sorted(document.problems)))
+        for warning in sorted(document.warnings):
+            warn(document.places.shown(warning))
         return cls(file, given)
 
     def knows(self, name: str, /) -> bool:
@@ -88,6 +95,11 @@ class WrittenAnswers:
 
     def again(self, why: str) -> bool:
         refuse(f"{self.file}: {why}; nothing was written")
+
+    def anew(self, broken: RadiusMfaError) -> None:
+        if isinstance(broken, ConfigurationError):
+            raise ConfigurationError(*broken.problems, f"{self.file}: nothing was written")
+        self.again(str(broken))
 
 
 def _texts(data: object) -> Iterator[tuple[str, str]]:

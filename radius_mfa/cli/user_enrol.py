@@ -146,10 +146,10 @@ async def _add(backends: Backends, asked: _Asked, found: User, seed: Seed) -> No
                 f"{found.username} has no mail address yet, which should come first (enrolment.order: mail-first)"
             )
     elif out_of_order:
-        first = f"'user mail {asked.who} ADDRESS --verify'"
+        first = f"'{as_typed('user mail', asked.who)} ADDRESS --verify'"
         refuse(f"{found.username}: a mail address comes first (enrolment.order: mail-first); run {first}")
     elif not await backends.enrolment.redeem_voucher(found.id, utf8(asked.voucher)):
-        another = f"'user voucher {asked.who}' makes another"
+        another = f"'{as_typed('user voucher', asked.who)}' makes another"
         refuse(f"{found.username}: that voucher is wrong, used or expired, or was tried too often; {another}")
     (added,) = await backends.enrolment.add([seed], confirmed=False)
     if not added and asked.confirm is None:
@@ -202,7 +202,7 @@ def _say(asked: _Asked, found: User, done: Confirmation) -> None:
         )
         refuse(f"{found.username}: that code is of another time: {cure}")
     if done is Confirmation.NOTHING_OPEN:
-        refuse(f"{found.username}: there is no token to confirm; run 'user enrol {asked.who}' first")
+        refuse(f"{found.username}: there is no token to confirm; run '{as_typed('user enrol', asked.who)}' first")
     if asked.as_json:
         record = {"id": found.id, "username": found.username, "confirmed": True}
         click.echo(json.dumps(record, ensure_ascii=False))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from radius_mfa.cli.common import (
+    as_typed,
     by_id_option,
     config_option,
     find_user,
@@ -100,7 +101,7 @@ def _tell_what_is_left(loaded: Loaded, found: User) -> None:
     """What this command does not reach."""
     configuration = loaded.configuration
     if configuration.audit.file is not None and configuration.storage.path is None:
-        again = f"radius-mfa user forget --id {found.id}"
+        again = as_typed("user forget", f"--id {found.id}")
         click.echo(f"other nodes have audit files of their own: run '{again}' at each", err=True)
     if configuration.audit.syslog is not None:
         click.echo("what syslog has been sent is not reached", err=True)

@@ -10,6 +10,7 @@ import click
 
 from radius_mfa.cli.common import (
     PATIENCE,
+    as_typed,
     by_id_option,
     config_option,
     find_activated,
@@ -115,7 +116,8 @@ class _Command:
             click.echo(json.dumps(record, ensure_ascii=False))
             return
         click.echo(f"{found.username}: a code is mailed to {proposed.address} (ref {proposed.reference})")
-        click.echo(f"Not yet verified: 'radius-mfa user mail {self._who} --confirm CODE' does it, until {until}.")
+        confirm = f"'{as_typed('user mail', self._who)} --confirm CODE'"
+        click.echo(f"Not yet verified: {confirm} does it, until {until}.")
 
     async def confirm(self, code: str) -> None:
         from radius_mfa.assembly.backends import opened
@@ -151,7 +153,7 @@ class _Command:
         from radius_mfa.core.printing import printable
 
         if why is AddressRefusal.OUT_OF_ORDER:
-            first = f"run 'user enrol {self._who}'"
+            first = f"run '{as_typed('user enrol', self._who)}'"
             refuse(f"{found.username}: an authenticator app comes first (enrolment.order: totp-first); {first}")
         if why is AddressRefusal.UNREADABLE:
             refuse(f"{printable(address)}: not an address that a code can be sent to")
@@ -161,7 +163,7 @@ class _Command:
     async def _refuse_code(self, backends: Backends, found: User) -> NoReturn:
         from radius_mfa.core.enrolment import MOST_TRIES
 
-        again = f"run 'user mail {self._who} ADDRESS --verify'"
+        again = f"run '{as_typed('user mail', self._who)} ADDRESS --verify'"
         proposal, _ = await backends.store.waiting(found.id, time.time())
         if proposal is None:
             refuse(f"{found.username}: there is no address to confirm, or its code has expired; {again}")

@@ -15,11 +15,13 @@ from radius_mfa.config.questions import Answers
 from radius_mfa.config.typed import HERE, is_plain, listed
 
 SECRETS_FOLDER = "secrets"
+KEY, STORE = "key", "state.db"  # the key is beside the YAML, where the server may read and not write
 _LDAP_CA, _SMTP_CA = "ldap-ca.pem", "smtp-ca.pem"
 
 # What YAML takes as it stands, wherever a value may be.
 _PLAIN = re.compile(r"[A-Za-z0-9/(][A-Za-z0-9_./:=()&|+-]*[A-Za-z0-9/)]", re.ASCII)
 _WORDS = frozenset({"true", "false", "null"})
+_UNTRIED = "   # NOT TRIED with a user when this was written: each must have exactly one value"
 _AUTO = "# Whoever has sent one has to from then on.  Take require once `radius-mfa clients` says it is safe."
 
 
@@ -34,11 +36,15 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """`answers`: to all that was asked.  `notes`: by the block they belong to, what did not work."""
+    """`answers`: to all that was asked.  `notes`: by the block they belong to, what did not work.
+
+    `made_secret`: whether the gateway's secret was made now, and nobody knows it.
+    """
 
     answers: Answers = field(repr=False)
     groups: Groups = Groups()
     notes: dict[str, str] = field(default_factory=dict)
+    made_secret: bool = False
 
     def text(self) -> str:
         """The YAML."""
@@ -115,7 +121,8 @@ class Composition:
         yield f"    base_dn: {scalar(answers['ldap_base_dn'])}"
         yield f"    user_filter: {scalar(answers['ldap_user_filter'])}"
         yield "    # active_filter: (accountStatus=active)   # who is activated; without it, everybody"
-        yield from ("    attributes:", f"      id: {scalar(answers['ldap_id'])}")
+        untried = "" if answers.get("try_user") else _UNTRIED
+        yield from ("    attributes:", f"      id: {scalar(answers['ldap_id'])}{untried}")
         yield from self._groups()
         yield "    wrong_passwords:                 # stay below what locks an account in the directory"
         yield from ("      limit: 5", "      within: 30m")
@@ -154,8 +161,7 @@ class Composition:
             *self._note("folders"),
             "# Whoever has both can read every secret in them; keep a copy of both elsewhere.",
         )
-        store, key = f"sqlite:///{folder / 'state.db'}", str(folder / "key")
-        yield from (f"storage: {scalar(store)}", f"key_file: {scalar(key)}")
+        yield from (f"storage: {scalar(f'sqlite:///{folder / STORE}')}", f"key_file: {KEY}")
 
     def _policies(self) -> Iterator[str]:
         yield from (

@@ -58,6 +58,7 @@ def fill(document: Document, environment: Mapping[str, str], folder: Path) -> No
 def fill_answers(document: Document, environment: Mapping[str, str], folder: Path, secrets: Iterable[str]) -> None:
     """The same for a file of single answers, of which these are secrets (`config.questions`)."""
     document.data = _with_variables(document, document.data, (), environment)
+    _warn_where_open(document, sorted(path for each in secrets for path, _ in document.texts(each)))
     for name in secrets:
         _put_in_secret(document, (), name, folder)
 
@@ -202,9 +203,12 @@ def _is_called_secret(key: str) -> bool:
 
 def _warn_of_open_file(document: Document) -> None:
     """Of secrets that stand in the file itself, where others can read that."""
-    here = [path for pattern in _SECRETS for path, _ in document.texts(*pattern) if path not in document.hidden]
-    here += [path for path, url in document.texts("storage") if path not in document.hidden and with_password(url)]
-    first = next(iter(here), None)
+    paths = [path for pattern in _SECRETS for path, _ in document.texts(*pattern)]
+    _warn_where_open(document, paths + [path for path, url in document.texts("storage") if with_password(url)])
+
+
+def _warn_where_open(document: Document, secrets: list[KeyPath]) -> None:
+    first = next((path for path in secrets if path not in document.hidden), None)
     with suppress(OSError, ValueError):
         if first is not None and Path(document.places.file).stat().st_mode & stat.S_IROTH:
             text = "stands in a file that everyone on this machine can read; chmod o= it, or take ${NAME}"

@@ -42,6 +42,11 @@ def _wants_mail(answers: Answers) -> bool:
     return bool(answers.get("smtp"))
 
 
+def _over_tls(answers: Answers, servers: str, start_tls: str) -> bool:
+    several = typed.listed(answers.get(servers, ""))
+    return answers.get(start_tls) == "true" or not all(map(typed.is_plain, several))
+
+
 _ldap_server: Parser[str, values.Server] = values.server("ldap", "ldaps")
 _smtp_server: Parser[str, values.Server] = values.server("smtp", "smtps")
 
@@ -68,7 +73,7 @@ DIRECTORY = (
         "The certificate of the authority that signs the servers' certificates, in PEM; none: the system's own.",
         typed.or_none(typed.file),
         "",
-        needed=lambda answers: "ldap_ca_file" in answers,
+        needed=lambda answers: "ldap_ca_file" in answers and _over_tls(answers, "ldap_servers", "ldap_start_tls"),
     ),
     Question(
         "ldap_bind_dn",
@@ -79,7 +84,7 @@ DIRECTORY = (
     Question("ldap_bind_password", "Its password", "It goes into a file of its own.", typed.secret, secret=True),
 )
 PEOPLE = (
-    Question("ldap_base_dn", "Base DN", "Users are below this entry.", typed.text(), ""),
+    Question("ldap_base_dn", "Base DN", "Users are below this entry.", typed.dn, ""),
     Question(
         "ldap_user_filter",
         "User filter",
@@ -167,7 +172,7 @@ MAIL = (
         "The certificate of the authority that signs the mail server's, in PEM; none: the system's own.",
         typed.or_none(typed.file),
         "",
-        needed=lambda answers: _wants_mail(answers) and "smtp_ca_file" in answers,
+        needed=lambda answers: "smtp_ca_file" in answers and _over_tls(answers, "smtp", "smtp_start_tls"),
     ),
     Question(
         "smtp_username",
@@ -218,7 +223,7 @@ LISTENER = (
         "listen",
         "Listen on",
         "Address and port; 0.0.0.0 is every address.",
-        typed.valid(values.endpoint),
+        typed.listener,
         "0.0.0.0:1812",
     ),
 )
@@ -232,9 +237,7 @@ USER = (
     ),
 )
 FOLDERS = (
-    Question(
-        "state_folder", "Folder of key and store", "Made if need be; keep a copy of the key.", typed.path, ""
-    ),
+    Question("state_folder", "Folder of the store", "Made if need be; the server writes in it.", typed.path, ""),
     Question(
         "audit_file",
         "Audit file",
@@ -278,9 +281,12 @@ def _template() -> Iterator[str]:
         yield f"{'' if must_be else '# '}{question.name}:{default}"
 
 
-def folder_of(config: Path, is_default: bool) -> tuple[str, str]:
-    """Where key and store, and the audit file, go by default: beside a file that is not the system's."""
+def folder_of(config: Path, is_default: bool, is_others: bool) -> tuple[str, str]:
+    """Where the store and the audit file go by default: beside a file that is not the system's.
+
+    `is_others`: the server is another user than whose the YAML is; it may not write beside that.
+    """
     if is_default:
         return "/var/lib/radius-mfa", "/var/log/radius-mfa/audit.jsonl"
-    folder = config.absolute().parent
+    folder = config.absolute().parent / ("state" if is_others else "")
     return str(folder), str(folder / "audit.jsonl")

@@ -68,12 +68,18 @@ def listed(text: str) -> list[str]:
 
 
 def list_of(parse: Callable[[str], object]) -> Taken:
+    """Several, of which no two are the same, however they are written."""
+
     def checked(typed: str) -> str:
         several = listed(typed)
         if not several:
             raise ValueError("is empty")
+        taken: list[object] = []
         for each in several:
-            parse(each)
+            meant = parse(each)
+            if meant in taken:
+                raise ValueError(f"has {each} twice")
+            taken.append(meant)
         return ", ".join(several)
 
     return checked
@@ -86,6 +92,21 @@ def file(typed: str) -> str:
 
 def path(typed: str) -> str:
     return str(values.path(typed.strip()).expanduser().absolute())
+
+
+def dn(typed: str) -> str:
+    text = typed.strip()
+    if not is_dn(text):
+        raise ValueError("{it} is no DN, as dc=example,dc=org")
+    return text
+
+
+def listener(typed: str) -> str:
+    """Where to listen; at a port that a gateway can be told."""
+    text = typed.strip()
+    if values.endpoint(text).port == 0:
+        raise ValueError("must have a port of its own, as 0.0.0.0:1812: the gateway has to know it")
+    return text
 
 
 def client_name(typed: str) -> str:

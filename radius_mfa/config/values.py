@@ -30,6 +30,7 @@ _DURATION = "([0-9]{1,9})(ms|s|m|h|d)"
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _PORTS = {"ldap": 389, "ldaps": 636, "smtp": 587, "smtps": 465, "udp": 514, "tcp": 514}
 _LONGEST_DNS_NAME = 253  # octets, as text without the dot that ends it (RFC 1035 §3.1)
+_LONGEST_LABEL = 63  # octets (RFC 1035 §2.3.4)
 _DNS_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 # What ends in a number is an address that was mistyped.
 _DNS_NAME = re.compile(rf"(?:{_DNS_LABEL}\.)*(?![0-9]+\Z){_DNS_LABEL}", re.ASCII)
@@ -238,6 +239,8 @@ def _url(written: str, schemes: tuple[str, ...]) -> SplitResult:
         raise ValueError(f"must have the host in its ASCII form{_in_ascii(url.hostname)}")
     if port == 0 or not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", url.hostname):
         raise ValueError(f"must be a URL, {forms}host:port")
+    if not all(1 <= len(label) <= _LONGEST_LABEL for label in url.hostname.removesuffix(".").split(".")):
+        raise ValueError(f"must have a host name, with 1 to {_LONGEST_LABEL} characters between its dots")
     return url
 
 

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 
 from radius_mfa.core.errors import DirectoryError
-from radius_mfa.directories.ldap_connection import LdapConnection
+from radius_mfa.directories.ldap_connection import Answer, LdapConnection
 from radius_mfa.directories.ldap_messages import SUCCESS, Entry, read_entry_request
 from radius_mfa.directories.ldap_server import LdapAddress
 from radius_mfa.directories.ldap_tls import Tls, trust
@@ -45,8 +45,38 @@ async def look(
     Raises DirectoryError, whose cause is ssl.SSLCertVerificationError where that is it, and ConfigurationError.
     `patience`: seconds for all of it.
     """
+    answer = await _read(address, service, ("", _ASKED), start_tls, ca_file, patience)
+    if answer.result.code != SUCCESS or not answer.entries:
+        return Seen(Product.OTHER)  # it need not be told to everybody
+    return _seen(answer.entries[0])
+
+
+async def look_below(
+    address: LdapAddress,
+    service: tuple[str, bytes],
+    base_dn: str,
+    *,
+    start_tls: bool,
+    ca_file: Path | None,
+    patience: float,
+) -> None:
+    """The same, and read the entry that users are to be below.  Raises DirectoryError where there is none, too."""
+    answer = await _read(address, service, (base_dn, ["1.1"]), start_tls, ca_file, patience)
+    if answer.result.code != SUCCESS:
+        raise DirectoryError(f"{address}: base DN {base_dn}: {answer.result}")
+
+
+async def _read(
+    address: LdapAddress,
+    service: tuple[str, bytes],
+    entry: tuple[str, list[str]],
+    start_tls: bool,
+    ca_file: Path | None,
+    patience: float,
+) -> Answer:
+    """`entry`: its DN and the attributes asked for."""
     tls = Tls(trust(ca_file), start_tls and not address.tls) if address.tls or start_tls else None
-    name, (dn, password) = str(address), service
+    name, (dn, password), (asked, attributes) = str(address), service, entry
     connection: LdapConnection | None = None
     try:
         async with asyncio.timeout(patience):
@@ -54,16 +84,13 @@ async def look(
             bound = await connection.bind(dn, password)
             if bound.code != SUCCESS:
                 raise DirectoryError(f"{name}: bind as {dn}: {bound}")
-            answer = await connection.search(read_entry_request(b"", _ASKED))
+            return await connection.search(read_entry_request(asked.encode(), attributes))
     except TimeoutError:
         raise DirectoryError(f"{name}: no answer within {patience:g} s") from None
     finally:
         if connection is not None:
             connection.close()
             await asyncio.wait([connection.closed], timeout=patience)
-    if answer.result.code != SUCCESS or not answer.entries:
-        return Seen(Product.OTHER)  # it need not be told to everybody
-    return _seen(answer.entries[0])
 
 
 def _seen(root: Entry) -> Seen:

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from radius_mfa.cli.init_talk import WrittenAnswers
+from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.factors.totp import PERIOD, code_of, read_base32
 from tests.cli.support import Ran, run_cli, run_process
 from tests.peers.certificates import Authority
@@ -139,11 +141,11 @@ def test_what_to_type_into_the_gateway_is_said(config: Path, slapd: Slapd) -> No
         slapd,
         client_address="127.0.0.2",
         client_profile="pfsense",
-        listen="0.0.0.0:0",
+        listen=f"0.0.0.0:{free_port()}",
         client_secret="typed one",
     ).worked()
     assert "Type into the gateway (pfSense; docs/gateways says where):\n  server    127.0.0.1\n" in out.out
-    assert "\n  secret    typed one\n  timeout   5 s, 2 retries; " in out.out
+    assert "\n  secret    the one you gave\n  timeout   5 s, 2 retries; " in out.out
     assert "typed behind the password: password,123456, in the one field there is" in out.out
     assert re.search(r"^warning: .*: clients\[0\]\.secret: ", out.err)
 
@@ -180,11 +182,37 @@ def test_as_root_the_files_are_for_the_user_of_the_server(config: Path, slapd: S
     nobody = pwd.getpwnam("nobody")
     state, audit = tmp_path / "lib", tmp_path / "log" / "audit.jsonl"
     answered(config, slapd, user="nobody", state_folder=str(state), audit_file=str(audit)).worked()
-    for path in (state, state / "key", audit.parent):
+    for path in (state, audit.parent):
         assert (path.stat().st_uid, path.stat().st_gid) == (nobody.pw_uid, nobody.pw_gid), path
-    for path in (config, config.with_name("secrets"), config.with_name("secrets") / "ldap"):
+    key = config.with_name("key")
+    run_cli("keys", "rotate", "--config", config).worked()  # which leaves owner and mode as they are
+    for path in (config.parent, config, key, config.with_name("secrets"), config.with_name("secrets") / "ldap"):
         assert (path.stat().st_uid, path.stat().st_gid) == (0, nobody.pw_gid), path
-        assert path.stat().st_mode & stat.S_IRGRP, path
+        assert path.stat().st_mode & (stat.S_IRGRP | stat.S_IWGRP) == stat.S_IRGRP, path
+
+
+def test_a_key_that_is_there_and_none_is_refused(config: Path, slapd: Slapd) -> None:
+    config.parent.mkdir()
+    config.with_name("key").touch(0o600)
+    assert (
+        answered(config, slapd)
+        .line(1)
+        .endswith("key: has no primary keys; it needs exactly one; nothing was written")
+    )
+
+
+def test_a_listener_that_the_gateway_cannot_reach_is_told(config: Path, slapd: Slapd) -> None:
+    port = free_port()
+    out = answered(config, slapd, listen=f"127.0.0.1:{port}").worked().out
+    assert f"127.0.0.1:{port} is reached from this machine alone: the gateway at 192.0.2.10 cannot.\n" in out
+
+
+def test_answers_with_secrets_that_everybody_may_read_are_warned_of(config: Path, slapd: Slapd) -> None:
+    file = config.parent.with_name("answers.yaml")
+    file.touch()
+    file.chmod(0o644)
+    ran = answered(config, slapd).worked()
+    assert ran.err.startswith(f"warning: {file}:4: ldap_bind_password: stands in a file that everyone")
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -194,20 +222,28 @@ def test_as_root_the_files_are_for_the_user_of_the_server(config: Path, slapd: S
     ("differently", "why"),
     [
         ({"ldap_bind_password": "wrong"}, r": bind as .*: invalidCredentials \(49\)"),
-        ({"ldap_base_dn": "dc=nowhere", "try_user": "u0"}, r": search below dc=nowhere: noSuchObject \(32\)"),
+        ({"ldap_base_dn": "dc=nowhere"}, r": base DN dc=nowhere: noSuchObject \(32\)"),
         ({"try_user": "nobody"}, r"nobody: \(uid=\{username\}\) finds nobody below dc=example,dc=org"),
         ({"try_user": "u0", "ldap_id": "mailbox"}, "u0: the entry has not exactly one mailbox"),
         ({"try_user": "u0", "try_password": "wrong"}, "u0: password wrong"),
         ({"smtp": "smtp://127.0.0.1:1", "smtp_sender": "a@example.org"}, "[Cc]onnect"),
         ({"user": "nobody-at-all"}, "useradd --system --no-create-home --shell /usr/sbin/nologin nobody-at-all"),
         ({"listen": "192.0.2.1:1812"}, "cannot listen on 192.0.2.1:1812: Cannot assign requested address"),
+        ({"client_address": "2001:db8::1"}, "takes IPv4 only, and the gateway is at 2001:db8::1: take 0.0.0.0"),
         ({"state_folder": "/dev/null/state"}, "/dev/null is not a folder"),
+        ({"audit_file": "/usr/share"}, "/usr/share is a folder: name a file"),
+        ({"audit_file": "{etc}/radius-mfa.yaml"}, "is to be something else already: name another audit file"),
+        ({"audit_file": "{etc}/../etc/key"}, "is to be something else already: name another audit file"),
+        ({"audit_file": "{etc}/state.db"}, "is to be something else already: name another audit file"),
+        ({"user": "nobody", "state_folder": "{etc}"}, "is to write in .*, and not where the YAML is"),
+        ({"user": "nobody", "state_folder": "{etc}/secrets"}, "is to write in .*, and not where the YAML is"),
     ],
 )
 def test_what_does_not_work_is_one_line_and_nothing_is_written(
     config: Path, slapd: Slapd, differently: dict[str, str], why: str
 ) -> None:
-    line = answered(config, slapd, **differently).line(1)
+    there = {name: text.replace("{etc}", str(config.parent)) for name, text in differently.items()}
+    line = answered(config, slapd, **there).line(1)
     assert re.search(why, line), line
     assert line.endswith("; nothing was written")
     assert left(config.parent.parent) == {}
@@ -238,7 +274,11 @@ def test_a_secret_that_is_there_is_left_alone_and_nothing_else_is_made(
     there.write_text("mine")
     os.utime(there, (1, 1))
     before = {str(there): left(config.parent)[str(there)]}
-    assert answered(config, slapd).line(1).endswith(f"{name}: is there already, and was left as it is")
+    assert (
+        answered(config, slapd)
+        .line(1)
+        .endswith(f"{name}: is there already, and was left as it is; nothing was written")
+    )
     assert {path: what for path, what in left(config.parent).items() if Path(path).is_file()} == before
 
 
@@ -247,6 +287,34 @@ def test_a_store_without_its_key_is_no_place_for_a_new_one(config: Path, slapd: 
     config.with_name("state.db").write_bytes(b"sealed")
     assert "was sealed with another key" in answered(config, slapd).line(1)
     assert sorted(path.name for path in config.parent.iterdir()) == ["state.db"]
+
+
+def test_what_check_refuses_in_the_end_is_told_with_its_lines(tmp_path: Path) -> None:
+    file = tmp_path / "answers.yaml"
+    with pytest.raises(ConfigurationError) as refused:
+        WrittenAnswers(file, {}).anew(ConfigurationError("x.yaml:1: listen: is taken"))
+    assert refused.value.problems == ("x.yaml:1: listen: is taken", f"{file}: nothing was written")
+
+
+def test_a_ca_file_that_nothing_would_be_verified_with_is_left_out(
+    config: Path, slapd: Slapd, authority: Authority
+) -> None:
+    answered(config, slapd, ldap_start_tls="no", ldap_ca_file=str(authority.ca_file)).worked()
+    assert "    ca_file:" not in config.read_text()
+
+
+def test_in_somebody_elses_folder_root_makes_nothing_for_the_server(
+    config: Path, slapd: Slapd, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 4711, 4711)
+    for folder in ("state_folder", "audit_file"):
+        line = answered(config, slapd, user="nobody", **{folder: str(theirs / "x" / "y")}).line(1)
+        assert f"{theirs}: others than root may write there: name another" in line
+    line = answered(theirs / "etc" / "radius-mfa.yaml", slapd, user="nobody").line(1)
+    assert f"{theirs}: others than root may write there: name another" in line
+    assert list(theirs.iterdir()) == [theirs / "answers.yaml"]
 
 
 def test_answers_that_are_missing_or_wrong_are_told_with_their_lines(config: Path, slapd: Slapd) -> None:
@@ -307,6 +375,39 @@ def test_whoever_ends_it_leaves_nothing(config: Path, slapd: Slapd, key: str) ->
     assert not config.parent.exists()
 
 
+def test_what_is_in_the_way_in_the_end_is_told_and_every_answer_kept(config: Path, slapd: Slapd) -> None:
+    """The second time round another name is given, and Enter is typed for the rest."""
+    there = config.parent / "secrets" / "client-vpn"
+    there.parent.mkdir(parents=True)
+    there.write_text("mine")
+    prompts = {
+        "LDAP servers": slapd.url,
+        "StartTLS": "no",
+        "Bind DN": slapd.bind_dn,
+        "Its password": slapd.bind_password,
+        **dict.fromkeys(("Base DN", "User filter", "the user's id", "A user to try", "Group that may"), ""),
+        "Make of the gateway": "",
+        "Name of the gateway": "vpn",
+        "Its address": "127.0.0.1",
+        **dict.fromkeys(("Shared secret", "Mail server", "Issuer", "Contact"), ""),
+        "Listen on": f"127.0.0.1:{free_port()}",
+        "User of the server": "",
+        "Folder of the": "",
+        "Audit": "",
+    }
+    with at_terminal("init", "--config", config) as terminal:
+        for prompt, answer in prompts.items():
+            terminal.answers(prompt, answer)
+        terminal.answers("Go through the answers again?")
+        assert f"Nothing was written: {there}: is there already, and was left as it is" in terminal.shown
+        assert [path for path in config.parent.rglob("*") if path.is_file()] == [there]
+        for prompt in prompts:
+            terminal.answers(prompt, "other" if prompt == "Name of the gateway" else "")
+        assert terminal.ends() == 0, terminal.shown
+        (secret,) = re.findall(r"^  secret    (\S{32})\r?$", terminal.shown, re.MULTILINE)  # made the first time
+    assert (config.parent / "secrets" / "client-other").read_text() == f"{secret}\n"
+
+
 def test_the_first_hour(config: Path, slapd: Slapd, authority: Authority) -> None:
     """From nothing to a login: slips on the way, then the printed commands as they are printed."""
     port = free_port()
@@ -336,7 +437,7 @@ def test_the_first_hour(config: Path, slapd: Slapd, authority: Authority) -> Non
         terminal.answers("Issuer", "Example")
         terminal.answers("Contact")
         terminal.answers("Listen on", f"127.0.0.1:{port}")
-        for prompt in ("User of the server", "Folder of key", "Audit file"):
+        for prompt in ("User of the server", "Folder of the store", "Audit file"):
             terminal.answers(prompt)
         assert terminal.ends() == 0, terminal.shown
         shown = terminal.shown

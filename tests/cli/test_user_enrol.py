@@ -303,7 +303,7 @@ class TestOrder:
         code = voucher(mail_first)
         assert enrol(mail_first, "alice", "--voucher", code).line(1) == (
             "Alice: a mail address comes first (enrolment.order: mail-first); "
-            "run 'user mail alice ADDRESS --verify'"
+            f"run 'radius-mfa --config {mail_first} user mail alice ADDRESS --verify'"
         )
         assert tokens(mail_first) == 0
         run_cli("user", "mail", "alice", "alice@example.net", "--config", mail_first).worked()

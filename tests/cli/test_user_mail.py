@@ -116,7 +116,7 @@ class TestVerify:
         first, second = ran.out.splitlines()
         found = re.fullmatch(r"Alice: a code is mailed to Alice@example\.net \(ref ([A-Z][2-9])\)", first)
         assert found
-        assert "'radius-mfa user mail alice --confirm CODE'" in second
+        assert f"'radius-mfa --config {mailing} user mail alice --confirm CODE'" in second
         shown = run_cli("user", "show", "alice", "--json", "--config", mailing).json
         assert (shown["mail_address"], shown["proposed_address"]) == (None, "Alice@example.net")
         assert shown["proposed_until"] in second
@@ -152,7 +152,8 @@ class TestVerify:
     def test_out_of_order_it_is_said_what_comes_first(self, mailing: Path) -> None:
         rewritten(mailing, "mail-first", "totp-first")
         assert mail(mailing, "alice", "alice@example.net", "--verify").line(1) == (
-            "Alice: an authenticator app comes first (enrolment.order: totp-first); run 'user enrol alice'"
+            "Alice: an authenticator app comes first (enrolment.order: totp-first); "
+            f"run 'radius-mfa --config {mailing} user enrol alice'"
         )
         code = totp(SEED, now())
         run_cli("user", "enrol", "alice", "--secret", BASE32, "--confirm", code, "--config", mailing).worked()
@@ -183,7 +184,8 @@ class TestConfirm:
         mail(mailing, "alice", "alice@example.net", "--verify").worked()
         lines = [mail(mailing, "alice", "--confirm", "").line(1) for _ in range(6)]
         assert ["not right" in line for line in lines[:4]] == [True] * 4
-        assert lines[5] == ("Alice: that code was tried too often; run 'user mail alice ADDRESS --verify'")
+        again = f"run 'radius-mfa --config {mailing} user mail alice ADDRESS --verify'"
+        assert lines[5] == f"Alice: that code was tried too often; {again}"
 
     def test_an_expired_code_confirms_nothing(self, mailing: Path) -> None:
         mail(mailing, "alice", "alice@example.net", "--verify").worked()

@@ -97,6 +97,12 @@ def test_what_did_not_work_is_noted_where_it_stands() -> None:
     assert "# DID NOT WORK when this was written: no connection\ndirectory:" in text
 
 
+@pytest.mark.parametrize("user", ["", "u0"])
+def test_an_id_that_no_user_was_looked_up_with_is_marked(user: str) -> None:
+    text = Composition({**ANSWERS, "try_user": user}).text()
+    assert ("id: entryUUID   # NOT TRIED with a user" in text) is (user == "")
+
+
 @given(
     _PRINTABLE
     | st.sampled_from(["true", "null", "~", "0123", "off", "a: b", "- a", "[", "{x}", "a #b", "'", "\\"])

@@ -33,7 +33,12 @@ def test_every_profile_has_a_title_that_its_page_has_too() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["ldap", "ldaps"]), _HOSTS, st.integers(1, 65535)), min_size=1, max_size=4)
+    st.lists(
+        st.tuples(st.sampled_from(["ldap", "ldaps"]), _HOSTS, st.integers(1, 65535)),
+        min_size=1,
+        max_size=4,
+        unique=True,
+    )
 )
 def test_servers_are_taken_with_commas_or_spaces(servers: list[tuple[str, str, int]]) -> None:
     urls = [f"{scheme}://{host}:{port}" for scheme, host, port in servers]
@@ -58,6 +63,9 @@ def test_whatever_is_typed_is_taken_or_refused_in_words(name: str, typed: str) -
     [
         ("ldap_servers", "ldap.example.org", "must be a URL that begins with ldap:// or ldaps:// and a host"),
         ("ldap_servers", " , ", "is empty"),
+        ("ldap_servers", "ldaps://a..b", "must have a host name, with 1 to 63 characters between its dots"),
+        ("ldap_servers", "ldap://a ldap://A:389", "has ldap://A:389 twice"),
+        ("ldap_base_dn", "example.org", '"example.org" is no DN, as dc=example,dc=org'),
         ("ldap_start_tls", "perhaps", 'must be yes or no, not "perhaps"'),
         ("ldap_ca_file", "/no/such.pem", '"/no/such.pem" cannot be read: No such file or directory'),
         ("ldap_user_filter", "(uid=me)", "must have {username} in it, as in (uid={username})"),
@@ -66,6 +74,8 @@ def test_whatever_is_typed_is_taken_or_refused_in_words(name: str, typed: str) -
             "192.0.2.1/24",
             '"192.0.2.1/24" has bits set beyond the prefix; write 192.0.2.0/24, or the',
         ),
+        ("client_address", "192.0.2.1, 192.0.2.1/32", "has 192.0.2.1/32 twice"),
+        ("listen", "0.0.0.0:0", "must have a port of its own"),
         ("client_name", "here", '"here" is what this machine is called; take another'),
         ("client_name", "../vpn", "must have letters, digits, -, _ and . only, 32 at most"),
         ("contact", "${CONTACT}", "would be taken for a variable of the environment"),

@@ -56,10 +56,6 @@ radius-mfa keys init
 """
 
 
-# Every machine of ours has them, and they are root's.
-FOLDERS = "chown radius-mfa /var/lib/radius-mfa /var/log/radius-mfa || true"
-
-
 def logs_in(reader: Reader, *codes: int) -> None:
     """At prompts, with the password and such codes in turn."""
     left = iter(codes)
@@ -88,7 +84,6 @@ def is_asked(reader: Reader) -> None:
 def the_front_page(reader: Reader) -> None:
     is_asked(reader)
     reader.follow("radius_mfa", at=1)
-    reader.run(FOLDERS)
     said = reader.follow("radius_mfa", at=2)
     assert re.search(r"radius-mfa user enrol alice\s+\S*radius-mfa serve", said.rpartition("Run next:")[2]), said
 
@@ -97,9 +92,10 @@ def the_front_page(reader: Reader) -> None:
 def the_first_hour(reader: Reader) -> None:
     is_asked(reader)
     reader.follow("Install")
-    reader.run(FOLDERS)
     said = reader.follow("Ask")
     assert "radius-mfa user enrol alice" in said.rpartition("Run next:")[2]
+    assert "root:radius-mfa 640" in reader.run("stat -c '%U:%G %a' /etc/radius-mfa/key")
+    assert "radius-mfa:radius-mfa 750" in reader.run("stat -c '%U:%G %a' /var/lib/radius-mfa")
     reader.answers.clear()
     reader.answers["^First code of the app.*: "] = reader.code
     reader.run("radius-mfa user enrol alice\nradius-mfa serve &")
