@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from radius_mfa.cli.common import config_option, json_option, load_configuration, refuse, run, time_of
+from radius_mfa.cli.common import (
+    config_option,
+    ending_at_once,
+    json_option,
+    load_configuration,
+    refuse,
+    run,
+    telling,
+    time_of,
+)
 from radius_mfa.cli.passphrase import passphrase_of, passphrase_option
 
 if TYPE_CHECKING:
@@ -38,21 +46,24 @@ def backup(file: Path, verify: bool, passphrase_file: Path | None, as_json: bool
 
     FILE is read again from the disk before it gets its name, and never put in place of another.
     """
-    from radius_mfa.assembly.backup import back_up, verified
+    if str(file) == "-":
+        raise click.UsageError("FILE cannot be -: a backup is read again, which stdout is not.")
+    with ending_at_once("nothing was made") as decided:
+        from radius_mfa.assembly.backup import back_up, verified
 
-    if verify:
-        contents = verified(file, passphrase_of(passphrase_file, new=False))
-    else:
-        configuration = load_configuration().configuration
-        contents = run(back_up(configuration, file, passphrase_of(passphrase_file, new=True)))
-    if as_json:
-        click.echo(json.dumps(record_of(contents), indent=2))
-    else:
-        click.echo(f"{file}: {'can be restored' if verify else 'made, and read again'}")
-        for line in lines_of(contents):
-            click.echo(f"  {line}")
+        if verify:
+            contents = verified(file, passphrase_of(passphrase_file, new=False))
+        else:
+            configuration = load_configuration().configuration
+            passphrase = passphrase_of(passphrase_file, new=True)
+            contents = run(back_up(configuration, file, passphrase, decided=decided))
+    done = f"{file}: {'can be restored' if verify else 'made, and read again'}"
+    with telling(done):
+        if as_json:
+            click.echo(json.dumps(record_of(contents), indent=2))
+        else:
+            click.echo("\n  ".join((done, *lines_of(contents))))
     if contents.closed:
-        sys.stdout.flush()
         named = ", ".join(contents.closed[:_NAMED]) + (", …" if len(contents.closed) > _NAMED else "")
         refuse(
             f"{file}: is whole, but {len(contents.closed)} of the store's secrets open under no key: {named}; "

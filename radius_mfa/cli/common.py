@@ -9,7 +9,8 @@ import shutil
 import signal
 import sys
 import unicodedata
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -98,6 +99,50 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
+
+
+@contextmanager
+def ending_at_once(nothing: str) -> Iterator[Callable[[], None]]:
+    """Who is told to end in here, by Ctrl-C, SIGTERM or a terminal that is closed, undoes what was begun, at once.
+
+    It says that `nothing` was done, and ends with 1.  After what is yielded was called it is too late: the rest
+    is done.
+    """
+
+    def too_late(*_: object) -> None:
+        for number in before:
+            signal.signal(number, _go_on)
+
+    def end(*_: object) -> NoReturn:
+        too_late()  # nor is the undoing ended
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {each: signal.getsignal(each) for each in numbers if signal.getsignal(each) != signal.SIG_IGN}
+    try:
+        for number in before:
+            signal.signal(number, end)
+        yield too_late
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(err=True, nl=sys.stderr.isatty())
+        refuse(f"{click.get_current_context().command_path}: ended; {nothing}")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _go_on(*_: object) -> None:
+    """Not SIG_IGN: a signal that has just come would be told of on stderr."""
+
+
+@contextmanager
+def telling(done: str) -> Iterator[None]:
+    """What is printed in here is of something that is `done`, which is said on stderr where nobody can read it."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        refuse(f"{done}; stdout: {error.strerror}")
 
 
 def told_to_end() -> asyncio.Event:

@@ -23,8 +23,8 @@ _NUMBER = Struct(">I").unpack_from
 _PURPOSE = FactorKind.TOTP.value
 _BLOCK = 64  # octets that SHA-1 takes at a time
 _INNER, _OUTER = (bytes(octet ^ pad for octet in range(256)) for pad in (0x36, 0x5C))  # RFC 2104 §2
-_NEAR = 4  # steps beyond the window: two minutes
-_MOST_DRIFT = 10  # steps that are learnt from logins; resynchronising goes further
+NEAR = 4  # steps beyond the window: two minutes
+MOST_DRIFT = 10  # steps that are learnt from logins; resynchronising goes further
 _RESYNC = 120  # steps: an hour, as of a device in the next time zone
 SHORTEST = 10  # octets; what many existing tokens have.  New seeds have 20 (RFC 4226 §4)
 
@@ -104,7 +104,7 @@ class TotpFactor:
     def _near(self, token: Token, seed: bytes, code: str, now: float) -> list[NearMiss | Outcome]:
         """What a code comes to that is only near: of a used step CODE_USED, of another its distance."""
         accepted = self._accepted(token, now)
-        steps = [step for step in _around(_local(token, now), self._window + _NEAR) if step not in accepted]
+        steps = [step for step in _around(_local(token, now), self._window + NEAR) if step not in accepted]
         return [
             Outcome.CODE_USED
             if step <= token.last_step or step in token.told_steps
@@ -166,7 +166,7 @@ def _accepting(token: Token, step: int, now: float, window: int) -> TotpStep:
     """Accept the step, and learn from it how far the device's clock is off.
 
     A code is shown for a whole step and takes some seconds to type, so one that is half a step
-    late or early says nothing yet.  What is learnt goes a step at a time, and not beyond `_MOST_DRIFT`.
+    late or early says nothing yet.  What is learnt goes a step at a time, and not beyond `MOST_DRIFT`.
     """
     shown = _local(token, now)
     if step == shown:  # as nearly always: less than half a step off
@@ -176,7 +176,7 @@ def _accepting(token: Token, step: int, now: float, window: int) -> TotpStep:
         # Of the true time, then: the clock was set right, or a device that is ahead was read late.
         return TotpStep(token.id, step, token.drift - (1 if token.drift > 0 else -1))
     drift = token.drift + (1 if off > PERIOD else -1 if off < -PERIOD else 0)
-    return TotpStep(token.id, step, drift if abs(drift) <= max(_MOST_DRIFT, abs(token.drift)) else token.drift)
+    return TotpStep(token.id, step, drift if abs(drift) <= max(MOST_DRIFT, abs(token.drift)) else token.drift)
 
 
 def code_of(seed: bytes, now: float, steps_ahead: int = 0) -> str:

@@ -5,6 +5,7 @@ Logins go on meanwhile: what is in it is how the store was at one moment.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from radius_mfa.stores.key_work import LASTING, PLACES
 from radius_mfa.stores.seal import AeadSealer, check_opens
 from radius_mfa.stores.whole import batches, tables_of, version_of
 
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP)  # what a file system says that has none, as of a USB stick
 _PURPOSE_OF = {table: purpose for purpose, (table, _) in PLACES.items()}
 
 
@@ -98,15 +100,17 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
     What is in here has to `settle` it and read it again.  Raises BackupError.
     """
-    _must_be_free(path)
+    if os.path.isdir(path):
+        raise BackupError(f"{path}: is a folder; name a file in it")
+    if os.path.lexists(path):
+        raise _there(path)
     part = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "w+b") as file:
                 yield file
-            _must_be_free(path)
-            part.rename(path)
+            _name(part, path)
             _sync_folder(path.parent)
         except BaseException:
             with suppress(OSError):
@@ -126,9 +130,22 @@ def settle(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _must_be_free(path: Path) -> None:
-    if os.path.lexists(path):
-        raise BackupError(f"{path}: is there already, and is not replaced")
+def _name(part: Path, path: Path) -> None:
+    """Give the file its name, which may have become another's meanwhile.  Raises BackupError and OSError."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise _there(path) from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS or os.path.lexists(path):
+            raise
+        part.rename(path)
+    else:
+        part.unlink()
+
+
+def _there(path: Path) -> BackupError:
+    return BackupError(f"{path}: is there already, and is not replaced")
 
 
 def _sync_folder(path: Path) -> None:

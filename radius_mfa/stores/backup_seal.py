@@ -64,19 +64,26 @@ def opened_pieces(file: BinaryIO, passphrase: str, name: str) -> Iterator[bytes]
 
     Only at the end is it known that nothing is missing.  Raises BackupError.
     """
-    head = file.read(len(_MAGIC) + _SALT)
+    head = _read(file, len(_MAGIC) + _SALT, name)
     if len(head) < len(_MAGIC) + _SALT or not head.startswith(_MAGIC):
         raise BackupError(f"{name}: is not a backup that this radius-mfa knows")
     cipher = AESGCM(_key(passphrase, head))
     wrong = "does not open: it was sealed with another passphrase, or was changed or cut off"
-    number, piece = 0, file.read(_SEALED)
+    number, piece = 0, _read(file, _SEALED, name)
     while piece or not number:
-        following = file.read(_SEALED)
+        following = _read(file, _SEALED, name)
         try:
             yield cipher.decrypt(_nonce(number, not following), piece, head)
         except InvalidTag:
             raise BackupError(f"{name}: {wrong}") from None
         number, piece, wrong = number + 1, following, "was changed or cut off"
+
+
+def _read(file: BinaryIO, octets: int, name: str) -> bytes:
+    try:
+        return file.read(octets)
+    except OSError as error:
+        raise BackupError(f"{name}: cannot be read: {error.strerror}") from None
 
 
 @lru_cache(maxsize=1)  # whoever writes one reads it again

@@ -6,8 +6,11 @@ no TOTP code counts that somebody may have given already.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Table, inspect, text
@@ -35,7 +38,8 @@ _END = {
 _END_RECOVERY_CODES = "UPDATE recovery_code SET used = TRUE WHERE NOT used"
 # Let in without a code, on the strength of one that was given before.
 _END_SESSIONS = "UPDATE user_counters SET codes_since = :now WHERE codes_since < :now"
-_LATEST = ":step + CASE WHEN drift > 0 THEN drift ELSE 0 END"
+# How far ahead the device is, or was found to be since.
+_LATEST = ":step + CASE WHEN drift > :drift THEN drift ELSE :drift END"
 _USE_STEPS = f"UPDATE totp_token SET last_step = {_LATEST} WHERE last_step < {_LATEST}"
 
 
@@ -43,22 +47,30 @@ _USE_STEPS = f"UPDATE totp_token SET last_step = {_LATEST} WHERE last_step < {_L
 class Rules:
     """`now`: wall seconds; `step`: the latest TOTP step that may have been used, of a clock that is right.
 
+    `drift`: steps that a device may have been learnt to be ahead since; `token resync` knows of more.
     `keep_recovery_codes`: though some may have been used since.
     """
 
     now: float
     step: int
+    drift: int
     keep_recovery_codes: bool = False
 
 
-def refuse_newer(contents: Contents, name: str) -> None:
-    """Raises BackupError for a backup of a store that only later versions know."""
-    schema = contents.head.schema
+def refuse_unfit(contents: Contents, now: float, name: str) -> None:
+    """Raises BackupError for a backup of a store that only later versions know, or of a time that is to come."""
+    schema, made = contents.head.schema, contents.head.time
     if schema > NEWEST:
         raise BackupError(
             f"{name}: was made by a newer radius-mfa (schema {schema}; this one knows {NEWEST}): "
             f"install {contents.head.product} or later"
         )
+    if made > now:  # what was used until then would not be taken for used
+        raise BackupError(f"{name}: was made at {_said(made)}, and here it is {_said(now)}: set the clock right")
+
+
+def _said(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
 
 
 def fill(
@@ -96,7 +108,7 @@ def _end(connection: Connection, rules: Rules) -> Mapping[str, int]:
     end = _END if rules.keep_recovery_codes else _END | {"recovery_codes": _END_RECOVERY_CODES}
     ended = {kind: connection.execute(text(statement)).rowcount for kind, statement in end.items()}
     connection.execute(text(_END_SESSIONS), {"now": rules.now})
-    connection.execute(text(_USE_STEPS), {"step": rules.step})
+    connection.execute(text(_USE_STEPS), {"step": rules.step, "drift": rules.drift})
     return ended
 
 
@@ -109,20 +121,30 @@ class KeyFileInWaiting:
     def __init__(self, path: Path, keys: KeyFile) -> None:
         """Raises KeyFileError."""
         self._path = path
-        self._waiting = path.with_name(f".{path.name}.restored")
-        self._waiting.unlink(missing_ok=True)  # of one of us who was killed
-        create_key_file(self._waiting, keys)
+        self._waiting = path.with_name(f".{path.name}.{os.urandom(8).hex()}")  # nobody can be there before
+        try:
+            create_key_file(self._waiting, keys)
+        except KeyFileError as wrong:
+            said = str(wrong).removeprefix(str(self._waiting))
+            raise KeyFileError(f"{path}{said}; nothing was restored") from None
+        except BaseException:  # told to end
+            self.drop()
+            raise
 
     def take_its_place(self) -> None:
         """Raises KeyFileError."""
         try:
             self._path.hardlink_to(self._waiting)
         except FileExistsError:
-            raise KeyFileError(f"{self._path}: is there already, and was left as it is") from None
+            raise self._refused("is there by now, and was left as it is") from None
         except OSError as error:
-            raise KeyFileError(f"{self._path}: {error.strerror}") from None
+            raise self._refused(str(error.strerror)) from None
         finally:
             self.drop()
 
     def drop(self) -> None:
-        self._waiting.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._waiting.unlink()
+
+    def _refused(self, why: str) -> KeyFileError:
+        return KeyFileError(f"{self._path}: {why}; the store is restored: mend that, then `restore --keys-only`")

@@ -24,6 +24,7 @@ from radius_mfa.core.ports import Clock
 from radius_mfa.stores.migrate import migrate
 from radius_mfa.stores.sql_store import SqlStore
 from radius_mfa.stores.sqlite_connection import (
+    Held,
     connect,
     is_locked,
     name_of,
@@ -48,7 +49,9 @@ _COMMITS_PER_CHECKPOINT = 1024
 class SqliteStore(SqlStore):
     """`core.store.Store` on SQLite.  Opened after a fork, closed by whoever opened it."""
 
-    def __init__(self, name: str, clock: Clock, hot: sqlite3.Connection, durable: sqlite3.Connection) -> None:
+    def __init__(
+        self, name: str, clock: Clock, hot: sqlite3.Connection, durable: sqlite3.Connection, held: Held
+    ) -> None:
         self._name = name
         self._clock = clock
         self._hot = hot
@@ -58,6 +61,7 @@ class SqliteStore(SqlStore):
         self._together = Together(hot, name, clock, self._count)
         self._commits = 0
         self._closed = False
+        self._held = held
 
     @classmethod
     def open(cls, url: str, clock: Clock, *, upgrade: bool = False) -> SqliteStore:
@@ -70,6 +74,7 @@ class SqliteStore(SqlStore):
         with ExitStack() as on_error, store_errors(name):
             hot = durable = connect(url, wait=_PATIENCE)
             on_error.callback(durable.close)
+            held = Held(path_of(url), clock)
             migrate(durable, name, upgrade=upgrade)
             if path_of(url):
                 hot = connect(url, wait=_PATIENCE)
@@ -79,13 +84,14 @@ class SqliteStore(SqlStore):
                 hot.execute("PRAGMA busy_timeout = 0")
                 hot.execute("PRAGMA wal_autocheckpoint = 0")  # `_checkpoint` does it, in the thread
             on_error.pop_all()
-        return cls(name, clock, hot, durable)
+        return cls(name, clock, hot, durable, held)
 
     def _in_time(
         self, work: Callable[[], Work[T]], alone: str | None, deadline: float, *, synced: bool = False
     ) -> Awaitable[T]:
         if synced:
             return self._by(deadline, self._durably(work, alone))
+        self._held.must_be_there()
         return self._together.do(work, deadline, writes=alone is not None)
 
     async def _durably(self, work: Callable[[], Work[T]], alone: str | None) -> T:
@@ -101,6 +107,7 @@ class SqliteStore(SqlStore):
         """What `do` returns, in the thread that may wait for locks and for the disk."""
         if self._closed:
             raise StoreError(f"{self._name}: is closed")
+        self._held.must_be_there()
         with store_errors(self._name):
             if self._thread is None:
                 return do()

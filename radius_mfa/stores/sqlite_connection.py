@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from radius_mfa.core.errors import StoreError
+from radius_mfa.core.ports import Clock
 from radius_mfa.stores.ownership import give_to_owner_of_folder, mode_of_new
 from radius_mfa.stores.work import Chain, Rows, Statement, Work
 
@@ -18,6 +19,7 @@ T = TypeVar("T")
 MEMORY = "sqlite://"
 _FILE = "sqlite:///"  # and then an absolute path, so four slashes in all
 
+_LOOK_EVERY = 1.0  # seconds
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _PRIMARY = 0xFF  # an extended result code has the primary one in its low octet
 
@@ -47,6 +49,22 @@ def connect(url: str, *, wait: float) -> sqlite3.Connection:
     path = path_of(url)
     if path is None:
         return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    _make_or_look(path)
+    with store_errors(str(path)):
+        connection = sqlite3.connect(path, timeout=wait, isolation_level=None, check_same_thread=False)
+        ((_, _, opened),) = connection.execute("PRAGMA database_list").fetchall()
+    # Nothing was read or written yet; SQLite has followed a link that came in the meantime.
+    if os.path.realpath(opened) != os.path.join(os.path.realpath(path.parent), path.name):
+        connection.close()
+        raise _is_link(path)
+    return connection
+
+
+def _make_or_look(path: Path) -> None:
+    """Make a file that does not exist, and see whether one that does is a file of ours.  Raises StoreError.
+
+    A link is none: whoever may write in the folder could have root write elsewhere.
+    """
     try:
         # One that exists is left to SQLite: to open and close it here would drop every lock this process
         # has on it (POSIX advisory locks), and the next process to leave would take the log away from under us.
@@ -57,6 +75,8 @@ def connect(url: str, *, wait: float) -> sqlite3.Connection:
         finally:
             os.close(descriptor)
     except FileExistsError:
+        if path.is_symlink():
+            raise _is_link(path) from None
         if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
             raise StoreError(f"{path}: is not a file that can be read and written") from None
         if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -65,8 +85,44 @@ def connect(url: str, *, wait: float) -> sqlite3.Connection:
         raise StoreError(f"{path}: its folder does not exist") from None
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from None
-    with store_errors(str(path)):
-        return sqlite3.connect(path, timeout=wait, isolation_level=None, check_same_thread=False)
+
+
+def _is_link(path: Path) -> StoreError:
+    return StoreError(f"{path}: is a symbolic link; write the path that it leads to")
+
+
+class Held:
+    """The file that is open, of which it is known whether its path still leads to it.
+
+    One that was moved away could be restored in its place, and codes would work at both.  `path`: None in memory.
+    """
+
+    def __init__(self, path: Path | None, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._file = self._seen()
+        self._looked = clock.monotonic()
+        self._is_there = True
+
+    def must_be_there(self) -> None:
+        """Looks once a second.  Raises StoreError."""
+        if self._path is None:
+            return
+        now = self._clock.monotonic()
+        if now - self._looked >= _LOOK_EVERY:
+            self._looked = now
+            self._is_there = self._seen() == self._file
+        if not self._is_there:
+            raise StoreError(f"{self._path}: was moved or deleted while it is open; restart whoever has it open")
+
+    def _seen(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
 
 @contextmanager

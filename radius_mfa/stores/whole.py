@@ -5,8 +5,9 @@ For backups.  What is asked of PostgreSQL is in `postgresql_whole`.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,8 +33,18 @@ def in_sqlite(path: Path, do: Do[T], *, writes: bool) -> T:
 
     Blocks.  Raises StoreError, and what `do` raises: then nothing has changed.
     """
-    if not writes and not path.is_file():
+    is_new = not _is_there(path)
+    if is_new and not writes:
         raise StoreError(f"{path}: there is no store")
+    try:
+        return _in_sqlite(path, do, writes)
+    except BaseException:
+        if is_new:
+            _remove_empty(path)
+        raise
+
+
+def _in_sqlite(path: Path, do: Do[T], writes: bool) -> T:
     with store_errors(str(path)), closing(connect(f"sqlite:///{path}", wait=_PATIENCE)) as raw:
         engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
         try:
@@ -44,6 +55,22 @@ def in_sqlite(path: Path, do: Do[T], *, writes: bool) -> T:
                 return done
         except DBAPIError as error:
             raise StoreError(f"{path}: {error.orig}") from None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
+
+
+def _remove_empty(path: Path) -> None:
+    """What `connect` has made, and nothing came of."""
+    with suppress(OSError):
+        if not path.lstat().st_size:
+            path.unlink()
 
 
 def version_of(connection: Connection, name: str) -> str:

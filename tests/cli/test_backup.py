@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import pwd
+import re
+import signal
+import sqlite3
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from radius_mfa.cli.main import main
 from radius_mfa.cli.passphrase import VARIABLE
 from radius_mfa.stores.backup_file import BackupReader, BackupWriter, Head
 from radius_mfa.stores.backup_seal import SealedWriter, opened_pieces
 from radius_mfa.stores.key_file import create_key_file, read_key_file
 from tests.cli.support import Ran, changed_row, rewritten, run_cli
 from tests.cli.test_storage import at
+from tests.peers.terminal import CTRL_C, Terminal
 from tests.stores.schemas import NOTHING
 
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 NOBODY = pwd.getpwnam("nobody")
 PASSPHRASE = "correct horse battery staple"
+PROGRAM = [sys.executable, "-m", "radius_mfa"]
 
 
 @pytest.fixture(autouse=True)
@@ -196,7 +207,7 @@ def test_without_the_keys_of_the_store_there_is_no_backup(filled: Path) -> None:
     assert not file.exists()
 
 
-def test_a_backup_of_a_newer_version_says_what_it_needs(filled: Path) -> None:
+def test_a_backup_of_a_newer_version_or_a_later_time_says_what_it_needs(filled: Path) -> None:
     file = filled.with_name("backup")
     backup(filled, file).worked()
     lost(filled)
@@ -204,11 +215,128 @@ def test_a_backup_of_a_newer_version_says_what_it_needs(filled: Path) -> None:
     with file.open("rb") as there, newer.open("wb") as here:
         keys = BackupReader(opened_pieces(there, PASSPHRASE, ""), "").head.keys
         BackupWriter(SealedWriter(here, PASSPHRASE), Head("9.0", "0042", 1.0, keys)).close()
+    early = filled.with_name("early")
+    with early.open("wb") as here:
+        BackupWriter(SealedWriter(here, PASSPHRASE), Head("1.0", "0008", 4e9, keys)).close()
+    said = rf"radius-mfa: {early}: was made at 2096-10-02T07:06:40\+00:00, and here it is \S+: set the clock right"
+    assert re.fullmatch(said, restore(filled, early).line(1))
     assert restore(filled, newer).line(1) == (
         f"radius-mfa: {newer}: was made by a newer radius-mfa (schema 0042; this one knows 0008): "
         "install 9.0 or later"
     )
     assert not filled.with_name("state.db").exists()
+
+
+def test_no_code_counts_that_may_have_been_given_since(filled: Path) -> None:
+    """The server may have learnt that the device is ten steps ahead, and have told of two minutes more."""
+    file = filled.with_name("backup")
+    backup(filled, file).worked()
+    lost(filled)
+    latest = int(time.time() // 30) + 1 + 10 + 4
+    made = restore(filled, file, "--json").json
+    with closing(sqlite3.connect(filled.with_name("state.db"))) as db:
+        ((last_step,),) = db.execute("SELECT last_step FROM totp_token").fetchall()
+    assert latest <= last_step <= int(time.time() // 30) + 1 + 10 + 4
+    assert datetime.fromisoformat(made["totp_codes_count_from"]).timestamp() == 30 * (last_step + 1)
+    assert made["when_enrolled"] == []
+
+
+def test_policies_that_ask_only_who_is_enrolled_are_named(filled: Path) -> None:
+    rewritten(filled, "second_factor: required", "second_factor: when_enrolled")
+    file = filled.with_name("backup")
+    backup(filled, file).worked()
+    lost(filled)
+    said = (
+        "whoever has set up a first factor since is let in by here with the password alone: write second_factor: "
+    )
+    assert f"\n  {said}required there until they have one again\n" in restore(filled, file).worked().out
+
+
+def test_a_key_file_that_cannot_be_made_is_named_and_nothing_is_made(filled: Path) -> None:
+    file = filled.with_name("backup")
+    backup(filled, file).worked()
+    lost(filled)
+    rewritten(filled, "key_file: key", "key_file: nowhere/key")
+    key = filled.with_name("nowhere") / "key"
+    said = f"radius-mfa: {key}: its folder does not exist; nothing was restored"
+    assert restore(filled, file).line(1) == said
+    assert not filled.with_name("state.db").exists()
+
+
+def test_where_a_backup_cannot_be_that_is_said(filled: Path) -> None:
+    line = backup(filled, Path("-")).line(2)
+    assert line.startswith("radius-mfa backup: FILE cannot be -: ")
+    folder = filled.parent
+    assert backup(filled, folder).line(1) == f"radius-mfa: {folder}: is a folder; name a file in it"
+
+
+def into_a_full_disk(*arguments: str | Path) -> tuple[object, str]:
+    """Exit status and stderr of a command whose stdout takes nothing."""
+    said = io.StringIO()
+    with (
+        io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True) as full,
+        redirect_stdout(full),
+        redirect_stderr(said),
+        pytest.raises(SystemExit) as end,
+    ):
+        main([str(each) for each in arguments])
+    return end.value.code, said.getvalue()
+
+
+def test_what_was_done_is_said_though_stdout_is_full(filled: Path) -> None:
+    file = filled.with_name("backup")
+    why = "; stdout: No space left on device\n"
+    assert into_a_full_disk("backup", "--config", filled, file) == (1, f"{file}: made, and read again{why}")
+    assert into_a_full_disk("backup", "--verify", file) == (1, f"{file}: can be restored{why}")
+    lost(filled)
+    assert into_a_full_disk("restore", "--config", filled, file) == (1, f"{file}: restored{why}")
+    assert shown(filled, "alice")["tokens"]
+
+
+# --- told to end --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def locked(store: Path) -> Iterator[None]:
+    """Nobody gets in meanwhile, not even to read."""
+    with closing(sqlite3.connect(store, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+def until_begun(folder: Path, name: str) -> None:
+    end = time.monotonic() + 60
+    while not any(each.name.startswith(f".{name}.") for each in folder.iterdir()):
+        assert time.monotonic() < end
+
+
+def test_ctrl_c_ends_a_backup_of_which_nothing_is_left(filled: Path) -> None:
+    before = {each.name for each in filled.parent.iterdir()}
+    with Terminal([*PROGRAM, "backup", "--config", filled, filled.with_name("backup")]) as terminal:
+        with locked(filled.with_name("state.db")):
+            until_begun(filled.parent, "backup")
+            terminal.types(CTRL_C)
+            terminal.asks("^C")
+        assert terminal.ends() == 1
+        assert terminal.shown.splitlines()[-1] == "radius-mfa backup: ended; nothing was made"
+    assert {each.name for each in filled.parent.iterdir()} == before
+
+
+def test_sigterm_ends_a_restoring_of_which_nothing_is_left(filled: Path) -> None:
+    """Above all no key in clear."""
+    file, store = filled.with_name("backup"), filled.with_name("state.db")
+    backup(filled, file).worked()
+    lost(filled)
+    command = [*PROGRAM, "restore", "--config", str(filled), str(file)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as restoring:
+        with locked(store):
+            until_begun(filled.parent, "key")
+            restoring.send_signal(signal.SIGTERM)
+        _, said = restoring.communicate(timeout=60)
+    assert (restoring.returncode, said) == (1, "radius-mfa restore: ended; nothing was restored\n")
+    assert {each.name for each in filled.parent.iterdir()} == {"backup", "radius-mfa.yaml", "state.db"}
+    restore(filled, file).worked()
 
 
 # --- passphrases --------------------------------------------------------------------------------------

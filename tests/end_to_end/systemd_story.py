@@ -107,6 +107,11 @@ systemctl show -p ActiveState -p Result radius-mfa-backup.timer radius-mfa-backu
 echo == upgraded
 export RADIUS_MFA_BACKUP_PASSPHRASE="$(cat /etc/radius-mfa/backup-passphrase)"
 {commands("Upgrading", "docs/upgrading.md").replace(INSTALLS, "radius-mfa --version")}
+echo == hidden
+for unit in radius-mfa radius-mfa-portal; do
+    nsenter -m -t $(systemctl show -p MainPID --value $unit) stat -c '%n %a %s' \
+        /var/backups/radius-mfa /etc/radius-mfa/backup-passphrase
+done
 echo == restored
 systemctl stop radius-mfa radius-mfa-portal
 cp /var/backups/radius-mfa/before-the-upgrade /media/2026-11-28

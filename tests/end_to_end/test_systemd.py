@@ -93,6 +93,15 @@ def test_what_was_backed_up_is_brought_back_with_the_rights_it_had(story: Mappin
     assert "Your password is right" in story["restored"]  # the server is there, and asks for a factor by now
 
 
+def test_old_backups_and_their_passphrase_are_not_to_be_seen_in_there(story: Mapping[str, str]) -> None:
+    lines = story["hidden"].splitlines()
+    assert [line.rpartition(" ")[0] for line in lines] == 2 * [
+        "/var/backups/radius-mfa 0",
+        "/etc/radius-mfa/backup-passphrase 0",
+    ]
+    assert lines[1].endswith(" 0")  # an empty file in its place
+
+
 def test_what_the_portal_makes_while_no_server_runs_is_for_both(story: Mapping[str, str]) -> None:
     wal, audit = story["alone"].splitlines()
     assert wal == "state.db-wal radius-mfa-portal radius-mfa 660"

@@ -24,6 +24,7 @@ T = TypeVar("T")
 KEYS = KeyFile.new()
 SEALER = AeadSealer(KEYS)
 STEP = int(NOON // 30) + 2
+AHEAD = 10  # steps that a device may have been found to be ahead since
 PROOF = ("key_check", {"key_id": KEYS.primary.id, "proof": proof_of(KEYS.primary)})
 
 
@@ -57,7 +58,7 @@ def restored(
     said: Said, url: str, *, keep_recovery_codes: bool = False, contents: Contents | None = None
 ) -> dict[str, int]:
     """Make it the store at `url`, the day after; how much was ended.  `contents`: what it was taken to hold."""
-    rules = Rules(NOON + 86400, STEP + 2880, keep_recovery_codes)
+    rules = Rules(NOON + 86400, STEP + 2880, AHEAD, keep_recovery_codes)
     filling = partial(fill, pieces=said.pieces(), contents=contents or said.contents(), rules=rules)
     return dict(as_a_whole(url, filling, writes=True))
 

@@ -116,6 +116,8 @@ def test_where_none_can_be_made_that_is_one_line_and_leaves_nothing(tmp_path: Pa
         new_file(Path("/dev/full/backup")),
     ):
         pass
+    with pytest.raises(BackupError, match=f"^{tmp_path}: is a folder; name a file in it$"), new_file(tmp_path):
+        pass
     path = tmp_path / "no" / "backup"
     with pytest.raises(BackupError, match=f"^{path}: its folder does not exist$"), new_file(path):
         pass

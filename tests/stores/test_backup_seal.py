@@ -111,3 +111,12 @@ def test_what_was_authentic_so_far_is_given_before_the_rest_is_read(three: bytes
     with pytest.raises(BackupError) as refused:
         next(pieces)
     assert re.match(CHANGED, str(refused.value))
+
+
+def test_one_that_cannot_be_read_is_a_line_with_its_name() -> None:
+    """As on a disk that is worn out: nothing of ours is at the beginning of our memory."""
+    with (
+        open("/proc/self/mem", "rb") as worn,
+        pytest.raises(BackupError, match=r"^there: cannot be read: Input/output error$"),
+    ):
+        next(opened_pieces(worn, PASSPHRASE, "there"))

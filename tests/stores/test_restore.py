@@ -14,7 +14,7 @@ from radius_mfa.stores.migrate import NEWEST
 from radius_mfa.stores.restore import KeyFileInWaiting
 from radius_mfa.stores.schema import metadata
 from tests.adapters import NOON
-from tests.stores.backups import KEYS, PROOF, SEALER, STEP, backed_up, restored, rows_at, table_names
+from tests.stores.backups import AHEAD, KEYS, PROOF, SEALER, STEP, backed_up, restored, rows_at, table_names
 from tests.stores.schemas import NOTHING, bring_to, mark, opening
 from tests.stores.support import asked
 from tests.stores.test_migrate import LOGIN, counters, mailed, token, version_at, write
@@ -44,7 +44,7 @@ def fill_all(url: str) -> None:
     ]
     for name, row in rows:
         if name == "totp_token":
-            row |= {"good_from": 0.0, "drift": -2 + row["drift"]}
+            row |= {"good_from": 0.0, "drift": {3: 1, 4: AHEAD + 2}[row["drift"]]}
     write(url, PROOF, *rows)
 
 
@@ -69,10 +69,8 @@ def test_what_was_in_one_engine_is_in_the_other_but_for_what_may_have_been_used(
         assert after[name] == [{**row, "used": True} for row in before[name]]
     since = NOON + 86400
     assert after["user_counters"] == [{**row, "codes_since": since} for row in before["user_counters"]]
-    assert [row["last_step"] - STEP - 2880 for row in after["totp_token"]] == [
-        1,
-        2,
-    ]  # as late as their clocks are early
+    # As late as their clocks may be early by now.
+    assert [row["last_step"] - STEP - 2880 for row in after["totp_token"]] == [AHEAD, AHEAD + 2]
     assert [{**row, "last_step": 0} for row in after["totp_token"]] == [
         {**row, "last_step": 0} for row in before["totp_token"]
     ]
@@ -183,8 +181,7 @@ def test_a_table_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_key_file_is_there_only_when_it_is_its_turn(tmp_path: Path) -> None:
-    path, stale = tmp_path / "key", tmp_path / ".key.restored"
-    stale.write_text("of one who was killed")
+    path = tmp_path / "key"
     waiting = KeyFileInWaiting(path, KEYS)
     assert not path.exists()
     waiting.take_its_place()
@@ -197,7 +194,15 @@ def test_it_takes_nobodys_place(tmp_path: Path) -> None:
     waiting = KeyFileInWaiting(path, KEYS)
     create_key_file(path)
     theirs = path.read_text()
-    with pytest.raises(KeyFileError, match=f"^{path}: is there already, and was left as it is$"):
+    with pytest.raises(
+        KeyFileError, match=f"^{path}: is there by now, and was left as it is; the store is restored: "
+    ):
         waiting.take_its_place()
     assert path.read_text() == theirs
     assert [each.name for each in tmp_path.iterdir()] == ["key"]
+
+
+def test_it_is_called_by_its_own_name_where_it_cannot_be_made(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "key"
+    with pytest.raises(KeyFileError, match=f"^{path}: its folder does not exist; nothing was restored$"):
+        KeyFileInWaiting(path, KEYS)

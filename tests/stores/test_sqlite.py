@@ -427,6 +427,26 @@ def test_of_a_user_who_types_it_right_at_once_only_the_token_is_written(path: Pa
     ]
 
 
+@pytest.mark.parametrize("instead", [Path.touch, None], ids=["another", "none"])
+def test_a_file_that_was_moved_away_takes_no_code_until_it_is_back(
+    path: Path, instead: Callable[[Path], None] | None
+) -> None:
+    """A backup may be restored in its place: what was used at one of the two would be good at the other."""
+    clock = FixedClock()
+    with asked(lambda clock: SqliteStore.open(f"sqlite:///{path}", clock), clock) as it:
+        it.add(new_token())
+        moved = path.rename(path.with_name("moved"))
+        if instead:
+            instead(path)
+        clock.advance(1)
+        for ask in (lambda: it.facts(ALICE), lambda: it.spend(attempt()), lambda: it.add(new_token(2))):
+            with pytest.raises(StoreError, match=f"^{path}: was moved or deleted while it is open; "):
+                ask()
+        moved.rename(path)
+        clock.advance(1)
+        assert [each.id for each in it.facts(ALICE).tokens] == ["t1"]
+
+
 # --- what cannot be opened ----------------------------------------------------------------------
 
 

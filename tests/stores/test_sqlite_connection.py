@@ -48,6 +48,17 @@ def test_in_a_shared_folder_the_group_has_all_files_too(tmp_path: Path, folder: 
     assert modes == dict.fromkeys(["state.db", "state.db-wal", "state.db-shm"], mode)
 
 
+def test_a_link_is_not_followed_to_a_file_of_somebody_elses(tmp_path: Path) -> None:
+    """A folder may be one: whoever could change that could change more."""
+    (tmp_path / "empty").touch()
+    (tmp_path / "state.db").symlink_to("empty")
+    (tmp_path / "folder").symlink_to(".")
+    with pytest.raises(StoreError, match=r"/state\.db: is a symbolic link; write the path that it leads to$"):
+        connect(f"sqlite:///{tmp_path}/state.db", wait=0)
+    with closing(connect(f"sqlite:///{tmp_path}/folder/../{tmp_path.name}/folder/empty", wait=0)) as connection:
+        connection.execute("CREATE TABLE number (value INTEGER)")
+
+
 def test_a_transaction_is_all_or_nothing() -> None:
     with closing(connect("sqlite://", wait=0)) as connection:
         with transaction(connection.cursor()):

@@ -72,7 +72,7 @@ def test_what_fails_has_not_happened_and_is_one_line_without_what_was_written(en
         as_a_whole(url, fail, writes=True)
     assert "hunter2" not in str(refused.value)
     assert "\n" not in str(refused.value)
-    assert as_a_whole(url, lambda there, _: inspect(there).get_table_names(), writes=False) == []
+    assert as_a_whole(url, lambda there, _: inspect(there).get_table_names(), writes=True) == []
 
 
 KILLED = """
@@ -102,7 +102,9 @@ def test_where_nothing_is_only_a_writer_makes_it(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     with pytest.raises(StoreError, match=f"^{path}: there is no store$"):
         in_sqlite(path, version_of, writes=False)
-    assert not path.exists()
+    with pytest.raises(StoreError, match=r": no such table: nowhere$"):
+        in_sqlite(path, lambda there, _: there.exec_driver_sql("SELECT * FROM nowhere"), writes=True)
+    assert list(tmp_path.iterdir()) == []
     assert in_sqlite(path, version_of, writes=True) == ""
     assert path.stat().st_mode & 0o777 == 0o600
 
