@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from radius_mfa.assembly.upkeep import (
 from radius_mfa.config.certificates import DAY, ends_of
 from radius_mfa.config.load import Loaded
 from radius_mfa.observe.kernel_clock import KernelClock, kernel_clock
+from radius_mfa.observe.metrics import Values
 from radius_mfa.observe.vitals import BEAT_EVERY, Vitals
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ class Background:
         footing.tasks.begin(purge(footing.store, footing.clock, self._retention))
         footing.tasks.begin(delete_rotated_audits(self._rotated_audits, footing.clock))
         footing.tasks.begin(keep_doing(self._tell_of_certificates, DAY))
+
+    def go_on(self, shown: Mapping[str, Mapping[Values, float]]) -> None:
+        """From what a predecessor has shown: no reload has come between."""
+        for worked in shown.get("config_reload_successful", {}).values():
+            self._reload_worked = bool(worked)
+        for when in shown.get("config_reloaded_timestamp_seconds", {}).values():
+            self._taken_over = when
 
     async def prepare(self, loaded: Loaded) -> Prepared:
         """What would go on under another configuration.  Raises ConfigurationError; nothing has changed then."""

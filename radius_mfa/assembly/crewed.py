@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from socket import socket
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from radius_mfa.config.load import Loaded
 from radius_mfa.config.snapshot import thawed
 from radius_mfa.core.errors import ConfigurationError, RadiusMfaError
 from radius_mfa.observe.logging import configure
-from radius_mfa.observe.metrics import Counts
+from radius_mfa.observe.metrics import Counts, Numbers, Values
 from radius_mfa.observe.slate import Slate
 from radius_mfa.transports.control import Control, Message
 from radius_mfa.transports.crew import Crew, read_memory
@@ -114,6 +114,12 @@ class Berth:
         before = self.slate.read()
         if before is not None and not counts.begin_with(before):
             log.warning("counts_begin_anew")
+
+    def shown_before(self) -> Mapping[str, Mapping[Values, float]]:
+        """What whoever had this place before has shown last as being so; until something of ours is written."""
+        octets = self.slate.read()
+        before = None if octets is None else Numbers.read(octets)
+        return {} if before is None else before.watched
 
 
 class Role(Protocol):

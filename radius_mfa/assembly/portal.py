@@ -26,6 +26,7 @@ from radius_mfa.assembly.rules import dictionary_of, enrolment_rules_of, rules_o
 from radius_mfa.config import model
 from radius_mfa.config.load import Loaded
 from radius_mfa.config.model_portal import Portal
+from radius_mfa.config.values import Endpoint
 from radius_mfa.core.conversation import Conversation
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.groups import fold_group
@@ -227,23 +228,27 @@ class _Outbox:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where browsers, or a proxy, come in.  `proxies`: whose word is taken about where requests come from."""
+    """Where browsers, or a proxy, come in.  `proxies`: whose word is taken about where requests come from.
+
+    `health`: where it is asked whether all is well.
+    """
 
     sock: socket
     tls: SSLContext | None
     proxies: Sequence[IPv4Network | IPv6Network]
+    health: socket | None
+
+    @property
+    def asked_at(self) -> list[tuple[str, int]]:
+        """The addresses of `health`: one or none."""
+        return [] if self.health is None else [self.health.getsockname()[:2]]
 
 
 def open_door(loaded: Loaded, stack: AsyncExitStack) -> Door:
     """What is to be opened while there may still be root; closed with `stack`.  Raises ConfigurationError."""
     portal = _portal_of(loaded.configuration)
-    listen = portal.listen
-    try:
-        sock = open_tcp(listen.host, listen.port, both=True)
-    except OSError as broken:
-        text = f"cannot listen on {listen.host} port {listen.port}: {why_not(broken)}"
-        raise ConfigurationError(loaded.places.cite(text, "portal", "listen")) from None
-    stack.callback(sock.close)
+    sock = _listening(loaded, portal.listen, "listen", stack)
+    health = None if portal.health is None else _listening(loaded, portal.health, "health", stack)
     tls = None
     if portal.certificate and portal.key:
         try:
@@ -251,7 +256,17 @@ def open_door(loaded: Loaded, stack: AsyncExitStack) -> Door:
         except OSError as broken:  # of which SSLError is one
             text = f"certificate and key cannot be used: {why(broken)}"
             raise ConfigurationError(loaded.places.cite(text, "portal")) from None
-    return Door(sock, tls, portal.trusted_proxies)
+    return Door(sock, tls, portal.trusted_proxies, health)
+
+
+def _listening(loaded: Loaded, at: Endpoint, key: str, stack: AsyncExitStack) -> socket:
+    try:
+        sock = open_tcp(at.host, at.port, both=True)
+    except OSError as broken:
+        text = f"cannot listen on {at.host} port {at.port}: {why_not(broken)}"
+        raise ConfigurationError(loaded.places.cite(text, "portal", key)) from None
+    stack.callback(sock.close)
+    return sock
 
 
 def renew_certificate(loaded: Loaded, door: Door) -> str:

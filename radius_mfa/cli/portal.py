@@ -45,7 +45,9 @@ async def _portal(loaded: Loaded) -> None:
     from radius_mfa.assembly.portal import open_door, open_portal, renew_certificate
     from radius_mfa.assembly.privileges import become_portals
     from radius_mfa.observe.uncaught import say_what_nobody_catches
+    from radius_mfa.observe.vitals import Stage
     from radius_mfa.portal.app import application
+    from radius_mfa.portal.health import health_told
     from radius_mfa.portal.serving import served
     from radius_mfa.transports.service_manager import ServiceManager
 
@@ -66,13 +68,16 @@ async def _portal(loaded: Loaded) -> None:
                 manager.reloaded()
 
         loop.add_signal_handler(signal.SIGHUP, again)
+        vitals = await stack.enter_async_context(health_told(door.health, ports.unready))
         await stack.enter_async_context(served(application(ports), door.sock, door.tls, door.proxies))
+        vitals.stage = Stage.SERVING
         listen = [door.sock.getsockname()[:2]]
-        log.info("ready", listen=listen, url=ports.settings.url)
+        log.info("ready", listen=listen, health=door.asked_at, url=ports.settings.url)
         manager.ready(listen=listen, url=ports.settings.url)
         telling = loop.create_task(keep_telling(manager))
         await ended.wait()
         log.info("stopping")
+        vitals.stage = Stage.STOPPING
         manager.stopping()
         telling.cancel()
     log.info("stopped")

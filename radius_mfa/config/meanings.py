@@ -216,6 +216,7 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "idle_timeout": "signed out after so long without doing anything",
         "visit_lifetime": "signed out after so long in any case",
         "user": "whom the portal becomes when it was started as root; the server's `user` unless given",
+        "health": "where /healthz and /readyz are answered as well, whatever browsers do; not for strangers",
     },
     "Metrics": {
         "listen": "where Prometheus fetches them; whoever can connect sees them",

@@ -42,7 +42,8 @@ class Portal(Section):
 
     `trusted_proxies`: whose word is taken about where requests come from.  `certificate`, `key`: of its own TLS,
     without a proxy before it.  `help_desk`: groups of the directory.  `idle_timeout`, `visit_lifetime`: how long
-    somebody is signed in who does nothing, and whatever they do.  `user`: None: the server's.
+    somebody is signed in who does nothing, and whatever they do.  `user`: None: the server's.  `health`: where
+    /healthz and /readyz are answered beside `listen`.
     """
 
     listen: Address
@@ -54,3 +55,4 @@ class Portal(Section):
     idle_timeout: Annotated[float, PlainValidator(values.lasting("1m", "24h"))] = 900.0
     visit_lifetime: Annotated[float, PlainValidator(values.lasting("5m", "7d"))] = 28800.0
     user: Account | None = None
+    health: Address | None = None

@@ -1,7 +1,8 @@
 """The metrics, where Prometheus fetches them, and whether all is well, for whoever starts us anew or sends logins.
 
-It is a thread's work, beside the event loop, and there is room for few who ask at once: whoever connects and
-says nothing, or little, takes a place for a few seconds.
+It is a thread's work, beside the event loop, and there is room for few who ask at once.  Nobody can keep others
+out by taking a place and saying nothing, or little: whoever comes while there is no room takes that of the
+slowest, who has had the time in which any other asks and is answered.
 """
 
 from __future__ import annotations
@@ -11,36 +12,55 @@ import socketserver
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
-from threading import BoundedSemaphore, Event, Thread, Timer
-from typing import Any
+from threading import Condition, Event, Thread
+from time import monotonic
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
 from prometheus_client.registry import Collector
 
-from radius_mfa.observe.vitals import Vitals
-
-_MOST_AT_ONCE = 8
-_PATIENCE = 5.0  # seconds that somebody may say or take nothing
-_GLANCE = 0.2  # seconds between two looks whether to end
+_MOST_AT_ONCE = 32
+_TO_ASK, _TO_TAKE = 0.1, 0.5  # seconds in which nobody takes the place of who asks, or is answered
+_GLANCE = 0.2  # seconds between two looks whether to end, and whose time is over
+_STUCK = 1.0  # seconds in which whoever was cut off has gone
 
 log = structlog.get_logger()
 
 
-class MetricsEndpoint:
-    """Answers `GET /metrics`, `/healthz`, `/readyz` in a thread of its own, from the moment it is made.
+class Asked(Protocol):
+    """As `Vitals`: a line for each thing that is wrong."""
 
-    `sock`: listening, its own from now on; another process may have it too.  `deadline`: seconds that an
-    answer may take, with all that somebody has to say.
+    def ails(self) -> Sequence[str]: ...
+
+    def unready(self) -> Sequence[str]: ...
+
+
+class MetricsEndpoint:
+    """Answers `GET /healthz`, `/readyz`, `/metrics` in a thread of its own, from the moment it is made.
+
+    `sock`: listening, its own from now on; another process may have it too.  `collector`: None: there are no
+    metrics here.  `patience`, `deadline`: seconds in which a whole request has to be there, and all of its answer
+    taken.
     """
 
-    def __init__(self, sock: socket.socket, collector: Collector, vitals: Vitals, deadline: float = 10.0) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        collector: Collector | None,
+        vitals: Asked,
+        patience: float = 2.0,
+        deadline: float = 10.0,
+    ) -> None:
         registry = CollectorRegistry()
-        registry.register(collector)
-        ProcessCollector(registry=registry)
-        self._server = _Server(sock, registry, vitals, deadline)
+        if collector is not None:
+            registry.register(collector)
+            ProcessCollector(registry=registry)
+        paths = _HEALTH if collector is None else ("/metrics", *_HEALTH)
+        self._server = _Server(sock, registry, vitals, _Room(patience, deadline), paths)
         self._thread = Thread(target=self._server.serve_forever, args=(_GLANCE,), name="metrics", daemon=True)
         self._thread.start()
 
@@ -57,18 +77,26 @@ class MetricsEndpoint:
         self._thread.join()
 
 
+_HEALTH = ("/healthz", "/readyz")
+
+
 class _Handler(MetricsHandler):
-    timeout = _PATIENCE
     server: _Server
 
+    def parse_request(self) -> bool:
+        """Read the head, and so all of a request."""
+        is_one = super().parse_request()
+        self.server.room.has_asked(self.connection)
+        return is_one
+
     def do_GET(self) -> None:  # noqa: N802  # as `http.server` looks for it
-        vitals, path = self.server.vitals, urlsplit(self.path).path
-        if path == "/healthz":
+        vitals, path, paths = self.server.vitals, urlsplit(self.path).path, self.server.paths
+        if path not in paths:
+            self._say(HTTPStatus.NOT_FOUND, f"{', '.join(paths[:-1])} and {paths[-1]} are all there is\n")
+        elif path == "/healthz":
             self._say_whether_well(vitals.ails())
         elif path == "/readyz":
             self._say_whether_well(vitals.unready())
-        elif path != "/metrics":
-            self._say(HTTPStatus.NOT_FOUND, "/metrics, /healthz and /readyz are all there is\n")
         elif self.command == "HEAD":  # nothing is added up for who does not read it
             self._say(HTTPStatus.OK, "")
         else:
@@ -96,13 +124,87 @@ class _Handler(MetricsHandler):
             self.wfile.write(octets)
 
 
+@dataclass(slots=True)
+class _Place:
+    """Monotonic seconds.  `own`: until when nobody else gets it; `until`: when it ends, wanted or not."""
+
+    since: float
+    own: float
+    until: float
+
+
+class _Room:
+    """Who is connected."""
+
+    def __init__(self, patience: float, deadline: float) -> None:
+        self._patience = patience
+        self._deadline = deadline
+        self._places: dict[socket.socket, _Place] = {}
+        self._changed = Condition()
+
+    def enter(self, connection: socket.socket) -> bool:
+        """Take a place, if need be somebody's who has had theirs for long enough; whether there is one."""
+        with self._changed:
+            if not self._has_room():
+                slowest = min(self._places.values(), key=_own)
+                self._changed.wait_for(self._has_room, slowest.own - monotonic())
+            if not self._has_room():
+                _cut(min(self._places, key=lambda each: _own(self._places[each])))
+                self._changed.wait_for(self._has_room, _STUCK)
+            if not self._has_room():
+                return False
+            now = monotonic()
+            self._places[connection] = _Place(now, now + _TO_ASK, now + self._patience)
+            return True
+
+    def has_asked(self, connection: socket.socket) -> None:
+        """Its whole request is there."""
+        with self._changed:
+            place = self._places[connection]
+            place.own, place.until = monotonic() + _TO_TAKE, place.since + self._deadline
+
+    def leave(self, connection: socket.socket) -> None:
+        """It is over."""
+        with self._changed:
+            self._places.pop(connection, None)
+            self._changed.notify_all()
+
+    def cut_who_is_late(self) -> None:
+        """Hang up on whoever has had all their time."""
+        now = monotonic()
+        with self._changed:
+            for connection, place in self._places.items():
+                if now >= place.until:
+                    _cut(connection)
+
+    def _has_room(self) -> bool:
+        return len(self._places) < _MOST_AT_ONCE
+
+
+def _own(place: _Place) -> float:
+    return place.own
+
+
+def _cut(connection: socket.socket) -> None:
+    """Its thread finds that nobody is there any more, and leaves."""
+    with suppress(OSError):  # it has ended by itself
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True  # nor does the end of the process wait for anybody
 
-    def __init__(self, sock: socket.socket, registry: CollectorRegistry, vitals: Vitals, deadline: float) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        registry: CollectorRegistry,
+        vitals: Asked,
+        room: _Room,
+        paths: Sequence[str],
+    ) -> None:
         self.vitals = vitals
-        self._deadline = deadline
-        self._room = BoundedSemaphore(_MOST_AT_ONCE)
+        self.paths = paths
+        self.room = room
         self._ended = Event()
         # Not that of TCPServer, which opens a socket.
         socketserver.BaseServer.__init__(self, sock.getsockname(), _Handler.factory(registry))
@@ -123,27 +225,19 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._ended.set()
         super().shutdown()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, if there is room for one more."""
-        if not self._room.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        try:
-            super().process_request(request, client_address)
-        except BaseException:  # no thread could be started
-            self._room.release()
-            raise
+    def service_actions(self) -> None:
+        """What is done between two who connect, and every `_GLANCE` seconds."""
+        self.room.cut_who_is_late()
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        cutting = Timer(self._deadline, _cut, (request,))
-        cutting.daemon = True
-        try:
-            cutting.start()
-            super().process_request_thread(request, client_address)
-        finally:
-            cutting.cancel()
-            self._room.release()
-            _cut(request)  # also where there was no thread for the timer
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether there is room for one more."""
+        del client_address
+        return self.room.enter(request)
+
+    def shutdown_request(self, request: Any) -> None:
+        """It is over, whyever."""
+        self.room.leave(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Whoever went away or was too slow is no error; a mistake of ours is one line of the log."""
@@ -151,8 +245,3 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         broken = sys.exc_info()[1]
         if not isinstance(broken, OSError):
             log.error("metrics_failed", error=type(broken).__name__)
-
-
-def _cut(connection: socket.socket) -> None:
-    with suppress(OSError):  # it has ended by itself
-        connection.shutdown(socket.SHUT_RDWR)

@@ -61,16 +61,23 @@ class Vitals:
     What is wrong is told in lines, each with what it is about; there are none while all is well.
     """
 
-    def __init__(self, process: str, works: Callable[[], Mapping[str, bool]], others: Signs = dict) -> None:
+    def __init__(
+        self,
+        process: str,
+        works: Callable[[], Mapping[str, bool]],
+        others: Signs = dict,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._process = process
         self._works = works
         self._others = others
-        self._began = self._beaten = monotonic()
+        self._clock = clock
+        self._began = self._beaten = clock()
         self.stage = Stage.STARTING
 
     def beat(self) -> None:
         """The event loop turns: to be said by it every `BEAT_EVERY` seconds."""
-        self._beaten = monotonic()
+        self._beaten = self._clock()
 
     def ails(self) -> tuple[str, ...]:
         """Why the server had better be started anew: a process has given no sign of life for too long."""
@@ -88,7 +95,7 @@ class Vitals:
         return {self._process: Sign(self._beaten, self._works()), **self._others()}
 
     def _silent(self, signs: Mapping[str, Sign]) -> Iterator[str]:
-        now = monotonic()
+        now = self._clock()
         for name, sign in signs.items():
             seconds = now - (self._began if sign.at is None else sign.at)
             if seconds >= FRESH:

@@ -8,6 +8,7 @@ supervisor; inside of FreeRADIUS nobody does, for that process is FreeRADIUS's.
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
@@ -16,12 +17,14 @@ from time import CLOCK_MONOTONIC, clock_gettime_ns
 from radius_mfa import __version__
 
 _LONGEST = 300  # characters of a status; it is one line on somebody's screen
+_PLACE = re.compile(r"([^:]+\.ya?ml:\d+): ")  # what a problem of the YAML begins with
 
 
 class ServiceManager:
     """`address`: of its socket, "" for nobody.  `watchdog`: seconds in which it wants to hear that we live, or 0.
 
-    The status, a line of `systemctl status`, has what is known of the server by its names in the log.
+    The status, a line of `systemctl status`, has what is known of the server by its names in the log.  Every user
+    of the machine may read it, so it quotes nothing of a YAML: what stands where it should not may be a secret.
     """
 
     def __init__(self, address: str = "", watchdog: float = 0.0) -> None:
@@ -55,10 +58,11 @@ class ServiceManager:
             self._tell("READY=1", self._status())
 
     def refused(self, problems: Sequence[str]) -> None:
-        """We work under what was before, because of these."""
+        """We work under what was before, because of these, of which only the place of the first is told."""
         if self._facts:
-            more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-            self._tell("READY=1", self._status(f"reload refused{more}: {problems[0]}"))
+            place = _PLACE.match(problems[0])
+            where = f": {place[1]}" if place else ""
+            self._tell("READY=1", self._status(f"reload refused{where}; the log says why"))
 
     def alive(self) -> None:
         """To be said every `alive_every` seconds."""

@@ -10,9 +10,12 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -38,6 +41,14 @@ def events(config: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in config.with_name("audit.jsonl").read_text().splitlines()]
 
 
+def _health(url: str) -> tuple[int, str]:
+    try:
+        with urlopen(url, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
 class TestStart:
     def test_without_a_portal_in_the_configuration_is_an_error_in_one_line(self, config: Path) -> None:
         assert run_cli("--config", config, "portal").line(2) == (
@@ -48,13 +59,15 @@ class TestStart:
         with_portal(config, "portal: {listen: '127.0.0.1:0', url: 'http://mfa.example.org'}\n")
         assert "portal.url: must begin with https://" in run_cli("--config", config, "portal").line(2)
 
-    def test_where_somebody_else_listens_is_an_error(self, config: Path) -> None:
+    @pytest.mark.parametrize("key", ["listen", "health"])
+    def test_where_somebody_else_listens_is_an_error(self, config: Path, key: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            with_portal(config, PORTAL.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+            both = PORTAL.replace("}", ", health: '127.0.0.1:0'}")
+            with_portal(config, both.replace(f"{key}: '127.0.0.1:0'", f"{key}: '127.0.0.1:{port}'"))
             line = run_process("--config", config, "portal").err.splitlines()[-1]
         assert line.endswith(
-            f": portal.listen: cannot listen on 127.0.0.1 port {port}: Address already in use; "
+            f": portal.{key}: cannot listen on 127.0.0.1 port {port}: Address already in use; "
             "stop what listens there, or choose another port"
         )
 
@@ -84,6 +97,20 @@ class TestServing:
             assert "radius-mfa" not in str(answered.headers)
             assert portal.stop() == 0
             portal.wait_for("stopped")
+
+    def test_whether_all_is_well_is_told_at_an_address_of_its_own_however_many_are_connected(
+        self, config: Path
+    ) -> None:
+        with_portal(config, PORTAL.replace("}\n", ", health: '127.0.0.1:0'}\n"))
+        with PortalProcess(config) as portal, ExitStack() as stack:
+            ((host, port),) = portal.log[-1]["health"]
+            for _ in range(1001):  # more than get a page
+                stack.enter_context(socket.create_connection(portal.addresses[0], 30))
+            with suppress(OSError):  # as the kernel has it: it may hang up before the answer is read
+                assert portal.get("/healthz").status == 503
+            asked = [_health(f"http://{host}:{port}/{path}") for path in ("healthz", "readyz", "metrics")]
+            assert asked == [(200, "ok\n"), (200, "ok\n"), (404, "/healthz and /readyz are all there is\n")]
+            assert portal.stop() == 0
 
     def test_a_service_manager_knows_what_it_is_at(self, config: Path) -> None:
         """sd_notify(3)."""
@@ -197,7 +224,7 @@ class TestTls:
             assert portal.wait_for("certificate_refused")["note"] == "the one in use stays"
             assert shown(portal) == first
             assert manager.hears()["RELOADING"] == "1"
-            assert "; reload refused: certificate: " in manager.hears()["STATUS"]
+            assert manager.hears()["STATUS"].endswith("; reload refused; the log says why")
 
 
 def shown(portal: PortalProcess) -> bytes | None:

@@ -66,6 +66,7 @@ def test_a_service_manager_knows_what_it_is_at(config: Path) -> None:
             assert refused["READY"] == "1"
             assert refused["STATUS"].startswith(f"{known} 2; reload refused")
             assert "radius-mfa.yaml:" in refused["STATUS"]
+            assert refused["STATUS"].endswith("; the log says why")
         assert manager.hears()["STOPPING"] == "1"
 
 

@@ -19,39 +19,49 @@ confined="setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs --bo
     env -C / HOME=/"
 trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
 wait_for() {
-    for _ in $(seq 100); do if $confined sh -c "$1" >/dev/null 2>&1; then return; fi; sleep 0.1; done
-    $confined sh -c "$1"
+    for _ in $(seq 100); do if $1 sh -c "$2" >/dev/null 2>&1; then return; fi; sleep 0.1; done
+    $1 sh -c "$2"
 }
+
+# One of the other servers, which has a volume of its own where the secrets are, and none of the others.
+inside() {
+    unshare --mount sh -c '
+        mount --bind "/etc/radius-mfa/$0" /etc/radius-mfa/secrets
+        for each in /etc/radius-mfa/openldap /etc/radius-mfa/postgresql /var/lib/radius-mfa; do mount -t tmpfs none $each; done
+        exec "$@"' "$@"
+}
+openldap="inside openldap $confined"
+postgresql="inside postgresql $confined"
 
 # --- prepare: twice, as on a second `up` ---
 $confined sh /etc/openldap/prepare.sh
-find /etc/radius-mfa/secrets /var/lib/radius-mfa -type f -printf 'made %f %m\n'
-sha256sum /etc/radius-mfa/secrets/* /var/lib/radius-mfa/key >/run/before
+(cd /etc/radius-mfa; find secrets openldap postgresql /var/lib/radius-mfa -type f -printf 'made %p %m\n')
+sha256sum /etc/radius-mfa/*/* /var/lib/radius-mfa/key >/run/before
 $confined sh /etc/openldap/prepare.sh
 sha256sum --check --quiet /run/before
 $confined radius-mfa check
 
 # --- openldap ---
-$confined sh /etc/openldap/start.sh 2>/run/openldap.log &
+$openldap sh /etc/openldap/start.sh 2>/run/openldap.log &
 
 # --- postgresql: first what its image does by itself, for which its user has to have a name ---
 export PATH=$(echo /usr/lib/postgresql/*/bin):$PATH
 echo 'someone:x:10001:10001::/nonexistent:/bin/false' >>/etc/passwd
-$confined initdb -D "$PGDATA" -U "$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" \
+$postgresql initdb -D "$PGDATA" -U "$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" \
     --auth-local=trust --auth-host=scram-sha-256 --no-sync >/dev/null
 sed -i '$d' /etc/passwd
-$confined sh -c "exec $POSTGRESQL -D $PGDATA --listen_addresses=127.0.0.1 \
+$postgresql sh -c "exec $POSTGRESQL -D $PGDATA --listen_addresses=127.0.0.1 \
     --unix_socket_directories=/run/postgresql --fsync=off" 2>/run/postgresql.log &
-wait_for "$POSTGRESQL_HEALTH"
+wait_for "$postgresql" "$POSTGRESQL_HEALTH"
 $confined createdb -h /run/postgresql -U "$POSTGRES_USER" "$POSTGRES_USER"
 
 # --- radius-mfa, portal ---
-wait_for "$OPENLDAP_HEALTH"
+wait_for "$openldap" "$OPENLDAP_HEALTH"
 $confined sh -c "exec $SERVER" 2>/run/server.log &
 server=$!
-wait_for "$SERVER_HEALTH"
+wait_for "$confined" "$SERVER_HEALTH"
 $confined sh -c "exec $PORTAL" 2>/run/portal.log &
-wait_for "$PORTAL_HEALTH"
+wait_for "$confined" "$PORTAL_HEALTH"
 
 # --- a newcomer ---
 $confined radius-mfa user recovery-codes alice >/run/codes

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from compose_spec import PyCompose
 
 from tests.deploy.images import DEPLOY, IMAGE, compose, stages
@@ -16,6 +17,7 @@ from tests.peers.machine import Machine
 HERE = DEPLOY / "compose"
 OPENLDAP = HERE / "openldap" / "Containerfile"
 SERVICES = compose()["services"]
+OURS = ("ca.pem", "certified", "database", "directory", "server.key", "server.pem", "vpn")
 
 
 def command(service: str) -> str:
@@ -80,13 +82,34 @@ def test_a_service_is_nobody_of_power(name: str) -> None:
     assert service["user"] == stages(IMAGE)[-1].one("USER") == stages(OPENLDAP)[-1].one("USER")
 
 
+def test_each_server_has_its_own_secrets_and_nobody_elses() -> None:
+    def volumes(service: str) -> set[str]:
+        return {each.partition(":")[0] for each in SERVICES[service]["volumes"] if not each.startswith(".")}
+
+    assert volumes("openldap") == {"openldap-secrets", "directory"}
+    assert volumes("postgresql") == {"postgresql-secrets", "database"}
+    assert volumes("radius-mfa") == volumes("portal") == {"secrets", "state"}
+    given = [volume for volume in SERVICES["prepare"]["volumes"] if "-secrets" in volume]
+    assert {each.partition(":")[2] for each in given} <= set(folders(IMAGE).split()), "or they would be root's"
+
+
+def test_nobody_is_taken_to_be_on_campus_who_comes_by_a_published_port() -> None:
+    """All of them seem to come from one address of its network."""
+    assert "enrolment" not in yaml.safe_load((HERE / "radius-mfa.yaml").read_text())
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
 def test_what_its_services_run_makes_a_login(package: Path, tmp_path: Path) -> None:
     script = (Path(__file__).parent / "services.sh").read_text()
     said = Machine(tmp_path / "machine").run(values(package) + script, cwd=Path("/")).splitlines()
 
     assert sorted(line for line in said if line.startswith("made ")) == [
-        f"made {name} 600"
-        for name in ("ca.pem", "database", "directory", "key", "server.key", "server.pem", "vpn")
+        "made /var/lib/radius-mfa/key 600",
+        *(f"made openldap/{name} 600" for name in ("ca.pem", "directory", "server.key", "server.pem")),
+        *(f"made postgresql/{name} 600" for name in ("ca.pem", "database", "server.key", "server.pem")),
+        *(f"made secrets/{name} 600" for name in OURS),
     ]
     assert not any("warning" in line for line in said)
     assert "← Access-Accept" in said

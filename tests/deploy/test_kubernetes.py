@@ -89,6 +89,17 @@ def test_a_pod_is_nobody_of_power(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["radius-mfa", "portal"])
+def test_what_a_pod_is_asked_for_its_life_at_is_no_port_of_strangers(name: str) -> None:
+    """Who takes every connection of such a port would have the pod killed."""
+    (service,) = (each for each in objects() if (each["kind"], each["metadata"]["name"]) == ("Service", name))
+    public = {port["targetPort"] for port in service["spec"]["ports"]}
+    ports = {port["name"] for port in container(name)["ports"]}
+
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container(name)[probe]["httpGet"]["port"] in ports - public
+
+
+@pytest.mark.parametrize("name", ["radius-mfa", "portal"])
 def test_a_new_pod_is_ready_before_an_old_one_goes_which_answers_until_nobody_asks_it(name: str) -> None:
     rolling = deployment(name)["strategy"]["rollingUpdate"]
     (_, waited) = container(name)["lifecycle"]["preStop"]["exec"]["command"]

@@ -8,9 +8,15 @@ import resource
 import socket
 import subprocess
 import sys
-from threading import Thread
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Event, Thread
+from threading import enumerate as enumerate_threads
 
 import pytest
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from bench.rig import cpu
 from radius_mfa.observe import endpoint
@@ -173,15 +179,78 @@ def test_without_descriptors_it_waits_for_one_at_rest() -> None:
     assert process.returncode == 0
 
 
-def test_who_sends_an_octet_now_and_then_is_cut_off() -> None:
-    it = MetricsEndpoint(open_tcp("127.0.0.1", 0), Counts(), healthy(), deadline=0.2)
+class Long(Collector):
+    """More than the kernel holds for whoever reads nothing."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("long", "x" * (16 << 20), value=1)
+
+
+@contextmanager
+def patient(collector: Collector, **seconds: float) -> Iterator[MetricsEndpoint]:
+    """One that waits for whoever is slow, unless somebody wants their place or `seconds` say how long."""
+    vitals, waits = healthy(), {"patience": 300.0, "deadline": 300.0}
+    it = MetricsEndpoint(open_tcp("127.0.0.1", 0), collector, vitals, **waits | seconds)
     try:
-        with socket.create_connection(it.address) as scraper:
-            scraper.sendall(b"G")
-            scraper.settimeout(endpoint._PATIENCE - 1)  # in which nobody is taken for gone
-            assert scraper.recv(1) == b""
+        yield it
     finally:
         it.close()
+
+
+def test_a_whole_request_has_to_be_there_in_time_however_often_an_octet_comes() -> None:
+    with patient(Counts(), patience=0.2) as it, socket.create_connection(it.address, _PATIENCE) as scraper:
+        scraper.sendall(b"GET /healthz HTTP/1.0\r\n")
+        assert scraper.recv(1) == b""
+
+
+def test_an_answer_has_to_be_taken_in_time() -> None:
+    before = set(enumerate_threads())
+    with patient(Long(), patience=0.1, deadline=0.5) as it, asked(it.address) as scraper:
+        assert scraper.recv(15).startswith(b"HTTP/1.0 200")
+        for each in set(enumerate_threads()) - before:
+            if each.name != "metrics":
+                each.join(_PATIENCE)
+                assert not each.is_alive()
+
+
+def drip(address: tuple[str, int], over: Event) -> None:
+    """Say one letter after another, never a whole request; connect anew at once when cut off."""
+    while not over.is_set():
+        with suppress(OSError), socket.create_connection(address, _PATIENCE) as connection:
+            connection.settimeout(0.02)
+            while not over.is_set():
+                connection.sendall(b"G")
+                with suppress(TimeoutError):
+                    connection.recv(1)
+
+
+def test_neither_letters_now_and_then_nor_answers_not_taken_keep_out_who_asks_whether_all_is_well() -> None:
+    over = Event()
+    with patient(Long()) as it, ExitStack() as stack:
+        for _ in range(endpoint._MOST_AT_ONCE):
+            stack.enter_context(asked(it.address)).recv(15)
+        drippers = [Thread(target=drip, args=(it.address, over)) for _ in range(60)]
+        for each in drippers:
+            each.start()
+        try:
+            answers = [answer_to(it.address, "GET", "/healthz") for _ in range(15)]
+        finally:
+            over.set()
+            for each in drippers:
+                each.join(_PATIENCE)
+    assert answers == [(200, "ok\n", None)] * 15
+
+
+def test_the_newest_are_listened_to_and_no_more_of_them_than_there_is_room_for() -> None:
+    with patient(Counts()) as it, ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(it.address, _PATIENCE)) for _ in range(60)]
+        assert answer_to(it.address, "GET", "/healthz")[0] == 200
+        kept = endpoint._MOST_AT_ONCE - 1  # one has made room for the question
+        for each in silent[:-kept]:
+            assert each.recv(1) == b""
+        for each in silent[-kept:]:
+            each.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert is_answered(each)
 
 
 # --- whether all is well ----------------------------------------------------------------------------
@@ -217,5 +286,14 @@ def test_there_are_three_paths_and_two_methods() -> None:
         for path in ("/", "/healthz/", "/metrics/x"):
             assert answer_to(it.address, "GET", path)[0] == 404
         assert "process_cpu_seconds_total" in answer_to(it.address, "GET", "/metrics?and=more")[1]
+    finally:
+        it.close()
+
+
+def test_without_metrics_there_is_health_alone() -> None:
+    it = MetricsEndpoint(open_tcp("127.0.0.1", 0), None, healthy())
+    try:
+        assert answer_to(it.address, "GET", "/readyz") == (200, "ok\n", None)
+        assert answer_to(it.address, "GET", "/metrics") == (404, "/healthz and /readyz are all there is\n", None)
     finally:
         it.close()

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 import orjson
 
 from radius_mfa.observe.health import DIRECTORY, MAIL, STORE
 from radius_mfa.observe.metrics import Counts
-from radius_mfa.observe.vitals import Sign, Stage, Vitals, signs_on
+from radius_mfa.observe.vitals import Stage, Vitals, signs_on
 
 ALL_WORK = {DIRECTORY: True, STORE: True}
 
 
+NOW = 1000.0  # monotonic seconds
+
+
+def now() -> float:
+    return NOW
+
+
 def worker(*, directory: bool = True, seconds_ago: float = 0.0) -> bytes:
-    """What a worker has written so long ago."""
+    """What a worker has written so long before `NOW`."""
     counts = Counts()
     counts.watch("up", lambda: {(DIRECTORY,): directory, (STORE,): True, (MAIL,): False})
     _, *rest = orjson.loads(counts.export())
-    return orjson.dumps([monotonic() - seconds_ago, *rest])
+    return orjson.dumps([NOW - seconds_ago, *rest])
 
 
 def background(*slates: bytes | None) -> Vitals:
     """Of a server whose workers have written this, which has begun."""
     named = {f"worker-{number}": octets for number, octets in enumerate(slates)}
-    vitals = Vitals("background", dict, lambda: signs_on(named))
+    vitals = Vitals("background", dict, lambda: signs_on(named), now)
     vitals.stage = Stage.SERVING
     return vitals
 
@@ -63,9 +68,12 @@ def test_a_worker_that_says_nothing_any_more_ails() -> None:
 
 
 def test_a_process_whose_own_loop_stands_still_ails() -> None:
-    """The others are told like itself, since it is a sign that is too old, whoever's."""
-    own = Vitals("server", lambda: ALL_WORK, lambda: {"other": Sign(monotonic() - 30.0, ALL_WORK)})
+    times = [NOW]
+    own = Vitals("server", lambda: ALL_WORK, clock=lambda: times[-1])
     own.stage = Stage.SERVING
-    assert own.ails() == ("other: no sign of life for 30 seconds",)
+    times.append(NOW + 9.9)
+    assert own.ails() == ()
+    times.append(NOW + 30.0)
+    assert own.ails() == own.unready() == ("server: no sign of life for 30 seconds",)
     own.beat()
-    assert own.ails() == ("other: no sign of life for 30 seconds",)
+    assert own.ails() == own.unready() == ()

@@ -39,7 +39,7 @@ def test_from_ready_to_the_end_it_knows_what_we_are_at(manager: Manager) -> None
     assert manager.hears() == {"READY": "1", "STATUS": f"{known} 4"}
 
     ours.refused(["radius-mfa.yaml:3: is wrong", "radius-mfa.yaml:5: so is this"])
-    problem = "reload refused and 1 more: radius-mfa.yaml:3: is wrong"
+    problem = "reload refused: radius-mfa.yaml:3; the log says why"
     assert manager.hears() == {"READY": "1", "STATUS": f"{known} 4; {problem}"}
 
     ours.alive()
@@ -61,12 +61,36 @@ def test_a_status_is_one_line_of_bearable_length(manager: Manager) -> None:
     ours = ServiceManager.found(manager.environment)
     ours.ready(policies=1)
     manager.hears()
-    ours.refused(["a\nSTOPPING=1\r\n" + "x" * 5000])
+    ours.reloaded(policies="a\nSTOPPING=1\r\n" + "x" * 5000)
     told = manager.hears()
     assert set(told) == {"READY", "STATUS"}
-    assert "reload refused: a STOPPING=1 xxx" in told["STATUS"]
+    assert "policies a STOPPING=1 xxx" in told["STATUS"]
     assert told["STATUS"].endswith("x…")
     assert len(told["STATUS"]) == 300
+
+
+@pytest.mark.parametrize(
+    ("problem", "shown"),
+    [
+        (
+            "/etc/radius-mfa/radius-mfa.yaml:14: clients[0].S3CRETVALUE: unknown key",
+            ": /etc/radius-mfa/radius-mfa.yaml:14",
+        ),
+        ("radius-mfa.yml:2: clients[0].secret_file: /etc/S3CRETVALUE: cannot be read", ": radius-mfa.yml:2"),
+        ("/etc/S3CRETVALUE: cannot be read", ""),
+        ("S3CRETVALUE:5: .yaml:3: cannot be read", ""),
+        ("worker-1: no answer", ""),
+    ],
+)
+def test_a_status_has_the_place_of_a_problem_and_nothing_of_what_stands_there(
+    manager: Manager, problem: str, shown: str
+) -> None:
+    """All users of the machine may read it, and what was put in a wrong place may be a secret."""
+    ours = ServiceManager.found(manager.environment)
+    ours.ready(policies=1)
+    manager.hears()
+    ours.refused([problem])
+    assert manager.hears()["STATUS"] == f"{__version__}: policies 1; reload refused{shown}; the log says why"
 
 
 def test_an_address_without_a_file_is_an_abstract_one() -> None:

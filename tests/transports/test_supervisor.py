@@ -478,7 +478,7 @@ def test_a_service_manager_is_told_by_the_supervisor_alone(tmp_path: Path) -> No
         it.says("reload_refused")
         refused = manager.hears()
         assert refused["READY"] == "1"
-        assert refused["STATUS"].endswith("workers 2; reload refused: radius-mfa.yaml:3: is wrong")
+        assert refused["STATUS"].endswith("workers 2; reload refused: radius-mfa.yaml:3; the log says why")
 
         for process in (first, second):
             process.told("reopen")
