@@ -73,6 +73,7 @@ dist:
 
 # Whether something is known to be wrong with a package that an installation brings along.
 advisories: dist
+	@.ci/venv advisories
 	.venv/bin/python -m pip_audit --strict --disable-pip --no-deps --requirement build/dist/constraints.txt
 
 # The image, built for real from Debian's packages; as root, and some minutes.

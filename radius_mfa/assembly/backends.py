@@ -28,6 +28,7 @@ from radius_mfa.factors.mail import MailFactor, MailRules
 from radius_mfa.factors.recovery import RecoveryFactor
 from radius_mfa.factors.totp import TotpFactor
 from radius_mfa.observe.audit import Audit, AuditFile, AuditLog, Audits, Soon
+from radius_mfa.observe.audit_files import real_file
 from radius_mfa.stores.entropy import SystemEntropy
 from radius_mfa.stores.key_file import FollowedKeyFile, read_key_file
 from radius_mfa.stores.migrate import look
@@ -180,9 +181,10 @@ def _audit_syslog(to: Syslog, meter: Meter) -> Audit:
 
 
 def _audit_file(loaded: Loaded, path: Path, soon: Soon | None) -> AuditFile:
-    _must_have_folder(loaded, path)
+    file = real_file(path)
+    _must_have_folder(loaded, file)
     try:
-        return AuditFile(path, soon, mode_of_new(path, 0o640))
+        return AuditFile(file, soon, mode_of_new(file, 0o640))
     except ConfigurationError as broken:  # which names the key itself
         raise ConfigurationError(loaded.places.cite(str(broken).removeprefix("audit.file: "), *_AUDIT)) from None
 
@@ -300,7 +302,7 @@ async def probe_audit(loaded: Loaded) -> str:
     path = loaded.configuration.audit.file
     if path is None:
         return "goes to the log"
-    _must_have_folder(loaded, path)
+    _must_have_folder(loaded, real_file(path))
     return "ok" if os.path.exists(path) else f"{path} is not there yet; the server makes it"
 
 

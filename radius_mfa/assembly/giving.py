@@ -5,6 +5,7 @@ Each is looked at and changed by its descriptor: what a path leads to may be ano
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import stat
@@ -16,7 +17,12 @@ from radius_mfa.core.errors import RadiusMfaError
 
 _AROUND, _FOLDER = 0o755, 0o750
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_FIRST_GROUP_OF_PEOPLE = 1000  # below are the system's: Ubuntu lets that of syslog write in /var/log
+# The system's, while no person is in them: that of syslog may write in Ubuntu's /var/log.
+_GROUPS_OF_LOGS = ("adm", "syslog")
+_FIRST_PERSON = 1000
+_OPEN_TO_MORE = stat.S_ISVTX | stat.S_IWGRP | stat.S_IWOTH
+
+NOT_KEPT = "its file system shows one owner for all that is in it"  # as vfat, and many a share of a network
 
 
 class LayingError(RadiusMfaError):
@@ -67,21 +73,48 @@ def why_not(folder: Path, owner: Owner) -> str:
 
 
 def _is_others(seen: os.stat_result, owner: Owner) -> bool:
-    """Whether more than one's own group may write there."""
-    peoples = seen.st_gid >= _FIRST_GROUP_OF_PEOPLE and seen.st_gid != owner.gid
-    return bool(seen.st_mode & (stat.S_IWOTH | (stat.S_IWGRP if peoples else 0)))
+    """Whether more than its owner may write there.  What is root's is not its own group's to write, either."""
+    own = seen.st_gid == 0 or (owner.uid != 0 and (seen.st_gid == owner.gid or _is_of_logs(seen.st_gid)))
+    return bool(seen.st_mode & (stat.S_IWOTH | (0 if own else stat.S_IWGRP)))
+
+
+def _is_of_logs(gid: int) -> bool:
+    try:
+        group = grp.getgrgid(gid)
+    except KeyError:
+        return False
+    members = [user for user in pwd.getpwall() if user.pw_gid == gid or user.pw_name in group.gr_mem]
+    return group.gr_name in _GROUPS_OF_LOGS and all(user.pw_uid < _FIRST_PERSON for user in members)
+
+
+def is_everybodys(folder: Path) -> bool:
+    """Whether it is one of the machine's own, as /srv or /tmp, and better not one program's."""
+    return real(folder).parent == Path("/") or bool(folder.stat().st_mode & stat.S_ISVTX)
 
 
 def may_be_given(folder: Path) -> bool:
-    """Whether it is root's, and empty, and not where a link leads."""
+    """Whether it is root's, and empty, and nothing that more than one program is there for.
+
+    Such are those in `/`, a mount point, what others may write in, and where a link leads.
+    """
     try:
         descriptor = os.open(folder, _OPEN | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
-        return _is_new(descriptor, 0) and real(folder) == folder
+        return _may_be_given(descriptor, folder)
     finally:
         os.close(descriptor)
+
+
+def _may_be_given(descriptor: int, folder: Path) -> bool:
+    return (
+        _is_new(descriptor, 0)
+        and not os.fstat(descriptor).st_mode & _OPEN_TO_MORE
+        and real(folder) == folder
+        and folder.parent != Path("/")
+        and not os.path.ismount(folder)
+    )
 
 
 def _removed(name: str, within: int) -> None:
@@ -101,7 +134,7 @@ class Folders:
     undo: ExitStack
 
     def make(self, folder: Path, owner: Owner | None) -> int:
-        """The folder, open.  It and those around it are made where missing; an empty one of root's is given too.
+        """The folder, open.  It and those around it are made where missing; one that `may_be_given` is given too.
 
         Raises LayingError.
         """
@@ -113,7 +146,7 @@ class Folders:
             descriptor = self._open(at)
             for at in reversed(missing):
                 descriptor = self._new(at, descriptor)
-            if missing or (owner is not None and _is_new(descriptor, 0) and real(folder) == folder):
+            if missing or (owner is not None and _may_be_given(descriptor, folder)):
                 self._give(descriptor, owner)
         except FileExistsError:
             raise LayingError(f"{at}: somebody else makes it, too: wait for that, and run this again") from None
@@ -132,7 +165,10 @@ class Folders:
         self.undo.callback(_removed, path.name, within)
         descriptor = self._open(path.name, within)
         if not _is_new(descriptor, os.geteuid()):
-            raise LayingError(f"{path}: somebody else changes it: name a folder in one where only root may write")
+            raise LayingError(
+                f"{path}: is not ours though just made: {NOT_KEPT}, or somebody else changes it: "
+                "name a folder in one where only root may write, of a file system that keeps owners"
+            )
         os.fchmod(descriptor, _AROUND)
         return descriptor
 

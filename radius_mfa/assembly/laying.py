@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from radius_mfa.assembly.giving import Folders, LayingError, Owner, nearest, owner_of
+from radius_mfa.assembly.giving import NOT_KEPT, Folders, LayingError, Owner, nearest, owner_of, real
 from radius_mfa.assembly.rules import load
 from radius_mfa.config.compose import KEY, SECRETS_FOLDER, STORE, Composition
 from radius_mfa.config.load import Loaded
@@ -65,15 +65,22 @@ class Laying:
                 self._put(below, self._folder / name, f"{secret}\n", _SECRET, undo)
             for name, source in self.composition.copies().items():
                 self._put(here, self._folder / name, _text_of(source), _FILE, undo)
-            for folder in (
-                self._state,
-                self._audit.parent,
-            ):  # now that what is root's is not empty, or it were given
-                folders.make(folder, self._owner)
+            self._make_the_servers(folders)  # now that what is root's is not empty, or it were given
             self._put(here, self.config, self.composition.text(), _FILE, undo)
             loaded = load(self.config, os.environ)
             undo.pop_all()
         return loaded
+
+    def _make_the_servers(self, folders: Folders) -> None:
+        """Where it writes; the outer one first, or it would be root's, made on the way to the inner one."""
+        for folder in sorted((self._state, self._audit.parent), key=lambda each: len(real(each).parts)):
+            descriptor = folders.make(folder, self._owner)
+            if self._owner is not None and os.fstat(descriptor).st_uid != self._owner.uid:
+                user = self.composition.answers["user"]
+                raise LayingError(
+                    f"{folder}: is not {user}'s, who is to write there: give it to {user}, or name another; "
+                    f"where that does not help, {NOT_KEPT}"
+                )
 
     def _put(self, folder: int, path: Path, text: str, mode: int, undo: ExitStack) -> None:
         """Whole, or not at all: written under another name, and linked, which never replaces anything.

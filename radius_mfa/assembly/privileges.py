@@ -14,6 +14,7 @@ from radius_mfa.config import model
 from radius_mfa.config.document import KeyPath
 from radius_mfa.config.load import Loaded
 from radius_mfa.core.errors import ConfigurationError
+from radius_mfa.observe.audit_files import real_file
 from radius_mfa.transports.core_dumps import no_core_dumps
 
 log = structlog.get_logger()
@@ -117,6 +118,7 @@ def _forbidden(configuration: model.Configuration, user: KeyPath, read: _Files, 
             for path in (store, *(store.with_name(f"{store.name}-{which}") for which in ("wal", "shm"))):
                 yield from _unwritable(("storage",), path, remedy)
     if audit is not None:
+        audit = real_file(audit)
         if _is_missing(audit) and audit.parent.is_dir() and not os.access(audit.parent, os.W_OK | os.X_OK):
             yield ("audit", "file"), f"may not make files in {audit.parent}: {remedy}"
         yield from _unwritable(("audit", "file"), audit, remedy)

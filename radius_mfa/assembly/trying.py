@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from radius_mfa.assembly.backends import SystemClock, ldap_directory
-from radius_mfa.assembly.giving import Owner, may_be_given, nearest, owner_of, real, why_not
+from radius_mfa.assembly.giving import Owner, is_everybodys, may_be_given, nearest, owner_of, real, why_not
 from radius_mfa.assembly.mail import probe_mail, send_mail
 from radius_mfa.config import model, values
 from radius_mfa.config.certificates import UNREADABLE, common_name, leniently
@@ -342,8 +342,9 @@ def _try_folder(folder: Path, user: str, ours: Path) -> None:
     if why := why_not(folder, owner):
         raise TryError(why)
     if there == folder and there.stat().st_uid != owner.uid and not may_be_given(folder):
-        change = f"chown {user} {folder}"
-        raise TryError(f"{folder} is there and not {user}'s: name another, or in another terminal: {change}")
+        within = f"{folder} is there and not {user}'s: name one in it, such as {folder / 'radius-mfa'}"
+        change = "" if is_everybodys(folder) else f", or in another terminal: chown {user} {folder}"
+        raise TryError(f"{within}{change}")
 
 
 def own_address(towards: str, listen: str) -> str:

@@ -88,7 +88,10 @@ def _since(restored: Restored) -> Iterator[str]:
         f"TOTP codes count again from {time_of(restored.codes_from)} on; mailed codes, links, vouchers and "
         "trusted devices are ended"
     )
-    yield "a device that `token resync` was run for since: run it again, or reset it"
+    yield (
+        "a device that `token resync` was run for since: run it again, for a late device once its codes count, "
+        "or reset the user"
+    )
     yield (
         f"recovery codes are ended, {codes} of them: `radius-mfa user recovery-codes USER` makes new ones"
         if codes is not None

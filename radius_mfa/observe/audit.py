@@ -17,10 +17,12 @@ import structlog
 
 from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.core.messages import AuditEvent
+from radius_mfa.observe.audit_files import is_in_proc, is_nobody_elses, real_file
 
 Soon = Callable[[Callable[[], None]], object]
 
-_WHY_NOT = {errno.ENXIO: "is a pipe that nobody reads", errno.ELOOP: "is a symbolic link"}
+_FROM_THE_START = "which is good from the start only, and only if it is root's"
+_WHY_NOT = {errno.ENXIO: "is a pipe that nobody reads", errno.ELOOP: f"is a symbolic link, {_FROM_THE_START}"}
 _TRY_AGAIN = 1.0  # seconds between two tries to make a new file where none can be made
 
 log = structlog.get_logger()
@@ -46,7 +48,9 @@ class AuditFile:
     Before each write it looks whether the path still leads to its file, which costs 2 µs: what is told after
     logrotate has renamed the file is in the new one, whoever has made that, and no signal is needed.  After a
     regular file that is only ever one as well, and not by a symbolic link: whoever may make files in the folder
-    is not to choose any file of this machine for us to write.
+    is not to choose any file of this machine for us to write.  At the start, which every reload is, there may be
+    a link, a pipe or a device, but none that somebody else may have put there.  What a link leads to is the file
+    from then on: it may be rotated where it is.
 
     The file is made readable by its owner and group only (`mode`).  When a line cannot be written the log
     says so and has the event instead: the login itself is not held up.
@@ -54,10 +58,10 @@ class AuditFile:
 
     def __init__(self, path: Path, soon: Soon | None = None, mode: int = 0o640) -> None:
         """`soon`: has something done at the end of this turn of the event loop: what is told until then is
-        written together.  None: each event is written at once.
+        written together.  None: each event is written at once.  Raises ConfigurationError.
         """
-        self._file = _opened(path, mode)
-        self._path = path
+        self._path = real_file(path)
+        self._file = _opened(self._path, mode)
         self._mode = mode
         self._torn = _ends_within_a_line(self._file)
         # Of what else may be at the path a pipe takes a long write in pieces, with others' between.
@@ -136,7 +140,8 @@ class AuditFile:
         os.dup2(again, self._file, inheritable=False)
         os.close(again)
         if is_another:  # rotated, as a rule; a file that somebody has put in its place leaves a trace like this
-            log.info("audit_reopened", file=str(self._path), octets=self._status.st_size)
+            there = self._status
+            log.info("audit_reopened", file=str(self._path), octets=there.st_size, owner=there.st_uid)
 
     def close(self) -> None:
         self._write()
@@ -242,18 +247,21 @@ def _second(second: float) -> str:
 
 
 def _opened(path: Path, mode: int, *, only_regular: bool = False) -> int:
-    """The file, to append to, made where it is not there.  Raises ConfigurationError."""
+    """The file, to append to, made where it is not there.  Raises ConfigurationError.
+
+    `only_regular`: whatever else is there is refused, whosever it is.
+    """
     # Not to wait: a pipe may have no reader, or no room.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        file = os.open(path, flags | (os.O_NOFOLLOW if only_regular else 0), mode)
+        file = os.open(path, flags | (0 if is_in_proc(path) else os.O_NOFOLLOW), mode)
     except OSError as broken:
         why = _WHY_NOT.get(broken.errno or 0, broken.strerror)
         raise ConfigurationError(f"audit.file: {path}: {why}") from None
     made = os.fstat(file)
-    if only_regular and not stat.S_ISREG(made.st_mode):
+    if not stat.S_ISREG(made.st_mode) and (only_regular or not is_nobody_elses(path, made)):
         os.close(file)
-        raise ConfigurationError(f"audit.file: {path}: is no regular file, as the one before was")
+        raise ConfigurationError(f"audit.file: {path}: is no regular file, {_FROM_THE_START}")
     # Its group may write into a new one, where that was asked for, whatever the umask says.
     if mode & stat.S_IWGRP and stat.S_ISREG(made.st_mode) and not made.st_size and made.st_uid == os.geteuid():
         os.fchmod(file, mode)

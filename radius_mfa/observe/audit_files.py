@@ -27,6 +27,8 @@ _GZIP = b"\x1f\x8b"  # RFC 1952 §2.3.1
 _GZIP_FORMAT = zlib.MAX_WBITS | 16  # as zlib is told that
 _NEAR = 1 << 13  # octets with a few lines in them
 _LOOKS = 5  # at the folder, until nothing new is in it
+_LINKS = 40  # one behind another, as the kernel follows
+_PROC = Path("/proc")
 MOST_BARREN = 1 << 26  # octets without an event, far above what a power failure leaves: the rest is not read
 BARREN = f"has more than {MOST_BARREN >> 20} MB without an event in it, and is not read on from there"
 
@@ -109,12 +111,56 @@ class AuditPart:
                 return
 
 
+def real_file(path: Path) -> Path:
+    """The file that is meant: where there is a symbolic link at `path`, what that leads to, there or not.
+
+    A link that somebody else may have made is not followed, and is what is returned.  So is one of what a process
+    has open, as /dev/stdout leads to, by its path in /proc: that may be a pipe, to which there is no other.
+    """
+    for _ in range(_LINKS):
+        folder = Path(os.path.realpath(path.parent))
+        if is_in_proc(folder):
+            return folder / path.name
+        leads_to = _leads_to(path)
+        if leads_to is None:
+            return path
+        path = folder / leads_to
+    return path
+
+
+def _leads_to(path: Path) -> str | None:
+    """What is written in the link that is there; None where there is none, or one that is not to be followed."""
+    try:
+        link = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:  # of that very link, which may have been changed for another by now
+        return os.readlink("", dir_fd=link) if is_nobody_elses(path, os.fstat(link)) else None
+    except OSError:  # it is none
+        return None
+    finally:
+        os.close(link)
+
+
+def is_in_proc(path: Path) -> bool:
+    """Whether that is the kernel's, where nobody else can put anything."""
+    return _PROC in path.parents
+
+
+def is_nobody_elses(path: Path, found: os.stat_result) -> bool:
+    """Whether what was `found` there is root's, or where none but root and our own user may put anything."""
+    folder = _status(path.parent.stat)
+    if found.st_uid == 0 or folder is None:
+        return found.st_uid == 0
+    return folder.st_uid in (0, os.geteuid()) and not folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
 def open_parts(
     path: Path, since: float, stack: ExitStack, *, links: bool = True
 ) -> tuple[list[AuditPart], dict[Path, str]]:
     """The file and those rotated from it, the newest first, without those not written to since `since`.
 
-    `since`: seconds since 1970.  `links`: whether the file itself, which is configured, may be a symbolic link.
+    `since`: seconds since 1970.  `links`: whether the file itself may be a symbolic link.
     The second is what cannot be read, by path, with the reason.
     """
     parts: dict[tuple[int, int], AuditPart] = {}
@@ -143,6 +189,7 @@ def delete_rotated(path: Path, now: float, kept: float) -> list[Path]:
     that is ahead does not make all of them old.  Never the file itself, by whatever name, nor what is no file.
     Raises OSError once all has been tried.
     """
+    path = real_file(path)
     deleted, broken = [], None
     live = _status(path.stat)
     found = {each: status for each in _named(path)[1:] if (status := _status(each.lstat)) is not None}

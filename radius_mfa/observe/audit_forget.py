@@ -6,6 +6,7 @@ happens in between, every line begins and ends where it did.  A compressed file 
 one, and takes its place once it has reached the disk.
 
 Only regular files are looked into, and what a symbolic link leads to is left alone: the folder may be another's.
+A link in place of the file itself is followed where it is nobody else's.
 All files are gone through again until there is nothing left, since servers write and logrotate renames meanwhile.
 """
 
@@ -24,7 +25,7 @@ import orjson
 
 from radius_mfa.core import usernames
 from radius_mfa.core.visits import PORTAL
-from radius_mfa.observe.audit_files import BARREN, AuditPart, Sieve, Watch, every_line, open_parts
+from radius_mfa.observe.audit_files import BARREN, AuditPart, Sieve, Watch, every_line, open_parts, real_file
 from radius_mfa.observe.audit_search import Event, event_of
 from radius_mfa.observe.audit_sieve import NameSieve
 
@@ -52,7 +53,7 @@ def forget(path: Path, user_id: str, names: Collection[str], called: Collection[
     another.  `called`: the names that are this user's and nobody else's now.  By these alone it is known of
     lines of older versions, without `by_id`, what they did at the help desk.
     """
-    forgotten = Forgotten()
+    path, forgotten = real_file(path), Forgotten()
     person = _Person(user_id, names, called)
     for _ in range(_PASSES):
         before, known = forgotten.events, len(person.names)

@@ -33,6 +33,7 @@ from radius_mfa.observe.audit_files import (
     Watch,
     every_line,
     open_parts,
+    real_file,
     why,
 )
 from radius_mfa.observe.audit_sieve import NameSieve
@@ -97,7 +98,7 @@ class Search:
         self, path: Path, query: Query, block: int = BLOCK, is_enough: Callable[[], bool] | None = None
     ) -> None:
         """`is_enough`: asked before each line and each block; once it says so no more is read, in any file."""
-        self._path = path
+        self._path = real_file(path)
         self._matcher = _Matcher(query)
         self._sieve = NameSieve(self._matcher.names) if query.users else every_line
         self._block = block

@@ -145,9 +145,9 @@ class _Room:
     def enter(self, connection: socket.socket) -> bool:
         """Take a place, if need be somebody's who has had theirs for long enough; whether there is one."""
         with self._changed:
-            if not self._has_room():
-                slowest = min(self._places.values(), key=_own)
-                self._changed.wait_for(self._has_room, slowest.own - monotonic())
+            # Anew each time: the slowest may have asked meanwhile, and so have time of its own to be answered.
+            while not self._has_room() and (left := min(map(_own, self._places.values())) - monotonic()) > 0:
+                self._changed.wait_for(self._has_room, left)
             if not self._has_room():
                 _cut(min(self._places, key=lambda each: _own(self._places[each])))
                 self._changed.wait_for(self._has_room, _STUCK)

@@ -5,7 +5,6 @@ Logins go on meanwhile: what is in it is how the store was at one moment.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,10 +19,10 @@ from radius_mfa.core.store import SealedRow
 from radius_mfa.stores.backup_file import BATCH, BackupReader, BackupWriter, Head, Sink, TableHead
 from radius_mfa.stores.key_file import KeyFile, read_key_file
 from radius_mfa.stores.key_work import LASTING, PLACES
+from radius_mfa.stores.naming import take_name
 from radius_mfa.stores.seal import AeadSealer, check_opens
 from radius_mfa.stores.whole import batches, tables_of, version_of
 
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP)  # what a file system says that has none, as of a USB stick
 _PURPOSE_OF = {table: purpose for purpose, (table, _) in PLACES.items()}
 
 
@@ -110,12 +109,13 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         try:
             with open(descriptor, "w+b") as file:
                 yield file
-            _name(part, path)
-            _sync_folder(path.parent)
+            take_name(part, path)
         except BaseException:
             with suppress(OSError):
                 part.unlink()
             raise
+    except FileExistsError:
+        raise _there(path) from None
     except FileNotFoundError:
         raise BackupError(f"{path}: its folder does not exist") from None
     except OSError as error:
@@ -130,30 +130,8 @@ def settle(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _name(part: Path, path: Path) -> None:
-    """Give the file its name, which may have become another's meanwhile.  Raises BackupError and OSError."""
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        raise _there(path) from None
-    except OSError as error:
-        if error.errno not in _NO_LINKS or os.path.lexists(path):
-            raise
-        part.rename(path)
-    else:
-        part.unlink()
-
-
 def _there(path: Path) -> BackupError:
     return BackupError(f"{path}: is there already, and is not replaced")
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # --- reading one ------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from radius_mfa.stores.backup import Contents
 from radius_mfa.stores.backup_file import BackupReader, TableHead
 from radius_mfa.stores.key_file import KeyFile, create_key_file
 from radius_mfa.stores.migrate import NEWEST, run_missing
+from radius_mfa.stores.naming import take_name
 from radius_mfa.stores.whole import count_on, insert, tables_of
 
 # What might be good again, and what those have said who are no more.  Of some the rows stay, since so many are
@@ -134,7 +135,7 @@ class KeyFileInWaiting:
     def take_its_place(self) -> None:
         """Raises KeyFileError."""
         try:
-            self._path.hardlink_to(self._waiting)
+            take_name(self._waiting, self._path)
         except FileExistsError:
             raise self._refused("is there by now, and was left as it is") from None
         except OSError as error:

@@ -102,6 +102,8 @@ class Held:
         self._clock = clock
         self._file = self._seen()
         self._looked = clock.monotonic()
+        if path is not None and self._file is None:  # or nothing there would be as it was for ever
+            raise self._was_moved()
         self._is_there = True
 
     def must_be_there(self) -> None:
@@ -113,7 +115,10 @@ class Held:
             self._looked = now
             self._is_there = self._seen() == self._file
         if not self._is_there:
-            raise StoreError(f"{self._path}: was moved or deleted while it is open; restart whoever has it open")
+            raise self._was_moved()
+
+    def _was_moved(self) -> StoreError:
+        return StoreError(f"{self._path}: was moved or deleted while it is open; restart whoever has it open")
 
     def _seen(self) -> tuple[int, int] | None:
         if self._path is None:

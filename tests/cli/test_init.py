@@ -191,6 +191,15 @@ def test_as_root_the_files_are_for_the_user_of_the_server(config: Path, slapd: S
         assert path.stat().st_mode & (stat.S_IRGRP | stat.S_IWGRP) == stat.S_IRGRP, path
 
 
+def test_a_store_below_the_audit_files_folder_leaves_both_the_servers(
+    config: Path, slapd: Slapd, tmp_path: Path
+) -> None:
+    audit, state = tmp_path / "data" / "rmfa" / "audit.jsonl", tmp_path / "data" / "rmfa" / "state"
+    answered(config, slapd, user="nobody", state_folder=str(state), audit_file=str(audit)).worked()
+    owner = pwd.getpwnam("nobody").pw_uid
+    assert [path.stat().st_uid for path in (audit.parent.parent, audit.parent, state)] == [0, owner, owner]
+
+
 def test_a_key_that_is_there_and_none_is_refused(config: Path, slapd: Slapd) -> None:
     config.parent.mkdir()
     config.with_name("key").touch(0o600)
@@ -235,6 +244,10 @@ def test_answers_with_secrets_that_everybody_may_read_are_warned_of(config: Path
         ({"audit_file": "{etc}/radius-mfa.yaml"}, "is to be something else already: name another audit file"),
         ({"audit_file": "{etc}/../etc/key"}, "is to be something else already: name another audit file"),
         ({"audit_file": "{etc}/state.db"}, "is to be something else already: name another audit file"),
+        (
+            {"user": "nobody", "audit_file": "/usr/audit.jsonl"},
+            "/usr is there and not nobody's: name one in it, such as /usr/radius-mfa; nothing was written$",
+        ),
         ({"user": "nobody", "state_folder": "{etc}"}, "is to write in .*, and not where the YAML is"),
         ({"user": "nobody", "state_folder": "{etc}/secrets"}, "is to write in .*, and not where the YAML is"),
     ],

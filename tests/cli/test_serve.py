@@ -116,7 +116,7 @@ def test_an_audit_file_that_is_a_folder(config: Path) -> None:
     changed(config, "key_file: key", "key_file: key\naudit: {file: .}")
     line = serve(config).line(2)
     assert line.startswith(f"{config}:")
-    assert line.endswith(f": audit.file: {config.parent}: Is a directory")
+    assert line.endswith(': audit.file: "." is a folder; name a file in it')
 
 
 def test_a_port_in_use(config: Path, taken: int) -> None:

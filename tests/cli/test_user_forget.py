@@ -52,6 +52,15 @@ def test_who_is_gone_from_the_store_is_found_in_the_files_of_another_node(audite
     assert users(audited) == ["", "static:bob", ""]
 
 
+def test_a_link_that_is_configured_leads_to_the_files(audited: Path) -> None:
+    link, there = audited.with_name("audit.jsonl"), audited.with_name("there.jsonl")
+    link.rename(there)
+    link.symlink_to(there)
+    there.with_name("there.jsonl.1").write_bytes(there.read_bytes())
+    assert "; 4 audit events made nobody's" in forget(audited, "alice").worked().out
+    assert users(audited) == ["", "static:bob", ""]
+
+
 def test_a_file_that_cannot_be_done_is_one_line_that_says_how_far_it_came(audited: Path) -> None:
     run_cli("user", "voucher", "alice", "--config", audited).worked()
     half = audited.with_name("audit.jsonl.1.gz")

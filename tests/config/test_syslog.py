@@ -33,8 +33,8 @@ def test_a_socket_or_a_host_and_its_port(written: str, meant: Syslog) -> None:
         ("udp://loghost:0", "must be a URL, udp://host:port"),
         ("tcp://user@loghost", "must have no user name"),
         ("tcp://loghost/audit", "must end after host and port"),
-        ("tcp://a..b:514", "must have a host whose parts have 1 to 63 characters each"),
-        (f"udp://{'a' * 64}.example.org", "must have a host whose parts have 1 to 63 characters each"),
+        ("tcp://a..b:514", "must have a host name, with 1 to 63 characters between its dots"),
+        (f"udp://{'a' * 64}.example.org", "must have a host name, with 1 to 63 characters between its dots"),
         (f"unix:/{'x' * 107}", "a socket has a path of at most 107 octets"),
     ],
 )

@@ -21,7 +21,7 @@ POLICY = ("policies", 0)
         (
             ("portal", "xyz"),
             "unknown key; here can stand listen, url, trusted_proxies, certificate, key, help_desk, idle_timeout, "
-            "visit_lifetime, user",
+            "visit_lifetime, user, health",
         ),
         ((*POLICY, "client"), "unknown key here; client belongs under policies.when"),
         (("secret",), "unknown key here; secret belongs under clients"),

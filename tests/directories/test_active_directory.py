@@ -208,7 +208,7 @@ ldap_bind_password: {samba.bind_password}
 try_user: '{name}'
 try_password: {ACCOUNTS["plain"].password}
 client_address: 192.0.2.10
-listen: 127.0.0.1:0
+listen: 127.0.0.1:1812
 """
     )
     ran = run_cli("init", "--answers", answers, "--config", config).worked()

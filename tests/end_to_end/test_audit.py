@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import stat
 from contextlib import closing
 from datetime import datetime
@@ -212,3 +213,24 @@ def test_a_file_that_was_rotated_is_left_though_the_configuration_is_broken(univ
         nas.ask(user.name, "wrong")
     assert university.outcomes(user.name, path.name) == ["reject wrong_password"]
     assert university.outcomes(user.name, "rotated.jsonl.1") == ["challenge challenged"]
+
+
+def test_a_link_that_somebody_has_put_there_is_not_followed_by_a_reload_either(university: Site) -> None:
+    """Who shares the folder, as the portal's user does, would choose where the audit goes."""
+    user, shared = university.staff(), university.folder / "shared"
+    shared.mkdir()
+    shared.chmod(0o2770)
+    path, elsewhere = shared / "audit.jsonl", university.folder / "elsewhere"
+    with (
+        university.another("shared.yaml", {"audit": {"file": str(path)}}) as server,
+        university.nas(server=server) as nas,
+    ):
+        path.rename(shared / "audit.jsonl.1")
+        path.symlink_to(elsewhere)
+        os.chown(path, 4711, 4711, follow_symlinks=False)
+        server.reload()
+        server.wait_for("reload_refused")
+        nas.ask(user.name, "wrong")
+    assert "audit.jsonl: is a symbolic link, which is good from the start only" in server.said()
+    assert university.outcomes(user.name, "shared/audit.jsonl.1") == ["reject wrong_password"]
+    assert not elsewhere.exists()

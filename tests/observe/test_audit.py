@@ -365,7 +365,8 @@ def test_a_file_that_takes_the_place_of_another_leaves_a_trace_in_the_log(tmp_pa
         path.write_bytes(b"{}\n")
         audit(EVENT)
     audit.close()
-    assert logged == [{"event": "audit_reopened", "log_level": "info", "file": str(path), "octets": 3}]
+    seen = {"file": str(path), "octets": 3, "owner": os.geteuid()}
+    assert logged == [{"event": "audit_reopened", "log_level": "info", **seen}]
 
 
 def test_a_pipe_that_was_configured_is_one_after_it_was_made_anew(tmp_path: Path) -> None:

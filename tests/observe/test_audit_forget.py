@@ -140,11 +140,13 @@ def test_a_file_that_may_not_be_written_is_told_and_the_others_are_done(path: Pa
 
 
 def test_what_somebody_has_put_beside_it_to_be_written_over_is_left_alone(path: Path) -> None:
-    """A link, be it in place of the file itself, and a hole without end."""
+    """A link, be it in place of the file itself and somebody else's, and a hole without end."""
     elsewhere = write(path.with_name("elsewhere"), ALICE)
     before = elsewhere.read_bytes()
     path.with_name("audit.jsonl.1").symlink_to(elsewhere)
     path.symlink_to(elsewhere)
+    os.chown(path, 4711, 4711, follow_symlinks=False)
+    path.parent.chmod(0o2770)
     hole = path.with_name("audit.jsonl.2")
     hole.touch()
     os.truncate(hole, 1 << 40)
@@ -152,6 +154,18 @@ def test_what_somebody_has_put_beside_it_to_be_written_over_is_left_alone(path: 
     assert (done.events, done.failed) == (0, {})
     assert set(done.unread) == {path, path.with_name("audit.jsonl.1"), hole}
     assert elsewhere.read_bytes() == before
+
+
+def test_where_roots_link_leads_to_all_of_them_are_gone_through(path: Path) -> None:
+    folder = path.with_name("data")
+    folder.mkdir()
+    path.symlink_to("data/audit.jsonl")
+    older = packed(folder / "audit.jsonl.1.gz", ALICE)
+    write(path, ALICE)
+    done = forget(path, "u-1", ["alice"])
+    assert (done.events, done.failed, done.unread) == (2, {}, {})
+    assert records(older) == records(folder / "audit.jsonl") == [anonymous(ALICE)]
+    assert path.is_symlink()
 
 
 def test_a_packed_file_that_is_written_anew_can_be_run_by_nobody(path: Path) -> None:

@@ -71,7 +71,11 @@ class Chromium:
     async def _launched(self) -> Browser:
         where = shutil.which("chromium")
         assert where is not None, "Chromium is not installed: apt-get install chromium"
-        options = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-dev-shm-usage"]
+        options = [
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            "--disable-dev-shm-usage",
+            "--disable-gpu",
+        ]
         return await self._playwright.chromium.launch(executable_path=where, args=options)
 
     def _end(self) -> None:

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from radius_mfa.core.errors import StoreError
-from radius_mfa.stores.sqlite_connection import connect, is_locked, name_of, path_of, store_errors, transaction
+from radius_mfa.stores.sqlite_connection import (
+    Held,
+    connect,
+    is_locked,
+    name_of,
+    path_of,
+    store_errors,
+    transaction,
+)
+from tests.adapters import FixedClock
 
 
 def test_a_url_names_a_file_or_memory() -> None:
@@ -57,6 +66,12 @@ def test_a_link_is_not_followed_to_a_file_of_somebody_elses(tmp_path: Path) -> N
         connect(f"sqlite:///{tmp_path}/state.db", wait=0)
     with closing(connect(f"sqlite:///{tmp_path}/folder/../{tmp_path.name}/folder/empty", wait=0)) as connection:
         connection.execute("CREATE TABLE number (value INTEGER)")
+
+
+def test_a_file_that_was_moved_away_while_it_was_opened_is_not_held(tmp_path: Path) -> None:
+    """Or it would be as it was for as long as nothing is there."""
+    with pytest.raises(StoreError, match=r"/state\.db: was moved or deleted while it is open; "):
+        Held(tmp_path / "state.db", FixedClock())
 
 
 def test_a_transaction_is_all_or_nothing() -> None:
