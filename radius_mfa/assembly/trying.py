@@ -294,6 +294,7 @@ def try_user_of_server(user: str, ours: Path) -> None:
 def _may_run_us(user: pwd.struct_passwd) -> bool:
     program = [sys.executable, "-c", "import radius_mfa.cli.main"]
     try:
+        # Our own interpreter, with words of ours alone: no shell reads them.
         done = subprocess.run(  # noqa: S603
             program,
             user=user.pw_uid,

@@ -89,7 +89,9 @@ class _Handler(MetricsHandler):
         self.server.room.has_asked(self.connection)
         return is_one
 
-    def do_GET(self) -> None:  # noqa: N802  # as `http.server` looks for it
+    # `http.server` looks for methods by these names.
+
+    def do_GET(self) -> None:  # noqa: N802
         vitals, path, paths = self.server.vitals, urlsplit(self.path).path, self.server.paths
         if path not in paths:
             self._say(HTTPStatus.NOT_FOUND, f"{', '.join(paths[:-1])} and {paths[-1]} are all there is\n")
