@@ -47,12 +47,12 @@ class Background:
     def start(self, loaded: Loaded, metrics: socket | None, collector: Collector, vitals: Vitals) -> None:
         """`metrics`: where `collector` and `vitals` are asked, its own from now on.  Raises ConfigurationError."""
         self._begin(loaded, outbox_of(loaded.configuration, self._footing), ends_of(loaded.configuration))
+        footing = self._footing
         if metrics is not None:
             from radius_mfa.observe.endpoint import MetricsEndpoint
 
+            self._show()  # before anybody can ask: what is not there yet would be taken for what is not so
             self._endpoint = MetricsEndpoint(metrics, collector, vitals)
-            self._show()
-        footing = self._footing
         footing.tasks.begin(tell_of_clock_later())
         footing.tasks.begin(keep_doing(vitals.beat, BEAT_EVERY))
         footing.tasks.begin(purge(footing.store, footing.clock, self._retention))
