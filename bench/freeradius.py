@@ -8,7 +8,6 @@ Its searches are anonymous, which costs least: it binds anew before it searches 
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +17,7 @@ from tempfile import TemporaryDirectory
 from bench.directory import PEOPLE, Directory
 from bench.rig import SECRET
 from bench.running import Running, running
+from tests.peers.ports import free_port
 
 _PROGRAM = "/usr/sbin/freeradius"
 PROGRAMS = (_PROGRAM, "/usr/lib/freeradius/rlm_ldap.so")  # the module is another package's
@@ -162,7 +162,7 @@ def freeradius(directory: Directory, starts: int) -> Iterator[tuple[Running, tup
 
 @contextmanager
 def _serving(folder: Path, directory: Directory) -> Iterator[Running]:
-    port = free_port()
+    port = free_port()  # it cannot be told to take any: 0 is the usual one
     with serving(folder, head(folder) + _LOGINS.format(ldap=ldap(directory, _SEED), port=port), port) as it:
         yield it
 
@@ -191,11 +191,3 @@ def serving(folder: Path, configuration: str, port: int) -> Iterator[Running]:
         lambda line: " : Error: " not in line,
     ) as it:
         yield it
-
-
-def free_port() -> int:
-    """It cannot be told to take any: 0 is the usual one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

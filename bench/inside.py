@@ -24,6 +24,7 @@ from bench.running import Running
 from bench.spread import Spread
 from radius_mfa import __version__
 from tests.peers.freeradius_inside import login_within
+from tests.peers.ports import free_port
 
 PROGRAMS = ("/usr/lib/freeradius/rlm_python3.so",)  # another package's
 _OWN, _INSIDE, _ALONE = NAMES = ("own server", "inside FreeRADIUS", "FreeRADIUS alone")
@@ -125,7 +126,7 @@ def freeradius_with_us(users: int, directory: Directory, site: Site) -> Iterator
     with ExitStack() as stack:
         config = stack.enter_context(prepared(users, directory, site)).config
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="radius-mfa-freeradius-")))
-        port = freeradius.free_port()
+        port = free_port()
         configuration = freeradius.head(folder) + login_within(folder, port, config)
         yield stack.enter_context(freeradius.serving(folder, configuration, port))
 

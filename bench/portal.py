@@ -21,7 +21,7 @@ from bench.machine import Machine, openldap_version, this_machine
 from bench.rig import Site, cpu, prepared, resident
 from bench.running import Running, running
 from bench.spread import Spread, spread
-from tests.peers.slapd import free_port
+from tests.peers.ports import free_port
 
 BROWSERS = 16
 _PAGE, _SIGN_IN, _HOME = NAMES = ("a page", "a signing in", "the first page")

@@ -12,8 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.directory import Directory
-from bench.freeradius import free_port, head, ldap, serving
+from bench.freeradius import head, ldap, serving
 from bench.running import Running
+from tests.peers.ports import free_port
 
 # The modules of EAP are in its main package.
 _TUNNELS = """\

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +16,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from bench.rig import resident, run_command, tokens
+from tests.peers.ports import free_port
 from tests.peers.server import Server
 from tests.peers.slapd import Slapd
 
@@ -43,7 +43,7 @@ class House:
     def __init__(self, folder: Path, slapds: list[Slapd], users: int) -> None:
         self.slapds = slapds
         self.users = cycle(range(users))
-        self.port = _free_port()
+        self.port = free_port()
         self.config = folder / "soak.yaml"
         self.config.write_text(json.dumps(_configuration(folder, slapds, self.port)))  # JSON is YAML
         run_command(self.config, "keys", "init")
@@ -157,10 +157,3 @@ def _configuration(folder: Path, slapds: list[Slapd], port: int) -> dict[str, An
 def _same_password(first: Slapd) -> str:
     """The service has one password at all directories."""
     return f"dn: {first.bind_dn}\nchangetype: modify\nreplace: userPassword\nuserPassword: {first.bind_password}\n"
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

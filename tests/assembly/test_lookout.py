@@ -40,7 +40,8 @@ from tests.directories.support import (
     welcoming,
 )
 from tests.directories.test_shield import tell_nobody
-from tests.peers.slapd import Slapd, free_port
+from tests.peers.ports import free_port
+from tests.peers.slapd import Slapd
 
 NO_SUCH_OBJECT, UNWILLING = 32, 53
 GLASS = StaticUser("glass", hash_password("glass"))

@@ -11,7 +11,8 @@ from radius_mfa.data import CONFIG
 from radius_mfa.stores.key_file import create_key_file, read_key_file
 from tests.cli.support import run_cli
 from tests.peers.certificates import Authority
-from tests.peers.slapd import Slapd, free_port
+from tests.peers.ports import free_port
+from tests.peers.slapd import Slapd
 from tests.peers.smtp import MailServer
 
 

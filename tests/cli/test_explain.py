@@ -12,7 +12,8 @@ import pytest
 from tests.cli.explaining import WHEN, enrol, explain, rows
 from tests.cli.support import changed_row, rewritten
 from tests.end_to_end.site import Site
-from tests.peers.slapd import STAFF, free_port
+from tests.peers.ports import free_port
+from tests.peers.slapd import STAFF
 
 # --- one login --------------------------------------------------------------------------------------
 

@@ -20,8 +20,9 @@ from radius_mfa.core.errors import ConfigurationError
 from radius_mfa.factors.totp import PERIOD, code_of, read_base32
 from tests.cli.support import Ran, run_cli, run_process
 from tests.peers.certificates import Authority
+from tests.peers.ports import free_port
 from tests.peers.server import Server
-from tests.peers.slapd import BASE, ODD_PEOPLE, PEOPLE, STAFF, Slapd, entry, free_port
+from tests.peers.slapd import BASE, ODD_PEOPLE, PEOPLE, STAFF, Slapd, entry
 from tests.peers.smtp import MailServer
 from tests.peers.terminal import CTRL_C, CTRL_D, Terminal
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.support import Ran, run_cli, run_process
 from tests.end_to_end.site import SECRET, Site, told
-from tests.peers.slapd import free_port
+from tests.peers.ports import free_port
 
 
 def login(university: Site, name: str, *more: str) -> Ran:

@@ -18,7 +18,7 @@ from tests.cli.support import Ran, run_cli, run_process
 from tests.peers import asking_eapol
 from tests.peers.certificates import Authority, self_signed
 from tests.peers.freeradius_eap import PROMPT, FreeRadiusEap
-from tests.peers.slapd import free_port
+from tests.peers.ports import free_port
 
 NAME = "radius.example.org"
 METHODS = ["ttls-pap", "ttls-gtc", "peap-gtc"]

@@ -32,8 +32,8 @@ from tests.cli.support import Ran, run_cli
 from tests.end_to_end.nas import CODES, walked
 from tests.end_to_end.site import Account, Site
 from tests.peers.certificates import Authority, self_signed
+from tests.peers.ports import free_port
 from tests.peers.server import Server
-from tests.peers.slapd import free_port
 from tests.wire.support import hide, tlv
 
 NAME = "radius.example.org"

@@ -16,7 +16,8 @@ from radius_mfa.core.ports import Directory, Password
 from radius_mfa.directories.chain import ChainedDirectory, _called
 from radius_mfa.directories.static import StaticDirectory, StaticUser, hash_password
 from tests.directories.support import Address, directory, soon
-from tests.peers.slapd import Slapd, free_port
+from tests.peers.ports import free_port
+from tests.peers.slapd import Slapd
 
 BREAK_GLASS = StaticUser("u1", hash_password("glass"))
 INACTIVE = StaticUser("u3", BREAK_GLASS.password_hash, active=False)

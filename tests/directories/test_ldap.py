@@ -40,7 +40,8 @@ from tests.directories.support import (
     tlv,
     welcoming,
 )
-from tests.peers.slapd import ODD_PEOPLE, PEOPLE, STAFF, Person, Slapd, free_port
+from tests.peers.ports import free_port
+from tests.peers.slapd import ODD_PEOPLE, PEOPLE, STAFF, Person, Slapd
 from tests.peers.slapd import entry as ldif_entry
 
 ACTIVE = "(employeeType=active)"

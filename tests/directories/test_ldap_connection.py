@@ -37,7 +37,8 @@ from tests.directories.support import (
     soon,
     tlv,
 )
-from tests.peers.slapd import PEOPLE, Slapd, free_port
+from tests.peers.ports import free_port
+from tests.peers.slapd import PEOPLE, Slapd
 
 BY_NAME = Search(PEOPLE, f"(uid={HOLE})", ["cn"])
 DISCONNECTION = tlv(0x0A, b"\x34"), tlv(0x04), tlv(0x04, b"maintenance"), tlv(0x8A, b"1.3.6.1.4.1.1466.20036")

@@ -40,7 +40,8 @@ from tests.directories.support import (
     soon,
     welcoming,
 )
-from tests.peers.slapd import PEOPLE, Slapd, free_port
+from tests.peers.ports import free_port
+from tests.peers.slapd import PEOPLE, Slapd
 
 DOWN, UP = "directory_server_down", "directory_server_up"
 ALICE = User("id", "alice", "uid=alice,dc=example,dc=org")

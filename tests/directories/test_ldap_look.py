@@ -14,7 +14,8 @@ from radius_mfa.core.errors import DirectoryError
 from radius_mfa.directories.ldap_look import Product, Seen, look, shown_certificate
 from radius_mfa.directories.ldap_server import LdapAddress
 from tests.peers.certificates import Authority
-from tests.peers.slapd import BASE, Slapd, free_port
+from tests.peers.ports import free_port
+from tests.peers.slapd import BASE, Slapd
 
 PATIENCE = 10.0
 

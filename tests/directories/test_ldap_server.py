@@ -29,7 +29,8 @@ from tests.directories.support import (
     soon,
     welcoming,
 )
-from tests.peers.slapd import Slapd, free_port
+from tests.peers.ports import free_port
+from tests.peers.slapd import Slapd
 
 REQUEST = Search("dc=example", f"(uid={HOLE})", ["cn"]).request(b"alice")
 SERVICE = (Slapd.bind_dn, b"service")

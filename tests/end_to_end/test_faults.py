@@ -21,7 +21,8 @@ from tests.end_to_end.nas import ACCEPT, ACCT_SESSION_ID, CHALLENGE, REJECT, Raw
 from tests.end_to_end.site import SLOW, USERS, VPN, Account, Site, mail_section, masked, told
 from tests.end_to_end.test_floods import MeasuredServer, import_tokens, measured
 from tests.end_to_end.test_mail import code_in
-from tests.peers.slapd import Slapd, free_port
+from tests.peers.ports import free_port
+from tests.peers.slapd import Slapd
 
 _FEW = 3  # logins while something is broken
 
@@ -328,9 +329,7 @@ def at_once(nas: RawNas, users: list[Account]) -> list[str]:
 def test_killed_under_load_no_login_is_lost_whose_nas_goes_on_asking(place: Place) -> None:
     """Those half way go on with their State; those under way are asked for again, and none is let in twice."""
     half_way, under_way = ([place.site.staff() for _ in range(20)] for _ in range(2))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        listen = [{"udp": f"127.0.0.1:{free.getsockname()[1]}"}]
+    listen = [{"udp": f"127.0.0.1:{free_port()}"}]
     with place.server(listen=listen) as server, place.site.nas(VPN, server) as nas:
         asked = [nas.packet(user.name.encode(), user.password.encode()) for user in half_way]
         states = [reply.state for reply in nas.exchange_all(asked)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
@@ -12,6 +11,8 @@ from pathlib import Path
 from threading import Condition, Thread
 from time import monotonic
 from typing import ClassVar, Self
+
+from tests.peers.ports import free_port
 
 _PATIENCE = 30.0  # seconds; a loaded machine may take its time
 
@@ -128,7 +129,7 @@ class ForeignProxy(ForeignProgram, ABC):
     def _begin(self, folder: Path) -> None:
         """Listen on a free port, of which somebody else may be quicker to take."""
         for _ in range(5):
-            port = _free_port()
+            port = free_port()
             before = len(self._lines)
             self.start(self._command(folder, port))
             if self.says(self.ready):
@@ -137,10 +138,3 @@ class ForeignProxy(ForeignProgram, ABC):
                 return
             self.stop()
         raise RuntimeError(f"the proxy does not start: {self.log()}")
-
-
-def _free_port() -> int:
-    with socket.socket(type=socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -17,8 +17,8 @@ from pathlib import Path
 import radius_mfa
 from tests.peers.foreign_proxy import ForeignProxy
 from tests.peers.freeradius import write_private
+from tests.peers.ports import free_port
 from tests.peers.server import hurried
-from tests.peers.slapd import free_port
 
 ROOT = Path(radius_mfa.__file__).parents[1]
 DEPLOY = ROOT / "deploy" / "freeradius"

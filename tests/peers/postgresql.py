@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from tests.peers.slapd import free_port
+from tests.peers.ports import free_port
 
 _BINARIES = Path("/usr/lib/postgresql")
 _SETTINGS = {

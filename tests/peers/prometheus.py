@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 import yaml
 
 from radius_mfa.data import CONFIG
-from tests.peers.slapd import free_port
+from tests.peers.ports import free_port
 
 RULES = CONFIG.resolve().parent / "deploy" / "prometheus" / "radius-mfa.rules.yml"
 JOB = "radius-mfa"  # as the rules and the example call it

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.slapd import free_port
+from tests.peers.ports import free_port
 
 _PATIENCE = 20.0  # seconds
 # What was received, a line each, tabs between; how it came says which input took it.

@@ -23,6 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.peers.ports import free_port
+
 BASE = "dc=example,dc=org"
 PEOPLE = f"ou=people,{BASE}"
 STAFF, STUDENTS = f"cn=Staff,ou=groups,{BASE}", f"cn=Students,ou=groups,{BASE}"
@@ -362,10 +364,3 @@ def _run(command: Sequence[str | Path], text: str = "") -> None:
 def _line(name: str, value: str | bytes) -> str:
     octets = value.encode() if isinstance(value, str) else value
     return f"{name}:: {base64.b64encode(octets).decode()}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -24,6 +24,8 @@ from typing import Any, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.peers.ports import free_port
+
 PATIENCE = 30.0  # seconds that a loaded machine may take
 
 Method = Callable[[str], Awaitable[None]]
@@ -118,8 +120,8 @@ class MailServer:
         self._loop = asyncio.get_running_loop()
         self._stopped, self._released = asyncio.Event(), asyncio.Event()
         implicit = self._tls if self.implicit else None
+        self.port = self.port or free_port()
         server = await self._loop.create_server(self._session, "127.0.0.1", self.port, ssl=implicit)
-        self.port = server.sockets[0].getsockname()[1]
         started.set()
         await self._stopped.wait()
         server.close()
