@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
@@ -49,13 +49,16 @@ class Ran:
         return lines[0]
 
 
-def run_cli(*arguments: str | Path) -> Ran:
-    """A command, in this process: most of what a process costs is its start.  Nothing is typed."""
+def run_cli(*arguments: str | Path, stdout: TextIO | None = None) -> Ran:
+    """A command, in this process: most of what a process costs is its start.  Nothing is typed.
+
+    `stdout`: where it prints to, instead of into what is given back.
+    """
     out, err = io.StringIO(), io.StringIO()
     log = structlog.get_config()
     stdin, sys.stdin = sys.stdin, io.StringIO()
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        with redirect_stdout(stdout or out), redirect_stderr(err):
             main([str(each) for each in arguments])
     except SystemExit as end:
         return Ran(end.code if isinstance(end.code, int) else 1, out.getvalue(), err.getvalue())

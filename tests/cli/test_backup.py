@@ -14,14 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from radius_mfa.cli.main import main
 from radius_mfa.cli.passphrase import VARIABLE
 from radius_mfa.stores.backup_file import BackupReader, BackupWriter, Head
 from radius_mfa.stores.backup_seal import SealedWriter, opened_pieces
@@ -270,17 +269,11 @@ def test_where_a_backup_cannot_be_that_is_said(filled: Path) -> None:
     assert backup(filled, folder).line(1) == f"radius-mfa: {folder}: is a folder; name a file in it"
 
 
-def into_a_full_disk(*arguments: str | Path) -> tuple[object, str]:
+def into_a_full_disk(*arguments: str | Path) -> tuple[int, str]:
     """Exit status and stderr of a command whose stdout takes nothing."""
-    said = io.StringIO()
-    with (
-        io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True) as full,
-        redirect_stdout(full),
-        redirect_stderr(said),
-        pytest.raises(SystemExit) as end,
-    ):
-        main([str(each) for each in arguments])
-    return end.value.code, said.getvalue()
+    with io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True) as full:
+        ran = run_cli(*arguments, stdout=full)
+    return ran.status, ran.err
 
 
 def test_what_was_done_is_said_though_stdout_is_full(filled: Path) -> None:
