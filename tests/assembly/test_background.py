@@ -44,11 +44,11 @@ class Listening(socket.socket):
 def test_the_very_first_who_asks_is_shown_everything(tmp_path: Path) -> None:
     """Whoever takes the place of one that has died is asked at once, and what is left out may end an alert."""
     create_key_file(tmp_path / "key")
-    at = {"storage": f"sqlite:///{tmp_path}/state.db", "key_file": str(tmp_path / "key")}
 
     async def play() -> None:
         async with AsyncExitStack() as stack:
-            configured = loaded(tmp_path, STAFF, **at)
+            store = f"sqlite:///{tmp_path}/state.db"
+            configured = loaded(tmp_path, STAFF, storage=store, key_file=str(tmp_path / "key"))
             footing = await Footing.open(configured, stack, "background", upgrade=True)
             stack.push_async_callback(footing.tasks.cancel)
             background, listening = Background(footing), Listening(footing.meter)
