@@ -10,6 +10,7 @@ import pytest
 from radius_mfa.config.load import load
 from radius_mfa.directories.static import hash_password
 from radius_mfa.wire.dictionary import Dictionary
+from tests.end_to_end.pages import blocks
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -51,9 +52,9 @@ def test_the_threats_are_answered_by_tests() -> None:
         assert cited(row), row
 
 
-def blocks(page: Path) -> list[str]:
-    """What a page has for the YAML."""
-    return re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+def for_the_yaml(page: Path) -> list[str]:
+    """What a page has for it."""
+    return [each.text for each in blocks(str(page.relative_to(ROOT)), "yaml")]
 
 
 def test_the_portal_of_the_laboratory_is_a_configuration(tmp_path: Path) -> None:
@@ -123,8 +124,8 @@ directory:
 
 @pytest.mark.parametrize(
     ("page", "block"),
-    [(page, block) for page in TO_LOAD for block in blocks(page)],
-    ids=[f"{page.stem}-{at}" for page in TO_LOAD for at, _ in enumerate(blocks(page))],
+    [(page, block) for page in TO_LOAD for block in for_the_yaml(page)],
+    ids=[f"{page.stem}-{at}" for page in TO_LOAD for at, _ in enumerate(for_the_yaml(page))],
 )
 def test_what_a_page_says_is_a_configuration_that_nobody_is_warned_of(
     page: Path, block: str, tmp_path: Path

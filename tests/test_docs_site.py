@@ -27,6 +27,7 @@ from radius_mfa.observe.audit_fields import FIELDS
 from radius_mfa.observe.reasons import ACTS, OUTCOMES
 from radius_mfa.observe.wire_reasons import DISCARDS
 from radius_mfa.wire.walker import DiscardReason
+from tests.end_to_end.pages import blocks, without_blocks
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -40,7 +41,6 @@ TOP = {each for each in KEYS if "." not in each}
 TEXTS = load_messages(CONFIG / "messages")[FALLBACK].keys()
 FILE = re.compile(r"\.(?:md|py|pem|key|yaml|json|conf|service|db)$")
 _CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-_FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 # Where a command begins, and all of it up to what is the shell's.
 _RUN = re.compile(r"(?:^\s*(?:\$ )?|[;&|(]\s*|sudo (?:-u \S+ )?|/bin/)radius-mfa((?: +[^\s#&|;<>()]+)+)")
@@ -131,9 +131,9 @@ def test_every_reason_is_explained() -> None:
 
 def said(page: Path) -> Iterator[str]:
     """What a page has people type: each command line, without what a shell does with it."""
-    text = page.read_text()
-    inline = [each for each in _CODE.findall(_FENCED.sub("", text)) if each.startswith("radius-mfa ")]
-    fenced = [line for _, block in _FENCED.findall(text) for line in block.splitlines()]
+    name = str(page.relative_to(ROOT))
+    inline = [each for each in _CODE.findall(without_blocks(name)) if each.startswith("radius-mfa ")]
+    fenced = [line for block in blocks(name) for line in block.text.splitlines()]
     for line in (*inline, *fenced):
         for each in _RUN.findall(line.replace("\\|", " ")):
             yield each.strip()
@@ -192,17 +192,16 @@ def keys_in(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | 
 
 @pytest.mark.parametrize("page", READ, ids=lambda path: path.stem)
 def test_no_page_names_a_key_of_the_yaml_that_is_not_there(page: Path) -> None:
-    text = page.read_text()
-    for name in _CODE.findall(_FENCED.sub("", text)):
+    page_name = str(page.relative_to(ROOT))
+    for name in _CODE.findall(without_blocks(page_name)):
         if re.fullmatch(r"[a-z_]+(?:\.[a-z_]+)+", name) and name.split(".")[0] in TOP and not FILE.search(name):
             is_module = (ROOT / "radius_mfa" / name.replace(".", "/")).with_suffix(".py").exists()
             assert is_module or any(f".{each}".endswith(f".{name}") for each in KEYS), name
-    for language, block in _FENCED.findall(text):
-        if language == "yaml":
-            for written in yaml.safe_load_all(re.sub(r"\$\{\w+\}|…", "x", block)):
-                for path in keys_in(written, ()) if is_ours(written) else ():
-                    known = {*keys_at(path[:-1]), *twins_at(path[:-1])}
-                    assert not known or path[-1] in known or str(path[-1])[:1].isupper(), path
+    for block in blocks(page_name, "yaml"):
+        for written in yaml.safe_load_all(re.sub(r"\$\{\w+\}|…", "x", block.text)):
+            for path in keys_in(written, ()) if is_ours(written) else ():
+                known = {*keys_at(path[:-1]), *twins_at(path[:-1])}
+                assert not known or path[-1] in known or str(path[-1])[:1].isupper(), path
 
 
 def is_ours(written: object) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pty
 import pwd
 import re
 import signal
@@ -371,30 +370,12 @@ def test_where_nobody_can_be_asked_that_is_said(filled: Path, monkeypatch: pytes
 def test_on_a_terminal_it_is_asked_for_twice(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And is not to be seen; a slip of the finger would be found out years later."""
     monkeypatch.delenv(VARIABLE)
-    ours, theirs = pty.openpty()
-    command = [
-        sys.executable,
-        "-m",
-        "radius_mfa",
-        "backup",
-        "--config",
-        str(filled),
-        str(filled.with_name("backup")),
-    ]
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, close_fds=True
-    ) as process:
-        os.close(theirs)
-        said = ""
+    file = filled.with_name("backup")
+    with Terminal([sys.executable, "-m", "radius_mfa", "backup", "--config", filled, file]) as terminal:
         for _ in range(2):
-            while not said.endswith(": "):
-                said += os.read(ours, 1024).decode()
-            os.write(ours, f"{PASSPHRASE}\n".encode())
-            said += "\n"
-        assert process.wait(60) == 0
-        said += os.read(ours, 65536).decode()
-        os.close(ours)
-    assert PASSPHRASE not in said
+            terminal.answers("", PASSPHRASE)
+        assert terminal.ends() == 0
+    assert PASSPHRASE not in terminal.shown
     monkeypatch.setenv(VARIABLE, PASSPHRASE)
     run_cli("backup", "--verify", filled.with_name("backup")).worked()
 

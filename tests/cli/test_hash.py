@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import subprocess
 import sys
 
@@ -11,6 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from tests.cli.support import run_process
+from tests.peers.terminal import Terminal
 
 
 @pytest.mark.parametrize("typed", ["correct horse\n", "パスワード\r\n", "no line end"])
@@ -42,21 +41,10 @@ def test_what_no_user_could_type_is_refused(typed: str) -> None:
 
 
 def test_on_a_terminal_it_is_asked_for_twice_and_not_shown() -> None:
-    pid, terminal = pty.fork()
-    if not pid:  # the child
-        os.execv(sys.executable, [sys.executable, "-m", "radius_mfa", "hash"])
-    shown = b""
-    for asked in (b"Password: ", b"Repeat for confirmation: "):
-        while not shown.endswith(asked):
-            shown += os.read(terminal, 1024)
-        os.write(terminal, b"correct horse\n")
-    try:
-        while more := os.read(terminal, 1024):
-            shown += more
-    except OSError:  # the end of a terminal, on Linux
-        pass
-    os.close(terminal)
-    assert os.waitpid(pid, 0)[1] == 0
+    with Terminal([sys.executable, "-m", "radius_mfa", "hash"]) as terminal:
+        for asked in ("Password", "Repeat for confirmation"):
+            terminal.answers(asked, "correct horse")
+        assert terminal.ends() == 0
 
-    assert b"correct horse" not in shown
-    assert PasswordHasher().verify(shown.decode().split()[-1], "correct horse")
+    assert "correct horse" not in terminal.shown
+    assert PasswordHasher().verify(terminal.shown.split()[-1], "correct horse")

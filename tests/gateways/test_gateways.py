@@ -12,6 +12,7 @@ import yaml
 from radius_mfa.config.profiles import GATEWAYS, Gateway
 from radius_mfa.core.stations import read as device_in
 from tests.end_to_end.nas import MESSAGE_AUTHENTICATOR, REPLY_MESSAGE, STATE, USER_PASSWORD, walked
+from tests.end_to_end.pages import blocks
 from tests.gateways.replay import DICTIONARY, Fixture, Sent, hidden_in, replaying
 
 FOLDER = Path(__file__).parent
@@ -163,10 +164,10 @@ def test_a_page_tells_the_gateway_what_it_has_us_believe() -> None:
     """Where its line for the gateway has a number of seconds, or of retries, in a form that can be told."""
     found: Counter[str] = Counter()
     for page in PAGES:
-        words, *blocks = re.split("```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL)
+        words, written = page.read_text().partition("```yaml")[0], blocks(str(page.relative_to(ROOT)), "yaml")
         for key, form in _TOLD.items():
             for told in re.findall(form, words, re.IGNORECASE):
-                (client,) = yaml.safe_load(blocks[0])["clients"]
+                (client,) = yaml.safe_load(written[0].text)["clients"]
                 gateway = GATEWAYS[client["profile"]]
                 shipped = {"timeout": f"{gateway.timeout:g}s", "retries": gateway.retries}[key]
                 assert (page.stem, key, told) == (page.stem, key, str(client.get(key, shipped)).removesuffix("s"))
