@@ -43,11 +43,14 @@ class People:
     def __init__(self, accounts: Iterable[Account]) -> None:
         self._free = deque((account, 0) for account in accounts)
 
-    def next(self) -> tuple[Account, int] | None:
-        """Whoever has waited longest, and the step whose code is theirs now; None: all of them have to wait."""
+    def next(self, lasting: float = _SLOWEST) -> tuple[Account, int] | None:
+        """Whoever has waited longest, and the step whose code is theirs now; None: all of them have to wait.
+
+        `lasting`: seconds, 30 at most, for which the code has to be a good one.
+        """
         account, used = self._free[0]
         into = time.time() % PERIOD
-        step = max(used + 1, now() - (into < PERIOD - _SLOWEST))
+        step = max(used + 1, now() - (into < PERIOD - lasting))
         if step > now() + 1:
             return None
         self._free.popleft()
@@ -82,7 +85,14 @@ class Crowd(RawNas):
     """
 
     def __init__(
-        self, server: tuple[str, int], people: People, logins: int, at_once: int = 32, *, twice: bool = False
+        self,
+        server: tuple[str, int],
+        people: People,
+        logins: int,
+        at_once: int = 32,
+        *,
+        twice: bool = False,
+        retries: int = RETRIES,
     ) -> None:
         """`server`: where it listens; IPv6 is spoken to an address of IPv6."""
         super().__init__(server, SECRET.encode(), "::1" if ":" in server[0] else VPN)
@@ -93,6 +103,8 @@ class Crowd(RawNas):
         self._wanted = logins
         self._at_once = at_once
         self._twice = twice
+        self._retries = retries
+        self._lasting = max(_SLOWEST, retries * TIMEOUT)
         self._busy: dict[int, Login] = {}
         self._before: dict[int, tuple[bytes, bytes]] = {}  # packet and reply that an Identifier had last
         self._stopped = threading.Event()
@@ -158,7 +170,7 @@ class Crowd(RawNas):
     def _begin(self) -> bool:
         """As many as there may be; whether anything is left to do."""
         while len(self._busy) < self._at_once and len(self.logins) < self._wanted:
-            chosen = self._people.next()
+            chosen = self._people.next(self._lasting)
             if chosen is None:
                 return True
             login = Login(*chosen, f"{self.socket.getsockname()[1]}-{len(self.logins)}")
@@ -186,7 +198,7 @@ class Crowd(RawNas):
     def _resend(self) -> None:
         end = monotonic() - TIMEOUT
         for login in [each for each in self._busy.values() if each.sent < end]:
-            if login.tries > RETRIES:
+            if login.tries > self._retries:
                 self._end(login, f"round {login.answered + 1}: no reply")
             else:
                 self.resent += 1

@@ -42,17 +42,15 @@ trap 'echo "at $LINENO: $BASH_COMMAND"; tail -v -n 3 /run/log-*' ERR
 cp "$GIVEN"/radius-mfa.yaml "$GIVEN"/environment "$GIVEN"/eap.pem /etc/radius-mfa/
 chgrp radius-mfa /etc/radius-mfa/eap.pem
 chmod 0640 /etc/radius-mfa/eap.pem
-limit=20
 for unit in radius-mfa radius-mfa-portal; do
     mkdir -p /run/systemd/system/$unit.service.d
     cat > /run/systemd/system/$unit.service.d/test.conf <<END
 [Service]
-WatchdogSec=$limit
+WatchdogSec=20
 RestartSec=100ms
 StandardError=append:/run/log-$unit
 ExecStopPost=+/bin/sh -c 'echo %n \\$SERVICE_RESULT >> /run/results'
 END
-    limit=8
 done
 shown() {{ systemctl show -p ActiveState -p StatusText -p Result -p NRestarts "$@"; }}
 {commands("The first start")}
@@ -122,6 +120,8 @@ radius-mfa login alice --password sesame | tail -n 3
 echo == alone
 systemctl stop radius-mfa radius-mfa-portal
 rm /var/log/radius-mfa/audit.jsonl*
+sed -i s/WatchdogSec=20/WatchdogSec=8/ /run/systemd/system/radius-mfa-portal.service.d/test.conf
+systemctl daemon-reload
 systemctl start radius-mfa-portal
 cd /var/lib/radius-mfa
 stat -c '%n %U %G %a' state.db-wal /var/log/radius-mfa/audit.jsonl

@@ -184,9 +184,10 @@ def test_whoever_connects_and_says_nothing_holds_up_neither_logins_nor_others_no
             assert fetch(server).value("radius_mfa_info") == 1
             state = nas.ask(user.name, user.password).state
             assert nas.ask(user.name, user.code(), state=state).code == ACCEPT
+            mute.append(socket.create_connection(address_of(server), _PATIENCE))  # who is not given up by then
             began = monotonic()
             assert server.stop() == 0
-            assert monotonic() - began < 3
+            assert monotonic() - began < 8  # somebody who is waited for has 10
         finally:
             for each in mute:
                 each.close()
@@ -200,8 +201,7 @@ def test_a_crowd_that_says_nothing_is_turned_away_and_logins_go_on(university: S
         try:
             state = nas.ask(user.name, user.password).state
             assert nas.ask(user.name, user.code(), state=state).code == ACCEPT
-            mute[-1].settimeout(3.0)  # sooner than anybody is given up
-            assert mute[-1].recv(1) == b""  # there was no room
+            assert [each.recv(1) for each in mute] == [b""] * 40
         finally:
             for each in mute:
                 each.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -22,21 +22,23 @@ from tests.end_to_end.radsec_site import (
     OTHER,
     PATIENT,
     RadSecSite,
+    counted,
     is_served,
     until_counted,
     where,
 )
 from tests.end_to_end.site import SECOND, Account, site
 from tests.end_to_end.test_directory_fails import silent, stopped
-from tests.end_to_end.test_metrics import fetch_until
+from tests.end_to_end.test_metrics import fetch, fetch_until
 from tests.peers.certificates import Authority
 from tests.peers.server import Server
 
 WAYS = ("farewell", "cut", "reset")  # in which a gateway ends a connection
 IDLE = 10.0  # seconds: the least that the YAML takes
-_LATE = 3.0  # seconds that a loaded machine may be late
-_NOTICED = 6.0  # seconds in which a server knows, while somebody logs in, that its directory is gone, or back
-_LONG_BEFORE = 3.0  # seconds; a request of `vpn` has 5.67
+_LATE = 8.0  # seconds that a loaded machine may be late: with a reload, too
+_NOTICED = 20.0  # seconds in which a server knows, while somebody logs in, that its directory is gone, or back
+_HELD = 1.0  # seconds at least that a refusal of PATIENT is held
+_OFTEN = 20  # tries to be quicker than that, of which one succeeds unless the machine is very late each time
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,7 @@ def test_who_is_no_client_any_more_is_cut_off_at_once_and_everybody_else_stays(g
             ground, server, "clients", {**ground.changes(), "clients": clients, "policies": without_comma(ground)}
         )
         for gone in (removed, recertified, moved):
-            assert gone.closed(1.0) == CLOSED
+            assert gone.closed() == CLOSED
             gone.socket.close()
         assert nas.ask(user.name, user.code(), state=state).code == ACCEPT
         for name, source in ((ONE_FIELD, "127.0.8.1"), (PATIENT, "127.0.8.2"), (OTHER, SECOND)):
@@ -219,10 +221,10 @@ def test_a_connection_that_ends_takes_its_requests_along_and_its_states_outlive_
         for _ in range(3):
             nas.send(nas.packet(user.name.encode(), user.password.encode()))
         fetch_until(server, "radius_mfa_in_flight", 3)
-        began = monotonic()
-        end(nas, how)
+        before = gone_along(server, "vpn")
+        assert end(nas, how)
+        until_counted(server, "discarded", before + 3, client="vpn", reason="connection_closed")
         fetch_until(server, "radius_mfa_in_flight", 0)
-        assert monotonic() - began < _LONG_BEFORE
     with ground.nas(server) as other:
         assert other.ask(user.name, user.code(), state=state).code == ACCEPT
         assert whole_login(ground.site.staff(), other)
@@ -233,23 +235,51 @@ def test_a_connection_that_ends_takes_its_requests_along_and_its_states_outlive_
 def test_a_refusal_that_is_being_held_goes_with_its_connection(
     ground: RadSecSite, server: Server, how: str
 ) -> None:
-    nas = ground.nas(server, PATIENT)  # whose refusals take a second
-    nas.send(nas.packet(b"nobody", b"whatever"))
-    fetch_until(server, "radius_mfa_held", 1)
-    began = monotonic()
-    end(nas, how)
+    assert any(goes_along(ground, server, how) for _ in range(_OFTEN))
+    got = fetch_until(server, "radius_mfa_held", 0)
+    asked = got.value("radius_mfa_requests_total", client="slow", code="access_request")
+    refused = got.value("radius_mfa_replies_total", client="slow", code="access_reject")
+    assert refused + gone_along(server, "slow") == asked
+
+
+def goes_along(ground: RadSecSite, server: Server, how: str) -> bool:
+    """Whether a refusal is dropped with its connection, which is sooner than it would have left."""
     fetch_until(server, "radius_mfa_held", 0)
-    assert monotonic() - began < 0.8
-    until_counted(server, "replies", 0, client="slow", code="access_reject")
+    before, nas = gone_along(server, "slow"), ground.nas(server, PATIENT)
+    _, sent = being_refused(nas, server)
+    if not end(nas, how):  # the refusal has left meanwhile
+        return False
+    while gone_along(server, "slow") == before:
+        if monotonic() - sent >= _HELD:
+            return False
+    return monotonic() - sent < _HELD
 
 
-def end(nas: RadSecNas, how: str) -> None:
-    """With a farewell, without one, or as if the machine were gone."""
+def being_refused(nas: RadSecNas, server: Server) -> tuple[bytes, float]:
+    """A packet of PATIENT whose refusal is being held, and when it was sent; another where we came too late."""
+    for _ in range(_OFTEN):
+        packet, sent = nas.packet(b"nobody", b"whatever"), monotonic()
+        nas.send(packet)
+        while nas.silent(0.001):
+            if fetch(server).value("radius_mfa_held") == 1:
+                return packet, sent
+        assert nas.read(nas.receive(), packet).code == REJECT
+    raise AssertionError("no refusal was seen while it was held")
+
+
+def gone_along(server: Server, client: str) -> float:
+    """How many requests of a client went with their connections."""
+    return counted(server, "discarded", client=client, reason="connection_closed")
+
+
+def end(nas: RadSecNas, how: str) -> bool:
+    """With a farewell, without one, or as if the machine were gone; False: a farewell was not answered by one."""
     if how == "reset":
-        return nas.reset()
-    if how == "farewell":
-        assert nas.farewell() == CLOSED
-    return nas.socket.close()
+        nas.reset()
+        return True
+    is_answered = how != "farewell" or nas.farewell() == CLOSED
+    nas.socket.close()
+    return is_answered
 
 
 def test_what_was_decided_is_decided_though_the_reply_went_with_its_connection(
@@ -286,15 +316,21 @@ def test_status_server_is_not_answered_while_the_directory_is_gone(ground: RadSe
 def until_served(nas: RadSecNas, user: Account, *, served: bool) -> None:
     """Log in until Status-Server is answered, or is not."""
     end_by = monotonic() + _NOTICED
-    while monotonic() < end_by:
-        assert nas.ask(user.name, user.password).code in {CHALLENGE, REJECT}
-        packet, answered = nas.raw([], code=STATUS_SERVER), False
-        nas.send(packet)
-        with suppress(TimeoutError):
-            answered = nas.read(nas.receive(0.2), packet).code == ACCEPT
-        if answered is served:
-            return
-    raise AssertionError(f"Status-Server is {'not ' if served else ''}answered")
+    while says_ready(nas, user) is not served:
+        assert monotonic() < end_by, f"Status-Server is {'not ' if served else ''}answered"
+
+
+def says_ready(nas: RadSecNas, user: Account) -> bool:
+    """Whether Status-Server is answered; if so, it is before a login that is asked for behind it."""
+    status, login = nas.raw([], code=STATUS_SERVER), nas.packet(user.name.encode(), user.password.encode())
+    nas.send(status, login)
+    octets = nas.receive()
+    is_ready = octets[1] == status[1]
+    if is_ready:
+        assert nas.read(octets, status).code == ACCEPT
+        octets = nas.receive()
+    assert nas.read(octets, login).code in {CHALLENGE, REJECT}
+    return is_ready
 
 
 # --- the end --------------------------------------------------------------------------------------
@@ -303,9 +339,7 @@ def until_served(nas: RadSecNas, user: Account, *, served: bool) -> None:
 def test_what_is_under_way_is_answered_before_the_server_says_farewell(ground: RadSecSite) -> None:
     """With close_notify, or it could be somebody on the way who has cut the connection (RFC 8446 §6.1)."""
     with ground.server("ends") as server, ground.nas(server, PATIENT) as nas, ground.nas(server) as idle:
-        packet = nas.packet(b"nobody", b"whatever")
-        nas.send(packet)
-        fetch_until(server, "radius_mfa_held", 1)
+        packet, _ = being_refused(nas, server)
         server.terminate()
         server.wait_for("stopping")
         assert nas.read(nas.receive(), packet).code == REJECT
@@ -320,10 +354,12 @@ def test_what_is_under_way_is_answered_before_the_server_says_farewell(ground: R
 
 def test_whoever_does_not_answer_the_farewell_holds_up_nobody(ground: RadSecSite) -> None:
     """It has a moment for it, whoever it is: all of them the same."""
-    with ground.server("waits") as server, ground.nas(server), ground.nas(server):
+    with ground.server("waits") as server, ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(ground.nas(server))
         began = monotonic()
         assert server.stop() == 0
-        assert monotonic() - began < 4.0
+        assert monotonic() - began < 8  # it is 2 for all of them, and would be 12 for one after the other
 
 
 # --- the last of them, since its time has passed by now -------------------------------------------

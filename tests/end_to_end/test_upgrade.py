@@ -28,6 +28,7 @@ from tests.cli.support import run_process
 from tests.end_to_end.crowd import Crowd, People
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, raw_nas
 from tests.end_to_end.site import SECRET, VPN, Account, Site, now
+from tests.peers.ports import free_port
 from tests.peers.server import Server
 from tests.peers.slapd import Person
 from tests.stores.schemas import NOTHING, bring_to, mark, through
@@ -35,6 +36,7 @@ from tests.stores.test_migrate import version_at
 
 VERSIONS = [f"{number:04}" for number in range(1, int(NEWEST) + 1)]
 FIRST, LAST = 700, 712  # people of the directory; in these stores no other test has them
+RETRIES = 100  # of a NAS, for 30 s: the server is started meanwhile, on a machine that may have much else to do
 # Tables that every version has had.
 KEPT = ("user_counters", "totp_token", "key_check")
 FORMER = {"last_used": None}  # columns that have gone
@@ -44,12 +46,11 @@ def person(number: int) -> Account:
     return Account.of(Person(f"u{number}", f"pw{number}"))
 
 
-def left_by(university: Site, url: str, version: str, used: Account) -> int:
+def left_by(university: Site, url: str, version: str, used: Account, step: int) -> None:
     """A store of that version, sealed with the university's keys, in which FIRST to LAST have their tokens.
 
-    One of them has used the present code already: its step.
+    One of them has used the code of that step already.
     """
-    step = now()
     bring_to(url, version)
     with closing(sqlite3.connect(university.folder / "state.db")) as ours:
         ours.row_factory = sqlite3.Row
@@ -75,7 +76,6 @@ def left_by(university: Site, url: str, version: str, used: Account) -> int:
             there.execute(table.insert(), [typed(table, row) for row in some])
 
     through(url, write)
-    return step
 
 
 def typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
 def stopping() -> Iterator[socket.socket]:
     """Where a server was that answers no more: what is sent there has to be sent again to the next one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as old:
-        old.bind(("127.0.0.1", 0))
+        old.bind(("127.0.0.1", free_port()))
         old.settimeout(30)
         yield old
 
@@ -129,14 +129,15 @@ def test_logins_that_go_on_while_a_store_is_brought_up_to_date_end_right(
 ) -> None:
     url, name = NOTHING[engine](tmp_path), f"from-{version}-{engine}"
     used, begun, *others = map(person, range(FIRST, LAST))
-    step = left_by(university, url, version, used)
+    step = now() + 1  # whose code is looked at for longer than the present one
+    left_by(university, url, version, used, step)
     with university.nas() as nas:  # a server of before, which has the same keys
         state = nas.ask(begun.name, begun.password).state
 
     with ExitStack() as stack:
         with stopping() as old:
             where = old.getsockname()
-            crowd = stack.enter_context(Crowd(where, People(others), len(others), len(others)))
+            crowd = stack.enter_context(Crowd(where, People(others), len(others), len(others), retries=RETRIES))
             assert len({old.recv(4096) for _ in others}) == len(others)
         at = {"listen": [{"udp": f"{where[0]}:{where[1]}"}], "storage": url, "audit": {"file": f"{name}.jsonl"}}
         stack.enter_context(started_here(university.write(f"{name}.yaml", at)))
@@ -163,7 +164,7 @@ def test_a_server_of_before_goes_on_where_a_column_was_added_and_is_not_started_
     """Two nodes at one database, of which the other knows a version that this one does not."""
     url = NOTHING["postgresql"](Path())
     first, second, third = map(person, range(FIRST, FIRST + 3))
-    left_by(university, url, NEWEST, third)
+    left_by(university, url, NEWEST, third, now())
     config = university.write("before.yaml", {"storage": url, "audit": {"file": "before.jsonl"}})
     with Server(config) as before, raw_nas(before.port, SECRET, VPN) as nas:
         asked = {who: nas.ask(who.name, who.password).state for who in (first, second)}

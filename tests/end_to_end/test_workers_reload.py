@@ -18,6 +18,7 @@ from tests.cli.support import run_cli, run_process
 from tests.end_to_end.crowd import STOPPED, Campus, Crowd, People, campus
 from tests.end_to_end.nas import ACCEPT, CLASS, RawReply
 from tests.end_to_end.site import Account, Site
+from tests.peers.ports import free_port
 from tests.peers.server import Server
 
 _PATIENCE = 30.0  # seconds
@@ -207,10 +208,10 @@ def test_sigterm_answers_all_that_was_accepted(place: Campus) -> None:
 def test_a_login_outlives_a_restart_of_all_processes_between_its_rounds(place: Campus, how: str) -> None:
     """After the supervisor's death the others end by themselves, and the port is free."""
     users = [place.site.staff() for _ in range(20)]
-    with server_of(place, "first") as server, ends(*server.processes().values()):
+    at = {"listen": [{"udp": f"127.0.0.1:{free_port()}"}]}
+    with server_of(place, "first", **at) as server, ends(*server.processes().values()):
         with place.site.nas(server=server) as nas:
             states = [nas.ask(user.name, user.password).state for user in users]
-        at = {"listen": [{"udp": f"127.0.0.1:{server.port}"}]}
         os.kill(server.pid, signal.Signals[how])
         assert server.ended() == (0 if how == "SIGTERM" else -signal.SIGKILL)
     with server_of(place, "again", **at) as server, place.site.nas(server=server) as nas:

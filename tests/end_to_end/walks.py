@@ -144,7 +144,8 @@ def somebody_calls(reader: Reader) -> None:
     reader.answers["^First code of the app.*: "] = reader.code
     reader.run("radius-mfa user enrol alice")
     off = {"492039": lambda: reader.code(10), "530017": lambda: reader.code(11)}
-    assert "5.5 minutes ahead" in reader.follow("None of the codes work", off)
+    said = reader.follow("None of the codes work", off)
+    assert re.search(r"\b5(\.5)? minutes ahead", said), said  # the half is over if a step was, meanwhile
     assert "reset: 1 token" in reader.follow("The phone is lost, or new")
 
 

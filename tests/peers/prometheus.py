@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import subprocess
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from time import monotonic
 from typing import Any, Self
@@ -29,7 +29,7 @@ _PATIENCE = 60.0  # seconds; a loaded machine may take its time
 
 
 class Prometheus:
-    """`address`: where the metrics are, which are fetched every half second."""
+    """`address`: where the metrics are, which are fetched every second; without one in time there are none."""
 
     def __init__(self, folder: Path, address: tuple[str, int]) -> None:
         self._folder = folder
@@ -37,7 +37,7 @@ class Prometheus:
         self._port = free_port()
 
     def __enter__(self) -> Self:
-        often = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"}
+        often = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "500ms"}
         target = {"job_name": JOB, "static_configs": [{"targets": [self._address]}]}
         config = {"global": often, "rule_files": [str(RULES)], "scrape_configs": [target]}
         path = self._folder / "prometheus.yml"
@@ -76,6 +76,13 @@ class Prometheus:
         found: Sequence[dict[str, Any]] = answer["data"]["result"]
         return found
 
+    def found(self, expression: str) -> Sequence[dict[str, Any]]:
+        """The same once it comes to something, since it may not after a fetch that took too long; or nothing."""
+        end = monotonic() + _PATIENCE
+        while not (found := self.query(expression)) and monotonic() < end:
+            continue
+        return found
+
     def names(self) -> set[str]:
         """Of all series that it has."""
         return set(self._get("label/__name__/values")["data"])
@@ -85,22 +92,25 @@ class Prometheus:
         groups = self._get("rules")["data"]["groups"]
         return {rule["name"]: rule for group in groups for rule in group["rules"]}
 
-    def until_evaluated(self) -> dict[str, dict[str, Any]]:
-        """The alerts, once each was looked at."""
+    def until_evaluated(self, but: Set[str] = frozenset()) -> dict[str, dict[str, Any]]:
+        """The alerts, once each was looked at and none is raised but those; as they are where that never is so.
+
+        One that is raised for want of a fetch, which took too long, goes with the next.
+        """
         end = monotonic() + _PATIENCE
         while True:
             alerts = self.alerts()
-            if all(rule["health"] != "unknown" for rule in alerts.values()):
+            is_evaluated = all(rule["health"] != "unknown" for rule in alerts.values())
+            if (is_evaluated and raised(alerts) <= but) or monotonic() > end:
                 return alerts
-            assert monotonic() < end, alerts
 
     def _begins(self) -> None:
         """Until it has fetched often enough for a rate of everything."""
         end = monotonic() + _PATIENCE
         while True:
             try:
-                fetched = self.query(f'count_over_time(up{{job="{JOB}"}}[1m])')
-                if fetched and float(fetched[0]["value"][1]) >= 3 and self.query(f'up{{job="{JOB}"}} == 1'):
+                fetched = self.query(f'sum_over_time(up{{job="{JOB}"}}[1m])')
+                if fetched and float(fetched[0]["value"][1]) >= 2:
                     return
             except OSError:
                 pass
@@ -116,6 +126,11 @@ class Prometheus:
             if refused.code >= 500:  # it is starting
                 raise
             return json.load(refused)  # what is wrong with an expression
+
+
+def raised(alerts: Mapping[str, dict[str, Any]]) -> Set[str]:
+    """The names of those that are pending or firing."""
+    return {name for name, alert in alerts.items() if alert["alerts"]}
 
 
 def promtool(*words: str | Path) -> str:

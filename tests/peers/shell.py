@@ -25,7 +25,7 @@ from typing import Self
 
 from tests.peers.machine import Machine, as_root
 
-_PATIENCE = 60.0  # seconds that a command may say nothing
+_PATIENCE = 180.0  # seconds that some commands may say nothing, on a machine that has much else to do
 # Commands come from a pipe, each with a NUL behind it; once one has ended a NUL is shown.  A failure ends all.
 _LOOP = """
 exec 3< "$FOLDER/commands"

@@ -46,7 +46,7 @@ cat > /run/units/commands.service <<END
 DefaultDependencies=no
 [Service]
 Type=oneshot
-TimeoutStartSec=300
+TimeoutStartSec=900
 WorkingDirectory=$PWD
 Environment=PATH=$PATH HOME=/root LANG=C.UTF-8
 ExecStart=/bin/bash -eu /run/commands

@@ -14,6 +14,7 @@ from random import Random
 import pytest
 
 from radius_mfa.transports.sockets import open_tcp, open_udp
+from tests.peers.ports import free_port
 
 HOSTS = ["127.0.0.1", "::1"]
 _PATIENCE = 10.0  # seconds
@@ -122,8 +123,8 @@ def test_what_nobody_reads_waits_for_whoever_comes_to_its_socket_next() -> None:
 @pytest.mark.parametrize("theirs", [1, 2, 7])
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_second_server_does_not_join_the_group_without_a_word(host: str, theirs: int, readers: int) -> None:
-    with opened(host, theirs) as first:
-        port = first[0].getsockname()[1]
+    port = free_port()
+    with opened(host, theirs, port):
         before = os.listdir("/proc/self/fd")
         with pytest.raises(OSError, match="in use"):
             open_udp(host, port, readers)
@@ -133,10 +134,9 @@ def test_a_second_server_does_not_join_the_group_without_a_word(host: str, their
 
 
 def test_ipv6_leaves_the_port_of_ipv4_to_others() -> None:
-    with opened("::", 2) as six:
-        port = six[0].getsockname()[1]
-        with opened("0.0.0.0", 2, port) as four:
-            assert four[1].getsockname() == ("0.0.0.0", port)
+    port = free_port()
+    with opened("::", 2, port), opened("0.0.0.0", 2, port) as four:
+        assert four[1].getsockname() == ("0.0.0.0", port)
 
 
 def test_every_reader_has_room_for_a_burst() -> None:
@@ -183,22 +183,24 @@ def test_a_tcp_port_belongs_to_one_server() -> None:
 
 
 def test_a_tcp_port_whose_connections_are_ending_is_free_for_the_next_server() -> None:
-    with open_tcp("127.0.0.1", 0) as listening:
-        port = listening.getsockname()[1]
-        with socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE) as connection:
-            select.select([listening], [], [], _PATIENCE)
-            accepted, _ = listening.accept()
-            accepted.close()  # first: its end is the one that lingers
-            assert connection.recv(1) == b""
+    port = free_port()
+    with (
+        open_tcp("127.0.0.1", port) as listening,
+        socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE) as connection,
+    ):
+        select.select([listening], [], [], _PATIENCE)
+        accepted, _ = listening.accept()
+        accepted.close()  # first: its end is the one that lingers
+        assert connection.recv(1) == b""
     open_tcp("127.0.0.1", port).close()
 
 
 @pytest.mark.parametrize("both", [False, True])
 def test_only_where_it_is_asked_to_a_socket_for_ipv6_takes_ipv4_as_well(both: bool) -> None:
-    with open_tcp("::", 0, both=both) as listening:
-        address = ("127.0.0.1", listening.getsockname()[1])
+    port = free_port()  # also of IPv4, where it is nobody else's whom we would meet
+    with open_tcp("::", port, both=both):
         try:
-            socket.create_connection(address, timeout=_PATIENCE).close()
+            socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE).close()
         except ConnectionRefusedError:
             assert not both
         else:

@@ -20,6 +20,7 @@ from radius_mfa.wire.desk import Send
 from radius_mfa.wire.exchange import Exchange
 from radius_mfa.wire.request import ServerReply, access_request, read_reply
 from radius_mfa.wire.sources import Sources
+from tests.peers.ports import free_port
 from tests.wire.support import (
     SALT,
     SECRET,
@@ -118,9 +119,9 @@ def test_each_address_asked_is_a_socket_of_its_own_to_duplicates(run: Run) -> No
 
 def test_so_it_is_where_each_address_has_a_socket(run: Run) -> None:
     async def play() -> None:
-        echo = Echo()
-        one = UdpListener(open_udp("127.0.0.1", 0)[0], echo.receive, CountingMeter())
-        other = UdpListener(open_udp("127.0.0.2", one.address[1])[0], echo.receive, CountingMeter())
+        echo, port = Echo(), free_port()
+        one = UdpListener(open_udp("127.0.0.1", port)[0], echo.receive, CountingMeter())
+        other = UdpListener(open_udp("127.0.0.2", port)[0], echo.receive, CountingMeter())
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             for listener in (one, other):
                 client.sendto(b"hello", listener.address)
@@ -167,7 +168,8 @@ def test_to_duplicates_it_is_one_socket_however_many_readers_it_has(run: Run) ->
 
 
 def test_ipv6_only_means_ipv6_only() -> None:
-    with open_udp("::", 0)[0] as six, open_udp("0.0.0.0", six.getsockname()[1])[0] as four:
+    port = free_port()
+    with open_udp("::", port)[0] as six, open_udp("0.0.0.0", port)[0] as four:
         assert six.getsockname()[1] == four.getsockname()[1]
 
 
