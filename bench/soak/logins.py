@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from statistics import median
 
 from bench.load import code, state_of, verified
@@ -138,15 +139,21 @@ class _Session:
 
 
 class Logins(threading.Thread):
-    """Begins `rate` logins a second for `seconds`, and waits for all to end.  `taken`: what came of them."""
+    """Begins `rate` logins a second, and waits for all to end.  `taken`: what came of them.
 
-    def __init__(self, port: int, users: Iterator[int], rate: float, seconds: float, host: str = GOOD) -> None:
-        super().__init__()
+    For `seconds`, or until it is told that it is `enough`.
+    """
+
+    def __init__(
+        self, port: int, users: Iterator[int], rate: float, seconds: float = inf, host: str = GOOD
+    ) -> None:
+        super().__init__(daemon=True)  # who was to say that it is enough may have failed
         self.taken = Taken()
         self._port = port
         self._users = users
         self._rate = rate
-        self._count = round(rate * seconds)
+        self._seconds = seconds
+        self._ends = inf
         self._host = host
         self._selector = selectors.DefaultSelector()
         self._free: deque[_Session] = deque()
@@ -154,18 +161,23 @@ class Logins(threading.Thread):
 
     def run(self) -> None:
         began = time.perf_counter()
-        begun = 0
-        while begun < self._count or self._busy:
+        begun, due = 0, began
+        while due < (ends := min(self._ends, began + self._seconds)) or self._busy:
             now = time.perf_counter()
-            while begun < self._count and now >= began + begun / self._rate:
+            while due <= now and due < ends:
                 self._begin(begun)
                 begun += 1
+                due = began + begun / self._rate
             for key, _ in self._selector.select(_GLANCE):
                 self._receive(key.data)
             self._resend()
         for session in self._free:
             session.socket.close()
         self._selector.close()
+
+    def enough(self) -> None:
+        """No login begins any more but those whose time has come."""
+        self._ends = time.perf_counter()
 
     def taken_in_the_end(self) -> Taken:
         self.join()

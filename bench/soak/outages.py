@@ -26,7 +26,7 @@ def try_fail_over(house: House, rate: float, seconds: float) -> Iterator[Figure]
         ("directory frozen", frozen, _IN_TIME),
     )
     for name, outage, bound in outages:
-        logins = Logins(house.port, house.users, rate, seconds)
+        logins = Logins(house.port, house.users, rate)
         logins.start()
         began = time.perf_counter()
         wait_until(began + seconds * _EVENLY)
@@ -34,6 +34,8 @@ def try_fail_over(house: House, rate: float, seconds: float) -> Iterator[Figure]
         with outage(house.slapds[0]):
             wait_until(began + seconds * 2 * _EVENLY)
         back = time.perf_counter()
+        wait_until(back + seconds * _EVENLY)  # however long it took to come back
+        logins.enough()
         taken = logins.taken_in_the_end()
         yield from _again(name, taken, lost, back, bound)
         yield from _again(f"{name}, and back", taken, back, float("inf"), bound)
@@ -52,13 +54,15 @@ def try_restarts(house: House, rate: float, seconds: float) -> Iterator[Figure]:
         house.begin()
 
     for name, do in (("server killed, started", kill), ("SIGHUP", house.reload), ("SIGTERM, started", restart)):
-        logins = Logins(house.port, house.users, rate, seconds)
+        logins = Logins(house.port, house.users, rate)
         logins.start()
         began = time.perf_counter()
         wait_until(began + seconds * _EVENLY)
         at = time.perf_counter()
         do()
         took = time.perf_counter() - at
+        wait_until(at + seconds * 2 * _EVENLY)
+        logins.enough()
         taken = logins.taken_in_the_end()
         yield Figure(f"{name}: until it was ready", round(took, 2), "s")
         yield from _again(name, taken, at, float("inf"), None)

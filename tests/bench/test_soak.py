@@ -83,7 +83,7 @@ def test_a_small_run_of_the_outages_loses_no_login(tmp_path: Path) -> None:
     }
     again = [each["value"] for name, each in figures.items() if name.endswith("work again")]
     assert len(again) == 7
-    assert all(0 < value < 30 for value in again)
+    assert all(0 <= value < 30 for value in again)  # a hundredth of a second is the least that is told
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import selectors
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ ACCEPTED, STOPPED = "accepted", "stopped"
 _GLANCE = 0.02  # seconds between two looks at what has to be sent again
 _LEFT = 400  # users who are in no crowd
 _PATIENCE = 60.0  # seconds
+_BEFORE = 4  # packets of an Identifier that a late reply may be to
 _SLOWEST = 8.0  # seconds that a login may take, so that its code is still a good one at the end
 
 
@@ -92,6 +93,7 @@ class Crowd(RawNas):
         at_once: int = 32,
         *,
         twice: bool = False,
+        timeout: float = TIMEOUT,
         retries: int = RETRIES,
     ) -> None:
         """`server`: where it listens; IPv6 is spoken to an address of IPv6."""
@@ -103,10 +105,13 @@ class Crowd(RawNas):
         self._wanted = logins
         self._at_once = at_once
         self._twice = twice
+        self._timeout = timeout
         self._retries = retries
-        self._lasting = max(_SLOWEST, retries * TIMEOUT)
+        self._lasting = max(_SLOWEST, retries * timeout)
         self._busy: dict[int, Login] = {}
-        self._before: dict[int, tuple[bytes, bytes]] = {}  # packet and reply that an Identifier had last
+        # The packets and replies that an Identifier had last.  A NAS that has few to spare takes one again at
+        # once, and the second reply to what it was for may come later than the replies to the next.
+        self._before: defaultdict[int, deque[tuple[bytes, bytes]]] = defaultdict(lambda: deque(maxlen=_BEFORE))
         self._stopped = threading.Event()
         self._progress = threading.Condition()
         self._broken: BaseException | None = None
@@ -196,7 +201,7 @@ class Crowd(RawNas):
             self.socket.send(login.packet)
 
     def _resend(self) -> None:
-        end = monotonic() - TIMEOUT
+        end = monotonic() - self._timeout
         for login in [each for each in self._busy.values() if each.sent < end]:
             if login.tries > self._retries:
                 self._end(login, f"round {login.answered + 1}: no reply")
@@ -226,11 +231,11 @@ class Crowd(RawNas):
 
     def _take_late(self, octets: bytes) -> None:
         """Perhaps the second reply to what the Identifier was for before."""
-        packet, reply = self._before.get(octets[1], (b"", b""))
-        if packet and verified(self._secret, packet, octets):
-            self.unlike += octets != reply
-        else:
-            self.strange += 1
+        for packet, reply in self._before[octets[1]]:
+            if verified(self._secret, packet, octets):
+                self.unlike += octets != reply
+                return
+        self.strange += 1
 
     def _go_on(self, login: Login, octets: bytes) -> None:
         self.read(octets, login.packet)
@@ -246,7 +251,7 @@ class Crowd(RawNas):
 
     def _forget(self, login: Login) -> None:
         del self._busy[login.packet[1]]
-        self._before[login.packet[1]] = (login.packet, login.replies[0])
+        self._before[login.packet[1]].append((login.packet, login.replies[0]))
 
     def _end(self, login: Login, result: str) -> None:
         self._busy.pop(login.packet[1], None)

@@ -66,7 +66,7 @@ class Radclient:
         ]
         if state:
             attributes.append(f"State = 0x{state.hex()}")
-        got = radclient(self.port, self.secret, *attributes)
+        got = radclient(self.port, self.secret, *attributes, retries=_TRIES)
         assert got.code, got.output
         assert got.attributes[0][0] == "Message-Authenticator"
         state = bytes.fromhex(got.first("State").removeprefix("0x"))

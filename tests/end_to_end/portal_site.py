@@ -21,6 +21,7 @@ from dataclasses import replace
 from email.message import EmailMessage
 from itertools import count
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from tests.cli.support import run_cli
@@ -33,6 +34,8 @@ from tests.peers.slapd import BASE, BIND_DN, STAFF, STUDENTS, Person, Slapd, ent
 from tests.peers.smtp import MailServer
 
 HELP_DESK = f"cn=Help desk,ou=groups,{BASE}"
+
+_PATIENCE = 10.0  # seconds until an audit line must be there
 
 _CODE = re.compile(r"\b\d{4} \d{4}\b")
 _LINK = re.compile(r"https?://\S+")
@@ -132,9 +135,17 @@ class PortalSite:
         asked = nas.ask(account.name, account.password)
         return nas.ask(account.name, answer, asked.state).code if asked.code == CHALLENGE else asked.code
 
-    def acts(self, account: Account) -> list[dict[str, Any]]:
-        """What the audit file says was done in the portal, or refused there, about somebody."""
-        return [each for each in self.site.audit(account.name) if each["decision"] in ("done", "refused")]
+    def acts(self, account: Account, *, least: int = 0) -> list[dict[str, Any]]:
+        """What the audit file says was done in the portal, or refused there, about somebody.
+
+        `least` are waited for: a page may come first.
+        """
+        end = monotonic() + _PATIENCE
+        while True:
+            acts = [each for each in self.site.audit(account.name) if each["decision"] in ("done", "refused")]
+            if len(acts) >= least:
+                return acts
+            assert monotonic() < end, (acts, least)
 
     @contextmanager
     def also(self, **changes: Any) -> Iterator[str]:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT, Radclient, raw_nas
-from tests.end_to_end.site import SECRET, SLOW, STAFF_GETS, VPN, Site, masked, site
+from tests.end_to_end.site import SECRET, SLOW, STAFF_GETS, VPN, Account, Site, masked, site
 from tests.end_to_end.test_directory_fails import stopped
 from tests.peers.freeradius import FreeRadiusUdpProxy, StatusCheck
 from tests.peers.radclient import radclient
@@ -19,6 +19,8 @@ PROBE = "monitor"
 LOOKS: tuple[StatusCheck, StatusCheck] = ("status-server", "request")
 HURRY = 8  # seconds of a proxy that is in a hurry, in one of ours
 _MOMENT = 0.05  # seconds between two tries of a NAS that is in a hurry as well
+_PATIENCE = 20.0  # seconds
+_TRIES = 10
 
 
 @pytest.fixture(scope="module")
@@ -74,18 +76,32 @@ def test_what_proxies_on_the_way_have_written_comes_back_to_each(
         ask(f'User-Password = "{user.code()}"', f"State = {state}", code=ACCEPT)
 
 
+def refused_once_passed_on_twice(university: Site, proxy: FreeRadiusUdpProxy) -> Account:
+    """Whose wrong password the proxy has passed on twice before it was refused.
+
+    A refusal is a second under way; where it is there first nevertheless, somebody else tries.
+    """
+    for _ in range(_TRIES):
+        user = university.staff()
+        with raw_nas(proxy.port, proxy.secret) as nas:
+            wrong = nas.packet(user.name.encode(), b"wrong")
+            while not nas.received():
+                nas.socket.send(wrong)
+                if proxy.says("Sending duplicate proxied request", _MOMENT):  # which it does not do at once
+                    nas.socket.settimeout(_PATIENCE)
+                    assert nas.read(nas.socket.recv(4096), wrong).code == REJECT
+                    return user
+        proxy.wait_for("Finished request")  # what it says of this one is over
+    raise AssertionError("the reply was always there first")
+
+
 def test_what_a_nas_repeats_through_the_proxy_is_decided_once(university: Site) -> None:
     """RFC 5080 §2.2.2: the proxy passes on what is not answered yet, and repeats the reply to what is."""
-    user = university.staff()
     with (
         FreeRadiusUdpProxy(university.server.addresses[0], SECRET, source=SLOW, hurry=HURRY) as proxy,
         raw_nas(proxy.port, proxy.secret) as nas,
     ):
-        wrong = nas.packet(user.name.encode(), b"wrong")
-        while not proxy.says("Sending duplicate proxied request", _MOMENT):  # which it does not do at once
-            nas.socket.send(wrong)
-            assert not nas.received()  # a refusal is a second under way
-        assert nas.exchange(wrong).code == REJECT
+        user = refused_once_passed_on_twice(university, proxy)
         state = nas.ask(user.name, user.password).state
         right = nas.packet(user.name.encode(), user.code().encode(), state=state)
         accept = nas.exchange(right)

@@ -79,8 +79,7 @@ def test_who_has_no_address_is_queued_at_the_help_desk_and_helped(portal: Portal
         it.presses("tokens.confirm")
     assert portal.logs_in(new, new.next_code()) == ACCEPT
 
-    acts = portal.acts(account)
-    assert [(each["outcome"], each.get("by", "")) for each in acts if each["decision"] == "done"] == [
+    done = [
         ("help_asked", ""),
         ("looked_at", desk.name),
         ("reset", desk.name),
@@ -91,6 +90,8 @@ def test_who_has_no_address_is_queued_at_the_help_desk_and_helped(portal: Portal
         ("voucher_shown", ""),
         ("token_added", ""),
     ]
+    acts = portal.acts(account, least=len(done))
+    assert [(each["outcome"], each.get("by", "")) for each in acts if each["decision"] == "done"] == done
 
 
 def _asks(it: Visitor, account: Account) -> None:

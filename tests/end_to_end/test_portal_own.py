@@ -53,7 +53,7 @@ def test_a_login_that_was_not_theirs_is_told_to_the_desk(portal: PortalSite, chr
         it.looks("devices")
         it.person.goes_to("/logins")
         it.looks("logins")
-        it.person.does(lambda page: page.get_by_role("link", name=it.says("logins.not_me")).last.click())
+        it.person.follows(it.says("logins.not_me"), last=True)
         it.reads("logins.not_me_title")
         it.looks("login-not-me")
         it.presses("logins.not_me_go")

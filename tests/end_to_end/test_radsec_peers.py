@@ -16,6 +16,7 @@ from tests.end_to_end.test_metrics import METRICS, fetch
 from tests.peers.certificates import Authority
 from tests.peers.foreign_proxy import ForeignProxy
 from tests.peers.freeradius import FreeRadiusProxy
+from tests.peers.ports import free_port
 from tests.peers.radsecproxy import RadsecProxy
 from tests.peers.server import Server
 
@@ -130,25 +131,27 @@ def test_a_client_of_tls_1_2_is_served_as_well(campus: Campus, server: Server) -
 
 def test_freeradius_connects_again_to_a_server_that_was_restarted_between_two_rounds(campus: Campus) -> None:
     user = campus.site.staff()
-    with campus.server("before") as before, campus.proxy("freeradius", before) as proxy:
+    ports = free_port(), free_port()
+    with campus.server("before", ports) as before, campus.proxy("freeradius", before) as proxy:
         challenge = ask(proxy, user, user.password)
         assert before.stop() == 0
         proxy.wait_for("Client has closed connection")
-        with campus.server("after", (before.addresses[0][1], before.addresses[1][1])):
+        with campus.server("after", ports):
             assert ask(proxy, user, user.code(), challenge.state).code == ACCEPT
 
 
 def test_radsecproxy_sees_that_the_server_is_there_and_connects_again_when_it_is_back(campus: Campus) -> None:
     """Status-Server over TLS (RFC 6614 §2.4, RFC 5997), which it sends when it has nothing else to do."""
     user = campus.site.staff()
-    with campus.server("before") as before, campus.proxy("radsecproxy", before, hurry=8) as proxy:
+    ports = free_port(), free_port()
+    with campus.server("before", ports) as before, campus.proxy("radsecproxy", before, hurry=8) as proxy:
         assert isinstance(proxy, RadsecProxy)
         proxy.connected()
         challenge = ask(proxy, user, user.password)
         proxy.has_looked()
-        assert status_servers(before) == 1
+        assert status_servers(before) >= 1  # it may have looked again
         assert before.stop() == 0
-        with campus.server("after", (before.addresses[0][1], before.addresses[1][1])):
+        with campus.server("after", ports):
             proxy.connected()
             assert ask(proxy, user, user.code(), challenge.state).code == ACCEPT
 

@@ -171,13 +171,14 @@ class Person:
         """A button; `stays`: it leads to no other page."""
         self._clicks("button", name, stays)
 
-    def follows(self, name: str, *, stays: bool = False) -> None:
-        """A link."""
-        self._clicks("link", name, stays)
+    def follows(self, name: str, *, stays: bool = False, last: bool = False) -> None:
+        """A link; `last`: that of several."""
+        self._clicks("link", name, stays, last)
 
-    def _clicks(self, role: Any, name: str, stays: bool) -> None:
+    def _clicks(self, role: Any, name: str, stays: bool, last: bool = False) -> None:
         async def clicked(page: Page) -> None:
-            await page.get_by_role(role, name=name, exact=True).click()
+            found = page.get_by_role(role, name=name, exact=True)
+            await (found.last if last else found).click()
 
         self.does(clicked if stays else lambda page: _leading_on(page, clicked(page)))
 

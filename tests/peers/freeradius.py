@@ -24,7 +24,7 @@ logdir = "{folder}"
 run_dir = "{folder}"
 libdir = /usr/lib/freeradius
 max_request_time = 30
-cleanup_delay = 5
+cleanup_delay = 10
 security {{
     reject_delay = 0
 }}
