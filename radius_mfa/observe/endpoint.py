@@ -24,7 +24,6 @@ from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollecto
 from prometheus_client.registry import Collector
 
 _MOST_AT_ONCE = 32
-_TO_ASK, _TO_TAKE = 0.1, 0.5  # seconds in which nobody takes the place of who asks, or is answered
 _GLANCE = 0.2  # seconds between two looks whether to end, and whose time is over
 _STUCK = 1.0  # seconds in which whoever was cut off has gone
 
@@ -44,7 +43,7 @@ class MetricsEndpoint:
 
     `sock`: listening, its own from now on; another process may have it too.  `collector`: None: there are no
     metrics here.  `patience`, `deadline`: seconds in which a whole request has to be there, and all of its answer
-    taken.
+    taken.  `to_ask`, `to_take`: seconds of those in which nobody takes the place of who asks, or is answered.
     """
 
     def __init__(
@@ -54,13 +53,16 @@ class MetricsEndpoint:
         vitals: Asked,
         patience: float = 2.0,
         deadline: float = 10.0,
+        to_ask: float = 0.1,
+        to_take: float = 0.5,
     ) -> None:
         registry = CollectorRegistry()
         if collector is not None:
             registry.register(collector)
             ProcessCollector(registry=registry)
         paths = _HEALTH if collector is None else ("/metrics", *_HEALTH)
-        self._server = _Server(sock, registry, vitals, _Room(patience, deadline), paths)
+        room = _Room(patience, deadline, to_ask, to_take)
+        self._server = _Server(sock, registry, vitals, room, paths)
         self._thread = Thread(target=self._server.serve_forever, args=(_GLANCE,), name="metrics", daemon=True)
         self._thread.start()
 
@@ -138,9 +140,9 @@ class _Place:
 class _Room:
     """Who is connected."""
 
-    def __init__(self, patience: float, deadline: float) -> None:
-        self._patience = patience
-        self._deadline = deadline
+    def __init__(self, patience: float, deadline: float, to_ask: float, to_take: float) -> None:
+        self._patience, self._deadline = patience, deadline
+        self._to_ask, self._to_take = to_ask, to_take
         self._places: dict[socket.socket, _Place] = {}
         self._changed = Condition()
 
@@ -156,14 +158,14 @@ class _Room:
             if not self._has_room():
                 return False
             now = monotonic()
-            self._places[connection] = _Place(now, now + _TO_ASK, now + self._patience)
+            self._places[connection] = _Place(now, now + self._to_ask, now + self._patience)
             return True
 
     def has_asked(self, connection: socket.socket) -> None:
         """Its whole request is there."""
         with self._changed:
             place = self._places[connection]
-            place.own, place.until = monotonic() + _TO_TAKE, place.since + self._deadline
+            place.own, place.until = monotonic() + self._to_take, place.since + self._deadline
 
     def leave(self, connection: socket.socket) -> None:
         """It is over."""

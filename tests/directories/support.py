@@ -15,6 +15,7 @@ from radius_mfa.core.outcomes import Outcome
 from radius_mfa.core.ports import Password
 from radius_mfa.directories.ldap import LdapDirectory, LdapSettings
 from radius_mfa.directories.ldap_server import LdapAddress
+from tests.peers.ports import free_port
 from tests.peers.slapd import Slapd
 
 Play = Callable[[], Coroutine[object, object, None]]
@@ -36,6 +37,11 @@ class LoopClock:
 def soon(seconds: float = 10.0) -> float:
     """A deadline, generous unless the test is about it."""
     return asyncio.get_running_loop().time() + seconds
+
+
+def nobodies(count: int = 6) -> list[Address]:
+    """Servers that refuse at once: between a silent one and the last they leave most of the time to the last."""
+    return [("127.0.0.1", free_port())] * count
 
 
 @asynccontextmanager

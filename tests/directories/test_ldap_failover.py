@@ -18,13 +18,14 @@ from radius_mfa.core.errors import DirectoryError
 from radius_mfa.core.messages import User
 from radius_mfa.core.ports import Password
 from radius_mfa.directories.ldap_failover import PAUSES, Failover, UnfitAnswerError
-from radius_mfa.directories.ldap_messages import read_entry_request
+from radius_mfa.directories.ldap_messages import Result, read_entry_request
 from radius_mfa.directories.ldap_server import LdapAddress, LdapServer
 from tests.directories.support import (
     BIND,
     BIND_RESPONSE,
     DONE,
     SEARCH,
+    Address,
     Asked,
     LoopClock,
     Peer,
@@ -34,6 +35,7 @@ from tests.directories.support import (
     entry,
     found,
     login,
+    nobodies,
     peer,
     result,
     silence,
@@ -143,13 +145,14 @@ def test_a_server_killed_in_the_middle_of_many_logins_costs_none_of_them(run: Ru
 
 def test_a_server_that_failed_is_not_waited_for_again(run: Run, slapd: Slapd) -> None:
     async def play() -> None:
-        async with peer(silence) as silent, directory(silent.address, slapd) as under_test:
-            await under_test.find("u1", soon(0.4))
-            asked = silent.connections
+        async with peer(silence) as silent, directory(silent.address, *nobodies(), slapd) as under_test:
+            await under_test.find("u1", soon(2))
+            await silent.until(lambda it: it.connections > 0)
             began = asyncio.get_running_loop().time()
-            assert await login(under_test, "u1", "pw1") is Password.RIGHT
-            assert asyncio.get_running_loop().time() - began < 3  # its share would have been five seconds each
-            assert silent.connections == asked
+            user = await under_test.find("u1", soon(80))
+            assert isinstance(user, User)
+            assert await under_test.check_password(user, b"pw1", soon(80)) is Password.RIGHT
+            assert asyncio.get_running_loop().time() - began < 8  # its share would have been ten seconds each
 
     run(play)
 
@@ -238,12 +241,13 @@ def test_a_server_that_drips_gets_its_share_of_the_time_and_no_more(run: Run, sl
         return b"\x30"  # an element that never ends
 
     async def play() -> None:
-        async with peer(drip) as dripping, directory(dripping.address, slapd) as under_test:
+        async with peer(drip) as dripping, directory(dripping.address, *nobodies(), slapd) as under_test:
             began = asyncio.get_running_loop().time()
-            user = await under_test.find("u1", soon(2))
+            user = await under_test.find("u1", soon(6))
             assert isinstance(user, User)
-            assert await under_test.check_password(user, b"pw1", soon(2)) is Password.RIGHT
-            assert asyncio.get_running_loop().time() - began < 2
+            await dripping.until(lambda it: it.connections > 0)
+            assert await under_test.check_password(user, b"pw1", soon(80)) is Password.RIGHT
+            assert asyncio.get_running_loop().time() - began < 8
 
     run(play)
 
@@ -312,8 +316,9 @@ def test_closing_ends_the_looking(run: Run, slapd: Slapd) -> None:
 
 
 @asynccontextmanager
-async def failover(*servers: Peer, pauses: tuple[float, ...] = (0.01,)) -> AsyncIterator[Failover]:
-    asked = [LdapServer(LdapAddress(*server.address), (Slapd.bind_dn, b"service"), 2, 5) for server in servers]
+async def failover(*servers: Peer | Address, pauses: tuple[float, ...] = (0.01,)) -> AsyncIterator[Failover]:
+    addresses = [server.address if isinstance(server, Peer) else server for server in servers]
+    asked = [LdapServer(LdapAddress(*address), (Slapd.bind_dn, b"service"), 2, 5) for address in addresses]
     under_test = Failover(asked, LoopClock(), PROBE, pauses)
     try:
         yield under_test
@@ -488,13 +493,16 @@ def test_who_answers_others_meanwhile_is_slow_and_not_down(run: Run, log: Log) -
             return b"" if b"uid=slow" in asked.octets else await well(asked)
 
         async with peer(answering) as first, failover(first) as under_test:
+            patience = asyncio.timeout(None)  # which ends once another was answered, however late that is
 
-            async def slow(server: LdapServer) -> int:
-                return (await server.bind("uid=slow", b"secret")).code
+            async def slow(server: LdapServer, until: float) -> Result:
+                async with patience:
+                    return await server.bind("uid=slow", b"secret", until)
 
-            waiting = asyncio.ensure_future(under_test.first_answer(slow, soon(0.3)))
+            waiting = asyncio.ensure_future(under_test.first_in_time(slow, lambda _, said: said.code, soon()))
             await first.until(lambda it: any(b"uid=slow" in each.octets for each in it.asked))
             await under_test.first_answer(whose, soon())
+            patience.reschedule(soon(0))
             with pytest.raises(DirectoryError, match="no answer in time"):
                 await waiting
 
@@ -507,10 +515,10 @@ def test_what_comes_too_late_is_given_up(run: Run, log: Log) -> None:
         async with (
             peer(welcoming(silence)) as first,
             peer(well) as second,
-            failover(first, second, pauses=(3600,)) as under_test,
+            failover(first, *nobodies(), second, pauses=(3600,)) as under_test,
         ):
-            assert await under_test.first_answer(whose, soon(0.4)) == name_of(second)
-            await first.until(lambda it: it.open == 0)
+            assert await under_test.first_answer(whose, soon(2)) == name_of(second)
+            await first.until(lambda it: it.connections > 0 and it.open == 0)
 
     run(play)
     assert log.entries[0]["why"] == "no answer in time"

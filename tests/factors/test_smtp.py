@@ -217,7 +217,8 @@ def test_only_a_server_that_had_the_mail_may_have_taken_it_over(
 
     async def play() -> None:
         server.holds.add(command)
-        said = await sender_to(server, timeout=0.3)(LETTER)
+        while command not in server.heard:  # once, unless the machine is late for that
+            said = await sender_to(server, timeout=0.3)(LETTER)
         assert said == Postponed("not done within 0.3 s", perhaps)
         server.release()
 

@@ -22,8 +22,9 @@ from tests.peers.certificates import Authority
 PATIENT = Limits(patience=300.0, unread=300.0, handshake=300.0)
 WHOLE = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 HALF = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n1234"
-SHORT = 0.2  # seconds
+SHORT = 0.1  # seconds
 HASTY = Limits(patience=SHORT)
+PROMPT = Limits(patience=0.6)  # long enough to be asked in first, by a busy machine
 MUCH = 8 << 20  # octets: more than the system takes before anybody has read any
 
 
@@ -99,7 +100,7 @@ def test_whoever_begins_another_request_is_not_waited_for_either() -> None:
     """What keeps a connection alive is an octet now and then: not for longer than a first request may take."""
 
     async def main() -> None:
-        async with connected(HASTY) as (reader, writer):
+        async with connected(PROMPT) as (reader, writer):
             writer.write(WHOLE)
             assert await body(reader) == "http 127.0.0.1"
             writer.write(WHOLE[:5])
@@ -111,7 +112,7 @@ def test_whoever_begins_another_request_is_not_waited_for_either() -> None:
 
 def test_half_a_request_that_comes_with_a_whole_one_is_not_waited_for_either() -> None:
     async def main() -> None:
-        async with connected(HASTY) as (reader, writer):
+        async with connected(PROMPT) as (reader, writer):
             writer.write(WHOLE + HALF)
             assert await body(reader) == "http 127.0.0.1"
             with suppress(ConnectionError):

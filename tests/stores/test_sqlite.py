@@ -95,7 +95,7 @@ class Ticker:
 
 
 def test_a_lock_held_by_another_process_never_stalls_the_loop(path: Path, it: Asked) -> None:
-    """It would be 5 seconds, were SQLite left to wait by itself."""
+    """It would be 5 seconds, were SQLite left to wait by itself; each time, and not once as on a busy machine."""
 
     async def write() -> tuple[float, float]:
         began = time.monotonic()
@@ -106,9 +106,12 @@ def test_a_lock_held_by_another_process_never_stalls_the_loop(path: Path, it: As
 
     with Contender("lock", f"sqlite:///{path}") as holder:
         holder.hear("locked")
-        took, longest = it.run(write())
+        for _ in range(3):
+            took, longest = it.run(write())
+            assert 0.9 < took < 4
+            if longest < 0.5:
+                break
 
-    assert 0.9 < took < 3
     assert longest < 0.5
     assert it.counters() == Counters()
 
@@ -176,20 +179,23 @@ def test_a_lock_let_go_in_time_only_delays(path: Path, it: Asked) -> None:
 
 
 def test_durable_writes_and_purges_do_not_stall_the_loop_either(path: Path, it: Asked) -> None:
-    async def write(holder: Contender) -> tuple[list[bool], float]:
+    async def write(number: int, holder: Contender) -> tuple[list[bool], float]:
         async with Ticker() as ticker:
-            adding = asyncio.create_task(it.store.add_tokens([new_token()]))
+            adding = asyncio.create_task(it.store.add_tokens([new_token(number)]))
             await asyncio.sleep(1)
             assert not adding.done()
             holder.go()
             added = list(await adding)
         return added, ticker.longest
 
-    with Contender("lock", f"sqlite:///{path}") as holder:
-        holder.hear("locked")
-        added, longest = it.run(write(holder))
+    for number in range(3):  # a busy machine may keep it waiting once
+        with Contender("lock", f"sqlite:///{path}") as holder:
+            holder.hear("locked")
+            added, longest = it.run(write(number, holder))
+        assert added == [True]
+        if longest < 0.5:
+            break
 
-    assert added == [True]
     assert longest < 0.5
 
 
