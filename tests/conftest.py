@@ -23,19 +23,19 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-# Where tests start much and wait for it; all others take milliseconds.
-_LONG = ("bench", "deploy", "end_to_end", "test_packaging.py")
+# Where tests start much and wait for it; most others take milliseconds.
+_LONG = {"bench", "deploy", "end_to_end", "test_packaging.py"}
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Each process begins with tests that take long, so that none has such a one left when the others are done.
 
     Of several, each is first given as many tests as any other, in the order they are in.
     """
     processes = getattr(config, "workerinput", {}).get("workercount", 1)
-    tests = Path(__file__).parent
     modules = [[*module] for _, module in groupby(items, key=lambda item: item.path)]
-    is_long = [module[0].path.relative_to(tests).parts[0] in _LONG for module in modules]
+    is_long = [not _LONG.isdisjoint(module[0].path.parts) for module in modules]
     long = [*compress(modules, is_long)]
     short = chain.from_iterable(compress(modules, map(not_, is_long)))
     ordered: list[pytest.Item] = []

@@ -44,14 +44,14 @@ class Background:
         self._reload_worked = True
         self._taken_over = footing.clock.wall()  # when the configuration in force was
 
-    def start(self, loaded: Loaded, metrics: socket | None, collector: Collector, vitals: Vitals) -> None:
+    async def start(self, loaded: Loaded, metrics: socket | None, collector: Collector, vitals: Vitals) -> None:
         """`metrics`: where `collector` and `vitals` are asked, its own from now on.  Raises ConfigurationError."""
         self._begin(loaded, outbox_of(loaded.configuration, self._footing), ends_of(loaded.configuration))
         footing = self._footing
         if metrics is not None:
             from radius_mfa.observe.endpoint import MetricsEndpoint
 
-            self._show()  # before anybody can ask: what is not there yet would be taken for what is not so
+            await self._show()  # before anybody can ask: what is left out may end an alert
             self._endpoint = MetricsEndpoint(metrics, collector, vitals)
         footing.tasks.begin(tell_of_clock_later())
         footing.tasks.begin(keep_doing(vitals.beat, BEAT_EVERY))
@@ -109,10 +109,11 @@ class Background:
     def _tell_of_certificates(self) -> None:
         tell_of(self._certificates, self._footing.clock.wall())
 
-    def _show(self) -> None:
+    async def _show(self) -> None:
         """Let the metrics have what is so at the moment."""
         footing, watch = self._footing, self._footing.meter.watch
         waiting = OutboxWatch(footing.store, footing.clock, lambda: self._outbox is not None)
+        await waiting.look()
         footing.tasks.begin(waiting.keep())
         watch("outbox_waiting", waiting.waiting)
         watch("outbox_age_seconds", waiting.age)

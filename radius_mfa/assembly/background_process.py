@@ -53,7 +53,7 @@ class BackgroundProcess:
             meter.watch("up", lambda: {(MAIL,): health.works(MAIL)})
             process = cls(berth, footing)
             process._background.go_on(berth.shown_before())
-            process._background.start(berth.started, berth.metrics, process._together, process._vitals)
+            await process._background.start(berth.started, berth.metrics, process._together, process._vitals)
             stack.push_async_callback(process._background.stop)
             process._neighbours.listen()
             footing.tasks.begin(footing.presence.keep())

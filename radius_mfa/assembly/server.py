@@ -71,7 +71,7 @@ class Server:
         footing.meter.watch("info", lambda: {(__version__,): 1})
         footing.meter.watch_process(process)
         self._vitals = Vitals(process, lambda: {part: footing.health.works(part) for part in (DIRECTORY, STORE)})
-        self._background.start(loaded, sockets.metrics, footing.meter, self._vitals)
+        await self._background.start(loaded, sockets.metrics, footing.meter, self._vitals)
         stack.push_async_callback(self._background.stop)
         await self._answering.start(loaded, sockets.listeners)
         stack.push_async_callback(self._answering.stop)

@@ -130,19 +130,19 @@ class OutboxWatch:
         self._found: tuple[int, float] | None = None  # how many, and how old the oldest was then
 
     async def keep(self) -> None:
-        """Look now and then, for ever."""
+        """Look again now and then, for ever."""
         while True:
-            await self.look()
             await asyncio.sleep(self._every)
+            await self.look()
 
     async def look(self) -> None:
         """Ask the store; what it cannot say is said by who delivers."""
-        self._found = None
-        if not self._delivers():
-            return
-        with suppress(RadiusMfaError):
-            number, since = await self._store.waiting_mails()
-            self._found = number, max(self._clock.wall() - since, 0.0) if number else 0.0
+        found = None  # what was found before is shown for as long as the store is asked
+        if self._delivers():
+            with suppress(RadiusMfaError):
+                number, since = await self._store.waiting_mails()
+                found = number, max(self._clock.wall() - since, 0.0) if number else 0.0
+        self._found = found
 
     def waiting(self) -> dict[tuple[str, ...], float]:
         """How many mails there were."""

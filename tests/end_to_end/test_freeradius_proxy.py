@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from time import monotonic
 
 import pytest
 
@@ -84,8 +85,9 @@ def refused_once_passed_on_twice(university: Site, proxy: FreeRadiusUdpProxy) ->
     for _ in range(_TRIES):
         user = university.staff()
         with raw_nas(proxy.port, proxy.secret) as nas:
-            wrong = nas.packet(user.name.encode(), b"wrong")
+            wrong, end = nas.packet(user.name.encode(), b"wrong"), monotonic() + _PATIENCE
             while not nas.received():
+                assert monotonic() < end
                 nas.socket.send(wrong)
                 if proxy.says("Sending duplicate proxied request", _MOMENT):  # which it does not do at once
                     nas.socket.settimeout(_PATIENCE)

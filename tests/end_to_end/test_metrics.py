@@ -187,21 +187,20 @@ def test_whoever_connects_and_says_nothing_holds_up_neither_logins_nor_others_no
             mute.append(socket.create_connection(address_of(server), _PATIENCE))  # who is not given up by then
             began = monotonic()
             assert server.stop() == 0
-            assert monotonic() - began < 8  # somebody who is waited for has 10
+            assert monotonic() - began < 8  # or it would wait for ever: nobody is given up any more
         finally:
             for each in mute:
                 each.close()
         assert "Traceback" not in server.said()
 
 
-def test_a_crowd_that_says_nothing_is_turned_away_and_logins_go_on(university: Site) -> None:
+def test_a_crowd_that_says_nothing_keeps_nobody_from_logins_nor_from_the_metrics(university: Site) -> None:
     user = university.staff()
     with university.another("crowd.yaml", METRICS) as server, university.nas(server=server) as nas:
         mute = [socket.create_connection(address_of(server), _PATIENCE) for _ in range(40)]
         try:
             state = nas.ask(user.name, user.password).state
             assert nas.ask(user.name, user.code(), state=state).code == ACCEPT
-            assert [each.recv(1) for each in mute] == [b""] * 40
         finally:
             for each in mute:
                 each.close()

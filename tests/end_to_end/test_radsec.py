@@ -46,7 +46,7 @@ from tests.wire.support import hide, request
 # Seconds: the least that the YAML takes, and what a packet and a handshake may take.
 IDLE, PACKET, HANDSHAKE = 10.0, 10.0, 5.0
 MUTE = "127.0.8.1"  # who connects, and says nothing
-_LATE = 4.5  # seconds that a loaded machine may be late, less than between any two of those
+_LATE = 4.5  # seconds that a loaded machine may be late, less than between a handshake and the others
 ACCOUNTING_REQUEST, DISCONNECT_REQUEST, COA_REQUEST = 4, 40, 43  # Codes (RFC 2866 §3, RFC 5176 §2.3)
 
 

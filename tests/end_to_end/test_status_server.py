@@ -44,7 +44,8 @@ def probed(fragile: Site) -> Iterator[Server]:
 def answers(nas: RawNas, packet: bytes) -> str:
     """What comes back to a packet, "" for nothing.
 
-    There is nothing where somebody is refused first who has asked later, and whose refusal takes longer.
+    There is nothing where somebody is refused first who has asked later: what is looked for comes at once, or not
+    at all, and a refusal takes a moment.
     """
     with raw_nas(nas.socket.getpeername()[1], SECRET, MARKER) as marker:
         nas.socket.send(packet)

@@ -23,7 +23,7 @@ PATIENT = Limits(patience=300.0, unread=300.0, handshake=300.0)
 WHOLE = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 HALF = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n1234"
 SHORT = 0.1  # seconds
-HASTY = Limits(patience=SHORT)
+HASTY = Limits(patience=0.2)
 PROMPT = Limits(patience=0.6)  # long enough to be asked in first, by a busy machine
 MUCH = 8 << 20  # octets: more than the system takes before anybody has read any
 

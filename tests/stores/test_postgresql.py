@@ -283,7 +283,7 @@ def test_who_finds_no_connection_free_by_the_deadline_is_told_so(url: str, it: A
         async with locked(url, "LOCK user_counters IN ACCESS EXCLUSIVE MODE"):
             crowd = [asyncio.create_task(it.store.facts(f"u-{each}", it.soon())) for each in range(8)]
             await asyncio.sleep(0)
-            for _ in range(3):  # a loop that is late may say why it was late
+            for _ in range(3):  # on a loop that is late others were before it
                 last = await asyncio.gather(
                     it.store.facts(BOB, it.clock.monotonic() + 0.5), return_exceptions=True
                 )
