@@ -27,9 +27,9 @@ from typing import Any
 from tests.cli.support import run_cli
 from tests.end_to_end.nas import CHALLENGE
 from tests.end_to_end.site import PEOPLE, VPN, Account, Site
+from tests.peers.clock import other_clock
 from tests.peers.portal_process import PortalProcess
 from tests.peers.ports import free_port
-from tests.peers.server import other_clock
 from tests.peers.slapd import BASE, BIND_DN, STAFF, STUDENTS, Person, Slapd, entry
 from tests.peers.smtp import MailServer
 

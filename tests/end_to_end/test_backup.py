@@ -16,7 +16,8 @@ from tests.end_to_end.crowd import Crowd, People
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT, RawNas, raw_nas
 from tests.end_to_end.site import SECRET, VPN, Account, Site, now
 from tests.end_to_end.test_keys import one, person
-from tests.peers.server import Server, other_clock
+from tests.peers.clock import other_clock
+from tests.peers.server import Server
 
 FIRST, LAST = 500, 800  # people of the directory; in this store no other test has them
 LATER = 10  # minutes

@@ -6,7 +6,7 @@ import pytest
 
 from tests.end_to_end.nas import ACCEPT, CHALLENGE
 from tests.end_to_end.site import Site, now, told
-from tests.peers.server import other_clock
+from tests.peers.clock import other_clock
 
 
 @pytest.mark.parametrize("hour", ["+1h", "-1h"])

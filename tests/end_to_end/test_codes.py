@@ -9,7 +9,8 @@ import pytest
 
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT, RawNas
 from tests.end_to_end.site import PERIOD, Account, Site, now
-from tests.peers.server import Server, other_clock
+from tests.peers.clock import other_clock
+from tests.peers.server import Server
 
 
 @pytest.fixture(scope="module")

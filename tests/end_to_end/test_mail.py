@@ -12,7 +12,7 @@ import pytest
 from tests.cli.support import run_cli
 from tests.end_to_end.nas import ACCEPT, ACCT_SESSION_ID, CHALLENGE, REJECT, ForeignNas
 from tests.end_to_end.site import COMMA, SECOND, SIX, SLOW, Site, told
-from tests.peers.server import other_clock
+from tests.peers.clock import other_clock
 from tests.peers.smtp import MailServer, Taken
 
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from radius_mfa.core.answers import CodeAnswer, split
 from tests.end_to_end.nas import ACCEPT, ACCT_SESSION_ID, CALLING_STATION_ID, REJECT
 from tests.end_to_end.site import COMMA, SIX, Account, Site, extra, now, told
-from tests.peers.server import Server, other_clock
+from tests.peers.clock import other_clock
+from tests.peers.server import Server
 from tests.peers.slapd import PEOPLE, salted
 
 # Passwords that end as answers do, or in parts of them.

@@ -6,7 +6,7 @@ import pytest
 
 from tests.end_to_end.nas import ACCEPT, CHALLENGE, REJECT, ForeignNas
 from tests.end_to_end.site import SECOND, Site, now, told
-from tests.peers.server import other_clock
+from tests.peers.clock import other_clock
 
 
 def test_a_state_completes_one_login(university: Site, foreign: ForeignNas) -> None:

@@ -7,7 +7,7 @@ import json
 from tests.cli.support import run_cli
 from tests.end_to_end.nas import ACCEPT, CALLING_STATION_ID, CHALLENGE, CLASS, REJECT, RawReply
 from tests.end_to_end.site import CAMPUS, LIBRARY, VPN, Account, Site
-from tests.peers.server import other_clock
+from tests.peers.clock import other_clock
 
 PHONE, LAPTOP = b"02-00-5E-00-53-01", b"02-00-5E-00-53-02"
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from tests.peers.clock import hurried
 from tests.peers.foreign_proxy import ForeignProxy
-from tests.peers.server import hurried
 
 _BEGINNING = """
 prefix = /usr

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import radius_mfa
+from tests.peers.clock import hurried
 from tests.peers.foreign_proxy import ForeignProxy
 from tests.peers.freeradius import write_private
 from tests.peers.ports import free_port
-from tests.peers.server import hurried
 
 ROOT = Path(radius_mfa.__file__).parents[1]
 DEPLOY = ROOT / "deploy" / "freeradius"

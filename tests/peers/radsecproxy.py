@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.peers.clock import hurried
 from tests.peers.foreign_proxy import ForeignProxy
-from tests.peers.server import hurried
 
 _CONFIGURATION = """
 ListenUDP 127.0.0.1:{listening}

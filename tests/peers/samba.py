@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.peers.certificates import Authority
+from tests.peers.clock import at_other_time
 from tests.peers.slapd import entry
 
 REALM, WORKGROUP = "AD.EXAMPLE.ORG", "AD"
@@ -176,7 +177,7 @@ class Samba:
             entry(group, {"changetype": "add", "objectClass": "group", "member": member})
             for group, member in groups
         ]
-        python = ("faketime", "-f", _AGE, "/usr/bin/python3", "-I")
+        python = at_other_time(_AGE, ("/usr/bin/python3", "-I"))
         _run(*python, "-c", _PROVISION, self._configuration, REALM, WORKGROUP, text="\n".join(entries))
 
     def _start(self, undo: ExitStack) -> None:

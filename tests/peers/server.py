@@ -152,30 +152,6 @@ class Server:
         self._lines.put(None)
 
 
-def hurried(command: Sequence[str | Path], times: int) -> Sequence[str | Path]:
-    """The command of a process for which so many seconds pass in one, as far as its wall clock goes."""
-    if times == 1:
-        return command
-    return ["env", *(f"{name}={value}" for name, value in other_clock(f"+0 x{times}").items()), *command]
-
-
-def other_clock(time: str) -> dict[str, str]:
-    """The environment in which a process has another wall clock; `time` as faketime(1) has it, in UTC.
-
-    `+6m` runs ahead, `2026-10-14 12:00:15` stands still.  Only the wall clock: timers run on.
-    """
-    # faketime itself would stand between us and the process, and keep our signals to itself.
-    found = subprocess.run(["faketime", "-f", "+0", "printenv", "LD_PRELOAD"], capture_output=True, check=True)
-    return {
-        "LD_PRELOAD": found.stdout.decode().strip(),
-        "FAKETIME": time,
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",  # what older releases call it
-        "NO_FAKE_STAT": "1",
-        "TZ": "UTC",
-    }
-
-
 def _record(line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
