@@ -101,6 +101,16 @@ def run(main: Coroutine[Any, Any, Result]) -> Result:
         return runner.run(main)
 
 
+def run_until_told(main: Coroutine[Any, Any, None]) -> None:
+    """`run` what ends when it is told to: being told once more, when nobody hears it any more, would kill it."""
+
+    async def to_the_end() -> None:
+        await main
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+
+    run(to_the_end())
+
+
 @contextmanager
 def ending_at_once(nothing: str) -> Iterator[Callable[[], None]]:
     """Who is told to end in here, by Ctrl-C, SIGTERM or a terminal that is closed, undoes what was begun, at once.

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from radius_mfa.cli.common import begin_log, config_option, keep_telling, load_configuration, run, told_to_end
+from radius_mfa.cli.common import (
+    begin_log,
+    config_option,
+    keep_telling,
+    load_configuration,
+    run_until_told,
+    told_to_end,
+)
 
 if TYPE_CHECKING:
     from radius_mfa.config.load import Loaded
@@ -38,7 +45,7 @@ def portal() -> None:
     if loaded.configuration.portal is None:
         raise ConfigurationError(loaded.places.cite("is missing; the portal needs listen and url", "portal"))
     begin_log(loaded)
-    run(_portal(loaded))
+    run_until_told(_portal(loaded))
 
 
 async def _portal(loaded: Loaded) -> None:

@@ -16,7 +16,7 @@ from radius_mfa.cli.common import (
     config_path,
     keep_telling,
     load_configuration,
-    run,
+    run_until_told,
     told_to_end,
 )
 
@@ -48,7 +48,7 @@ def serve() -> None:
         from radius_mfa.assembly.muster import become_supervisor
 
         become_supervisor(loaded)
-    run(_serve(loaded, path))
+    run_until_told(_serve(loaded, path))
 
 
 async def _serve(loaded: Loaded, path: Path) -> None:

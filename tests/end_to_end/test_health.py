@@ -93,5 +93,5 @@ def test_from_the_start_to_the_end_it_says_what_keeps_it_from_logins(
             until_unready(server, f"{name}: it is stopping")
         nas.socket.settimeout(_PATIENCE)
         assert nas.read(nas.socket.recv(4096), packet).code == REJECT
-    assert server.stop() == 0
+    assert server.ended() == 0
     assert "Traceback" not in server.said()

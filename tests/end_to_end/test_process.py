@@ -67,8 +67,16 @@ def test_sigterm_finishes_what_is_in_flight(university: Site) -> None:
         server.wait_for("stopping")
         nas.socket.settimeout(30)
         assert nas.read(nas.socket.recv(4096), packet).code == REJECT
-        assert server.stop() == 0
+        assert server.ended() == 0
         assert "drain_cut_short" not in server.said()
+
+
+def test_who_is_told_to_end_again_and_again_while_it_ends_is_not_killed_by_it(university: Site) -> None:
+    with university.another() as server:
+        while server.runs():
+            server.terminate()
+        assert server.ended() == 0
+        assert "stopped" in server.said()
 
 
 def test_sighup_reads_the_configuration_again(university: Site) -> None:

@@ -93,6 +93,9 @@ class Server:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
     def ended(self) -> int:
         """Wait for its end; the exit status."""
         return self._process.wait(_PATIENCE)
