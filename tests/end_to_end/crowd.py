@@ -43,19 +43,21 @@ class People:
 
     def __init__(self, accounts: Iterable[Account]) -> None:
         self._free = deque((account, 0) for account in accounts)
+        self._one_at_a_time = threading.Lock()  # several crowds may be made of them
 
     def next(self, lasting: float = _SLOWEST) -> tuple[Account, int] | None:
         """Whoever has waited longest, and the step whose code is theirs now; None: all of them have to wait.
 
         `lasting`: seconds, 30 at most, for which the code has to be a good one.
         """
-        account, used = self._free[0]
-        into = time.time() % PERIOD
-        step = max(used + 1, now() - (into < PERIOD - lasting))
-        if step > now() + 1:
-            return None
-        self._free.popleft()
-        self._free.append((account, step))
+        with self._one_at_a_time:
+            account, used = self._free[0]
+            into = time.time() % PERIOD
+            step = max(used + 1, now() - (into < PERIOD - lasting))
+            if step > now() + 1:
+                return None
+            self._free.popleft()
+            self._free.append((account, step))
         return account, step
 
 
