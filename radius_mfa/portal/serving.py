@@ -158,7 +158,8 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def startup(self, sockets: list[socket] | None = None) -> None:  # noqa: ARG002  # there is but ours
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        del sockets  # there is but ours
         self._accepting = asyncio.get_running_loop().create_task(self._accept())
         self.started = True
         self.listens.set()

@@ -17,6 +17,7 @@ import structlog
 
 from radius_mfa.core.errors import KeyFileError
 from radius_mfa.core.ports import Clock
+from radius_mfa.stores.naming import sync_folder
 from radius_mfa.stores.ownership import give_to_owner_of_folder
 
 if TYPE_CHECKING:
@@ -326,7 +327,7 @@ class KeyFileEditor:
             new.unlink(missing_ok=True)  # from one of us who was killed
             _write(new, keys, like=self.path)
             new.replace(self.path)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise KeyFileError(f"{self.path}: could not be replaced: {error.strerror}") from None
         self.keys = keys
@@ -347,15 +348,7 @@ def _write(path: Path, keys: KeyFile, like: Path | None = None) -> None:
             file.write(keys.text())
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError:
         path.unlink(missing_ok=True)
         raise
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
